@@ -1,0 +1,12 @@
+"""SSMA and AdapNet++ without ROS: models, training, export and the Segmenter.
+
+What stands here is all that ssma_ros sees of the core. Nothing here imports torch.
+"""
+from ssma_core.errors import SsmaError
+from ssma_core.metrics import ConfusionMatrix
+from ssma_core.pictures import colourize, contact_sheet, overlay
+from ssma_core.segmenter import Segmentation, Segmenter
+from ssma_core.spec import ModelSpec, Modality
+
+__all__ = ["ConfusionMatrix", "ModelSpec", "Modality", "Segmentation", "Segmenter", "SsmaError",
+           "colourize", "contact_sheet", "overlay"]

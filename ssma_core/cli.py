@@ -1,0 +1,44 @@
+"""The `ssma` command: one sub-command a module of ssma_core.commands."""
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from ssma_core.errors import SsmaError
+
+# name on the command line: (module in ssma_core.commands, one line of help)
+COMMANDS = {
+    "predict": ("predict", "segment one pair of pictures"),
+    "import-tf": ("import_tf", "convert weights of the original TensorFlow code"),
+    "export": ("export", "write a model as ONNX, everything in the graph"),
+    "synthesize": ("synthesize", "make drives through a synthetic forest"),
+    "benchmark": ("benchmark", "time the backends, as ratios of one run"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a sub-command. Returns the exit status: 0, or 1 after a message on standard error."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    parser = argparse.ArgumentParser(prog="ssma", description="Semantic segmentation from two "
+                                     "images of one scene (SSMA, AdapNet++).")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    for name, (module_name, help_line) in COMMANDS.items():
+        command = commands.add_parser(name, help=help_line, description=help_line)
+        # Only the module that is asked for is imported: `predict` on a robot has no torch.
+        if name in arguments[:1]:
+            module = importlib.import_module(f"ssma_core.commands.{module_name}")
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    options = parser.parse_args(arguments)
+    try:
+        options.run(options)
+    except SsmaError as error:
+        print(f"ssma {options.command}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

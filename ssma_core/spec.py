@@ -1,0 +1,150 @@
+"""ModelSpec: everything about a model that is not a weight. It travels inside every model file."""
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args, get_type_hints
+
+from ssma_core.errors import SsmaError
+
+Architecture = Literal["ssma", "adapnet++"]
+Size = Literal["full", "tiny"]
+Rates = Literal["released", "paper"]
+Encoding = Literal["image", "jet", "evi"]
+
+COLOUR_NAME = "rgb"
+
+
+@dataclass(frozen=True)
+class Modality:
+    """One sensor stream and how its arrays become the 3-channel uint8 image a network sees.
+
+    encoding:
+      - "image": it is such an image already (H×W×3 uint8, BGR order), used as it is;
+      - "jet": a scalar map, clip(value · 255 / range, 0, 255) in jet colours, invalid pixels black;
+      - "evi": near infrared; with the colour image it makes the vegetation index, in jet colours.
+    range: for "jet", the value drawn as the far end of the colours: millimetres for depth, the
+      sensor's own unit for anything else. None for the other encodings.
+    """
+
+    name: str
+    encoding: Encoding
+    range: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_choice("encoding", self.encoding, Encoding)
+        if not self.name or not isinstance(self.name, str):
+            raise SsmaError(f"a modality needs a name, got {self.name!r}")
+        if (self.encoding == "jet") != (self.range is not None):
+            raise SsmaError(f"modality {self.name!r}: the encoding 'jet' needs a range, the others "
+                            f"take none; got encoding {self.encoding!r} and range {self.range!r}")
+        if self.range is not None and not 0 < self.range < float("inf"):
+            raise SsmaError(f"modality {self.name!r}: range must be positive, got {self.range!r}")
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model's facts. Raises SsmaError where they do not fit together.
+
+    class_names, class_colours: one entry a class, colours as (red, green, blue) 0–255.
+    void_id: the class that means "no label": weighs nothing in loss and metric.
+    modalities: the colour image first; two for "ssma", one (any) for "adapnet++".
+    input_size: (width, height) the network runs at; multiples of 16.
+    rates: dilations of the multiscale units, as in the released code or as in the paper.
+    """
+
+    architecture: Architecture
+    size: Size
+    class_names: tuple[str, ...]
+    class_colours: tuple[tuple[int, int, int], ...]
+    modalities: tuple[Modality, ...]
+    input_size: tuple[int, int]
+    rates: Rates = "released"
+    void_id: int = 0
+
+    def __post_init__(self) -> None:
+        _check_choice("architecture", self.architecture, Architecture)
+        _check_choice("size", self.size, Size)
+        _check_choice("rates", self.rates, Rates)
+        if not 2 <= len(self.class_names) <= 255:
+            raise SsmaError(f"a model needs 2 to 255 classes, got {len(self.class_names)}")
+        if len(set(self.class_names)) != len(self.class_names):
+            raise SsmaError(f"class names must differ, got {list(self.class_names)}")
+        if len(self.class_colours) != len(self.class_names):
+            raise SsmaError(f"{len(self.class_names)} class names but "
+                            f"{len(self.class_colours)} class colours")
+        for name, colour in zip(self.class_names, self.class_colours):
+            if len(colour) != 3 or not all(isinstance(c, int) and 0 <= c <= 255 for c in colour):
+                raise SsmaError(f"class {name!r}: a colour is three integers 0–255 "
+                                f"(red, green, blue), got {colour!r}")
+        if not 0 <= self.void_id < len(self.class_names):
+            raise SsmaError(f"void_id {self.void_id} is not one of the "
+                            f"{len(self.class_names)} classes")
+        wanted = 2 if self.architecture == "ssma" else 1
+        if len(self.modalities) != wanted:
+            raise SsmaError(f"{self.architecture} takes {wanted} modalities, got "
+                            f"{[m.name for m in self.modalities]}")
+        check_multiple_of_16(*self.input_size)
+
+    @property
+    def classes(self) -> int:
+        return len(self.class_names)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelSpec:
+        """Raises SsmaError when the text is not a spec."""
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise SsmaError(f"the model's spec is not JSON: {error}") from error
+        return cls.from_dict(values)
+
+    @classmethod
+    def from_dict(cls, values: Any) -> ModelSpec:
+        """From plain data, as JSON and YAML give it; unknown and missing keys are named."""
+        values = _known_keys(cls, values, "spec")
+        modalities = tuple(
+            Modality(**_known_keys(Modality, m, "modality")) for m in values["modalities"])
+        try:
+            values = values | {
+                "modalities": modalities,
+                "class_names": tuple(str(n) for n in values["class_names"]),
+                "class_colours": tuple(tuple(c) for c in values["class_colours"]),
+                "input_size": tuple(values["input_size"]),
+            }
+        except TypeError as error:
+            raise SsmaError(f"the spec has a value of the wrong kind: {error}") from error
+        return cls(**values)
+
+
+def check_multiple_of_16(width: int, height: int) -> None:
+    """Raises SsmaError naming the padding that a size lacks."""
+    if width <= 0 or height <= 0:
+        raise SsmaError(f"an image size must be positive, got {width}x{height}")
+    right, bottom = -width % 16, -height % 16
+    if right or bottom:
+        raise SsmaError(
+            f"the network needs sides that are multiples of 16, got {width}x{height} (width x "
+            f"height): pad {right} columns and {bottom} rows, to {width + right}x{height + bottom}")
+
+
+def _check_choice(field: str, value: object, choices: Any) -> None:
+    if value not in get_args(choices):
+        raise SsmaError(f"{field} must be one of {', '.join(get_args(choices))}, got {value!r}")
+
+
+def _known_keys(cls: type, values: Any, what: str) -> dict[str, Any]:
+    if not isinstance(values, dict):
+        raise SsmaError(f"a {what} must be a mapping, got {type(values).__name__}")
+    known = {f.name for f in fields(cls)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise SsmaError(f"unknown {what} field {unknown[0]!r}; known: {', '.join(sorted(known))}")
+    required = [n for n in get_type_hints(cls) if n in known and not hasattr(cls, n)]
+    missing = [n for n in required if n not in values]
+    if missing:
+        raise SsmaError(f"the {what} lacks {', '.join(missing)}")
+    return values
