@@ -1,0 +1,71 @@
+"""Files: written whole or not at all, and pictures read with an error a user understands."""
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ssma_core.errors import SsmaError
+
+
+@contextmanager
+def written_whole(path: str | Path) -> Iterator[Path]:
+    """Yields a temporary path in the same folder, with the same suffix; renames it to `path` when
+    the block ends well and deletes it otherwise, so that nobody ever sees half a file.
+
+    Raises SsmaError when the folder does not exist or cannot be written.
+    """
+    path = Path(path)
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    except OSError as error:
+        raise SsmaError(f"cannot write {path}: {error.strerror}; give a folder that exists and "
+                        "can be written") from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_colour(path: str | Path) -> npt.NDArray[np.uint8]:
+    """A picture as H×W×3 uint8, BGR. Raises SsmaError when it cannot be read."""
+    return _read(path, cv2.IMREAD_COLOR)
+
+
+def read_sensor(path: str | Path) -> npt.NDArray[np.generic]:
+    """A picture as the sensor wrote it: H×W uint8, uint16 or float32, or H×W×3 uint8 BGR."""
+    return _read(path, cv2.IMREAD_UNCHANGED)
+
+
+def write_picture(path: str | Path, picture: npt.NDArray[np.generic]) -> None:
+    """Writes a picture in the format of the suffix, whole or not at all."""
+    try:
+        encoded, data = cv2.imencode(Path(path).suffix, picture)
+    except cv2.error:
+        encoded = False
+    if not encoded:
+        raise SsmaError(f"cannot write {path}: no picture format for {Path(path).suffix!r}; "
+                        "use .png or .jpg")
+    with written_whole(path) as temporary:
+        temporary.write_bytes(data.tobytes())
+
+
+def _read(path: str | Path, flags: int) -> npt.NDArray[np.generic]:
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise SsmaError(f"cannot read {path}: {error.strerror}") from error
+    picture = cv2.imdecode(data, flags) if data.size else None
+    if picture is None:
+        raise SsmaError(f"cannot read {path}: it is not a picture, or it is cut short")
+    return picture
