@@ -1,0 +1,81 @@
+"""From sensor arrays to the 3-channel uint8 images a network sees: the same in training, prediction
+and the node."""
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ssma_core.errors import SsmaError
+from ssma_core.modalities.depth import in_jet, millimetres
+from ssma_core.modalities.vegetation import evi_in_jet
+from ssma_core.spec import Modality, ModelSpec
+
+Array = npt.NDArray[np.generic]
+Image = npt.NDArray[np.uint8]
+
+
+def network_images(spec: ModelSpec, rgb: Array, aux: Array | None = None) -> tuple[Image, ...]:
+    """What the network sees of one frame: an H×W×3 uint8 BGR image a modality, at spec.input_size.
+
+    rgb: H×W×3 uint8 BGR; for a model of one modality, that modality's array, whatever it is.
+    aux: the second sensor's array at the same size: H×W uint8, uint16 or float, as the spec's
+      modality describes it, or H×W×3 uint8, which counts as already encoded.
+    Scalar maps are resized by nearest neighbour and then encoded, since a mean of a near and a far
+    depth, or of a depth and a hole, is a place where nothing is.
+    Raises SsmaError where an array does not fit the spec or the two differ in size.
+    """
+    arrays = [rgb] if aux is None else [rgb, aux]
+    if len(arrays) != len(spec.modalities):
+        names = " and ".join(m.name for m in spec.modalities)
+        raise SsmaError(f"the model takes {len(spec.modalities)} image(s) a frame ({names}), "
+                        f"got {len(arrays)}")
+    for modality, array in zip(spec.modalities, arrays):
+        check_array(modality, array)
+    if aux is not None and rgb.shape[:2] != aux.shape[:2]:
+        raise SsmaError(f"the {spec.modalities[0].name} image is {_size(rgb)} and the "
+                        f"{spec.modalities[1].name} image {_size(aux)} (width x height): they must "
+                        "be registered to each other, pixel by pixel")
+    resized = [_resize(array, spec.input_size) for array in arrays]
+    return tuple(encode(m, a, resized[0]) for m, a in zip(spec.modalities, resized))
+
+
+def encode(modality: Modality, array: Array, rgb: Array) -> Image:
+    """One sensor array (H×W or H×W×3, as `check_array` allows) as H×W×3 uint8 BGR.
+
+    rgb: the colour image of the same size, H×W×3 uint8 BGR; only "evi" looks at it.
+    """
+    if array.ndim == 3:
+        return array.astype(np.uint8, copy=False)
+    if modality.encoding == "evi":
+        return evi_in_jet(array, rgb)
+    assert modality.range is not None  # the spec sees to it
+    return in_jet(millimetres(array) if modality.name == "depth" else array, modality.range)
+
+
+def check_array(modality: Modality, array: Array) -> None:
+    """Raises SsmaError unless the array is one that the modality's encoding can take."""
+    shape, kind = array.shape, array.dtype
+    if array.size == 0:
+        raise SsmaError(f"the {modality.name} image is empty: its shape is {shape}")
+    if array.ndim == 3 and shape[2] == 3 and kind == np.uint8:
+        return
+    if modality.encoding == "image":
+        raise SsmaError(f"the {modality.name} image must be HxWx3 uint8 (BGR), got shape {shape} "
+                        f"of {kind}")
+    if array.ndim != 2 or kind not in (np.uint8, np.uint16, np.float32, np.float64):
+        raise SsmaError(f"the {modality.name} image must be HxW of uint8, uint16 or float, or an "
+                        f"encoded HxWx3 of uint8, got shape {shape} of {kind}")
+
+
+def _resize(array: Array, size: tuple[int, int]) -> Array:
+    if (array.shape[1], array.shape[0]) == size:
+        return array
+    if array.ndim == 2:
+        return cv2.resize(array, size, interpolation=cv2.INTER_NEAREST)
+    shrinks = array.shape[1] >= size[0] and array.shape[0] >= size[1]
+    return cv2.resize(array, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def _size(array: Array) -> str:
+    return f"{array.shape[1]}x{array.shape[0]}"
