@@ -1,0 +1,103 @@
+"""The paper's metric: intersection over union per class, counted over a whole set of frames."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ssma_core.errors import SsmaError
+
+
+class ConfusionMatrix:
+    """Counts of pixels by true and predicted class.
+
+    counts: N×N int64, a row a true class, a column a predicted class.
+    Where the truth is void the prediction counts as void, whatever it says: nobody knows better.
+    """
+
+    def __init__(self, classes: int, void_id: int) -> None:
+        self.classes = classes
+        self.void_id = void_id
+        self.counts: npt.NDArray[np.int64] = np.zeros((classes, classes), np.int64)
+
+    def add(self, truth: npt.NDArray[np.integer], prediction: npt.NDArray[np.integer]) -> None:
+        """Counts a frame (or several): two arrays of one shape, any integer type, ids 0…N−1.
+
+        Raises SsmaError, and counts nothing, for different shapes or an id that is no class.
+        """
+        if truth.shape != prediction.shape:
+            raise SsmaError(f"truth and prediction differ in size: {truth.shape} and "
+                            f"{prediction.shape}; bring both to the size of the truth")
+        check_ids(truth, self.classes, "the truth")
+        check_ids(prediction, self.classes, "the prediction")
+        prediction = np.where(truth == self.void_id, self.void_id, prediction)
+        pairs = truth.astype(np.int64) * self.classes + prediction
+        self.counts += np.bincount(pairs.ravel(), minlength=self.classes**2).reshape(
+            self.classes, self.classes)
+
+    def iou(self) -> npt.NDArray[np.float64]:
+        """tp / (tp + fp + fn) per class, 0–1, float64[N]. NaN for void, and for a class that is
+        neither in the truth nor predicted: there is nothing to be right or wrong about."""
+        true_positive = np.diag(self.counts).astype(np.float64)
+        union = self.counts.sum(axis=0) + self.counts.sum(axis=1) - true_positive
+        union[self.void_id] = 0
+        return np.divide(true_positive, union, out=np.full(self.classes, np.nan), where=union > 0)
+
+    def mean_iou(self) -> float:
+        """The mean of `iou` over all classes other than void, 0–1; NaN when nothing was counted.
+
+        As in the reference, a class that never occurs counts as 0 and stays in the divisor: the
+        mean is meant for a whole set, not for a frame.
+        """
+        if not self.counts.any():
+            return float("nan")
+        return float(np.nansum(self.iou()) / (self.classes - 1))
+
+    def table(self, class_names: Sequence[str]) -> str:
+        """A line a class and one for the mean, IoU in percent, and the class's share of the
+        labelled pixels; a dash where a class does not occur."""
+        shares = self._shares()
+        width = max(len(name) for name in (*class_names, "mean"))
+        lines = [f"{'class':<{width}}  IoU %  share %"]
+        for name, iou, share in self._rows(class_names, shares):
+            lines.append(f"{name:<{width}}  {_percent(iou)}  {_percent(share):>7}")
+        lines.append(f"{'mean':<{width}}  {_percent(self.mean_iou())}")
+        return "\n".join(lines)
+
+    def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:
+        """For JSON: {"miou", "iou": {class name: value}, "counts"}; fractions 0–1, None where a
+        class does not occur."""
+        return {
+            "miou": _or_none(self.mean_iou()),
+            "iou": {name: _or_none(iou) for name, iou, _ in
+                    self._rows(class_names, self._shares())},
+            "counts": self.counts.tolist(),
+        }
+
+    def _shares(self) -> npt.NDArray[np.float64]:
+        pixels = self.counts.sum(axis=1).astype(np.float64)
+        pixels[self.void_id] = 0
+        return pixels / max(pixels.sum(), 1.0)
+
+    def _rows(self, class_names: Sequence[str],
+              shares: npt.NDArray[np.float64]) -> list[tuple[str, float, float]]:
+        rows = zip(class_names, self.iou().tolist(), shares.tolist())
+        return [row for i, row in enumerate(rows) if i != self.void_id]
+
+
+def check_ids(labels: npt.NDArray[np.integer], classes: int, what: str) -> None:
+    """Raises SsmaError naming the first id in `labels` that is none of 0…classes−1."""
+    wrong = labels[(labels < 0) | (labels >= classes)]
+    if wrong.size:
+        raise SsmaError(f"{what} has the id {int(wrong[0])}, but there are only {classes} classes "
+                        f"(0 to {classes - 1})")
+
+
+def _percent(fraction: float) -> str:
+    return "    –" if np.isnan(fraction) else f"{100 * fraction:5.1f}"
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else value
