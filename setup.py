@@ -1,0 +1,56 @@
+"""The ROS package ssma_ros, and the one list of its Python dependencies, by extra.
+
+    pip install -e .[cpu]        segment on a CPU with onnxruntime
+    pip install -e .[cpu,ros]    the node where there is only pip (a ROS distribution brings its own)
+    pip install -e .[train]      PyTorch: train, evaluate, export, import the original's weights
+    pip install -e .[gpu]        TensorRT on an NVIDIA GPU
+    pip install -e .[test]       everything that `make test` runs
+"""
+from glob import glob
+
+from setuptools import find_packages, setup
+
+CPU = ["onnxruntime>=1.18"]
+ROS = [
+    "ros-jazzy-rclpy==7.1.6",
+    "ros-jazzy-rmw-fastrtps-cpp==8.4.3",
+    "ros-jazzy-sensor-msgs==5.3.6",
+    "ros-jazzy-diagnostic-msgs==5.3.6",
+    "ros-jazzy-lifecycle-msgs==2.0.3",
+    "ros-jazzy-rosgraph-msgs==2.0.3",
+]
+TRAIN = ["torch>=2.6", "safetensors>=0.4.3", "onnx>=1.16", "onnxscript>=0.3", "PyYAML>=6"]
+GPU = ["tensorrt>=10", "pycuda>=2024.1"]
+TEST = ["pytest>=8", "hypothesis>=6", "ruff==0.17.6", "mypy==2.4.1", "types-PyYAML", "types-tqdm",
+        "colcon-common-extensions", "wheel"]
+
+setup(
+    name="ssma_ros",
+    version="0.1.0",
+    description="Semantic segmentation from two cameras (SSMA) for ROS 2",
+    license="Apache-2.0",
+    maintainer="The ssma_ros developers",
+    maintainer_email="maintainers@ssma-ros.invalid",
+    python_requires=">=3.10",
+    # training/ holds scripts: it is no package, and must not become a global one called "training".
+    packages=find_packages(include=["ssma_core*", "ssma_ros*"]),
+    data_files=[
+        ("share/ament_index/resource_index/packages", ["resource/ssma_ros"]),
+        ("share/ssma_ros", ["package.xml"]),
+        ("share/ssma_ros/launch", glob("launch/*.launch.py")),
+        ("share/ssma_ros/config", glob("config/*.*")),
+        ("share/ssma_ros/config/training", glob("config/training/*.yaml")),
+        ("share/ssma_ros/models", glob("models/*.onnx") + glob("models/*.safetensors")),
+    ],
+    install_requires=["numpy>=1.26", "opencv-python-headless>=4.6", "tqdm>=4.66",
+                      "rosbags>=0.10"],
+    extras_require={"cpu": CPU, "ros": ROS, "train": TRAIN, "gpu": GPU,
+                    "test": CPU + ROS + TRAIN + TEST},
+    entry_points={"console_scripts": [
+        "ssma = ssma_core.cli:main",
+        "segmentation_node = ssma_ros.segmentation_node:main",
+        "replay = ssma_ros.replay:main",
+        "evaluate_bag = ssma_ros.evaluate_bag:main",
+    ]},
+    zip_safe=False,
+)

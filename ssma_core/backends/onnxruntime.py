@@ -1,0 +1,44 @@
+"""ONNX files on the CPU: no torch."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from ssma_core.errors import SsmaError
+from ssma_core.spec import ModelSpec
+
+# The graph also holds confidence and logits; a frame pays only for what it asks for.
+ONLY_WHAT_IS_ASKED = onnxruntime.RunOptions()
+ONLY_WHAT_IS_ASKED.only_execute_path_to_fetches = True
+
+
+class OnnxRuntimeBackend:
+    """See ssma_core.backends.Backend. The file is one that `ssma export` wrote."""
+
+    name = "onnxruntime"
+
+    def __init__(self, model: Path, threads: int | None) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(model), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime has a class of its own for each way to fail
+            raise SsmaError(f"{model} is not an ONNX model, or it is cut short ({error}); write it "
+                            "again with `ssma export`") from error
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        if "spec" not in metadata:
+            raise SsmaError(f"{model} is an ONNX model, but not one of ours: it carries no spec; "
+                            "make one with `ssma export`")
+        self.spec = ModelSpec.from_json(metadata["spec"])
+
+    def run(self, images: Sequence[npt.NDArray[np.uint8]],
+            outputs: Sequence[str]) -> dict[str, npt.NDArray]:
+        inputs = {m.name: image for m, image in zip(self.spec.modalities, images)}
+        answers = self._session.run(list(outputs), inputs, ONLY_WHAT_IS_ASKED)
+        return dict(zip(outputs, answers))
