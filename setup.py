@@ -1,10 +1,10 @@
 """The ROS package ssma_ros, and the one list of its Python dependencies, by extra.
 
-    pip install -e .[cpu]        segment on a CPU with onnxruntime
-    pip install -e .[cpu,ros]    the node where there is only pip (a ROS distribution brings its own)
-    pip install -e .[train]      PyTorch: train, evaluate, export, import the original's weights
-    pip install -e .[gpu]        TensorRT on an NVIDIA GPU
-    pip install -e .[test]       everything that `make test` runs
+    pip install -e .[cpu]      segment on a CPU with onnxruntime
+    pip install -e .[cpu,ros]  the node where there is only pip; a ROS distribution brings its own
+    pip install -e .[train]    PyTorch: train, evaluate, export, import the original's weights
+    pip install -e .[gpu]      TensorRT on an NVIDIA GPU
+    pip install -e .[test]     everything that `make test` runs
 """
 from glob import glob
 

@@ -6,7 +6,7 @@ from ssma_core.errors import SsmaError
 from ssma_core.metrics import ConfusionMatrix
 from ssma_core.pictures import colourize, contact_sheet, overlay
 from ssma_core.segmenter import Segmentation, Segmenter
-from ssma_core.spec import ModelSpec, Modality
+from ssma_core.spec import Modality, ModelSpec
 
-__all__ = ["ConfusionMatrix", "ModelSpec", "Modality", "Segmentation", "Segmenter", "SsmaError",
+__all__ = ["ConfusionMatrix", "Modality", "ModelSpec", "Segmentation", "Segmenter", "SsmaError",
            "colourize", "contact_sheet", "overlay"]

@@ -23,7 +23,8 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
     except OSError as error:
         raise SsmaError(f"cannot write {path}: {error.strerror}; give a folder that exists and "
                         "can be written") from error

@@ -13,7 +13,7 @@ Image = npt.NDArray[np.uint8]
 
 
 def colourize(labels: Image, spec: ModelSpec) -> Image:
-    """H×W class ids in the spec's class colours, H×W×3 uint8 BGR; ids it does not know are black."""
+    """H×W class ids in the spec's class colours, H×W×3 uint8 BGR; unknown ids are black."""
     palette = np.zeros((256, 3), np.uint8)
     palette[:spec.classes] = np.array(spec.class_colours, np.uint8)[:, ::-1]
     return palette[labels]

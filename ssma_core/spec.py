@@ -2,17 +2,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args, get_type_hints
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from ssma_core.errors import SsmaError
+from ssma_core.plain import from_plain
 
 Architecture = Literal["ssma", "adapnet++"]
 Size = Literal["full", "tiny"]
 Rates = Literal["released", "paper"]
 Encoding = Literal["image", "jet", "evi"]
-
-COLOUR_NAME = "rgb"
 
 
 @dataclass(frozen=True)
@@ -32,9 +31,8 @@ class Modality:
     range: float | None = None
 
     def __post_init__(self) -> None:
-        _check_choice("encoding", self.encoding, Encoding)
-        if not self.name or not isinstance(self.name, str):
-            raise SsmaError(f"a modality needs a name, got {self.name!r}")
+        if not self.name:
+            raise SsmaError("a modality needs a name")
         if (self.encoding == "jet") != (self.range is not None):
             raise SsmaError(f"modality {self.name!r}: the encoding 'jet' needs a range, the others "
                             f"take none; got encoding {self.encoding!r} and range {self.range!r}")
@@ -63,9 +61,6 @@ class ModelSpec:
     void_id: int = 0
 
     def __post_init__(self) -> None:
-        _check_choice("architecture", self.architecture, Architecture)
-        _check_choice("size", self.size, Size)
-        _check_choice("rates", self.rates, Rates)
         if not 2 <= len(self.class_names) <= 255:
             raise SsmaError(f"a model needs 2 to 255 classes, got {len(self.class_names)}")
         if len(set(self.class_names)) != len(self.class_names):
@@ -74,7 +69,7 @@ class ModelSpec:
             raise SsmaError(f"{len(self.class_names)} class names but "
                             f"{len(self.class_colours)} class colours")
         for name, colour in zip(self.class_names, self.class_colours):
-            if len(colour) != 3 or not all(isinstance(c, int) and 0 <= c <= 255 for c in colour):
+            if not all(0 <= c <= 255 for c in colour):
                 raise SsmaError(f"class {name!r}: a colour is three integers 0–255 "
                                 f"(red, green, blue), got {colour!r}")
         if not 0 <= self.void_id < len(self.class_names):
@@ -83,6 +78,9 @@ class ModelSpec:
         wanted = 2 if self.architecture == "ssma" else 1
         if len(self.modalities) != wanted:
             raise SsmaError(f"{self.architecture} takes {wanted} modalities, got "
+                            f"{[m.name for m in self.modalities]}")
+        if len({m.name for m in self.modalities}) != wanted:
+            raise SsmaError("the two modalities must have different names, got "
                             f"{[m.name for m in self.modalities]}")
         check_multiple_of_16(*self.input_size)
 
@@ -104,20 +102,8 @@ class ModelSpec:
 
     @classmethod
     def from_dict(cls, values: Any) -> ModelSpec:
-        """From plain data, as JSON and YAML give it; unknown and missing keys are named."""
-        values = _known_keys(cls, values, "spec")
-        modalities = tuple(
-            Modality(**_known_keys(Modality, m, "modality")) for m in values["modalities"])
-        try:
-            values = values | {
-                "modalities": modalities,
-                "class_names": tuple(str(n) for n in values["class_names"]),
-                "class_colours": tuple(tuple(c) for c in values["class_colours"]),
-                "input_size": tuple(values["input_size"]),
-            }
-        except TypeError as error:
-            raise SsmaError(f"the spec has a value of the wrong kind: {error}") from error
-        return cls(**values)
+        """From plain data, as JSON and YAML give it. Raises SsmaError naming what does not fit."""
+        return from_plain(cls, values, "spec")
 
 
 def check_multiple_of_16(width: int, height: int) -> None:
@@ -129,22 +115,3 @@ def check_multiple_of_16(width: int, height: int) -> None:
         raise SsmaError(
             f"the network needs sides that are multiples of 16, got {width}x{height} (width x "
             f"height): pad {right} columns and {bottom} rows, to {width + right}x{height + bottom}")
-
-
-def _check_choice(field: str, value: object, choices: Any) -> None:
-    if value not in get_args(choices):
-        raise SsmaError(f"{field} must be one of {', '.join(get_args(choices))}, got {value!r}")
-
-
-def _known_keys(cls: type, values: Any, what: str) -> dict[str, Any]:
-    if not isinstance(values, dict):
-        raise SsmaError(f"a {what} must be a mapping, got {type(values).__name__}")
-    known = {f.name for f in fields(cls)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise SsmaError(f"unknown {what} field {unknown[0]!r}; known: {', '.join(sorted(known))}")
-    required = [n for n in get_type_hints(cls) if n in known and not hasattr(cls, n)]
-    missing = [n for n in required if n not in values]
-    if missing:
-        raise SsmaError(f"the {what} lacks {', '.join(missing)}")
-    return values

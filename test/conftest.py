@@ -1,9 +1,21 @@
-"""What tests share: where the reference data is, where it is not on this machine."""
+"""What tests share: the reference files where there are any, and a small untrained model."""
+from __future__ import annotations
+
 from pathlib import Path
 
 import pytest
 
+from ssma_core import Modality, ModelSpec
+
 ROOT = Path(__file__).resolve().parent.parent
+
+TINY_SPEC = ModelSpec(
+    architecture="ssma", size="tiny",
+    class_names=("void", "trail", "grass", "vegetation", "sky", "obstacle"),
+    class_colours=((0, 0, 0), (170, 170, 170), (0, 255, 0), (102, 102, 51), (0, 120, 255),
+                   (255, 255, 0)),
+    modalities=(Modality("rgb", "image"), Modality("depth", "jet", 20000.0)),
+    input_size=(384, 192))
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +25,34 @@ def shared() -> Path:
     if not (folder / "golden").is_dir():
         pytest.skip(f"the reference files are not at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_spec() -> ModelSpec:
+    return TINY_SPEC
+
+
+@pytest.fixture(scope="session")
+def tiny_model_safetensors(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny SSMA for colour and depth, 6 classes, with random weights."""
+    import torch
+
+    from ssma_core import checkpoint
+    from ssma_core.model import build
+
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    checkpoint.save(path, build(TINY_SPEC), TINY_SPEC)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_model_safetensors: Path) -> Path:
+    """The same as ONNX."""
+    from ssma_core import checkpoint
+    from ssma_core.export.onnx import export
+
+    path = tiny_model_safetensors.with_suffix(".onnx")
+    network, spec = checkpoint.load(tiny_model_safetensors)
+    export(network, spec, path)
+    return path

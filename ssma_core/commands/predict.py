@@ -24,9 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    rgb = read_colour(options.rgb)
-    aux = read_sensor(options.aux) if options.aux else None
     segmenter = Segmenter(options.model)
+    # A lone depth expert takes its 16-bit picture where others take the colour picture.
+    is_colour = segmenter.spec.modalities[0].encoding == "image"
+    rgb = read_colour(options.rgb) if is_colour else read_sensor(options.rgb)
+    aux = read_sensor(options.aux) if options.aux else None
     result = segmenter.segment(rgb, aux, logits=options.logits is not None)
     if result.logits is not None:
         with written_whole(options.logits) as temporary, temporary.open("wb") as file:

@@ -1,0 +1,66 @@
+"""Plain data, as JSON and YAML give it, into typed dataclasses; what does not fit is named."""
+from __future__ import annotations
+
+import types
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from ssma_core.errors import SsmaError
+
+T = TypeVar("T")
+
+
+def from_plain(kind: type[T], values: Any, where: str) -> T:
+    """Builds the dataclass `kind` from a mapping.
+
+    Understands nested dataclasses, tuples, optional values, Literal, str, int, float and bool.
+    where: how errors name the whole, for example "spec" or the file's name.
+    Raises SsmaError that names the field and what it should be.
+    """
+    return _convert(kind, values, where)
+
+
+def _convert(kind: Any, value: Any, where: str) -> Any:
+    origin, arguments = get_origin(kind), get_args(kind)
+    if is_dataclass(kind):
+        return _dataclass(kind, value, where)
+    if origin is tuple:
+        return _tuple(arguments, value, where)
+    if origin in (Union, types.UnionType):  # only "X | None" is used
+        return None if value is None else _convert(arguments[0], value, where)
+    if origin is Literal:
+        if value in arguments:
+            return value
+        raise SsmaError(f"{where} must be one of {', '.join(map(str, arguments))}, got {value!r}")
+    if kind is float and type(value) in (int, float):
+        return float(value)
+    if type(value) is not kind:
+        raise SsmaError(f"{where} must be of type {kind.__name__}, got {value!r}")
+    return value
+
+
+def _dataclass(kind: Any, values: Any, where: str) -> Any:
+    if not isinstance(values, dict):
+        raise SsmaError(f"{where} must be a mapping of names to values, got {values!r}")
+    known = {field.name: field for field in fields(kind)}
+    for name in values:
+        if name not in known:
+            raise SsmaError(f"{where} has an unknown field {name!r}; known: {', '.join(known)}")
+    missing = [name for name, field in known.items() if name not in values
+               and field.default is MISSING and field.default_factory is MISSING]
+    if missing:
+        raise SsmaError(f"{where} lacks {', '.join(missing)}")
+    hints = get_type_hints(kind)
+    return kind(**{name: _convert(hints[name], value, f"{where}.{name}")
+                   for name, value in values.items()})
+
+
+def _tuple(kinds: tuple[Any, ...], values: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(values, list | tuple):
+        raise SsmaError(f"{where} must be a list, got {values!r}")
+    if kinds[-1] is Ellipsis:
+        kinds = kinds[:1] * len(values)
+    if len(kinds) != len(values):
+        raise SsmaError(f"{where} must have {len(kinds)} entries, got {values!r}")
+    return tuple(_convert(kind, value, f"{where}[{i}]")
+                 for i, (kind, value) in enumerate(zip(kinds, values)))
