@@ -1,0 +1,129 @@
+"""What a ROS distribution brings and pip does not, behind the same few calls either way.
+
+`message_filters` and `cv_bridge` are used where they can be imported; elsewhere the stand-ins of
+this file answer to the same names, and the rest of ssma_ros does not know the difference.
+
+Of message_filters we take `Subscriber`, which is what other nodes' filters plug into, and pair in
+`pairing.py`: the distribution's ApproximateTimeSynchronizer calls back under its own lock, takes
+the first match rather than the nearest, counts nothing, and needs a running node, so that a bag
+read without DDS would be paired by other rules than the live topics.
+
+Of cv_bridge we take `imgmsg_to_cv2` and `cv2_to_imgmsg`. Its Python half takes rows that are padded
+by less than a whole pixel for narrower ones, and byte-swaps by a method that NumPy 2 no longer has:
+images of those two layouts are read by the stand-in everywhere.
+"""
+from __future__ import annotations
+
+import array
+import importlib
+import sys
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+try:
+    from message_filters import Subscriber
+    HAS_MESSAGE_FILTERS = True
+except ImportError:
+    HAS_MESSAGE_FILTERS = False
+
+    class Subscriber:  # type: ignore[no-redef]
+        """A subscription that calls back whoever registered, as message_filters' does.
+
+        Takes the arguments of rclpy's create_subscription, without the callback; `sub` is it.
+        """
+
+        def __init__(self, node: Any, message_type: type, topic: str, **options: Any) -> None:
+            self._callbacks: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+            self.sub = node.create_subscription(message_type, topic, self._received, **options)
+
+        def registerCallback(self, callback: Callable[..., None], *arguments: Any) -> None:
+            """Calls callback(message, *arguments) for every message from now on."""
+            self._callbacks.append((callback, arguments))
+
+        def _received(self, message: Any) -> None:
+            for callback, arguments in self._callbacks:
+                callback(message, *arguments)
+
+try:
+    from cv_bridge import CvBridge
+
+    # The compiled half: it may be lacking, or made for another NumPy.
+    importlib.import_module("cv_bridge.boost.cv_bridge_boost")
+    _bridge = CvBridge()
+except (ImportError, AttributeError):
+    _bridge = None
+HAS_CV_BRIDGE = _bridge is not None
+
+
+class Layout(NamedTuple):
+    """How the pixels of an encoding lie in a message."""
+
+    dtype: npt.DTypeLike
+    channels: int
+
+
+LAYOUTS = {
+    "bgr8": Layout(np.uint8, 3),
+    "rgb8": Layout(np.uint8, 3),
+    "bgra8": Layout(np.uint8, 4),
+    "rgba8": Layout(np.uint8, 4),
+    "mono8": Layout(np.uint8, 1),
+    "mono16": Layout(np.uint16, 1),
+    "16UC1": Layout(np.uint16, 1),
+    "32FC1": Layout(np.float32, 1),
+}
+
+_TO_BGR = {
+    "rgb8": cv2.COLOR_RGB2BGR,
+    "bgra8": cv2.COLOR_BGRA2BGR,
+    "rgba8": cv2.COLOR_RGBA2BGR,
+}
+
+
+def imgmsg_to_cv2(message: Any, desired_encoding: Literal["bgr8", "passthrough"] = "passthrough"
+                  ) -> npt.NDArray[np.generic]:
+    """A sensor_msgs/Image of one of LAYOUTS as an array, H×W or H×W×C, in the machine's byte order.
+
+    A view of the message's data wherever nothing has to change. desired_encoding: "bgr8" for
+    colour images of any order of channels, "passthrough" for the pixels as they are.
+    """
+    if _bridge is not None and not message.is_bigendian and not _is_padded(message):
+        return _bridge.imgmsg_to_cv2(message, desired_encoding)
+    pixels = _view(message)
+    if desired_encoding == "bgr8" and message.encoding in _TO_BGR:
+        return cv2.cvtColor(pixels, _TO_BGR[message.encoding])
+    return pixels
+
+
+def cv2_to_imgmsg(pixels: npt.NDArray[np.uint8], encoding: Literal["mono8", "bgr8"],
+                  header: Any) -> Any:
+    """A sensor_msgs/Image of an H×W (mono8) or H×W×3 (bgr8) uint8 array, with the header given."""
+    if _bridge is not None:
+        return _bridge.cv2_to_imgmsg(pixels, encoding, header)
+    from sensor_msgs.msg import Image
+
+    height, width = pixels.shape[:2]
+    message = Image(header=header, height=height, width=width, encoding=encoding,
+                    is_bigendian=0, step=width * LAYOUTS[encoding].channels)
+    # An array.array is taken as it is; bytes and lists are checked byte by byte, in Python.
+    message.data = array.array("B", pixels.tobytes())
+    return message
+
+
+def _is_padded(message: Any) -> bool:
+    layout = LAYOUTS[message.encoding]
+    return message.step != message.width * layout.channels * np.dtype(layout.dtype).itemsize
+
+
+def _view(message: Any) -> npt.NDArray[np.generic]:
+    dtype, channels = LAYOUTS[message.encoding]
+    sent = np.dtype(dtype).newbyteorder(">" if message.is_bigendian else "<")
+    shape, strides = (message.height, message.width), (message.step, channels * sent.itemsize)
+    if channels > 1:
+        shape, strides = (*shape, channels), (*strides, sent.itemsize)
+    pixels = np.ndarray(shape, sent, buffer=message.data, strides=strides)
+    return pixels if sent.isnative else pixels.astype(sent.newbyteorder(sys.byteorder))

@@ -1,0 +1,53 @@
+"""One thread, one slot: the newest item is worked on, what it overwrites is counted."""
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class Worker(Generic[Item]):
+    """Calls work(item) in a thread of its own, until stopped.
+
+    failed: gets what `work` raises, in that thread; the worker goes on with the next item.
+    overwritten: how many items were replaced by a newer one before their turn came.
+    """
+
+    def __init__(self, work: Callable[[Item], None], failed: Callable[[Exception], None]) -> None:
+        self._work = work
+        self._failed = failed
+        self._slot: Item | None = None
+        self._stopping = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="segmentation", daemon=True)
+        self.overwritten = 0
+        self._thread.start()
+
+    def offer(self, item: Item) -> None:
+        """Puts an item into the slot. Never waits for the work that is going on."""
+        with self._changed:
+            self.overwritten += self._slot is not None
+            self._slot = item
+            self._changed.notify()
+
+    def stop(self) -> None:
+        """Ends the thread after the item it is working on; what waits in the slot is dropped."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (item := self._next()) is not None:
+            try:
+                self._work(item)
+            except Exception as error:  # a bad frame must not end the thread
+                self._failed(error)
+
+    def _next(self) -> Item | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopping or self._slot is not None)
+            item, self._slot = self._slot, None
+            return None if self._stopping else item
