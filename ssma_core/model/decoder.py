@@ -1,0 +1,60 @@
+"""The decoder: from the eASPP's output to class scores of the input's size, in three upsamplings."""
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ssma_core.model.layers import ConvNorm, Upsampling, global_mean, resize_bilinear
+from ssma_core.model.sizes import Dimensions
+
+
+class DecoderStage(nn.Module):
+    """Upsamples by two, joins a skip connection, refines with two 3×3 convolutions.
+
+    weigh_skip: SSMA's decoder first weighs the skip's channels by the mean of what it decoded.
+    """
+
+    def __init__(self, inputs: int, dimensions: Dimensions, weigh_skip: bool) -> None:
+        super().__init__()
+        width, skip = dimensions.decoder, dimensions.skip
+        self.upsampling = Upsampling(inputs, width, 2)
+        self.skip_weight = ConvNorm(width, skip, 1) if weigh_skip else None
+        self.refine = nn.Sequential(ConvNorm(width + skip, width, 3), ConvNorm(width, width, 3))
+
+    def forward(self, x: Tensor, skip: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns (the refined features, the upsampled ones that the auxiliary heads look at)."""
+        upsampled = self.upsampling(x)
+        if self.skip_weight is not None:
+            skip = self.skip_weight(global_mean(upsampled)) * skip
+        return self.refine(torch.cat([upsampled, skip], 1)), upsampled
+
+
+class Decoder(nn.Module):
+    def __init__(self, dimensions: Dimensions, classes: int, *, weigh_skips: bool) -> None:
+        super().__init__()
+        self.to_eighth = DecoderStage(dimensions.easpp, dimensions, weigh_skips)
+        self.to_quarter = DecoderStage(dimensions.decoder, dimensions, weigh_skips)
+        self.scores = ConvNorm(dimensions.decoder, classes, 1)
+        self.to_full = Upsampling(classes, classes, 4)
+
+    def forward(self, features: Tensor, skip_eighth: Tensor,
+                skip_quarter: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns (logits N×classes×H×W, the second upsampling, the first)."""
+        x, eighth = self.to_eighth(features, skip_eighth)
+        x, quarter = self.to_quarter(x, skip_quarter)
+        return self.to_full(self.scores(x)), quarter, eighth
+
+
+class AuxiliaryHeads(nn.Module):
+    """Class scores from the decoder's two inner upsamplings; they help training, nothing else."""
+
+    def __init__(self, dimensions: Dimensions, classes: int) -> None:
+        super().__init__()
+        self.quarter = ConvNorm(dimensions.decoder, classes, 1, relu=False)
+        self.eighth = ConvNorm(dimensions.decoder, classes, 1, relu=False)
+
+    def forward(self, quarter: Tensor, eighth: Tensor,
+                size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Returns the logits of both (second upsampling, first), resized to (height, width)."""
+        return (resize_bilinear(self.quarter(quarter), size),
+                resize_bilinear(self.eighth(eighth), size))
