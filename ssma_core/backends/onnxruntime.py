@@ -11,10 +11,6 @@ import onnxruntime
 from ssma_core.errors import SsmaError
 from ssma_core.spec import ModelSpec
 
-# The graph also holds confidence and logits; a frame pays only for what it asks for.
-ONLY_WHAT_IS_ASKED = onnxruntime.RunOptions()
-ONLY_WHAT_IS_ASKED.only_execute_path_to_fetches = True
-
 
 class OnnxRuntimeBackend:
     """See ssma_core.backends.Backend. The file is one that `ssma export` wrote."""
@@ -40,5 +36,4 @@ class OnnxRuntimeBackend:
     def run(self, images: Sequence[npt.NDArray[np.uint8]],
             outputs: Sequence[str]) -> dict[str, npt.NDArray]:
         inputs = {m.name: image for m, image in zip(self.spec.modalities, images)}
-        answers = self._session.run(list(outputs), inputs, ONLY_WHAT_IS_ASKED)
-        return dict(zip(outputs, answers))
+        return dict(zip(outputs, self._session.run(list(outputs), inputs)))

@@ -21,7 +21,9 @@ class Frame(nn.Module):
         # Cast first: TensorRT refuses to transpose uint8.
         batches = [image.float().permute(2, 0, 1).unsqueeze(0) for image in images]
         logits = self.network(*batches)[0]
-        certainty = torch.softmax(logits, dim=0).amax(dim=0)
+        # The winner's softmax: exp(0) over the sum. Runtimes compute this several times faster than
+        # a softmax over the first axis, and they compute every output whether asked for or not.
+        certainty = 1 / (logits - logits.amax(dim=0)).exp().sum(dim=0)
         return {
             "labels": logits.argmax(dim=0).to(torch.uint8),
             "confidence": (certainty * 255).round().to(torch.uint8),

@@ -1,0 +1,71 @@
+"""The `ssma` command: what it writes, and that a user's mistake is a message and no traceback."""
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from ssma_core.cli import COMMANDS, main
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    random = np.random.default_rng(0)
+    cv2.imwrite(str(tmp_path / "rgb.png"), random.integers(0, 256, (96, 192, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / "aux.png"), random.integers(0, 9000, (96, 192)).astype(np.uint16))
+    return tmp_path
+
+
+def predict(folder: Path, model: Path, *more: str) -> int:
+    return main(["predict", "--model", str(model), "--rgb", str(folder / "rgb.png"),
+                 "--aux", str(folder / "aux.png"), "--output", str(folder / "label.png"), *more])
+
+
+def test_predict_writes_labels_overlay_and_logits(pictures: Path, tiny_model: Path) -> None:
+    assert predict(pictures, tiny_model, "--overlay", str(pictures / "overlay.png"),
+                   "--logits", str(pictures / "logits.npy")) == 0
+    label = cv2.imread(str(pictures / "label.png"), cv2.IMREAD_UNCHANGED)
+    assert label.shape == (96, 192) and label.dtype == np.uint8 and label.max() < 6
+    assert cv2.imread(str(pictures / "overlay.png")).shape == (96, 192, 3)
+    logits = np.load(pictures / "logits.npy")
+    assert logits.shape == (192, 384, 6) and logits.dtype == np.float32
+
+
+@pytest.mark.parametrize(("breakage", "message"), [
+    (lambda folder: (folder / "rgb.png").unlink(), "rgb.png: No such file"),
+    (lambda folder: (folder / "rgb.png").write_bytes(b"x"), "rgb.png: it is not a picture"),
+    (lambda folder: (folder / "aux.png").write_bytes(b""), "aux.png: it is not a picture"),
+    (lambda folder: cv2.imwrite(str(folder / "aux.png"), np.ones((8, 9), np.uint16)),
+     "depth image 9x8"),
+])
+def test_a_bad_picture_is_named_and_nothing_is_written(
+        pictures: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str],
+        breakage: object, message: str) -> None:
+    breakage(pictures)  # type: ignore[operator]
+    assert predict(pictures, tiny_model) == 1
+    assert message in capsys.readouterr().err
+    assert not (pictures / "label.png").exists()
+
+
+def test_a_folder_that_is_not_there_is_named(
+        pictures: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert predict(pictures, tiny_model, "--overlay", "/nowhere/o.png") == 1
+    assert "cannot write /nowhere/o.png" in capsys.readouterr().err
+
+
+def test_export_makes_a_file_that_predict_can_use(
+        pictures: Path, tiny_model_safetensors: Path) -> None:
+    target = pictures / "m.onnx"
+    assert main(["export", "--model", str(tiny_model_safetensors), "--output", str(target)]) == 0
+    assert predict(pictures, target) == 0
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str) -> None:
+    result = subprocess.run([sys.executable, "-m", "ssma_core.cli", command, "--help"],
+                            capture_output=True, text=True, check=True)
+    assert f"usage: ssma {command}" in result.stdout
