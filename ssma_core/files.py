@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -43,12 +44,12 @@ def read_colour(path: str | Path) -> npt.NDArray[np.uint8]:
     return _read(path, cv2.IMREAD_COLOR)
 
 
-def read_sensor(path: str | Path) -> npt.NDArray[np.generic]:
+def read_sensor(path: str | Path) -> npt.NDArray[Any]:
     """A picture as the sensor wrote it: H×W uint8, uint16 or float32, or H×W×3 uint8 BGR."""
     return _read(path, cv2.IMREAD_UNCHANGED)
 
 
-def write_picture(path: str | Path, picture: npt.NDArray[np.generic]) -> None:
+def write_picture(path: str | Path, picture: npt.NDArray[Any]) -> None:
     """Writes a picture in the format of the suffix, whole or not at all."""
     try:
         encoded, data = cv2.imencode(Path(path).suffix, picture)
@@ -61,7 +62,7 @@ def write_picture(path: str | Path, picture: npt.NDArray[np.generic]) -> None:
         temporary.write_bytes(data.tobytes())
 
 
-def _read(path: str | Path, flags: int) -> npt.NDArray[np.generic]:
+def _read(path: str | Path, flags: int) -> npt.NDArray[Any]:
     try:
         data = np.fromfile(path, np.uint8)
     except OSError as error:

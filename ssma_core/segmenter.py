@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -39,7 +40,7 @@ class Segmenter:
         self.spec = self._backend.spec
         self.backend = self._backend.name
 
-    def segment(self, rgb: npt.NDArray[np.generic], aux: npt.NDArray[np.generic] | None = None, *,
+    def segment(self, rgb: npt.NDArray[Any], aux: npt.NDArray[Any] | None = None, *,
                 confidence: bool = False, logits: bool = False) -> Segmentation:
         """Segments one frame.
 

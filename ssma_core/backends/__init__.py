@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ class Backend(Protocol):
     spec: ModelSpec
 
     def run(self, images: Sequence[npt.NDArray[np.uint8]],
-            outputs: Sequence[str]) -> dict[str, npt.NDArray]:
+            outputs: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
         """images: h×w×3 uint8 BGR at spec.input_size, one a modality.
         outputs: of "labels" (h×w uint8), "confidence" (h×w uint8, 255 = certain) and "logits"
         (h×w×classes float32), those wanted."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,6 @@ class OnnxRuntimeBackend:
         self.spec = ModelSpec.from_json(metadata["spec"])
 
     def run(self, images: Sequence[npt.NDArray[np.uint8]],
-            outputs: Sequence[str]) -> dict[str, npt.NDArray]:
+            outputs: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
         inputs = {m.name: image for m, image in zip(self.spec.modalities, images)}
         return dict(zip(outputs, self._session.run(list(outputs), inputs)))

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,6 @@ class TorchBackend:
 
     @torch.inference_mode()
     def run(self, images: Sequence[npt.NDArray[np.uint8]],
-            outputs: Sequence[str]) -> dict[str, npt.NDArray]:
+            outputs: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
         answers = self._frame(*(torch.from_numpy(np.ascontiguousarray(i)) for i in images))
         return {name: answers[name].numpy() for name in outputs}

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from ssma_core.commands import count, size
 from ssma_core.modalities import network_images
 from ssma_core.segmenter import Segmenter
 
-Frame = tuple[npt.NDArray[np.generic], ...]
+Frame = tuple[npt.NDArray[Any], ...]
 Way = Callable[..., object]
 WARM_UP = 5
 
@@ -65,7 +66,7 @@ def naive(checkpoint: Path, threads: int) -> Way:
     network, spec = load(checkpoint)
 
     @torch.no_grad()
-    def segment(*frame: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+    def segment(*frame: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
         batches = [torch.from_numpy(image).permute(2, 0, 1)[None].float()
                    for image in network_images(spec, *frame)]
         labels = network(*batches)[0].argmax(0).numpy().astype(np.uint8)

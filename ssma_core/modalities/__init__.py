@@ -2,6 +2,8 @@
 and the node."""
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +13,7 @@ from ssma_core.modalities.depth import in_jet, millimetres
 from ssma_core.modalities.vegetation import evi_in_jet
 from ssma_core.spec import Modality, ModelSpec
 
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[Any]
 Image = npt.NDArray[np.uint8]
 
 

@@ -1,6 +1,8 @@
 """Depth and disparity as jet colours, as the released SSMA networks were fed."""
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +12,7 @@ JET: npt.NDArray[np.uint8] = cv2.applyColorMap(
     np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_JET)[:, 0]
 
 
-def millimetres(depth: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+def millimetres(depth: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Depth as ROS cameras give it (REP 118), in millimetres.
 
     depth: H×W, uint16 millimetres (returned as it is) or float metres.
@@ -18,7 +20,7 @@ def millimetres(depth: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
     return depth * np.float32(1000) if depth.dtype.kind == "f" else depth
 
 
-def in_jet(values: npt.NDArray[np.generic], far: float) -> npt.NDArray[np.uint8]:
+def in_jet(values: npt.NDArray[Any], far: float) -> npt.NDArray[np.uint8]:
     """A scalar map in jet colours: clip(value · 255 / far, 0, 255), H×W×3 uint8, BGR.
 
     values: H×W, uint8, uint16 or float, in the unit of `far`. What is not a measurement (zero,
