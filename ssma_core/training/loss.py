@@ -23,6 +23,11 @@ def segmentation_loss(logits: torch.Tensor, label: torch.Tensor, void_id: int) -
     return cost.masked_fill(label == void_id, 0.0).mean()
 
 
-def poly(step: int, steps: int, power: float = 0.9) -> float:
-    """What the learning rate is multiplied with at `step` of `steps`: (1 − step/steps)^power."""
-    return (1.0 - min(step, steps) / steps) ** power
+def poly(step: int, steps: int, power: float = 0.9, end: float = 0.1) -> float:
+    """What the learning rate is multiplied with after `step` of `steps`: from 1 down to `end`, as
+    (1 − step/steps)^power.
+
+    The reference's schedule stops at 1e-4, the default of TensorFlow's polynomial decay: a tenth of
+    its learning rate.
+    """
+    return (1.0 - end) * (1.0 - min(step, steps) / steps) ** power + end

@@ -1,0 +1,109 @@
+"""Folders of pictures as a data set: partners found by name, faults named by file."""
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from ssma_core import SsmaError
+from ssma_core.datasets.cache import preload
+from ssma_core.datasets.folders import read, samples
+
+RGB = np.full((40, 60, 3), 90, np.uint8)
+DEPTH = np.full((40, 60), 3000, np.uint16)
+LABEL = np.ones((40, 60), np.uint8)
+
+
+def write(path: Path, picture: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), picture)
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Two drives of two frames."""
+    for drive in ("drive_000", "drive_001"):
+        for frame in ("000000", "000001"):
+            write(tmp_path / drive / "rgb" / f"{frame}.jpg", RGB)
+            write(tmp_path / drive / "depth" / f"{frame}.png", DEPTH)
+            write(tmp_path / drive / "label" / f"{frame}.png", LABEL)
+    return tmp_path
+
+
+def found(root):
+    return samples(root, "drive_*/rgb/*", "depth", "label")
+
+
+def test_partners_have_the_same_stem_in_the_neighbouring_folders(root):
+    frames = found(root)
+    assert [(f.drive, f.rgb.name, f.aux.name) for f in frames] == [
+        (drive, f"00000{i}.jpg", f"00000{i}.png")
+        for drive in ("drive_000", "drive_001") for i in (0, 1)]
+    assert frames[3].label == root / "drive_001" / "label" / "000001.png"
+
+
+def test_frames_of_a_flat_folder_are_chosen_by_name(shared):
+    road = shared / "data" / "road"
+    first = samples(road, "rgb/1_*", "disparity", "label")
+    second = samples(road, "rgb/2_*", "disparity", "label")
+    assert (len(first), len(second)) == (22, 32)
+    rgb, disparity, label = read(first[0], classes=3)
+    assert (rgb.dtype, disparity.dtype, label.dtype) == (np.uint8, np.uint16, np.uint8)
+
+
+def test_hidden_files_are_no_frames(root):
+    (root / "drive_000" / "rgb" / ".000002.jpg").write_bytes(b"")
+    assert len(found(root)) == 4
+
+
+def test_nothing_found_names_pattern_and_place(root):
+    with pytest.raises(SsmaError, match=rf"no file matches 'left/\*' below {root}"):
+        samples(root, "left/*", "depth", "label")
+
+
+def test_a_missing_folder_is_named(root):
+    with pytest.raises(SsmaError, match=f"no folder {root / 'drive_000' / 'nir'}"):
+        samples(root, "drive_*/rgb/*", "nir", "label")
+
+
+def test_a_missing_partner_is_named(root):
+    (root / "drive_001" / "depth" / "000001.png").unlink()
+    with pytest.raises(SsmaError, match=r"drive_001/rgb/000001.jpg has no partner.*depth/000001"):
+        found(root)
+
+
+def test_two_partners_are_one_too_many(root):
+    write(root / "drive_000" / "label" / "000001.bmp", LABEL)
+    with pytest.raises(SsmaError, match=r"label/000001.bmp and .*label/000001.png"):
+        found(root)
+
+
+@pytest.mark.parametrize(("folder", "picture", "complaint"), [
+    ("depth", DEPTH[:, :50], r"depth/000001.png is 50x40, but .*rgb/000001.jpg is 60x40"),
+    ("label", LABEL[:30], r"label/000001.png is 60x30"),
+    ("label", LABEL * 6, r"label/000001.png has the id 6.*0 to 5"),
+    ("label", np.dstack([LABEL] * 3), r"label/000001.png is no label image"),
+    ("label", LABEL.astype(np.uint16), r"label/000001.png is no label image"),
+])
+def test_a_wrong_picture_is_named_before_training_starts(root, tiny_spec, folder, picture,
+                                                         complaint):
+    write(root / "drive_001" / folder / "000001.png", picture)
+    with pytest.raises(SsmaError, match=f"drive_001/{complaint}"):
+        preload(found(root), tiny_spec, "reading")
+
+
+def test_a_picture_cut_short_is_named(root, tiny_spec):
+    path = root / "drive_000" / "rgb" / "000001.jpg"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(SsmaError, match=r"drive_000/rgb/000001.jpg"):
+        preload(found(root), tiny_spec, "reading")
+
+
+def test_the_cache_holds_every_frame_as_the_network_sees_it(root, tiny_spec):
+    write(root / "drive_001" / "label" / "000000.png", LABEL * 4)
+    cache = preload(found(root), tiny_spec, "reading")
+    assert [images.shape for images in cache.images] == [(4, 192, 384, 3)] * 2
+    np.testing.assert_array_equal(cache.labels[:, 0, 0], [1, 1, 4, 1])
+    assert abs(int(cache.images[0][0, 96, 192, 1]) - 90) <= 2
+    assert (cache.images[1] == cache.images[1][0, 0, 0]).all()
+    assert cache.images[1][0, 0, 0].any(), "a valid depth has a colour"
