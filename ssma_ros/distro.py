@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import array
 import importlib
-import sys
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -84,8 +83,8 @@ _TO_BGR = {
 }
 
 
-def imgmsg_to_cv2(message: Any, desired_encoding: Literal["bgr8", "passthrough"] = "passthrough"
-                  ) -> npt.NDArray[np.generic]:
+def imgmsg_to_cv2(message: Any, desired_encoding: Literal["bgr8", "passthrough"]
+                  ) -> npt.NDArray[Any]:
     """A sensor_msgs/Image of one of LAYOUTS as an array, H×W or H×W×C, in the machine's byte order.
 
     A view of the message's data wherever nothing has to change. desired_encoding: "bgr8" for
@@ -119,11 +118,12 @@ def _is_padded(message: Any) -> bool:
     return message.step != message.width * layout.channels * np.dtype(layout.dtype).itemsize
 
 
-def _view(message: Any) -> npt.NDArray[np.generic]:
+def _view(message: Any) -> npt.NDArray[Any]:
     dtype, channels = LAYOUTS[message.encoding]
     sent = np.dtype(dtype).newbyteorder(">" if message.is_bigendian else "<")
-    shape, strides = (message.height, message.width), (message.step, channels * sent.itemsize)
-    if channels > 1:
-        shape, strides = (*shape, channels), (*strides, sent.itemsize)
-    pixels = np.ndarray(shape, sent, buffer=message.data, strides=strides)
-    return pixels if sent.isnative else pixels.astype(sent.newbyteorder(sys.byteorder))
+    pixels: npt.NDArray[Any] = np.ndarray(
+        (message.height, message.width, channels), sent, buffer=message.data,
+        strides=(message.step, channels * sent.itemsize, sent.itemsize))
+    if channels == 1:
+        pixels = pixels[..., 0]
+    return pixels if sent.isnative else pixels.astype(sent.newbyteorder("="))

@@ -33,7 +33,7 @@ class Frame:
         stamp = self.message.header.stamp
         return stamp.sec * 1_000_000_000 + stamp.nanosec
 
-    def image(self) -> npt.NDArray[np.generic]:
+    def image(self) -> npt.NDArray[Any]:
         """What Segmenter.segment takes: H×W×3 uint8 BGR for colour images of any order, otherwise
         the sensor's own H×W uint8, uint16 or float32. A view of the message where it can be."""
         is_colour = self.message.encoding in COLOUR_ENCODINGS

@@ -1,0 +1,207 @@
+"""The node: lifecycle and wiring. What is wired together stands in the modules imported here."""
+from __future__ import annotations
+
+import functools
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+try:
+    import rclpy
+    from diagnostic_msgs.msg import DiagnosticArray
+    from rclpy.clock import Clock, ClockType
+    from rclpy.executors import ExternalShutdownException
+    from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+    from rclpy.qos import QoSProfile, qos_profile_sensor_data
+    from rclpy.qos_overriding_options import QoSOverridingOptions
+    from sensor_msgs.msg import Image
+except ImportError as error:
+    sys.exit(f"segmentation_node: ROS 2 is not here ({error}): source the setup.bash of a ROS "
+             "distribution, or install ROS's Python packages with this one's extra 'ros' (pip)")
+
+import numpy as np
+
+from ssma_core import Segmenter, SsmaError
+from ssma_ros import diagnostics, distro, parameters
+from ssma_ros.pairing import STREAMS, Pairing, Stream
+from ssma_ros.pipeline import Outputs, Pipeline
+
+RELIABLE = QoSProfile(depth=5)
+DIAGNOSTICS_PERIOD_S = 1.0
+REMIND_S = 30.0
+
+Transition = Callable[["SegmentationNode", LifecycleState], TransitionCallbackReturn]
+
+
+def _logged(transition: Transition) -> Transition:
+    """rclpy swallows what a transition raises: say it, and let the transition fail. A mistake of
+    the user leaves the node in the state it was in, anything else goes to on_error."""
+
+    @functools.wraps(transition)
+    def logged(node: SegmentationNode, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            return transition(node, state)
+        except SsmaError as error:
+            node.get_logger().error(str(error))
+            return TransitionCallbackReturn.FAILURE
+        except Exception:
+            node.get_logger().error(f"{transition.__name__} failed:\n{traceback.format_exc()}")
+            return TransitionCallbackReturn.ERROR
+
+    return logged
+
+
+class SegmentationNode(LifecycleNode):
+    """Subscribes rgb/image and aux/image, publishes semantic/label and semantic/overlay."""
+
+    def __init__(self) -> None:
+        super().__init__("segmentation_node")
+        self._given = parameters.declare(self)
+        self._configured = ExitStack()  # what cleanup frees
+        self._active = ExitStack()  # what deactivation ends
+        self._silences_said: tuple[list[str], float]
+        self._segmenter: Segmenter
+        self._outputs: Outputs
+
+    @_logged
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._segmenter = self._configured.enter_context(closing(self._load()))
+        label = self._publisher(Image, "semantic/label")
+        overlay = self._publisher(Image, "semantic/overlay")
+        self._outputs = Outputs(
+            label=label.publish, overlay=overlay.publish,
+            overlay_wanted=lambda: overlay.get_subscription_count() > 0, error=self._say_error)
+        self._diagnostics_publisher = self._publisher(DiagnosticArray, "/diagnostics")
+        return super().on_configure(state)
+
+    @_logged
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._silences_said = ([], 0.0)
+        pipeline = Pipeline(self._segmenter, Pairing(self._given.slop, self._given.queue_size),
+                            self._outputs)
+        self._active.callback(pipeline.worker.stop)
+        topics = {stream: self._subscribe(stream, pipeline) for stream in STREAMS}
+        # Steady time: with use_sim_time and no /clock, "nothing comes" must still be said.
+        timer = self.create_timer(
+            DIAGNOSTICS_PERIOD_S, functools.partial(self._diagnose, pipeline, topics),
+            clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._active.callback(self.destroy_timer, timer)
+        return super().on_activate(state)
+
+    @_logged
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._active.close()
+        return super().on_deactivate(state)
+
+    @_logged
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._release()
+        return super().on_cleanup(state)
+
+    @_logged
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._release()
+        return super().on_shutdown(state)
+
+    @_logged
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._release()
+        return super().on_error(state)
+
+    def destroy_node(self) -> None:
+        self._release()
+        super().destroy_node()
+
+    def _release(self) -> None:
+        """Ends and frees whatever there is; the worker before the model that it uses."""
+        self._active.close()
+        self._configured.close()
+
+    def _load(self) -> Segmenter:
+        path = self._given.model
+        if not path:
+            raise SsmaError("the parameter 'model' is empty: give the path of a model file")
+        segmenter = Segmenter(path, self._given.threads or None)
+        names = [modality.name for modality in segmenter.spec.modalities]
+        if len(names) != len(STREAMS):
+            raise SsmaError(f"{path} takes {' and '.join(names)} alone, but this node pairs two "
+                            "images: give it a model of two modalities")
+        width, height = segmenter.spec.input_size
+        black = np.zeros((height, width, 3), np.uint8)
+        segmenter.segment(black, black)  # the first run allocates, and is many times slower
+        self.get_logger().info(
+            f"{path}: {' and '.join(names)}, {segmenter.spec.classes} classes, runs on "
+            f"{segmenter.backend}; {'' if distro.HAS_CV_BRIDGE else 'no '}cv_bridge, "
+            f"{'' if distro.HAS_MESSAGE_FILTERS else 'no '}message_filters here")
+        return segmenter
+
+    def _publisher(self, message_type: type, topic: str) -> Any:
+        publisher = self.create_lifecycle_publisher(
+            message_type, topic, RELIABLE,
+            qos_overriding_options=QoSOverridingOptions.with_default_policies())
+        self._configured.callback(self.destroy_lifecycle_publisher, publisher)
+        return publisher
+
+    def _subscribe(self, stream: Stream, pipeline: Pipeline) -> str:
+        """Returns the topic's full name."""
+        subscriber = distro.Subscriber(
+            self, Image, f"{stream}/image", qos_profile=qos_profile_sensor_data,
+            qos_overriding_options=QoSOverridingOptions.with_default_policies())
+        self._active.callback(self.destroy_subscription, subscriber.sub)
+        topic = str(subscriber.sub.topic_name)
+        subscriber.registerCallback(pipeline.receive, stream, topic)
+        return topic
+
+    def _diagnose(self, pipeline: Pipeline, topics: dict[Stream, str]) -> None:
+        publishers = {stream: self.count_publishers(topic) for stream, topic in topics.items()}
+        silences = diagnostics.silences(pipeline.record, topics, publishers, self._given.slop)
+        self._say_silences(silences)
+        facts = {"model": Path(self._given.model).name, "backend": self._segmenter.backend}
+        array = DiagnosticArray(status=[diagnostics.status(
+            f"{self.get_fully_qualified_name()}: segmentation", facts, pipeline.record,
+            pipeline.pairing, overwritten=pipeline.worker.overwritten, silent=silences)])
+        array.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics_publisher.publish(array)
+
+    def _say_silences(self, silences: list[str]) -> None:
+        """Warns of what is new, and reminds of it at a calm rate."""
+        said, when = self._silences_said
+        if silences == said and (not silences or time.monotonic() - when < REMIND_S):
+            return
+        self._silences_said = silences, time.monotonic()
+        for silence in silences:
+            self.get_logger().warning(silence)
+        if not silences:
+            self.get_logger().info("images come again")
+
+    def _say_error(self, text: str) -> None:
+        if self.context.ok():  # SIGINT ends publishers before the worker: no reason to complain
+            self.get_logger().error(text)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The console script. Returns the exit status: 0 after SIGINT or SIGTERM, or 1 after a message
+    on standard error."""
+    node = None
+    try:
+        rclpy.init(args=None if arguments is None else list(arguments))
+        node = SegmentationNode()
+        rclpy.spin(node)
+    except SsmaError as error:
+        print(f"segmentation_node: {error}", file=sys.stderr)
+        return 1
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        if node:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
