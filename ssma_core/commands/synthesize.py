@@ -1,0 +1,142 @@
+"""`ssma synthesize`: drives through the synthetic forest, as folders of pictures."""
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from ssma_core.datasets.synthetic_forest import (
+    CLASS_COLOURS,
+    VERSION,
+    WEATHERS,
+    Frame,
+    check_drive,
+    drive,
+    weather_of,
+)
+from ssma_core.errors import SsmaError
+from ssma_core.files import read_colour, read_sensor, write_picture
+from ssma_core.pictures import contact_sheet
+
+JPEG_QUALITY = 95
+SHEET_ROWS = 12
+SHEET_DEPTH = 20_000  # millimetres, the far end of the sheet's depth colours
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--output", required=True, type=Path, help="folder for the drives")
+    parser.add_argument("--drives", type=int, default=1, help="how many (default: %(default)s)")
+    parser.add_argument("--frames", type=int, default=100,
+                        help="frames of each drive, ten a second (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0,
+                        help="of the first drive, the next ones count up (default: %(default)s)")
+    parser.add_argument("--size", default="768x384", help="width x height (default: %(default)s)")
+    parser.add_argument("--weather", help=f"one of {', '.join(WEATHERS)}; left out, every drive "
+                        "draws its own")
+
+
+def run(options: argparse.Namespace) -> None:
+    size = _size(options.size)
+    check_drive(options.seed, options.frames, size, options.weather)
+    if options.drives < 1:
+        raise SsmaError(f"--drives must be at least 1, got {options.drives}")
+    wanted = [_facts(seed, options.frames, size, options.weather)
+              for seed in range(options.seed, options.seed + options.drives)]
+    missing = [facts for facts in wanted if not _is_there(options.output, facts)]
+    try:
+        options.output.mkdir(parents=True, exist_ok=True)
+        with tqdm(total=len(missing) * options.frames, unit="frame") as progress:
+            for facts in missing:
+                _write_drive(options.output, facts, progress)
+        _write_sheet(options.output, wanted)
+    except OSError as error:
+        raise SsmaError(f"cannot write under {options.output}: {error.strerror}; give a folder "
+                        "that can be written, on a disk with room") from error
+    print(f"{len(missing)} drives made, {len(wanted) - len(missing)} were there already: "
+          f"{options.output}")
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise SsmaError(f"--size must look like 768x384 (width x height), got {text!r}")
+    return int(width), int(height)
+
+
+def _facts(seed: int, frames: int, size: tuple[int, int], weather: str | None) -> dict[str, Any]:
+    """What drive.json says: it alone decides every pixel of the drive."""
+    return {"version": VERSION, "seed": seed, "size": list(size), "fps": 10,
+            "weather": [weather or weather_of(seed)] * frames,
+            "stamps": [index / 10 for index in range(frames)]}
+
+
+def _name(facts: dict[str, Any]) -> str:
+    return f"drive_{facts['seed']:03d}"
+
+
+def _is_there(output: Path, facts: dict[str, Any]) -> bool:
+    """Whether the drive is finished already. Raises SsmaError where its place is taken by another."""
+    folder = output / _name(facts)
+    if not folder.exists():
+        return False
+    try:
+        found = json.loads((folder / "drive.json").read_text())
+    except (OSError, ValueError):
+        found = None
+    if found != facts:
+        raise SsmaError(f"{folder} holds something else than the drive asked for (other frames, "
+                        "size or weather, or no drive at all): remove it, or give another --output")
+    return True
+
+
+def _write_drive(output: Path, facts: dict[str, Any], progress: tqdm[Any]) -> None:
+    """Writes beside and renames, so that a folder with a drive's name is a whole drive."""
+    partial = output / f".{_name(facts)}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    for channel in ("rgb", "nir", "depth", "label"):
+        (partial / channel).mkdir(parents=True)
+    frames = drive(facts["seed"], len(facts["stamps"]), tuple(facts["size"]), facts["weather"][0])
+    for index, frame in enumerate(frames):
+        _write_frame(partial, index, frame)
+        progress.update()
+    (partial / "drive.json").write_text(json.dumps(facts))
+    os.replace(partial, output / _name(facts))
+
+
+def _write_frame(folder: Path, index: int, frame: Frame) -> None:
+    name = f"{index:06d}"
+    quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    jpeg = cv2.imencode(".jpg", frame.rgb, quality)[1]
+    (folder / "rgb" / f"{name}.jpg").write_bytes(jpeg.tobytes())
+    for channel, picture in (("nir", frame.near_infrared), ("depth", frame.depth),
+                             ("label", frame.label)):
+        write_picture(folder / channel / f"{name}.png", picture)
+
+
+def _write_sheet(output: Path, drives: list[dict[str, Any]]) -> None:
+    """One row a drive, of the frame in its middle; at most SHEET_ROWS of them."""
+    palette = np.array(CLASS_COLOURS, np.uint8)[:, ::-1]
+    rows = []
+    for facts in drives[:SHEET_ROWS]:
+        folder, name = output / _name(facts), f"{len(facts['stamps']) // 2:06d}"
+        label, depth = (read_sensor(folder / c / f"{name}.png") for c in ("label", "depth"))
+        rows.append([read_colour(folder / "rgb" / f"{name}.jpg"),
+                     read_colour(folder / "nir" / f"{name}.png"),
+                     _depth_colours(depth), palette[label]])
+    sheet = contact_sheet(rows, ["colour", "near infrared", "depth", "label"])
+    write_picture(output / "contact_sheet.png", sheet)
+
+
+def _depth_colours(depth: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    near = np.clip(depth * (255 / SHEET_DEPTH), 0, 255).astype(np.uint8)
+    coloured = cv2.applyColorMap(near, cv2.COLORMAP_JET)
+    coloured[depth == 0] = 0
+    return coloured

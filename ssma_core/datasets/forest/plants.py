@@ -1,0 +1,183 @@
+"""Trees, bushes and tufts of grass as heaps of stamps."""
+from __future__ import annotations
+
+import numpy as np
+
+from ssma_core.datasets.forest.palette import Material
+from ssma_core.datasets.forest.sprites import Floats, Stamps, Sun, far_to_near, join, ovals
+
+Rng = np.random.Generator
+
+
+def directions(rng: Rng, n: int) -> Floats:
+    """n×3 directions, evenly over the half of the sphere that the camera sees and a little beyond."""
+    v = rng.normal(size=(n, 3))
+    v[:, 2] = np.abs(v[:, 2]) - 0.2
+    return v / np.linalg.norm(v, axis=1, keepdims=True)
+
+
+def foliage(rng: Rng, sun: Sun, material: Material, centres: Floats, radii: Floats, leaves: int,
+            leaf: float) -> Stamps:
+    """Leaves on clumps. centres: m×3 metres (right, up, toward the camera), radii: m metres,
+    leaf: metres. Dark between and beneath clumps, light where a clump faces the sun."""
+    share = radii ** 2 / (radii ** 2).sum()
+    clump = rng.choice(len(radii), size=leaves, p=share)
+    normals = directions(rng, leaves)
+    reach = radii[clump] * rng.uniform(0.55, 1.12, leaves) ** 0.6
+    place = centres[clump] + normals * reach[:, None]
+    middle, extent = centres.mean(axis=0), np.ptp(centres, axis=0) / 2 + radii.mean()
+    outward = (place - middle) / extent
+    depth_inside = np.clip(1.15 - np.linalg.norm(outward, axis=1), 0, 1)
+    bent = normals * 0.65 + outward * 0.35 + rng.normal(0, 0.3, (leaves, 3))
+    bent /= np.linalg.norm(bent, axis=1, keepdims=True)
+    shade = sun.shade(bent, glow=0.35) * (1 - 0.55 * depth_inside)
+    shade *= rng.lognormal(0, 0.16, leaves) * rng.normal(1, 0.1, len(radii))[clump]
+    shade *= 0.55 + 0.45 * np.clip(reach / radii[clump], 0, 1) ** 2
+    tint = 1 + rng.normal(0, 0.06, (leaves, 4)) + rng.normal(0, 0.05, (len(radii), 4))[clump]
+    size = leaf * rng.lognormal(0, 0.3, leaves)
+    points = ovals(place[:, :2], size, size * rng.uniform(0.35, 0.75, leaves),
+                   rng.uniform(0, np.pi, leaves))
+    return far_to_near(Stamps(points, np.multiply(material, tint) * shade[:, None], place[:, 2]))
+
+
+def limb(rng: Rng, sun: Sun, material: Material, start: Floats, end: Floats, thick: float,
+         thin: float) -> Stamps:
+    """A round, tapering piece of wood from start to end (right, up, toward the camera; metres;
+    thick and thin are radii), its bark in flakes."""
+    length = float(np.linalg.norm(end - start))
+    across = 7 if thick > 0.06 else 2
+    along = max(2, min(int(length / max(thick * 1.2, 0.12)), 26))
+    u = np.linspace(-1, 1, across + 1)
+    t = np.linspace(0, 1, along + 1)
+    axis = (end - start)[:2] / max(np.linalg.norm((end - start)[:2]), 1e-6)
+    side = np.array([axis[1], -axis[0]])
+    wobble = np.cumsum(rng.normal(0, 0.12, along + 1)) * thin
+    radius = thick + (thin - thick) * t
+    centre = start[:2] + t[:, None] * (end - start)[:2] + wobble[:, None] * side
+    grid = centre[:, None] + (radius[:, None] * u)[..., None] * side
+    points = np.stack([grid[:-1, :-1], grid[:-1, 1:], grid[1:, 1:], grid[1:, :-1]], axis=2)
+    middle = (u[:-1] + u[1:]) / 2
+    normals = np.stack([middle * side[0], middle * side[1] + 0.1, np.sqrt(1 - middle ** 2)], axis=1)
+    shade = np.tile(sun.shade(normals), (along, 1)) * rng.lognormal(0, 0.13, (along, across))
+    shade *= rng.lognormal(0, 0.12, (1, across))  # furrows run along the trunk
+    depth = start[2] + t[:-1, None] * (end - start)[2] + radius[:-1, None] * normals[:, 2]
+    colour = np.multiply(material, shade[..., None] * rng.normal(1, 0.05, (along, across, 4)))
+    return Stamps(points.reshape(-1, 4, 2), colour.reshape(-1, 4), depth.reshape(-1))
+
+
+def branches(rng: Rng, sun: Sun, material: Material, start: Floats, heading: Floats, length: float,
+             thick: float, generations: int) -> list[Stamps]:
+    """A branch and, growing from it, finer ones."""
+    end = start + heading * length
+    grown = [limb(rng, sun, material, start, end, thick, thick * 0.55)]
+    if generations == 0:
+        return grown
+    for _ in range(int(rng.integers(3, 5))):
+        at = rng.uniform(0.35, 1.0)
+        turned = heading + rng.normal(0, 0.5, 3) + [0, 0.18, 0]
+        turned /= np.linalg.norm(turned)
+        grown += branches(rng, sun, material, start + heading * length * at, turned,
+                          length * rng.uniform(0.45, 0.7), thick * (1 - 0.5 * at) * 0.6,
+                          generations - 1)
+    return grown
+
+
+def trunk(rng: Rng, sun: Sun, material: Material, height: float, radius: float) -> list[Stamps]:
+    """The stem with its flare at the foot; darker toward the ground, mossy now and then."""
+    lean = rng.normal(0, 0.03) * height
+    knee = np.array([lean * 0.3, height * 0.06, 0.0])
+    top = np.array([lean, height, 0.0])
+    foot = limb(rng, sun, tuple(np.multiply(material, 0.7)), np.zeros(3), knee,
+                radius * 1.5, radius * 1.08)
+    return [foot, limb(rng, sun, material, knee, top, radius * 1.08, radius * 0.45)]
+
+
+def deciduous(rng: Rng, sun: Sun, leaf_material: Material, bark: Material, height: float) -> Stamps:
+    """A broad-leaved tree: stem, boughs and a crown of clumps with gaps of sky."""
+    radius = height * rng.uniform(0.012, 0.02)
+    wood = trunk(rng, sun, bark, height * 0.8, radius)
+    base, wide = height * rng.uniform(0.2, 0.4), height * rng.uniform(0.2, 0.3)
+    m = int(rng.integers(22, 34))
+    level = rng.uniform(0, 1, m)
+    bulge = np.sin(np.pi * np.clip(0.15 + 0.85 * level, 0, 1)) ** 0.6
+    angle, far = rng.uniform(0, 2 * np.pi, m), np.sqrt(rng.uniform(0.1, 1, m))
+    centres = np.stack([np.cos(angle) * far * wide * bulge, base + level * (height * 0.97 - base),
+                        np.sin(angle) * far * wide * bulge], axis=1)
+    radii = rng.uniform(0.06, 0.13, m) * height
+    for centre in centres[:12]:
+        start = np.array([0.0, centre[1] * rng.uniform(0.55, 0.8), 0.0])
+        wood.append(limb(rng, sun, bark, start, centre, radius * 0.4, radius * 0.12))
+    crown = foliage(rng, sun, leaf_material, centres, radii, 3800, 0.03 * height ** 0.75)
+    behind = crown.relief < -0.1 * wide
+    back = Stamps(crown.points[behind], crown.colour[behind] * 0.75, crown.relief[behind])
+    front = Stamps(crown.points[~behind], crown.colour[~behind], crown.relief[~behind])
+    return join(back, *wood, front)
+
+
+def bare(rng: Rng, sun: Sun, leaf_material: Material, bark: Material, height: float) -> Stamps:
+    """A tree without leaves, or with the last of them: stem, branches, twigs."""
+    radius = height * rng.uniform(0.011, 0.017)
+    heaps = trunk(rng, sun, bark, height * 0.85, radius)
+    for _ in range(13):
+        at = rng.uniform(0.25, 0.95)
+        heading = np.array([rng.normal(0, 0.8), rng.uniform(0.3, 0.9), rng.normal(0, 0.4)])
+        heading /= np.linalg.norm(heading)
+        heaps += branches(rng, sun, bark, np.array([0.0, height * 0.85 * at, 0.0]), heading,
+                          height * 0.26 * (1.25 - at), radius * (1.1 - at) * 0.7, 2)
+    n = 500
+    centres = np.stack([rng.normal(0, 0.14, n), rng.uniform(0.35, 1, n), rng.normal(0, 0.1, n)], 1)
+    last = foliage(rng, sun, leaf_material, centres * height, np.full(n, 0.02 * height), n,
+                   0.012 * height)
+    return join(last, *heaps)
+
+
+def conifer(rng: Rng, sun: Sun, needles: Material, bark: Material, height: float) -> Stamps:
+    """A spruce: whorls of drooping boughs, narrower toward the tip."""
+    n = 4200
+    level = 1 - np.sqrt(rng.uniform(0, 1, n))
+    whorl = np.round(level * 16) / 16 + rng.normal(0, 0.008, n)
+    reach = rng.uniform(0.15, 1, n) ** 0.7 * (1.04 - whorl) * height * 0.2
+    angle = rng.uniform(0, 2 * np.pi, n)
+    right, toward = np.cos(angle) * reach, np.sin(angle) * reach
+    up = height * (0.08 + 0.9 * whorl) - reach * rng.uniform(0.25, 0.6)
+    normals = np.stack([np.cos(angle), np.full(n, 0.5), np.sin(angle)], 1)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    inside = np.clip(reach / np.maximum((1.04 - whorl) * height * 0.2, 0.05), 0, 1)
+    shade = sun.shade(normals, glow=0.1) * (0.3 + 0.7 * inside) * rng.lognormal(0, 0.2, n)
+    length = rng.uniform(0.02, 0.05, n) * height
+    points = ovals(np.stack([right, up], 1), length, length * 0.28,
+                   -0.5 * np.sign(right) + rng.normal(0, 0.35, n))
+    colour = np.multiply(needles, shade[:, None] * rng.normal(1, 0.06, (n, 4)))
+    boughs = far_to_near(Stamps(points, colour, toward))
+    return join(*trunk(rng, sun, bark, height * 0.9, height * 0.014), boughs)
+
+
+def bush(rng: Rng, sun: Sun, material: Material, height: float, wide: float) -> Stamps:
+    """A bush, wide metres across, leafy to the ground."""
+    m = int(rng.integers(9, 16))
+    across = rng.uniform(-0.36, 0.36, m) * wide
+    top = 1 - (across / (0.55 * wide)) ** 2
+    centres = np.stack([across, rng.uniform(0.12, 0.8, m) * top * height,
+                        rng.normal(0, 0.2, m) * wide], axis=1)
+    radii = rng.uniform(0.13, 0.24, m) * height
+    return foliage(rng, sun, material, centres, radii, 1700, 0.07 * height ** 0.6)
+
+
+def tuft(rng: Rng, sun: Sun, material: Material, dry: Material, height: float, wide: float,
+         blades: int) -> Stamps:
+    """Grass: bent blades from the ground, dark at the foot and dry at some tips."""
+    foot = np.stack([rng.normal(0, 0.2, blades) * wide, np.zeros(blades)], 1)
+    lean = rng.normal(0, 0.45, blades) + foot[:, 0] / wide
+    tall = height * rng.uniform(0.35, 1.0, blades) * np.exp(-2.5 * (foot[:, 0] / wide) ** 2)
+    joint = foot + np.stack([lean * tall * 0.35, tall * 0.62], 1)
+    tip = foot + np.stack([lean * tall, tall * rng.uniform(0.8, 1.05, blades)], 1)
+    half = np.stack([rng.uniform(0.004, 0.011, blades), np.zeros(blades)], 1)
+    lower = np.stack([foot - half, foot + half, joint + half, joint - half], 1)
+    upper = np.stack([joint - half, joint + half, tip, tip], 1)
+    age = rng.beta(1.2, 2.5, (blades, 1))
+    colour = (np.multiply(material, 1 - age) + np.multiply(dry, age)) * rng.lognormal(
+        0, 0.18, (blades, 1)) * (sun.ambient + 0.6 * sun.direct)
+    toward = rng.normal(0, 0.12, blades) * wide
+    blade = np.stack([lower, upper], 1).reshape(-1, 4, 2)
+    tones = np.stack([colour * 0.62, colour * 1.08], 1).reshape(-1, 4)
+    return far_to_near(Stamps(blade, tones, np.repeat(toward, 2)))
