@@ -54,8 +54,16 @@ class SegmentationNetwork(nn.Module):
         height, width = logits.shape[2:]
         return logits, *self.auxiliary_heads(quarter, eighth, (height, width))
 
+    def set_dropout(self, keep: float) -> None:
+        """keep: the share of values that dropout leaves in training, up to 1 (none is dropped)."""
+        for module in self.modules():
+            if isinstance(module, Encoder):
+                module.set_dropout(keep)
+
 
 class AdapNetPP(SegmentationNetwork):
+    """Takes one image, of any modality."""
+
     def __init__(self, spec: ModelSpec, *, auxiliary_heads: bool = True) -> None:
         dimensions = DIMENSIONS[spec.size]
         super().__init__(dimensions, spec.classes, weigh_skips=False,
@@ -66,7 +74,3 @@ class AdapNetPP(SegmentationNetwork):
     def features(self, *images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         (image,) = images
         return self.expert(image)
-
-    def set_dropout(self, keep: float) -> None:
-        """keep: share of the values that dropout leaves in training, above 0 to 1 (no dropout)."""
-        self.expert.encoder.set_dropout(keep)

@@ -1,4 +1,4 @@
-"""The decoder: from the eASPP's output to class scores of the input's size, in three upsamplings."""
+"""The decoder: from the eASPP's output to class scores of the input's size, in three steps."""
 from __future__ import annotations
 
 import torch
@@ -30,6 +30,8 @@ class DecoderStage(nn.Module):
 
 
 class Decoder(nn.Module):
+    """Two stages, then the class scores, upsampled by four."""
+
     def __init__(self, dimensions: Dimensions, classes: int, *, weigh_skips: bool) -> None:
         super().__init__()
         self.to_eighth = DecoderStage(dimensions.easpp, dimensions, weigh_skips)

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssma_core.errors import SsmaError
-from ssma_core.model.layers import Convolution, ConvNorm, batch_norm, pad_for_stride_2
+from ssma_core.model.layers import ConvNorm, Convolution, batch_norm, pad_for_stride_2
 from ssma_core.model.sizes import Dimensions
 from ssma_core.spec import Rates
 
@@ -122,16 +122,15 @@ def _block(inputs: int, outputs: int, stride: int, rates: list[UnitRates]) -> Bl
 
 
 def multiscale_rates(units: tuple[int, int, int, int], rates: Rates) -> list[list[UnitRates]]:
-    """The dilations of every unit of the four blocks. Multiscale are the last unit of block 2, those
-    of block 3 from the third on, and all of block 4.
+    """The dilations of every unit of the four blocks. Multiscale are the last unit of block 2, the
+    units of block 3 from the third on, and all of block 4.
 
     released: the rates of the published code and weights; paper: the growing ones of the paper
     (arXiv 1808.03833, section 3.1).
     """
     one, two, three, four = units
-    block3: list[UnitRates] = [(1, 2)] * (three - 2)
-    block4: list[UnitRates] = [(2, 2)] * four
+    block3, block4 = [(1, 2)] * (three - 2), [(2, 2)] * four
     if rates == "paper":
         block3 = [(1, 2), (1, 16), (1, 8), (1, 4)][:three - 2]
         block4 = [(2, 4), (2, 8), (2, 16)][:four]
-    return [[None] * one, [None] * (two - 1) + [(1, 2)], [None, None, *block3], block4]
+    return [[None] * one, [*[None] * (two - 1), (1, 2)], [None, None, *block3], [*block4]]

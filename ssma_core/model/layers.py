@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class Convolution(nn.Conv2d):
-    """A convolution that keeps the size, divided by the stride (1 or 2); without a bias unless asked.
+    """A convolution that keeps the size, divided by the stride (1 or 2).
 
     Pads as TensorFlow's SAME does. For stride 2 and an even side that is one row and column more at
     the bottom and right than at the top and left, which no symmetric padding can do.
@@ -20,7 +20,9 @@ class Convolution(nn.Conv2d):
         super().__init__(inputs, outputs, kernel, stride, symmetric, rate, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(pad_for_stride_2(x, self.kernel_size[0]) if self.stride[0] == 2 else x)
+        if self.stride[0] == 2:
+            x = pad_for_stride_2(x, self.kernel_size[0])
+        return super().forward(x)
 
 
 def pad_for_stride_2(x: Tensor, kernel: int) -> Tensor:
@@ -41,7 +43,7 @@ class ConvNorm(nn.Sequential):
     def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, rate: int = 1,
                  relu: bool = True) -> None:
         super().__init__()
-        self.convolution = Convolution(inputs, outputs, kernel, stride=stride, rate=rate)
+        self.convolution: nn.Module = Convolution(inputs, outputs, kernel, stride=stride, rate=rate)
         self.norm = batch_norm(outputs)
         if relu:
             self.relu = nn.ReLU(inplace=True)
@@ -66,19 +68,19 @@ def resize_bilinear(x: Tensor, size: tuple[int, int]) -> Tensor:
     """x enlarged to (height, width), multiples of its own, as TensorFlow 1 does it: output pixel i
     looks at input i / factor (no half-pixel centres), and beyond the last pixel at the last."""
     height, width = size
-    # Corner-aligned resizing of x with its last row and column doubled has the same sampling points.
+    # Resized with aligned corners, x with its last row and column doubled is sampled there.
     doubled = F.pad(x, (0, 1, 0, 1), mode="replicate")
     larger = F.interpolate(doubled, (height + 1, width + 1), mode="bilinear", align_corners=True)
     return larger[:, :, :height, :width]
 
 
 def initialize(model: nn.Module) -> None:
-    """He et al.'s normal distribution, cut off at two sigma, for every convolution, as the original
-    starts what ImageNet weights do not cover; biases start at 0.01. For training from scratch."""
+    """For training from scratch: convolutions from He et al.'s normal distribution (arXiv
+    1502.01852, counting the inputs), biases at 0.01, as the original starts."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             kernel_height, kernel_width = module.kernel_size
-            sigma = math.sqrt(2 / (kernel_height * kernel_width * module.in_channels))
-            nn.init.trunc_normal_(module.weight, std=sigma, a=-2 * sigma, b=2 * sigma)
+            fan_in = kernel_height * kernel_width * module.in_channels
+            nn.init.normal_(module.weight, std=math.sqrt(2 / fan_in))
             if module.bias is not None:
                 nn.init.constant_(module.bias, 0.01)

@@ -2,11 +2,10 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from typing_extensions import Self
 
 from ssma_core.model.adapnet_pp import AdapNetPP, Expert, SegmentationNetwork
 from ssma_core.model.fusion import SsmaBlock
-from ssma_core.model.layers import Convolution, ConvNorm, initialize
+from ssma_core.model.layers import ConvNorm, Convolution, initialize
 from ssma_core.model.sizes import DIMENSIONS
 from ssma_core.spec import ModelSpec
 
@@ -44,13 +43,8 @@ class Ssma(SegmentationNetwork):
         self.experts.requires_grad_(False)
         self.experts.eval()
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> Ssma:
         super().train(mode)
         if self.experts_frozen:
             self.experts.eval()
         return self
-
-    def set_dropout(self, keep: float) -> None:
-        """keep: share of the values that dropout leaves in training, above 0 to 1 (no dropout)."""
-        for expert in self.experts:
-            expert.encoder.set_dropout(keep)

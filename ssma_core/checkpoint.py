@@ -1,0 +1,97 @@
+"""Model files: weights and spec in one safetensors file. Nothing in it is ever executed."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError, safe_open
+
+from ssma_core.errors import SsmaError
+from ssma_core.files import written_whole
+from ssma_core.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from ssma_core.model import SegmentationNetwork
+
+FORMAT, VERSION = "ssma", "1"
+_NAMED_AT_MOST = 10
+
+
+def save(path: str | Path, model: SegmentationNetwork, spec: ModelSpec) -> None:
+    """Writes `path` whole or not at all. Raises SsmaError when it is not named *.safetensors or its
+    folder cannot be written."""
+    from safetensors.torch import save_file
+
+    if Path(path).suffix != ".safetensors":
+        raise SsmaError(f"cannot write {path}: a model file's name must end in .safetensors")
+    metadata = {"format": FORMAT, "version": VERSION, "spec": spec.to_json()}
+    with written_whole(path) as temporary:
+        save_file(model.state_dict(), temporary, metadata)
+
+
+def load(path: str | Path) -> tuple[SegmentationNetwork, ModelSpec]:
+    """The network, on the CPU and in evaluation mode, and its spec.
+
+    Auxiliary heads come along where the file has them. Raises SsmaError when the file cannot be
+    read, is no model file of this project, or holds other weights than its spec asks for.
+    """
+    import torch
+
+    from ssma_core.model import build
+
+    spec = read_spec(path)
+    with safe_open(path, framework="pt") as file:
+        # Copies: the file's own memory is unaligned, and may be written anew while we run.
+        weights = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+    with torch.device("meta"):  # nothing is drawn: the file's tensors take the place of its own
+        model = build(spec, auxiliary_heads=any(n.startswith("auxiliary_heads.") for n in weights))
+    wanted = model.state_dict()
+    fault = differences({name: tuple(w.shape) for name, w in weights.items()},
+                        {name: tuple(w.shape) for name, w in wanted.items()})
+    if fault:
+        raise SsmaError(f"{path} holds other weights than its own spec asks for; it was damaged or "
+                        f"edited, write it again.\n{fault}")
+    weights = {name: weight.to(wanted[name].dtype) for name, weight in weights.items()}
+    model.load_state_dict(weights, assign=True)
+    return model.eval(), spec
+
+
+def read_spec(path: str | Path) -> ModelSpec:
+    """The spec alone; imports no torch. Raises SsmaError as `load` does."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata: dict[str, Any] = file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise SsmaError(f"cannot read the model file {path}: it is missing, cut short, or no "
+                        f"safetensors file ({error}); fetch it again") from error
+    if metadata.get("format") != FORMAT or "spec" not in metadata:
+        raise SsmaError(f"{path} is a safetensors file, but not one of this project: it has no "
+                        "model spec; make one by training or with `ssma import-tf`")
+    if metadata.get("version") != VERSION:
+        raise SsmaError(f"{path} has format version {metadata.get('version')}, this program reads "
+                        f"version {VERSION}; update the program")
+    try:
+        return ModelSpec.from_json(metadata["spec"])
+    except SsmaError as error:
+        raise SsmaError(f"{path}: {error}") from error
+
+
+def differences(given: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> str:
+    """Which shapes, by name, are missing, left over or other than wanted; "" when none is."""
+    other = [f"{name} is {_shape(given[name])} instead of {_shape(shape)}"
+             for name, shape in wanted.items() if name in given and given[name] != shape]
+    faults = {"missing": [name for name in wanted if name not in given],
+              "left over": [name for name in given if name not in wanted],
+              "of another shape": other}
+    return "\n".join(f"{fault} ({len(names)}): {_listed(names)}"
+                     for fault, names in faults.items() if names)
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _NAMED_AT_MOST
+    return ", ".join(names[:_NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "×".join(str(side) for side in shape) or "a single number"
