@@ -1,4 +1,5 @@
 """Folders of pictures as a data set: partners found by name, faults named by file."""
+import re
 from pathlib import Path
 
 import cv2
@@ -59,6 +60,12 @@ def test_hidden_files_are_no_frames(root):
 def test_nothing_found_names_pattern_and_place(root):
     with pytest.raises(SsmaError, match=rf"no file matches 'left/\*' below {root}"):
         samples(root, "left/*", "depth", "label")
+
+
+@pytest.mark.parametrize("pattern", ["*", "", "/rgb/*"])
+def test_a_pattern_without_a_folder_is_refused(root, pattern):
+    with pytest.raises(SsmaError, match=f"'rgb/\\*', got '{re.escape(pattern)}'"):
+        samples(root, pattern, "depth", "label")
 
 
 def test_a_missing_folder_is_named(root):

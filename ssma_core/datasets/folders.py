@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 import numpy.typing as npt
@@ -20,20 +20,23 @@ class Sample:
     frame's rgb, aux and label folders; "." where that is the root itself."""
 
     rgb: Path
-    aux: Path | None
+    aux: Path
     label: Path
     drive: str
 
 
-def samples(root: str | Path, rgb: str, aux: str | None, label: str) -> list[Sample]:
+def samples(root: str | Path, rgb: str, aux: str, label: str) -> list[Sample]:
     """The frames below `root`, sorted by name.
 
     rgb: pattern of the colour images, such as "drive_*/rgb/*" or "rgb/2_*".
     aux, label: names of the folders, beside the colour images' own, that hold the partners: files
-      of the same stem and any suffix. aux None: a data set of colour alone.
-    Raises SsmaError when nothing matches and for a frame without its partner.
+      of the same stem and any suffix.
+    Raises SsmaError for a pattern without a folder, when nothing matches, and for a frame without its partner.
     """
     root = Path(root)
+    if PurePath(rgb).is_absolute() or len(PurePath(rgb).parts) < 2:
+        raise SsmaError(f"the pattern rgb must name folder and files below the root, such as "
+                        f"'rgb/*', got {rgb!r}")
     found = sorted(p for p in root.glob(rgb) if p.is_file() and not p.name.startswith("."))
     if not found:
         raise SsmaError(f"no file matches {rgb!r} below {root.absolute()}; check root and rgb in "
@@ -48,21 +51,21 @@ def samples(root: str | Path, rgb: str, aux: str | None, label: str) -> list[Sam
             raise SsmaError(f"{frame} has no partner: there is no {folder / frame.stem}.*")
         return partners[folder][frame.stem]
 
-    return [Sample(frame, partner(frame, aux) if aux else None, partner(frame, label),
+    return [Sample(frame, partner(frame, aux), partner(frame, label),
                    frame.parent.parent.relative_to(root).as_posix()) for frame in found]
 
 
-def read(sample: Sample, classes: int) -> tuple[Array, Array | None, npt.NDArray[np.uint8]]:
+def read(sample: Sample, classes: int) -> tuple[Array, Array, npt.NDArray[np.uint8]]:
     """The frame's arrays at camera size: colour H×W×3 uint8 BGR, the second sensor's array as it
     was written, and the label H×W uint8 of ids below `classes`.
 
     Raises SsmaError naming the file that cannot be read, differs in size, or is no label image.
     """
     rgb = read_colour(sample.rgb)
-    aux = read_sensor(sample.aux) if sample.aux else None
+    aux = read_sensor(sample.aux)
     label = read_sensor(sample.label)
     for path, array in ((sample.aux, aux), (sample.label, label)):
-        if array is not None and array.shape[:2] != rgb.shape[:2]:
+        if array.shape[:2] != rgb.shape[:2]:
             raise SsmaError(f"{path} is {_size(array)}, but {sample.rgb} is {_size(rgb)} "
                             "(width x height)")
     if label.ndim != 2 or label.dtype != np.uint8:

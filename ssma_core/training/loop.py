@@ -83,8 +83,10 @@ def train_stage(training: Training, stage: Stage, frames: Cache, held_out: Cache
         miou = f"{100 * validation[-1]['miou']:.1f}" if validation else "–"
         progress.set_postfix(loss=f"{np.mean(losses[-20:]):.3f}", mIoU=miou)
     print(f"{stage.name}, validation:\n{matrix.table(spec.class_names)}")
+    # safetensors writes plain memory only.
+    network.cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     seconds = round(time.monotonic() - started)
-    return network.cpu().eval(), {"loss": losses, "validation": validation, "seconds": seconds}
+    return network.eval(), {"loss": losses, "validation": validation, "seconds": seconds}
 
 
 def _start(training: Training, stage: Stage, experts: Path) -> Network:
@@ -103,6 +105,7 @@ def _start(training: Training, stage: Stage, experts: Path) -> Network:
         if spec != expert_spec(training.model, index):
             raise SsmaError(f"{path} was trained for another model or other classes than this "
                             "configuration's; train it again")
+        assert isinstance(expert, AdapNetPP)  # its spec says so
         trained.append(expert)
     network.load_experts(*trained)
     if stage.encoder_learning_rate == 0:
