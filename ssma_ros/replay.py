@@ -91,7 +91,7 @@ def _without_ros_arguments(arguments: list[str]) -> list[str]:
     try:
         return list(remove_ros_args(arguments))
     except RuntimeError as error:
-        raise SsmaError(str(error)) from error
+        raise SsmaError(f"ROS does not take these arguments: {error}") from error
 
 
 def _replay(options: argparse.Namespace, arguments: list[str]) -> None:

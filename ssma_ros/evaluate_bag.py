@@ -1,0 +1,225 @@
+"""`evaluate_bag`: a rosbag2 through the node's own functions, without DDS and with nothing dropped.
+
+What the node does with a message (check, pair by stamp, segment) happens here in one loop, so that
+the figures are the model's and do not depend on how fast this machine is.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from ssma_core import ConfusionMatrix, Segmenter, SsmaError
+from ssma_ros import bags, messages
+from ssma_ros.pairing import Pair, Pairing, Stream
+from ssma_ros.parameters import Parameters
+
+LABEL_ENCODINGS = ("mono8", "mono16", "16UC1")
+LABELS_KEPT = 100  # true and predicted label images that wait for each other
+
+
+@dataclass(frozen=True)
+class Topics:
+    """Where in the bag the colour images, the second sensor's images and the true labels are."""
+
+    rgb: str
+    aux: str
+    label: str
+
+
+@dataclass
+class Evaluation:
+    """What came out of a bag.
+
+    pairing: its counts say how the frames of both streams ended.
+    latencies_ms: one a pair, the whole call of Segmenter.segment, in the order of the frames.
+    scored: how many of the pairs had a true label.
+    """
+
+    pairing: Pairing[messages.Frame]
+    confusion: ConfusionMatrix
+    latencies_ms: list[float] = field(default_factory=list)
+    scored: int = 0
+
+    def latency_ms(self, percentile: float) -> float:
+        return float(np.percentile(self.latencies_ms, percentile))
+
+
+def evaluate(recorded: Iterable[bags.Recorded], topics: Topics, segmenter: Segmenter,
+             pairing: Pairing[messages.Frame]) -> Evaluation:
+    """Segments every pair and scores it against the true label of the colour image's stamp, or
+    the nearest within the pairing's slop.
+
+    Raises SsmaError for the first image that cannot be used, for images whose sizes differ, for
+    labels that are no class of the model, and when not a single pair could be scored.
+    """
+    spec = segmenter.spec
+    result = Evaluation(pairing, ConfusionMatrix(spec.classes, spec.void_id))
+    labels: Pairing[npt.NDArray[Any]] = Pairing(pairing.slop, LABELS_KEPT)
+    for message in recorded:
+        with _about(message):
+            if message.topic == topics.label:
+                truth = _label_frame(message)
+                both = labels.add("aux", truth.stamp_ns, truth.image())
+            else:
+                pair = _pair(message, topics, pairing)
+                if pair is None:
+                    continue
+                both = labels.add("rgb", pair.rgb_stamp_ns,
+                                  _segment(segmenter, pair, result.latencies_ms))
+            if both:
+                result.confusion.add(truth=both.aux, prediction=both.rgb)
+                result.scored += 1
+    _check_scored(result, topics)
+    return result
+
+
+def _pair(message: bags.Recorded, topics: Topics,
+          pairing: Pairing[messages.Frame]) -> Pair[messages.Frame] | None:
+    stream: Stream = "rgb" if message.topic == topics.rgb else "aux"
+    frame = messages.frame(bags.decode(message), stream, message.topic)
+    return pairing.add(stream, frame.stamp_ns, frame)
+
+
+def _segment(segmenter: Segmenter, pair: Pair[messages.Frame],
+             latencies_ms: list[float]) -> npt.NDArray[np.uint8]:
+    images = pair.rgb.image(), pair.aux.image()
+    if not latencies_ms:
+        segmenter.segment(*images)  # warm up, as the node does before its first frame
+    begin = time.perf_counter()
+    labels = segmenter.segment(*images).labels
+    latencies_ms.append(1000 * (time.perf_counter() - begin))
+    return labels
+
+
+def _label_frame(message: bags.Recorded) -> messages.Frame:
+    frame = messages.frame(bags.decode(message), "aux", message.topic)
+    if frame.message.encoding not in LABEL_ENCODINGS:
+        raise SsmaError(f"labels are images of class ids, {' or '.join(LABEL_ENCODINGS)}; these "
+                        f"have the encoding {frame.message.encoding!r}")
+    return frame
+
+
+def _check_scored(result: Evaluation, topics: Topics) -> None:
+    counts, slop = result.pairing.counts, result.pairing.slop
+    if not result.latencies_ms:
+        raise SsmaError(
+            f"no image on {topics.rgb} has a partner on {topics.aux} within {slop:g} s "
+            f"({sum(counts['rgb'].values()) + result.pairing.waiting('rgb')} and "
+            f"{sum(counts['aux'].values()) + result.pairing.waiting('aux')} images): are they of "
+            "one clock? A larger --slop pairs stamps that lie further apart")
+    if not result.scored:
+        raise SsmaError(f"none of the {len(result.latencies_ms)} pairs has a label on "
+                        f"{topics.label} within {slop:g} s of the stamp on {topics.rgb}: labels "
+                        "must carry the stamp of their colour image")
+
+
+@contextmanager
+def _about(message: bags.Recorded) -> Iterator[None]:
+    """Says at which message an error came up."""
+    try:
+        yield
+    except SsmaError as error:
+        raise SsmaError(f"at the message on {message.topic} recorded at "
+                        f"{message.time_ns / 1e9:.3f}: {error}") from error
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The console script. Returns the exit status: 0, or 1 after a message on standard error."""
+    options = _parser().parse_args(arguments)
+    try:
+        _evaluate_bag(options)
+    except SsmaError as error:
+        print(f"evaluate_bag: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    defaults = Parameters()
+    parser = argparse.ArgumentParser(
+        prog="evaluate_bag", description="Segments every frame of a bag, without DDS and with "
+        "nothing dropped, and compares with the true labels in it.")
+    parser.add_argument("bag", help="rosbag2 folder, .mcap or .db3 file")
+    parser.add_argument("--model", required=True, help="model file (.onnx or .safetensors)")
+    parser.add_argument("--rgb", required=True, metavar="TOPIC", help="colour images")
+    parser.add_argument("--aux", required=True, metavar="TOPIC", help="the second sensor's images")
+    parser.add_argument("--label", required=True, metavar="TOPIC", help="true labels, mono8")
+    parser.add_argument("--slop", type=float, default=defaults.slop, metavar="SECONDS",
+                        help="how far the stamps of a pair may lie apart (default: %(default)g)")
+    parser.add_argument("--queue-size", type=int, default=defaults.queue_size, metavar="N",
+                        help="how many frames may wait for a partner (default: %(default)d)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+    return parser
+
+
+def _evaluate_bag(options: argparse.Namespace) -> None:
+    topics = Topics(options.rgb, options.aux, options.label)
+    wanted = [topics.rgb, topics.aux, topics.label]
+    bags.check_topics(options.bag, wanted)
+    total = sum(bags.topics(options.bag)[name].messages for name in wanted)
+    with closing(Segmenter(options.model)) as segmenter:
+        recorded = tqdm(bags.messages(options.bag, wanted), total=total, desc="evaluate",
+                        unit="message", disable=None)
+        result = evaluate(recorded, topics, segmenter, Pairing(options.slop, options.queue_size))
+        names = segmenter.spec.class_names
+        about = {"bag": str(options.bag), "model": str(options.model),
+                 "backend": segmenter.backend}
+    figures = {**about, **_figures(result), **result.confusion.to_dict(names)}
+    print(_table(figures, result.confusion.table(names)))
+    if options.json:
+        _write_json(options.json, figures)
+
+
+def _figures(result: Evaluation) -> dict[str, Any]:
+    pairing = result.pairing
+    frames = {stream: {**counts, "waiting": pairing.waiting(stream)}
+              for stream, counts in pairing.counts.items()}
+    return {
+        "frames": frames,
+        "pairs": len(result.latencies_ms),
+        "scored": result.scored,
+        "latency_ms": {"p50": result.latency_ms(50), "p99": result.latency_ms(99)},
+    }
+
+
+def _table(figures: dict[str, Any], classes: str) -> str:
+    latency = figures["latency_ms"]
+    ends = {stream: ", ".join(f"{n} {cause}" for cause, n in counts.items())
+            for stream, counts in figures["frames"].items()}
+    return "\n".join([
+        f"bag      {figures['bag']}",
+        f"model    {figures['model']} ({figures['backend']})",
+        f"colour   {ends['rgb']}",
+        f"second   {ends['aux']}",
+        f"scored   {figures['scored']} of {figures['pairs']} pairs",
+        f"segment  p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms",
+        "",
+        classes,
+    ])
+
+
+def _write_json(path: Path, figures: dict[str, Any]) -> None:
+    """Written aside and renamed, so that nobody ever reads half of it."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        aside.write_text(json.dumps(figures, indent=2) + "\n")
+        os.replace(aside, path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise SsmaError(f"cannot write {path}: {error.strerror}") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

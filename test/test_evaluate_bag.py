@@ -1,0 +1,132 @@
+"""evaluate_bag: the figures are those of the frames themselves, and nothing is dropped."""
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ssma_core import ConfusionMatrix, Segmenter
+from ssma_ros import bags
+from ssma_ros.evaluate_bag import main
+
+RGB, AUX, LABEL = "/camera/color/image_raw", "/camera/depth/image_raw", "/truth/label"
+START, PERIOD = 1_700_000_000 * 10**9, 10**8
+MS = 10**6
+FRAMES = 8
+
+
+def pictures(i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    random = np.random.default_rng(i)
+    coarse = random.integers(0, 6, (6, 12), np.uint8)
+    return (random.integers(0, 256, (96, 192, 3), np.uint8),
+            random.integers(0, 20000, (96, 192), np.uint16),
+            np.kron(coarse, np.ones((16, 16), np.uint8)))
+
+
+def recording(frames: int = FRAMES, aux_offset_ns: int = 4 * MS) -> Iterator[bags.Recorded]:
+    """A drive whose labels are recorded a frame late and whose second sensor is stamped late."""
+    for i in range(frames):
+        stamp = START + i * PERIOD
+        rgb, aux, label = pictures(i)
+        yield bags.image(RGB, stamp + 5 * MS, stamp, rgb, "bgr8")
+        yield bags.image(AUX, stamp + 9 * MS, stamp + aux_offset_ns, aux, "16UC1")
+        yield bags.image(LABEL, stamp + PERIOD, stamp, label, "mono8")
+
+
+def evaluate(bag: Path, model: Path, *more: str) -> int:
+    return main([str(bag), "--model", str(model), "--rgb", RGB, "--aux", AUX, "--label", LABEL,
+                 *more])
+
+
+@pytest.fixture
+def bag(tmp_path: Path) -> Path:
+    bags.write(tmp_path / "drive", recording())
+    return tmp_path / "drive"
+
+
+def test_the_metric_is_that_of_the_frames_themselves(
+        bag: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate(bag, tiny_model, "--json", str(bag.parent / "figures.json")) == 0
+    figures = json.loads((bag.parent / "figures.json").read_text())
+
+    segmenter = Segmenter(tiny_model)
+    expected = ConfusionMatrix(6, 0)
+    for i in range(FRAMES):
+        rgb, aux, truth = pictures(i)
+        expected.add(truth, segmenter.segment(rgb, aux).labels)
+    assert figures["counts"] == expected.counts.tolist()
+    assert figures["miou"] == expected.mean_iou()
+    assert expected.table(segmenter.spec.class_names) in capsys.readouterr().out
+
+
+def test_every_frame_is_accounted_for(bag: Path, tiny_model: Path) -> None:
+    assert evaluate(bag, tiny_model, "--json", str(bag.parent / "figures.json")) == 0
+    figures = json.loads((bag.parent / "figures.json").read_text())
+    assert figures["pairs"] == figures["scored"] == FRAMES
+    assert figures["frames"] == {s: {"paired": FRAMES, "waiting": 0} for s in ("rgb", "aux")}
+    assert 0 < figures["latency_ms"]["p50"] <= figures["latency_ms"]["p99"]
+    assert figures["backend"] == "onnxruntime"
+
+
+def test_a_frame_without_partner_or_truth_is_told(tmp_path: Path, tiny_model: Path) -> None:
+    lost = {(AUX, 2), (LABEL, 4)}
+    kept = (message for n, message in enumerate(recording())
+            if (message.topic, n // 3) not in lost)
+    bags.write(tmp_path / "drive", kept)
+    assert evaluate(tmp_path / "drive", tiny_model, "--json", str(tmp_path / "figures.json")) == 0
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures["frames"]["rgb"] == {"paired": FRAMES - 1, "unmatched": 1, "waiting": 0}
+    assert (figures["pairs"], figures["scored"]) == (FRAMES - 1, FRAMES - 2)
+
+
+def replaced(topic: str, array: np.ndarray, encoding: str) -> Iterator[bags.Recorded]:
+    """The recording with the fourth image of a topic exchanged."""
+    stamp = START + 3 * PERIOD
+    for n, message in enumerate(recording()):
+        exchange = message.topic == topic and n // 3 == 3
+        yield bags.image(topic, message.time_ns, stamp, array, encoding) if exchange else message
+
+
+@pytest.mark.parametrize(("messages", "says"), [
+    (replaced(LABEL, np.full((96, 192), 6, np.uint8), "mono8"),
+     f"{LABEL} recorded at 1700000000.400: the truth has the id 6, but there are only 6 classes"),
+    (replaced(LABEL, np.zeros((48, 96), np.uint8), "mono8"),
+     "truth and prediction differ in size"),
+    (replaced(LABEL, np.zeros((96, 192, 3), np.uint8), "rgb8"),
+     "these have the encoding 'rgb8'"),
+    (replaced(AUX, np.zeros((96, 160), np.uint16), "16UC1"),
+     "the rgb image is 192x96 and the depth image 160x96"),
+    (replaced(AUX, np.zeros((96, 192), np.int16), "16SC1"),
+     f"{AUX}: images of encoding '16SC1' are not understood"),
+    ((bags.image(topic, i, 0, picture, encoding) for i in range(3) for topic, picture, encoding
+      in zip((RGB, AUX, LABEL), pictures(i), ("bgr8", "16UC1", "mono8"))),
+     "a stamp of zero"),
+    (recording(aux_offset_ns=30 * MS),
+     f"no image on {RGB} has a partner on {AUX} within 0.02 s (8 and 8 images)"),
+    ((m for m in recording() if m.topic != LABEL), f"no topic {LABEL}; it has\n  {RGB}"),
+    ((m._replace(data=m.data[:100]) if m.topic == AUX else m for m in recording()),
+     "cannot be read as sensor_msgs/msg/Image"),
+], ids=["label beyond the classes", "label of another size", "label in colours",
+        "images of different sizes", "unknown encoding", "stamps of zero", "no pair",
+        "no label topic", "damaged message"])
+def test_bad_input_is_named_and_no_figures_are_written(
+        tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str],
+        messages: Iterator[bags.Recorded], says: str) -> None:
+    bags.write(tmp_path / "drive", messages)
+    assert evaluate(tmp_path / "drive", tiny_model, "--json", str(tmp_path / "f.json")) == 1
+    assert says in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["drive"]
+
+
+def test_a_wider_slop_pairs_what_lies_further_apart(tmp_path: Path, tiny_model: Path) -> None:
+    bags.write(tmp_path / "drive", recording(aux_offset_ns=30 * MS))
+    assert evaluate(tmp_path / "drive", tiny_model, "--slop", "0.04") == 0
+
+
+@pytest.mark.parametrize("missing", ["model", "folder of the JSON file"])
+def test_a_file_that_is_not_there_is_named(
+        bag: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str], missing: str) -> None:
+    model = bag / "no_model.onnx" if missing == "model" else tiny_model
+    assert evaluate(bag, model, "--json", str(bag / "no" / "figures.json")) == 1
+    assert (str(model) if missing == "model" else "figures.json") in capsys.readouterr().err

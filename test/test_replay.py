@@ -1,0 +1,214 @@
+"""replay over real DDS: every message, in order, at its time."""
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from ssma_ros import bags
+
+rclpy = pytest.importorskip("rclpy", reason="needs rclpy")
+from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rosgraph_msgs.msg import Clock  # noqa: E402
+from sensor_msgs.msg import Image  # noqa: E402
+
+from ssma_ros.replay import paced  # noqa: E402
+
+pytestmark = pytest.mark.ros
+
+RGB, AUX = "/camera/color/image_raw", "/camera/depth/image_raw"
+START, PERIOD = 1_700_000_000 * 10**9, 50_000_000
+FRAMES = 20
+DOMAIN = 81
+
+
+def recording() -> Iterator[bags.Recorded]:
+    for i in range(FRAMES):
+        stamp = START + i * PERIOD
+        yield bags.image(RGB, stamp, stamp, np.full((48, 64, 3), i, np.uint8), "bgr8")
+        depth = np.full((48, 64), 300 * i, np.uint16)
+        yield bags.image(AUX, stamp + 10**7, stamp + 7, depth, "16UC1")
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("bags") / "drive"
+    bags.write(path, recording(), "sqlite3")
+    return path
+
+
+class Arrival(NamedTuple):
+    time_s: float
+    topic: str
+    message: Image | Clock
+
+    @property
+    def stamp_ns(self) -> int:
+        stamp = self.message.header.stamp
+        return stamp.sec * 10**9 + stamp.nanosec
+
+
+class Listener:
+    """Keeps what arrives on the two image topics and on /clock, and when."""
+
+    def __init__(self) -> None:
+        self.arrivals: list[Arrival] = []
+        self._context = rclpy.Context()
+        rclpy.init(context=self._context, domain_id=DOMAIN)
+        self._node = rclpy.create_node("listener", context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        for topic, kind in ((RGB, Image), (AUX, Image), ("/clock", Clock)):
+            self._node.create_subscription(
+                kind, topic, lambda message, topic=topic: self.arrivals.append(
+                    Arrival(time.monotonic(), topic, message)), 100)
+
+    def on(self, topic: str) -> list[Arrival]:
+        return [a for a in self.arrivals if a.topic == topic]
+
+    def listen(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self._node.destroy_node()
+        self._context.try_shutdown()
+
+
+@pytest.fixture
+def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(DOMAIN))
+    listener = Listener()
+    yield listener
+    listener.close()
+
+
+@contextmanager
+def replaying(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ssma_ros.replay", *map(str, arguments)], text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def replayed(listener: Listener, *arguments: object) -> str:
+    """Replays to the end; returns what the process said."""
+    bag, *rest = arguments
+    with replaying(bag, "--wait-for-subscribers", 20, *rest) as process:
+        while process.poll() is None:
+            listener.listen(0.1)
+        listener.listen(0.3)
+        assert process.stdout is not None
+        said = process.stdout.read()
+        assert process.returncode == 0, said
+        return said
+
+
+def test_every_message_arrives_in_order_at_its_time(bag: Path, listener: Listener) -> None:
+    assert "replayed 40 messages of 2 topics" in replayed(listener, bag)
+    for topic, offset in ((RGB, 0), (AUX, 7)):
+        arrived = listener.on(topic)
+        assert [a.stamp_ns for a in arrived] == [START + i * PERIOD + offset for i in range(FRAMES)]
+        span = arrived[-1].time_s - arrived[0].time_s
+        assert span == pytest.approx((FRAMES - 1) * PERIOD / 1e9, abs=0.3)
+    assert bytes(listener.on(RGB)[9].message.data) == bytes([9]) * (48 * 64 * 3)
+    assert listener.on(AUX)[9].message.encoding == "16UC1"
+    assert not listener.on("/clock")
+
+
+def test_rate_and_clock(bag: Path, listener: Listener) -> None:
+    replayed(listener, bag, "--rate", 0.5, "--clock")
+    arrived = listener.on(RGB)
+    assert len(arrived) == FRAMES
+    assert arrived[-1].time_s - arrived[0].time_s == pytest.approx(
+        2 * (FRAMES - 1) * PERIOD / 1e9, abs=0.4)
+
+    clock = [a.message.clock.sec * 10**9 + a.message.clock.nanosec for a in listener.on("/clock")]
+    assert clock == sorted(clock)
+    assert clock[0] == pytest.approx(START, abs=10**7)
+    assert clock[-1] == pytest.approx(START + FRAMES * PERIOD, abs=2 * PERIOD)
+    assert len(clock) > 40  # two seconds at 40 Hz, less what a busy machine skips
+
+
+def test_chosen_topics_under_other_names(bag: Path, listener: Listener) -> None:
+    said = replayed(listener, bag, "--rate", 5, "--topics", AUX,
+                    "--ros-args", "-r", f"{AUX}:={RGB}")
+    assert "replayed 20 messages of 1 topics" in said
+    assert [a.message.encoding for a in listener.on(RGB)] == ["16UC1"] * FRAMES
+    assert not listener.on(AUX)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_loop_jumps_back_until_a_signal_ends_it(
+        bag: Path, listener: Listener, number: signal.Signals) -> None:
+    with replaying(bag, "--loop", "--rate", 4, "--wait-for-subscribers", 20) as process:
+        deadline = time.monotonic() + 20
+        while len(listener.on(RGB)) < 2.5 * FRAMES and time.monotonic() < deadline:
+            listener.listen(0.1)
+        os.kill(process.pid, number)
+        said, _ = process.communicate(timeout=5)
+        assert process.returncode == 0, said
+    assert "Traceback" not in said
+    stamps = [a.stamp_ns for a in listener.on(RGB)]
+    once = [START + i * PERIOD for i in range(FRAMES)]
+    assert stamps == (once * 10)[:len(stamps)]
+    assert len(stamps) >= 2.5 * FRAMES
+
+
+@pytest.mark.parametrize(("arguments", "says"), [
+    (["--rate", "0"], "--rate must be positive, got 0"),
+    (["--topics", "/nir"], f"no topic /nir; it has\n  {RGB}"),
+    (["--wait-for-subscribers", "0.2"], f"nobody subscribed to {RGB} and {AUX} within 0.2 s"),
+    (["--ros-args", "-r", "a b:=c"], "remap rule"),
+])
+def test_a_mistake_is_named(bag: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str],
+                            says: str) -> None:
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "OFF")
+    with replaying(bag, *arguments) as process:
+        said, _ = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert says in said
+    assert "Traceback" not in said
+
+
+def test_topics_of_unknown_types_are_left_out_aloud(tmp_path: Path, listener: Listener) -> None:
+    """A robot's bag holds more than this machine has message packages for."""
+    strange = bags.Recorded("/turtle", "geometry_msgs/msg/PoseStamped", START, bytes(8))
+    bags.write(tmp_path / "bag", [strange, *recording()])
+    hidden = tmp_path / "geometry_msgs.py"
+    hidden.write_text("raise ImportError")
+    said = ""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(tmp_path))
+        said = replayed(listener, tmp_path / "bag", "--rate", 5)
+    assert "leaving out /turtle: the message type geometry_msgs/msg/PoseStamped is not" in said
+    assert len(listener.on(RGB)) == len(listener.on(AUX)) == FRAMES
+
+
+def test_a_slow_consumer_delays_messages_and_loses_none() -> None:
+    """The pace is caught up with afterwards: an offset in time does not stay."""
+    due = [0, 20, 40, 60, 200]
+    begin = time.monotonic()
+    arrived = []
+    recorded = [bags.Recorded("/t", "t", ms * 10**6, b"") for ms in due]
+    for message in paced(recorded, 1, lambda _: None):
+        arrived.append((message.time_ns // 10**6, 1000 * (time.monotonic() - begin)))
+        if message.time_ns == 0:
+            time.sleep(0.1)
+    assert [ms for ms, _ in arrived] == due
+    assert all(late >= ms for ms, late in arrived)
+    assert arrived[-1][1] < 260
