@@ -2,6 +2,7 @@
 and how billboards are set into it."""
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -39,8 +40,8 @@ def put(canvas: Canvas, sprite: Sprite, foot: tuple[float, float], pixels_per_me
     height, width = canvas.label.shape
     wide, tall = sprite.width * pixels_per_metre, sprite.height * pixels_per_metre
     left, top = foot[0] - wide / 2, foot[1] - tall
-    x0, x1 = max(int(left), 0), min(int(np.ceil(left + wide)), width)
-    y0, y1 = max(int(top), 0), min(int(np.ceil(foot[1])), height)
+    x0, x1 = max(int(left), 0), min(math.ceil(left + wide), width)
+    y0, y1 = max(int(top), 0), min(math.ceil(foot[1]), height)
     if x1 - x0 < 2 or y1 - y0 < 2:
         return
     found = _crop(sprite, (x0 - left) / wide, (x1 - left) / wide, (y0 - top) / tall,
@@ -68,10 +69,10 @@ def _crop(sprite: Sprite, u0: float, u1: float, v0: float, v1: float, columns: i
     if mirrored:
         u0, u1 = 1 - u1, 1 - u0
     finest = sprite.levels[0].colour.shape[1] * (u1 - u0) / columns
-    level = sprite.levels[int(np.clip(np.log2(max(finest, 1)) + 0.4, 0, len(sprite.levels) - 1))]
+    level = sprite.levels[min(int(math.log2(max(finest, 1)) + 0.4), len(sprite.levels) - 1)]
     high, wide = level.colour.shape[:2]
-    a, b = int(np.floor(u0 * wide)), int(np.ceil(u1 * wide))
-    c, d = int(np.floor(v0 * high)), int(np.ceil(v1 * high))
+    a, b = math.floor(u0 * wide), math.ceil(u1 * wide)
+    c, d = math.floor(v0 * high), math.ceil(v1 * high)
     a, c, b, d = max(a, 0), max(c, 0), min(b, wide), min(d, high)
     if b <= a or d <= c:
         return None

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -33,7 +34,7 @@ class Textures:
 def textures(rng: np.random.Generator, palette: Palette, pixels: int) -> Textures:
     """pixels: side of the fine textures, a power of two."""
     macro = np.stack([noise.tile(rng, 512, 4, 64), noise.tile(rng, 512, 8, 128, 0.6),
-                      noise.tile(rng, 512, 64, 512, 0.8), noise.tile(rng, 512, 16, 256, 0.7)], 2)
+                      noise.tile(rng, 512, 64, 512, 0.65), noise.tile(rng, 512, 16, 256, 0.7)], 2)
     return Textures(_levels(_grass(rng, palette, pixels)), _levels(_trail(rng, palette, pixels)),
                     (macro * 255).astype(np.uint8),
                     np.divide(palette.dry_grass, palette.grass).astype(np.float32))
@@ -67,7 +68,7 @@ def _grass(rng: np.random.Generator, palette: Palette, size: int) -> Plane:
     base = np.float32(palette.grass) * (0.35 + 0.75 * lumps)
     blades = np.array([np.multiply(palette.grass, 1.0), np.multiply(palette.grass, 1.25),
                        np.multiply(palette.grass, 0.6), palette.dry_grass])
-    _strew(rng, base, 9000, (0.08, 0.22), 0.13, blades, 0.22)
+    _strew(rng, base, 14000, (0.03, 0.12), 0.16, blades, 0.25)
     _strew(rng, base, int(2200 * palette.litter_cover), (0.04, 0.09), 0.6,
            np.array(palette.litter), 0.2)
     return base * (0.8 + 0.4 * noise.tile(rng, size, 8, 64)[..., None])
@@ -147,8 +148,8 @@ class Ground:
 
     def _inside(self, aside: Plane, macro: npt.NDArray[np.uint8]) -> Plane:
         """Metres inside the trail's ragged edge, negative outside."""
-        ragged = macro[..., 2] * np.float32(0.55 / 255) + macro[..., 1] * np.float32(0.7 / 255)
-        return np.float32(self.world.trail.width / 2 - 0.6) + ragged - np.abs(aside)
+        ragged = macro[..., 2] * np.float32(0.4 / 255) + macro[..., 1] * np.float32(0.7 / 255)
+        return np.float32(self.world.trail.width / 2 - 0.52) + ragged - np.abs(aside)
 
     def _colour(self, x: Plane, z: Plane, aside: Plane, inside: Plane,
                 macro: npt.NDArray[np.uint8], pose: Pose, top: int) -> npt.NDArray[np.uint8]:
@@ -206,6 +207,6 @@ def _by_distance(levels: tuple[npt.NDArray[np.uint8], ...], x: Plane, z: Plane, 
     level = np.minimum(level, len(levels) - 1)
     found = np.empty((*x.shape, 4), np.uint8)
     borders = np.flatnonzero(np.diff(level, prepend=-1, append=-1))
-    for first, last in zip(borders[:-1], borders[1:]):
+    for first, last in pairwise(borders):
         found[first:last] = _sample(levels[level[first]], x[first:last], z[first:last], TILE)
     return found

@@ -42,15 +42,35 @@ def post(rng: Rng, sun: Sun, palette: Palette, height: float) -> Stamps:
     return join(stem, band) if rng.random() < 0.4 else stem
 
 
+def panel(rng: Rng, sun: Sun, material: Material, centre: tuple[float, float], wide: float,
+          tall: float, toward: float) -> Stamps:
+    """A flat, weathered board facing the trail. centre: (right, up); metres."""
+    columns, rows = 24, 14
+    x = centre[0] + np.linspace(-0.5, 0.5, columns + 1) * wide
+    y = centre[1] + np.linspace(-0.5, 0.5, rows + 1) * tall
+    left, low = np.meshgrid(x[:-1], y[:-1])
+    right, high = np.meshgrid(x[1:], y[1:])
+    points = np.stack([np.stack(c, -1).reshape(-1, 2) for c in
+                       ((left, low), (right, low), (right, high), (left, high))], axis=1)
+    stain = rng.lognormal(0, 0.06, (rows, columns)) * rng.lognormal(0, 0.07, (rows, 1))
+    bright = stain.reshape(-1, 1) * sun.shade(np.array([[0.0, 0.1, 1.0]]))
+    return Stamps(points, np.multiply(material, bright), np.full(rows * columns, toward))
+
+
 def sign(rng: Rng, sun: Sun, palette: Palette, height: float) -> Stamps:
-    """A board on two legs."""
-    legs = [limb(rng, sun, palette.bark[0], np.array([x, 0, 0]), np.array([x, height, 0]), 0.05, 0.05)
-            for x in (-0.45, 0.45)]
-    board = limb(rng, sun, (72, 96, 104, 110), np.array([-0.6, height * 0.72, 0.05]),
-                 np.array([0.6, height * 0.72, 0.05]), 0.32, 0.32)
-    sheet = limb(rng, sun, (168, 182, 186, 150), np.array([-0.48, height * 0.72, 0.06]),
-                 np.array([0.48, height * 0.72, 0.06]), 0.24, 0.24)
-    return join(*legs, board, sheet)
+    """A board on two legs under a little roof, with a sheet and its lines of text."""
+    wood = palette.bark[int(rng.integers(2))]
+    legs = [limb(rng, sun, wood, np.array([x, 0, 0]), np.array([x, height, 0]), 0.05, 0.05)
+            for x in (-0.5, 0.5)]
+    middle = height * 0.7
+    board = panel(rng, sun, (66, 92, 104, 110), (0, middle), 1.1, height * 0.42, 0.06)
+    sheet = panel(rng, sun, (186, 196, 198, 150), (rng.uniform(-0.1, 0.1), middle), 0.8,
+                  height * 0.3, 0.065)
+    lines = [panel(rng, sun, (96, 104, 100, 110), (rng.uniform(-0.08, 0.0), middle + y * height),
+                   rng.uniform(0.3, 0.6), 0.025, 0.07) for y in (-0.1, -0.05, 0.0, 0.05)]
+    picture = panel(rng, sun, palette.leaves[0], (0.15, middle + 0.08 * height), 0.3, 0.12, 0.072)
+    roof = panel(rng, sun, (48, 54, 60, 85), (0, height * 0.97), 1.35, 0.1, 0.15)
+    return join(*legs, board, sheet, *lines, picture, roof)
 
 
 def log(rng: Rng, sun: Sun, palette: Palette, length: float) -> Stamps:
@@ -71,31 +91,53 @@ def log(rng: Rng, sun: Sun, palette: Palette, length: float) -> Stamps:
     return join(*stubs, stem, cut)
 
 
+def ball(rng: Rng, sun: Sun, material: Material, centre: Floats, radii: tuple[float, float, float],
+         rough: float = 0.05) -> Stamps:
+    """A rounded body, its surface in patches. centre, radii: right, up, toward the camera; m."""
+    n = 420
+    normals = directions(rng, n)
+    place = centre + normals * radii
+    size = max(radii) * rng.uniform(0.2, 0.4, n)
+    points = ovals(place[:, :2], size * radii[1] / max(radii), size * radii[0] / max(radii),
+                   np.full(n, np.pi / 2) + rng.normal(0, 0.3, n))
+    shade = sun.shade(normals) * rng.lognormal(0, rough, n)
+    return far_to_near(Stamps(points, np.multiply(material, shade[:, None]), place[:, 2]))
+
+
 def person(rng: Rng, sun: Sun, height: float) -> Stamps:
     """Somebody walking, seen from behind or ahead; some wear the forest's own colours."""
-    coats: tuple[Material, ...] = ((52, 82, 66, 150), (48, 66, 84, 130), (160, 90, 40, 90),
-                                   (40, 44, 160, 175), (50, 50, 52, 70), (60, 190, 215, 210))
-    trousers: tuple[Material, ...] = ((96, 70, 52, 110), (44, 46, 50, 65), (70, 96, 110, 140))
+    coats: tuple[Material, ...] = (
+        (52, 82, 66, 150), (48, 66, 84, 130), (130, 76, 44, 90), (44, 46, 130, 175),
+        (50, 50, 52, 70), (56, 160, 185, 210))
+    trousers: tuple[Material, ...] = ((84, 64, 52, 110), (44, 46, 50, 65), (70, 92, 104, 140))
     coat = coats[int(rng.integers(len(coats)))]
     legs = trousers[int(rng.integers(len(trousers)))]
-    h, step = height, rng.uniform(0.05, 0.11)
+    step, swing = rng.uniform(0.0, 0.05), rng.uniform(-0.04, 0.04)
 
     def part(material: Material, x0: float, y0: float, x1: float, y1: float, r0: float, r1: float,
              toward: float = 0.0) -> Stamps:
-        return limb(rng, sun, material, np.array([x0, y0, toward]) * h,
-                    np.array([x1, y1, toward]) * h, r0 * h, r1 * h)
+        return limb(rng, sun, material, np.array([x0, y0, toward]) * height,
+                    np.array([x1, y1, toward]) * height, r0 * height, r1 * height, 0.045)
 
-    pieces = [
-        part(legs, step, 0.02, 0.04, 0.27, 0.032, 0.042),
-        part(legs, 0.04, 0.26, 0.035, 0.5, 0.042, 0.055),
-        part(legs, -step, 0.0, -0.045, 0.26, 0.032, 0.042, 0.02),
-        part(legs, -0.045, 0.25, -0.035, 0.5, 0.042, 0.055, 0.02),
-        part(coat, -0.12, 0.5, -0.1, 0.8, 0.028, 0.036),
-        part(coat, 0.13, 0.5, 0.1, 0.8, 0.028, 0.036),
-        part(coat, 0.0, 0.46, 0.0, 0.83, 0.088, 0.105, 0.04),
-        part(SKIN, 0.0, 0.83, 0.0, 0.88, 0.03, 0.03),
-        part(SKIN, 0.0, 0.865, 0.0, 0.95, 0.044, 0.05, 0.03),
-        part((34, 42, 56, 90), 0.0, 0.93, 0.0, 0.99, 0.052, 0.034, 0.04)]
-    if rng.random() < 0.5:
-        pieces.append(part(coats[int(rng.integers(len(coats)))], 0.0, 0.55, 0.0, 0.8, 0.075, 0.07, 0.1))
-    return join(*pieces)
+    def body(material: Material, x: float, y: float, toward: float,
+             *radii: float) -> Stamps:
+        return ball(rng, sun, material, np.array([x, y, toward]) * height,
+                    tuple(r * height for r in radii))  # type: ignore[arg-type]
+
+    shoe: Material = (34, 40, 48, 60)
+    far_leg = [part(legs, 0.05 + step / 2, 0.04 + step, 0.047, 0.28, 0.026, 0.038),
+               part(legs, 0.047, 0.26, 0.042, 0.5, 0.038, 0.052),
+               body(shoe, 0.052 + step / 2, 0.03 + step, 0.0, 0.03, 0.022, 0.05)]
+    near_leg = [part(legs, -0.052, 0.03, -0.048, 0.27, 0.027, 0.039, 0.03),
+                part(legs, -0.048, 0.26, -0.04, 0.5, 0.039, 0.053, 0.03),
+                body(shoe, -0.054, 0.02, 0.04, 0.031, 0.023, 0.05)]
+    arms = [piece for side in (-1, 1) for piece in (
+        part(coat, side * 0.135 + swing, 0.47, side * 0.14, 0.63, 0.022, 0.029),
+        part(coat, side * 0.14, 0.62, side * 0.108, 0.79, 0.029, 0.036),
+        body(SKIN, side * 0.135 + swing, 0.45, 0.01, 0.018, 0.03, 0.02))]
+    trunk = [part(SKIN, 0, 0.8, 0, 0.88, 0.03, 0.03), body(coat, 0, 0.55, 0.01, 0.1, 0.11, 0.07),
+             body(coat, 0, 0.67, 0.02, 0.112, 0.165, 0.07)]
+    head = [body(SKIN, 0, 0.915, 0.02, 0.043, 0.06, 0.05),
+            body((34, 42, 56, 90), 0, 0.945, 0.022, 0.047, 0.045, 0.05)]
+    pack = [body(coats[int(rng.integers(len(coats)))], 0, 0.68, 0.09, 0.085, 0.115, 0.06)]
+    return join(*far_leg, *near_leg, *arms, *trunk, *head, *(pack if rng.random() < 0.5 else []))

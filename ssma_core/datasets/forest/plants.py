@@ -10,7 +10,7 @@ Rng = np.random.Generator
 
 
 def directions(rng: Rng, n: int) -> Floats:
-    """n×3 directions, evenly over the half of the sphere that the camera sees and a little beyond."""
+    """n×3 directions, even over the half of the sphere that faces the camera, and a little more."""
     v = rng.normal(size=(n, 3))
     v[:, 2] = np.abs(v[:, 2]) - 0.2
     return v / np.linalg.norm(v, axis=1, keepdims=True)
@@ -41,27 +41,28 @@ def foliage(rng: Rng, sun: Sun, material: Material, centres: Floats, radii: Floa
 
 
 def limb(rng: Rng, sun: Sun, material: Material, start: Floats, end: Floats, thick: float,
-         thin: float) -> Stamps:
+         thin: float, rough: float = 0.16) -> Stamps:
     """A round, tapering piece of wood from start to end (right, up, toward the camera; metres;
-    thick and thin are radii), its bark in flakes."""
+    thick and thin are radii), its bark in flakes. rough: how unlike each other the flakes are."""
     length = float(np.linalg.norm(end - start))
-    across = 7 if thick > 0.06 else 2
-    along = max(2, min(int(length / max(thick * 1.2, 0.12)), 26))
-    u = np.linspace(-1, 1, across + 1)
+    across = 11 if thick > 0.06 else 5 if thick > 0.03 else 2
+    along = max(2, min(int(length / max(thick * 0.5, 0.09)), 60 if across > 2 else 5))
+    u = np.sin(np.linspace(-0.5, 0.5, across + 1) * np.pi)
     t = np.linspace(0, 1, along + 1)
-    axis = (end - start)[:2] / max(np.linalg.norm((end - start)[:2]), 1e-6)
+    axis = (end - start)[:2] / max(float(np.linalg.norm((end - start)[:2])), 1e-6)
     side = np.array([axis[1], -axis[0]])
-    wobble = np.cumsum(rng.normal(0, 0.12, along + 1)) * thin
-    radius = thick + (thin - thick) * t
+    wobble = np.cumsum(rng.normal(0, rough / 2, along + 1)) * thin
+    radius = (thick + (thin - thick) * t) * rng.normal(1, rough / 5, along + 1)
     centre = start[:2] + t[:, None] * (end - start)[:2] + wobble[:, None] * side
-    grid = centre[:, None] + (radius[:, None] * u)[..., None] * side
+    shuffled = u + rng.normal(0, rough * 0.35, (along + 1, across + 1)) * (1 - u ** 2)
+    grid = centre[:, None] + (radius[:, None] * shuffled)[..., None] * side
     points = np.stack([grid[:-1, :-1], grid[:-1, 1:], grid[1:, 1:], grid[1:, :-1]], axis=2)
     middle = (u[:-1] + u[1:]) / 2
     normals = np.stack([middle * side[0], middle * side[1] + 0.1, np.sqrt(1 - middle ** 2)], axis=1)
-    shade = np.tile(sun.shade(normals), (along, 1)) * rng.lognormal(0, 0.13, (along, across))
-    shade *= rng.lognormal(0, 0.12, (1, across))  # furrows run along the trunk
+    shade = np.tile(sun.shade(normals), (along, 1)) * rng.lognormal(0, rough, (along, across))
+    shade *= rng.lognormal(0, rough, (1, across))  # furrows run along the trunk
     depth = start[2] + t[:-1, None] * (end - start)[2] + radius[:-1, None] * normals[:, 2]
-    colour = np.multiply(material, shade[..., None] * rng.normal(1, 0.05, (along, across, 4)))
+    colour = np.multiply(material, shade[..., None] * rng.normal(1, rough / 3, (along, across, 4)))
     return Stamps(points.reshape(-1, 4, 2), colour.reshape(-1, 4), depth.reshape(-1))
 
 
@@ -107,7 +108,7 @@ def deciduous(rng: Rng, sun: Sun, leaf_material: Material, bark: Material, heigh
     for centre in centres[:12]:
         start = np.array([0.0, centre[1] * rng.uniform(0.55, 0.8), 0.0])
         wood.append(limb(rng, sun, bark, start, centre, radius * 0.4, radius * 0.12))
-    crown = foliage(rng, sun, leaf_material, centres, radii, 3800, 0.03 * height ** 0.75)
+    crown = foliage(rng, sun, leaf_material, centres, radii, 6500, 0.02 * height ** 0.75)
     behind = crown.relief < -0.1 * wide
     back = Stamps(crown.points[behind], crown.colour[behind] * 0.75, crown.relief[behind])
     front = Stamps(crown.points[~behind], crown.colour[~behind], crown.relief[~behind])
@@ -127,26 +128,31 @@ def bare(rng: Rng, sun: Sun, leaf_material: Material, bark: Material, height: fl
     n = 500
     centres = np.stack([rng.normal(0, 0.14, n), rng.uniform(0.35, 1, n), rng.normal(0, 0.1, n)], 1)
     last = foliage(rng, sun, leaf_material, centres * height, np.full(n, 0.02 * height), n,
-                   0.012 * height)
+                   0.007 * height)
     return join(last, *heaps)
 
 
 def conifer(rng: Rng, sun: Sun, needles: Material, bark: Material, height: float) -> Stamps:
-    """A spruce: whorls of drooping boughs, narrower toward the tip."""
-    n = 4200
-    level = 1 - np.sqrt(rng.uniform(0, 1, n))
-    whorl = np.round(level * 16) / 16 + rng.normal(0, 0.008, n)
-    reach = rng.uniform(0.15, 1, n) ** 0.7 * (1.04 - whorl) * height * 0.2
-    angle = rng.uniform(0, 2 * np.pi, n)
-    right, toward = np.cos(angle) * reach, np.sin(angle) * reach
-    up = height * (0.08 + 0.9 * whorl) - reach * rng.uniform(0.25, 0.6)
-    normals = np.stack([np.cos(angle), np.full(n, 0.5), np.sin(angle)], 1)
+    """A spruce: drooping boughs with hanging twigs, shorter toward the tip."""
+    m, n = 110, 5200
+    level = 1 - np.sqrt(rng.uniform(0, 1, m))
+    length = (1.03 - level) * height * rng.uniform(0.15, 0.24) * rng.uniform(0.6, 1.1, m)
+    azimuth, droop = rng.uniform(0, 2 * np.pi, m), rng.uniform(0.2, 0.6, m)
+    bough = rng.choice(m, size=n, p=length / length.sum())
+    along = rng.uniform(0.02, 1, n) ** 0.75
+    reach = along * length[bough]
+    aside = rng.normal(0, 0.14, n) * length[bough] * (1.1 - along)
+    cos, sin = np.cos(azimuth)[bough], np.sin(azimuth)[bough]
+    right, toward = cos * reach - sin * aside, sin * reach + cos * aside
+    up = height * (0.07 + 0.91 * level[bough]) - reach * droop[bough] * (1.3 - 0.6 * along)
+    up -= np.abs(rng.normal(0, 0.012, n)) * height * (1 - 0.7 * level[bough])
+    normals = np.stack([cos, np.full(n, 0.5), sin], 1) + rng.normal(0, 0.3, (n, 3))
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    inside = np.clip(reach / np.maximum((1.04 - whorl) * height * 0.2, 0.05), 0, 1)
-    shade = sun.shade(normals, glow=0.1) * (0.3 + 0.7 * inside) * rng.lognormal(0, 0.2, n)
-    length = rng.uniform(0.02, 0.05, n) * height
-    points = ovals(np.stack([right, up], 1), length, length * 0.28,
-                   -0.5 * np.sign(right) + rng.normal(0, 0.35, n))
+    shade = sun.shade(normals, glow=0.1) * (0.25 + 0.75 * along) * rng.lognormal(0, 0.2, n)
+    shade *= rng.normal(1, 0.12, m)[bough]
+    size = rng.uniform(0.012, 0.032, n) * height * (1.05 - 0.5 * level[bough])
+    points = ovals(np.stack([right, up], 1), size, size * 0.3,
+                   np.where(right > 0, -0.6, np.pi + 0.6) + rng.normal(0, 0.45, n))
     colour = np.multiply(needles, shade[:, None] * rng.normal(1, 0.06, (n, 4)))
     boughs = far_to_near(Stamps(points, colour, toward))
     return join(*trunk(rng, sun, bark, height * 0.9, height * 0.014), boughs)
@@ -154,13 +160,13 @@ def conifer(rng: Rng, sun: Sun, needles: Material, bark: Material, height: float
 
 def bush(rng: Rng, sun: Sun, material: Material, height: float, wide: float) -> Stamps:
     """A bush, wide metres across, leafy to the ground."""
-    m = int(rng.integers(9, 16))
-    across = rng.uniform(-0.36, 0.36, m) * wide
+    m = int(rng.integers(14, 26))
+    across = rng.normal(0, 0.22, m).clip(-0.42, 0.42) * wide
     top = 1 - (across / (0.55 * wide)) ** 2
     centres = np.stack([across, rng.uniform(0.12, 0.8, m) * top * height,
                         rng.normal(0, 0.2, m) * wide], axis=1)
-    radii = rng.uniform(0.13, 0.24, m) * height
-    return foliage(rng, sun, material, centres, radii, 1700, 0.07 * height ** 0.6)
+    radii = rng.uniform(0.09, 0.22, m) * height
+    return foliage(rng, sun, material, centres, radii, 2800, 0.052 * height ** 0.6)
 
 
 def tuft(rng: Rng, sun: Sun, material: Material, dry: Material, height: float, wide: float,

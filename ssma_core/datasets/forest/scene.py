@@ -15,7 +15,7 @@ from ssma_core.datasets.forest.weather import Weather
 from ssma_core.datasets.forest.world import PIECE, SIDE, World
 
 # Metres within which each kind is drawn; smaller things vanish in the texture sooner.
-SEEN = {"tree": 130.0, "bush": 80.0, "weed": 26.0, "tuft": 11.0, "rock": 60.0, "post": 70.0,
+SEEN = {"tree": 100.0, "bush": 60.0, "weed": 20.0, "tuft": 9.5, "rock": 60.0, "post": 70.0,
         "sign": 70.0, "log": 60.0, "person": 70.0}
 NEAREST = 0.9
 
@@ -62,7 +62,7 @@ def _obstacles(rng: np.random.Generator, colours: Palette, sun: Sun, focal: floa
                ) -> dict[str, list[Sprite]]:
     sharp = focal / 3
     return {
-        "rock": [paint(obstacles.rock(rng, sun, colours, w), 1.4 * w, 0.8 * w, sharp, OBSTACLE)
+        "rock": [paint(obstacles.rock(rng, sun, colours, w), 1.8 * w, 0.9 * w, sharp, OBSTACLE)
                  for w in rng.uniform(0.3, 1.1, 4)],
         "post": [paint(obstacles.post(rng, sun, colours, t), 0.4, t + 0.05, sharp, OBSTACLE)
                  for t in rng.uniform(0.8, 1.4, 3)],

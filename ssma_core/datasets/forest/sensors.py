@@ -26,7 +26,7 @@ class Sensors:
         self.grain = (0.6 * grain + coarse).astype(np.int16)
         self.range_noise = cv2.GaussianBlur(
             rng.normal(0, 2.2, (height + BANK, width + BANK)).astype(np.float32), (0, 0), 1.2)
-        self.blobs = noise.tile(rng, 1024, 16, 256, 0.7)
+        self.blobs = noise.tile(rng, 1024, 32, 512, 0.75)
         y, x = np.mgrid[-1:1:height * 1j, -1:1:width * 1j].astype(np.float32)
         self.vignette = (1 - rng.uniform(0.12, 0.38) * (x * x + 0.5 * y * y)).astype(np.float32)
         self.curve = _curve(weather, float(rng.uniform(0.9, 1.25)))
@@ -82,7 +82,7 @@ class Sensors:
         plane = (scene.colour[..., 3] * haze + (1 - haze) * np.float32(95)) * gain
         if bloom is not None:
             plane += bloom * np.float32(110)
-        picture = cv2.GaussianBlur(cv2.convertScaleAbs(plane, alpha=0.95), (0, 0), self.blur * 1.2)
+        picture = cv2.GaussianBlur(cv2.convertScaleAbs(plane, alpha=1.35), (0, 0), self.blur * 1.2)
         return cv2.add(picture, np.ascontiguousarray(grain[..., 3]), dtype=cv2.CV_8U)
 
     def _depth(self, scene: Canvas, bloom: Plane | None, dx: int, dy: int
@@ -98,7 +98,7 @@ class Sensors:
         jump = cv2.dilate(z, np.ones((3, 3), np.uint8)) - z
         lost |= jump > 0.16 * z + 0.25
         dark = cv2.GaussianBlur(scene.colour[..., 1], (0, 0), 2) < 26
-        lost |= self._blobs(dx) > np.where(dark, np.float32(0.55), np.float32(0.86))
+        lost |= self._blobs(dx) > np.where(dark, np.float32(0.62), np.float32(0.93))
         if bloom is not None:
             lost |= bloom > 0.75
         return np.where(lost, np.float32(0), measured * 1000 + 0.5).astype(np.uint16)

@@ -55,9 +55,10 @@ class Shade:
 
     def at(self, x: float, z: float) -> float:
         """Light at one place, 0–1."""
-        row = int(np.clip((z - self.first) / CELL, 0, self.light.shape[0] - 1))
-        column = int(np.clip((x - self.left) / CELL, 0, self.light.shape[1] - 1))
-        return self.light[row, column] / 255
+        rows, columns = self.light.shape
+        row = min(max(int((z - self.first) / CELL), 0), rows - 1)
+        column = min(max(int((x - self.left) / CELL), 0), columns - 1)
+        return float(self.light[row, column]) / 255
 
     def _cast(self, into: npt.NDArray[np.float32], sprite: Sprite, x: float, z: float,
               scale: float) -> None:

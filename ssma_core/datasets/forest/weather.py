@@ -49,17 +49,17 @@ def draw(rng: np.random.Generator, name: str) -> Weather:
     u = rng.uniform
     clear = dict(azimuth=u(-np.pi, np.pi), elevation=u(0.5, 1.1), direct=u(0.5, 0.8),
                  ambient=u(0.42, 0.6), shadow=u(0.25, 0.55), soft=u(0.1, 0.5), haze=u(0.002, 0.007),
-                 haze_colour=(208, 200, 190), cloud=u(0.1, 1.0), gain=u(0.85, 1.2),
+                 haze_colour=(208, 200, 190), cloud=u(0.1, 1.0), gain=u(0.95, 1.6),
                  cast=tuple(rng.normal(1, 0.035, 3)), noise=u(1.0, 2.5), glare=0.0, grease=0.0)
     change = {
         "clear": {},
         "glare": dict(azimuth=u(-0.45, 0.45), elevation=u(0.16, 0.42), direct=u(0.5, 0.75),
                       ambient=u(0.26, 0.4), shadow=u(0.45, 0.7), soft=0.12, haze=u(0.005, 0.012),
-                      haze_colour=(205, 222, 235), cloud=u(0.1, 0.8), gain=u(0.55, 1.05),
+                      haze_colour=(205, 222, 235), cloud=u(0.1, 0.8), gain=u(0.55, 1.2),
                       cast=(0.9, 0.98, 1.06), glare=u(0.7, 1.2)),
         "shadows": dict(azimuth=side * u(1.0, 2.2), elevation=u(0.2, 0.5), direct=u(0.8, 1.05),
                         ambient=u(0.24, 0.34), shadow=u(0.62, 0.8), soft=0.06, cloud=u(0.0, 0.4),
-                        cast=(0.92, 1.0, 1.06), gain=u(0.95, 1.25)),
+                        cast=(0.92, 1.0, 1.06), gain=u(1.0, 1.5)),
         "dusk": dict(elevation=0.08, direct=u(0.05, 0.15), ambient=u(0.5, 0.6), shadow=0.1, soft=0.8,
                      haze_colour=(150, 130, 140), cloud=u(0.2, 1.0), gain=u(0.2, 0.42),
                      cast=(u(0.95, 1.3), 0.95, u(0.85, 1.15)), noise=u(5, 11)),

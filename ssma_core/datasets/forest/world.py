@@ -127,7 +127,7 @@ class World:
                 for v, x_, z_, s, b, m in zip(variants, x, z, scale, shade, mirrored)]
 
     def _people(self, rng: np.random.Generator, piece: int) -> list[Thing]:
-        people = self._scatter(rng, piece, "person", 0.22 * self.obstacles, 0.45,
+        people = self._scatter(rng, piece, "person", 0.22 * self.obstacles, 0.8,
                                self.trail.width / 2, 1.0)
         return [Thing(p.kind, p.variant, p.x, p.z, 0.92 + 0.12 * rng.random(), p.shade, p.mirrored,
                       float(rng.choice((-0.9, 0.0, 0.8)))) for p in people]
