@@ -4,6 +4,7 @@ The original names its layers by number; its names stand here and nowhere else.
 """
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -16,7 +17,7 @@ from ssma_core.checkpoint import differences
 from ssma_core.errors import SsmaError
 from ssma_core.model import SegmentationNetwork, build
 from ssma_core.model.sizes import DIMENSIONS
-from ssma_core.spec import ModelSpec
+from ssma_core.spec import Architecture, Modality, ModelSpec
 
 Variables = Mapping[str, npt.NDArray[np.generic]]
 
@@ -105,6 +106,19 @@ def import_variables(variables: Variables, spec: ModelSpec) -> SegmentationNetwo
     for name, target in targets.items():
         target.fill(weights[name])
     return model.eval()
+
+
+def imported_spec(architecture: Architecture, classes: int, input_size: tuple[int, int],
+                  modalities: tuple[Modality, ...]) -> ModelSpec:
+    """The spec of an imported model. Its variables tell neither the names nor the colours of the
+    classes, so those are "void" (class 0 always is), "class_1" … and colours around the wheel."""
+    hues = [i / max(classes - 1, 1) for i in range(classes - 1)]
+    wheel = [tuple(round(255 * c) for c in colorsys.hsv_to_rgb(hue, 0.8, 0.9)) for hue in hues]
+    return ModelSpec(
+        architecture=architecture, size="full", rates="released", input_size=input_size,
+        modalities=modalities,
+        class_names=("void", *(f"class_{i}" for i in range(1, classes))),
+        class_colours=((0, 0, 0), *((r, g, b) for r, g, b in wheel)))
 
 
 def variable_targets(model: SegmentationNetwork, spec: ModelSpec) -> dict[str, Target]:

@@ -1,0 +1,63 @@
+"""`ssma import-tf`: the original's weights to a model file."""
+from __future__ import annotations
+
+import argparse
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from ssma_core import checkpoint
+from ssma_core.commands import count, size
+from ssma_core.errors import SsmaError
+from ssma_core.spec import Modality
+from ssma_core.tf_checkpoint import read_checkpoint
+from ssma_core.tf_import import Variables, import_variables, imported_spec
+
+SECOND_MODALITIES = {
+    "depth": Modality("depth", "jet", 7000.0),  # millimetres, the original's range
+    "hha": Modality("hha", "image"),
+    "evi": Modality("near_infrared", "evi"),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--variables", type=Path,
+                        help=".npz of arrays by the names of TensorFlow's variables")
+    source.add_argument("--checkpoint", type=Path,
+                        help="a TensorFlow checkpoint, such as model.ckpt-1000")
+    parser.add_argument("--architecture", required=True, choices=("ssma", "adapnet++"))
+    parser.add_argument("--classes", required=True, type=count,
+                        help="how many, void included")
+    parser.add_argument("--size", default=(768, 384), type=size, metavar="WIDTHxHEIGHT",
+                        help="the model runs at (default 768x384)")
+    parser.add_argument("--modality2", choices=sorted(SECOND_MODALITIES), default="depth",
+                        help="what ssma gets beside the colour image (default: %(default)s)")
+    parser.add_argument("--output", required=True, type=Path, help="file to write (.safetensors)")
+
+
+def run(options: argparse.Namespace) -> None:
+    modalities = [Modality("rgb", "image")]
+    if options.architecture == "ssma":
+        modalities.append(SECOND_MODALITIES[options.modality2])
+    spec = imported_spec(options.architecture, options.classes, options.size,
+                         tuple(modalities))
+    variables = (read_checkpoint(options.checkpoint) if options.checkpoint
+                 else _read_npz(options.variables))
+    try:
+        model = import_variables(variables, spec)
+    except SsmaError as error:
+        raise SsmaError(f"{options.checkpoint or options.variables}: {error}") from error
+    checkpoint.save(options.output, model, spec)
+    print(f"wrote {options.output} ({options.output.stat().st_size / 1e6:.1f} MB)")
+
+
+def _read_npz(path: Path) -> Variables:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, EOFError, AttributeError, TypeError,
+            zipfile.BadZipFile) as error:
+        raise SsmaError(f"cannot read {path}: it is missing, cut short, or no .npz of plain arrays; "
+                        "write it with numpy.savez") from error
