@@ -31,7 +31,8 @@ def samples(root: str | Path, rgb: str, aux: str, label: str) -> list[Sample]:
     rgb: pattern of the colour images, such as "drive_*/rgb/*" or "rgb/2_*".
     aux, label: names of the folders, beside the colour images' own, that hold the partners: files
       of the same stem and any suffix.
-    Raises SsmaError for a pattern without a folder, when nothing matches, and for a frame without its partner.
+    Raises SsmaError for a pattern without a folder, when nothing matches, and for a frame without
+    its partner.
     """
     root = Path(root)
     if PurePath(rgb).is_absolute() or len(PurePath(rgb).parts) < 2:
