@@ -83,7 +83,7 @@ def _name(facts: dict[str, Any]) -> str:
 
 
 def _is_there(output: Path, facts: dict[str, Any]) -> bool:
-    """Whether the drive is finished already. Raises SsmaError where its place is taken by another."""
+    """Whether the drive is finished. Raises SsmaError where its place is taken by another."""
     folder = output / _name(facts)
     if not folder.exists():
         return False

@@ -75,6 +75,6 @@ def check_drive(seed: int, frames: int, size: tuple[int, int], weather: str | No
     if frames < 1:
         raise SsmaError(f"a drive needs at least one frame, got {frames}")
     if any(side < 64 or side % 2 for side in size):
-        raise SsmaError(f"the picture's sides must be even and at least 64, got {size[0]}x{size[1]}")
+        raise SsmaError(f"a picture's sides must be even and at least 64, got {size[0]}x{size[1]}")
     if weather is not None and weather not in WEATHERS:
         raise SsmaError(f"unknown weather {weather!r}; known: {', '.join(WEATHERS)}")

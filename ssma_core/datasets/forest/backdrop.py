@@ -1,6 +1,8 @@
 """All that is too far to come nearer: the sky with sun and clouds, and the far edge of the wood."""
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -32,8 +34,9 @@ class Backdrop:
             sprite = far_trees[int(rng.integers(len(far_trees)))]
             grown = tall * (0.5 + swell[int(column / width * 511)]) * rng.uniform(0.6, 1.15)
             foot = level + (0.035 + 0.03 * (1 - away)) * focal
-            put(self.canvas, sprite, (column, foot), grown * focal / sprite.height * (1.5 - away),
-                FARTHEST * (0.6 + away), rng.uniform(0.6, 1.0), bool(rng.integers(2)))
+            put(self.canvas, sprite, (column, foot), distance=FARTHEST * (0.6 + away),
+                pixels_per_metre=grown * focal / sprite.height * (1.5 - away),
+                shade=rng.uniform(0.6, 1.0), mirrored=bool(rng.integers(2)))
         self.canvas.label[level + int(0.03 * focal):] = VEGETATION
         self.canvas.distance[level + int(0.03 * focal):] = FARTHEST
 
@@ -53,6 +56,10 @@ class Backdrop:
         return Canvas(colour, distance, label)
 
 
+def _tone(colour: Sequence[float]) -> np.ndarray:
+    return np.array(colour, np.float32)
+
+
 def _sky(rng: np.random.Generator, weather: Weather, width: int, height: int
          ) -> np.ndarray:
     """height×width×4 uint8: brighter and paler toward horizon and sun, clouds in perspective."""
@@ -60,21 +67,21 @@ def _sky(rng: np.random.Generator, weather: Weather, width: int, height: int
     azimuth = (np.arange(width, dtype=np.float32) / focal - REACH)[None]
     rise = np.maximum(RISE - np.arange(height, dtype=np.float32) / focal, 0.0)[:, None]
     pale = np.exp(-rise * 3.0)[..., None]
-    zenith = np.float32([205, 150, 95]) * np.float32(rng.uniform(0.85, 1.1))
-    sky = zenith * (1 - pale) + np.float32([232, 222, 208]) * pale
+    zenith = _tone([205, 150, 95]) * np.float32(rng.uniform(0.85, 1.1))
+    sky = zenith * (1 - pale) + _tone([232, 222, 208]) * pale
     cover, relief = _clouds(rng, weather.cloud, azimuth, rise)
-    grey = np.float32([228, 226, 224]) * (0.62 + 0.42 * relief[..., None])
+    grey = _tone([228, 226, 224]) * (0.62 + 0.42 * relief[..., None])
     sky = sky * (1 - cover[..., None]) + grey * cover[..., None]
     elevation = np.arctan(rise)
     apart = (azimuth - np.float32(weather.azimuth)) ** 2 * np.cos(elevation) ** 2 + (
         elevation - np.float32(weather.elevation)) ** 2
     halo = (0.9 * np.exp(-apart * 5) + 4.0 * np.exp(-apart * 900)) * (0.3 + weather.direct)
-    sky = sky * (0.8 + 0.25 * weather.direct) + halo[..., None] * np.float32([190, 215, 225])
+    sky = sky * (0.8 + 0.25 * weather.direct) + halo[..., None] * _tone([190, 215, 225])
     if weather.name == "dusk":
         glow = np.exp(-rise * 4) * (0.4 + 0.6 * np.exp(-(azimuth - weather.azimuth) ** 2))
-        sky = sky * 0.8 + glow[..., None] * np.float32([20, 90, 150])
+        sky = sky * 0.8 + glow[..., None] * _tone([20, 90, 150])
     if weather.name == "fog":
-        sky = sky * 0.15 + np.float32(weather.haze_colour) * 0.87
+        sky = sky * 0.15 + _tone(weather.haze_colour) * 0.87
     infrared = 0.33 * sky[..., :1] + 60 * cover[..., None] + 90 * np.minimum(halo, 1.5)[..., None]
     return np.clip(np.concatenate([sky, infrared], axis=2), 0, 255).astype(np.uint8)
 

@@ -46,5 +46,6 @@ def pose(world: World, index: int, size: tuple[int, int], phase: float) -> Pose:
     pitch = (0.35 * (ahead - ground) / 2 + 0.012 * np.sin(2.3 * time + phase)
              + 0.006 * np.sin(7.1 * time))
     roll = 0.014 * np.sin(1.3 * time + 3 * phase) + 0.006 * np.sin(5.7 * time)
-    return Pose(x, ground + HEIGHT + 0.012 * float(np.sin(6.1 * time + phase)), z, float(yaw), focal,
-                (width - 1) / 2, 0.44 * height + focal * float(pitch), float(roll), width, height)
+    bob = 0.012 * float(np.sin(6.1 * time + phase))
+    return Pose(x, ground + HEIGHT + bob, z, float(yaw), focal, (width - 1) / 2,
+                0.44 * height + focal * float(pitch), float(roll), width, height)

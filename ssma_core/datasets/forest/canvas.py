@@ -31,7 +31,7 @@ def blank(width: int, height: int) -> Canvas:
                   np.full((height, width), SKY, np.uint8))
 
 
-def put(canvas: Canvas, sprite: Sprite, foot: tuple[float, float], pixels_per_metre: float,
+def put(canvas: Canvas, sprite: Sprite, foot: tuple[float, float], *, pixels_per_metre: float,
         distance: float, shade: float, mirrored: bool) -> None:
     """Sets a billboard with its foot at (column, row) where it is nearer than what is there.
 
@@ -42,28 +42,28 @@ def put(canvas: Canvas, sprite: Sprite, foot: tuple[float, float], pixels_per_me
     left, top = foot[0] - wide / 2, foot[1] - tall
     x0, x1 = max(int(left), 0), min(math.ceil(left + wide), width)
     y0, y1 = max(int(top), 0), min(math.ceil(foot[1]), height)
-    if x1 - x0 < 2 or y1 - y0 < 2:
+    if x1 - x0 < 2 or y1 - y0 < 3:
         return
     found = _crop(sprite, (x0 - left) / wide, (x1 - left) / wide, (y0 - top) / tall,
-                  (y1 - top) / tall, x1 - x0, y1 - y0, mirrored)
+                  (y1 - top) / tall, columns=x1 - x0, rows=y1 - y0, mirrored=mirrored)
     if found is None:
         return
     colour, shape = found
     here = np.s_[y0:y1, x0:x1]
     opacity, relief = cv2.split(shape)
     before = distance - relief
-    opacity *= before < canvas.distance[here]
+    np.copyto(opacity, np.float32(0), where=before >= canvas.distance[here])
+    solid = opacity > 0.5
     colour = cv2.convertScaleAbs(colour, alpha=shade)
     canvas.colour[here] = cv2.blendLinear(colour, canvas.colour[here], opacity, 1 - opacity)
     label = canvas.label[here]
     if distance > 14:
         label[(opacity > 0.3) & (opacity <= 0.5) & (label == SKY)] = VOID
-    solid = opacity > 0.5
     np.copyto(canvas.distance[here], before, where=solid)
-    label[solid] = sprite.label
+    np.copyto(label, np.uint8(sprite.label), where=solid)
 
 
-def _crop(sprite: Sprite, u0: float, u1: float, v0: float, v1: float, columns: int, rows: int,
+def _crop(sprite: Sprite, u0: float, u1: float, v0: float, v1: float, *, columns: int, rows: int,
           mirrored: bool) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]] | None:
     """The part u0…u1, v0…v1 (0–1) of a sprite at columns×rows pixels, from the fitting level."""
     if mirrored:

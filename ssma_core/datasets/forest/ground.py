@@ -1,6 +1,7 @@
 """The ground: its textures, laid out in world coordinates, and how the camera sees it."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -23,7 +24,7 @@ FARTHEST = 160.0  # metres; beyond it is the backdrop
 @dataclass(frozen=True)
 class Textures:
     """grass, trail: fine textures, n×n×4 uint8 (blue, green, red, near infrared), each level half
-    the size of the one before. macro: n×n×4 uint8: brightness, dryness, ragged edge, bare patches."""
+    the size of the one before. macro: n×n×4 uint8: brightness, dryness, ragged edge, bareness."""
 
     grass: tuple[npt.NDArray[np.uint8], ...]
     trail: tuple[npt.NDArray[np.uint8], ...]
@@ -48,7 +49,7 @@ def _levels(texture: Plane) -> tuple[npt.NDArray[np.uint8], ...]:
     return tuple(levels)
 
 
-def _strew(rng: np.random.Generator, texture: Plane, n: int, length: tuple[float, float],
+def _strew(rng: np.random.Generator, texture: Plane, n: int, *, length: tuple[float, float],
            slim: float, materials: npt.NDArray[np.floating], spread: float) -> None:
     """Lays n ovals (metres) on a tile; two rolls let them cross its border."""
     size = texture.shape[0]
@@ -65,24 +66,26 @@ def _strew(rng: np.random.Generator, texture: Plane, n: int, length: tuple[float
 
 def _grass(rng: np.random.Generator, palette: Palette, size: int) -> Plane:
     lumps = noise.tile(rng, size, 16, size, 0.75)[..., None]
-    base = np.float32(palette.grass) * (0.35 + 0.75 * lumps)
+    base = np.array(palette.grass, np.float32) * (0.35 + 0.75 * lumps)
     blades = np.array([np.multiply(palette.grass, 1.0), np.multiply(palette.grass, 1.25),
                        np.multiply(palette.grass, 0.6), palette.dry_grass])
-    _strew(rng, base, 14000, (0.03, 0.12), 0.16, blades, 0.25)
-    _strew(rng, base, int(2200 * palette.litter_cover), (0.04, 0.09), 0.6,
-           np.array(palette.litter), 0.2)
+    _strew(rng, base, 14000, length=(0.03, 0.12), slim=0.16, materials=blades, spread=0.25)
+    _strew(rng, base, int(2200 * palette.litter_cover), length=(0.04, 0.09), slim=0.6,
+           materials=np.array(palette.litter), spread=0.2)
     return base * (0.8 + 0.4 * noise.tile(rng, size, 8, 64)[..., None])
 
 
 def _trail(rng: np.random.Generator, palette: Palette, size: int) -> Plane:
     lumps = noise.tile(rng, size, 16, size, 0.85)[..., None]
     gravelly = noise.tile(rng, size, 4, 64)[..., None] * rng.uniform(0.2, 1)
-    base = np.float32(palette.soil) * (1 - gravelly) + np.float32(palette.gravel) * gravelly
+    base = (np.array(palette.soil, np.float32) * (1 - gravelly)
+            + np.array(palette.gravel, np.float32) * gravelly)
     base = base * (0.68 + 0.5 * lumps)
     stones = np.array([np.multiply(palette.gravel, s) for s in (0.55, 0.8, 1.05, 1.2)])
-    _strew(rng, base, int(rng.uniform(1500, 6500)), (0.012, 0.05), 0.75, stones, 0.15)
-    _strew(rng, base, int(1900 * palette.litter_cover), (0.04, 0.1), 0.6,
-           np.array(palette.litter), 0.2)
+    _strew(rng, base, int(rng.uniform(1500, 6500)), length=(0.012, 0.05), slim=0.75,
+           materials=stones, spread=0.15)
+    _strew(rng, base, int(1900 * palette.litter_cover), length=(0.04, 0.1), slim=0.6,
+           materials=np.array(palette.litter), spread=0.2)
     return base.astype(np.float32)
 
 
@@ -123,10 +126,12 @@ class Ground:
         self.grassy_middle = float(rng.choice((0.0, 0.25, 0.6)))
         self.grass_height = float(rng.uniform(0.05, 0.14))
 
-    def look(self, pose: Pose, shadow: "ShadowLookup") -> tuple[
+    def look(self, pose: Pose, light_at: Callable[[Plane, Plane], Plane]) -> tuple[
             npt.NDArray[np.uint8], Plane, npt.NDArray[np.bool_], int]:
-        """colour h×W×4 uint8, distance h×W float32, on the trail h×W bool, first row: everything
-        from the first row that shows ground down to the last row of the picture."""
+        """light_at: (x, z) in metres -> light on the ground there, 0–1.
+
+        Returns colour h×W×4 uint8, distance h×W float32, on the trail h×W bool, first row: all from
+        the first row that shows ground down to the last row of the picture."""
         ahead = distances(self.world, pose)
         top = int(np.argmax(np.isfinite(ahead).any(axis=1)))
         ahead = ahead[top:]
@@ -138,8 +143,8 @@ class Ground:
         aside = _aside(self.world.trail, x, z, pose.z)
         macro = _sample(self.textures.macro, x, z, MACRO)
         inside = self._inside(aside, macro)
-        colour = self._colour(x, z, aside, inside, macro, pose, top)
-        light = shadow(x, z)
+        colour = self._colour(x, z, aside, inside, macro=macro, pose=pose, top=top)
+        light = light_at(x, z)
         colour = cv2.multiply(colour, cv2.merge([light] * 4), dtype=cv2.CV_8U)
         on_trail = inside > 0
         blades = self.grass_height * (0.4 + macro[..., 3] * np.float32(1.2 / 255))
@@ -152,7 +157,7 @@ class Ground:
         return np.float32(self.world.trail.width / 2 - 0.52) + ragged - np.abs(aside)
 
     def _colour(self, x: Plane, z: Plane, aside: Plane, inside: Plane,
-                macro: npt.NDArray[np.uint8], pose: Pose, top: int) -> npt.NDArray[np.uint8]:
+                *, macro: npt.NDArray[np.uint8], pose: Pose, top: int) -> npt.NDArray[np.uint8]:
         grass = _by_distance(self.textures.grass, x, z, pose, top)
         trail = _by_distance(self.textures.trail, aside, z, pose, top)
         bright = 0.68 + macro[..., 0] * np.float32(0.5 / 255)
@@ -167,13 +172,6 @@ class Ground:
         share = noise.smoothstep(-0.12, 0.12, inside + patchy * 0.3)
         share *= 1 - np.float32(self.grassy_middle) * np.exp(-(aside * 5) ** 2) * (0.5 + patchy)
         return cv2.blendLinear(trail, grass, share, 1 - share)
-
-
-class ShadowLookup:
-    """Type of what gives the light on the ground: (x, z) in metres -> h×W float32 factor."""
-
-    def __call__(self, x: Plane, z: Plane) -> Plane:
-        raise NotImplementedError
 
 
 def _aside(trail: Trail, x: Plane, z: Plane, start: float) -> Plane:

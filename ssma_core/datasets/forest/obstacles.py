@@ -5,7 +5,7 @@ import numpy as np
 
 from ssma_core.datasets.forest.palette import Material, Palette
 from ssma_core.datasets.forest.plants import Rng, directions, limb
-from ssma_core.datasets.forest.sprites import Stamps, Sun, far_to_near, join, ovals
+from ssma_core.datasets.forest.sprites import Floats, Stamps, Sun, far_to_near, join, ovals
 
 SKIN: Material = (120, 150, 200, 165)
 
@@ -36,13 +36,13 @@ def post(rng: Rng, sun: Sun, palette: Palette, height: float) -> Stamps:
                                     (170, 175, 178, 130), (40, 60, 150, 150))
     radius = rng.uniform(0.05, 0.09)
     stem = limb(rng, sun, paints[int(rng.integers(len(paints)))], np.zeros(3),
-                np.array([rng.normal(0, 0.03), height, 0]), radius, radius * 0.95)
+                np.array([rng.normal(0, 0.03), height, 0]), thick=radius, thin=radius * 0.95)
     band = limb(rng, sun, (60, 70, 190, 160), np.array([0, height * 0.8, 0.01]),
-                np.array([0, height * 0.88, 0.01]), radius * 1.05, radius * 1.05)
+                np.array([0, height * 0.88, 0.01]), thick=radius * 1.05, thin=radius * 1.05)
     return join(stem, band) if rng.random() < 0.4 else stem
 
 
-def panel(rng: Rng, sun: Sun, material: Material, centre: tuple[float, float], wide: float,
+def panel(rng: Rng, sun: Sun, material: Material, centre: tuple[float, float], *, wide: float,
           tall: float, toward: float) -> Stamps:
     """A flat, weathered board facing the trail. centre: (right, up); metres."""
     columns, rows = 24, 14
@@ -60,16 +60,19 @@ def panel(rng: Rng, sun: Sun, material: Material, centre: tuple[float, float], w
 def sign(rng: Rng, sun: Sun, palette: Palette, height: float) -> Stamps:
     """A board on two legs under a little roof, with a sheet and its lines of text."""
     wood = palette.bark[int(rng.integers(2))]
-    legs = [limb(rng, sun, wood, np.array([x, 0, 0]), np.array([x, height, 0]), 0.05, 0.05)
-            for x in (-0.5, 0.5)]
+    legs = [limb(rng, sun, wood, np.array([x, 0, 0]), np.array([x, height, 0]), thick=0.05,
+                 thin=0.05) for x in (-0.5, 0.5)]
     middle = height * 0.7
-    board = panel(rng, sun, (66, 92, 104, 110), (0, middle), 1.1, height * 0.42, 0.06)
-    sheet = panel(rng, sun, (186, 196, 198, 150), (rng.uniform(-0.1, 0.1), middle), 0.8,
-                  height * 0.3, 0.065)
+    board = panel(rng, sun, (66, 92, 104, 110), (0, middle), wide=1.1, tall=height * 0.42,
+                  toward=0.06)
+    sheet = panel(rng, sun, (186, 196, 198, 150), (rng.uniform(-0.1, 0.1), middle), wide=0.8,
+                  tall=height * 0.3, toward=0.065)
     lines = [panel(rng, sun, (96, 104, 100, 110), (rng.uniform(-0.08, 0.0), middle + y * height),
-                   rng.uniform(0.3, 0.6), 0.025, 0.07) for y in (-0.1, -0.05, 0.0, 0.05)]
-    picture = panel(rng, sun, palette.leaves[0], (0.15, middle + 0.08 * height), 0.3, 0.12, 0.072)
-    roof = panel(rng, sun, (48, 54, 60, 85), (0, height * 0.97), 1.35, 0.1, 0.15)
+                   wide=rng.uniform(0.3, 0.6), tall=0.025, toward=0.07)
+             for y in (-0.1, -0.05, 0.0, 0.05)]
+    picture = panel(rng, sun, palette.leaves[0], (0.15, middle + 0.08 * height), wide=0.3,
+                    tall=0.12, toward=0.072)
+    roof = panel(rng, sun, (48, 54, 60, 85), (0, height * 0.97), wide=1.35, tall=0.1, toward=0.15)
     return join(*legs, board, sheet, *lines, picture, roof)
 
 
@@ -78,7 +81,7 @@ def log(rng: Rng, sun: Sun, palette: Palette, length: float) -> Stamps:
     bark = palette.bark[int(rng.integers(len(palette.bark)))]
     radius = rng.uniform(0.13, 0.24)
     left, right = np.array([-length / 2, radius, 0]), np.array([length / 2, radius * 0.9, 0])
-    stem = limb(rng, sun, bark, left, right, radius, radius * 0.8)
+    stem = limb(rng, sun, bark, left, right, thick=radius, thin=radius * 0.8)
     end = right[:2] - [0.02, 0]
     rings = np.linspace(1, 0.15, 6)
     points = ovals(np.repeat(end[None], 6, 0), 1.6 * radius * rings, 0.9 * radius * rings,
@@ -86,21 +89,22 @@ def log(rng: Rng, sun: Sun, palette: Palette, length: float) -> Stamps:
     tone = np.multiply((120, 158, 188, 150), (0.75 + 0.08 * (np.arange(6) % 2))[:, None])
     cut = Stamps(points, tone * (sun.ambient + 0.5 * sun.direct), np.full(6, radius))
     stubs = [limb(rng, sun, bark, np.array([x, radius, 0.0]),
-                  np.array([x + rng.normal(0, 0.15), radius + rng.uniform(0.2, 0.5), 0.0]), 0.04, 0.02)
+                  np.array([x + rng.normal(0, 0.15), radius + rng.uniform(0.2, 0.5), 0.0]),
+                  thick=0.04, thin=0.02)
              for x in rng.uniform(-0.4, 0.3, 2) * length]
     return join(*stubs, stem, cut)
 
 
-def ball(rng: Rng, sun: Sun, material: Material, centre: Floats, radii: tuple[float, float, float],
-         rough: float = 0.05) -> Stamps:
-    """A rounded body, its surface in patches. centre, radii: right, up, toward the camera; m."""
+def ball(rng: Rng, sun: Sun, material: Material, centre: Floats,
+         radii: tuple[float, float, float]) -> Stamps:
+    """A rounded body in patches. centre, radii: right, up, toward the camera; metres."""
     n = 420
     normals = directions(rng, n)
     place = centre + normals * radii
     size = max(radii) * rng.uniform(0.2, 0.4, n)
     points = ovals(place[:, :2], size * radii[1] / max(radii), size * radii[0] / max(radii),
                    np.full(n, np.pi / 2) + rng.normal(0, 0.3, n))
-    shade = sun.shade(normals) * rng.lognormal(0, rough, n)
+    shade = sun.shade(normals) * rng.lognormal(0, 0.05, n)
     return far_to_near(Stamps(points, np.multiply(material, shade[:, None]), place[:, 2]))
 
 
@@ -114,10 +118,11 @@ def person(rng: Rng, sun: Sun, height: float) -> Stamps:
     legs = trousers[int(rng.integers(len(trousers)))]
     step, swing = rng.uniform(0.0, 0.05), rng.uniform(-0.04, 0.04)
 
-    def part(material: Material, x0: float, y0: float, x1: float, y1: float, r0: float, r1: float,
-             toward: float = 0.0) -> Stamps:
+    def part(material: Material, x0: float, y0: float, x1: float, y1: float, *, r0: float,
+             r1: float, toward: float = 0.0) -> Stamps:
         return limb(rng, sun, material, np.array([x0, y0, toward]) * height,
-                    np.array([x1, y1, toward]) * height, r0 * height, r1 * height, 0.045)
+                    np.array([x1, y1, toward]) * height, thick=r0 * height, thin=r1 * height,
+                    rough=0.045)
 
     def body(material: Material, x: float, y: float, toward: float,
              *radii: float) -> Stamps:
@@ -125,17 +130,18 @@ def person(rng: Rng, sun: Sun, height: float) -> Stamps:
                     tuple(r * height for r in radii))  # type: ignore[arg-type]
 
     shoe: Material = (34, 40, 48, 60)
-    far_leg = [part(legs, 0.05 + step / 2, 0.04 + step, 0.047, 0.28, 0.026, 0.038),
-               part(legs, 0.047, 0.26, 0.042, 0.5, 0.038, 0.052),
+    far_leg = [part(legs, 0.05 + step / 2, 0.04 + step, 0.047, 0.28, r0=0.026, r1=0.038),
+               part(legs, 0.047, 0.26, 0.042, 0.5, r0=0.038, r1=0.052),
                body(shoe, 0.052 + step / 2, 0.03 + step, 0.0, 0.03, 0.022, 0.05)]
-    near_leg = [part(legs, -0.052, 0.03, -0.048, 0.27, 0.027, 0.039, 0.03),
-                part(legs, -0.048, 0.26, -0.04, 0.5, 0.039, 0.053, 0.03),
+    near_leg = [part(legs, -0.052, 0.03, -0.048, 0.27, r0=0.027, r1=0.039, toward=0.03),
+                part(legs, -0.048, 0.26, -0.04, 0.5, r0=0.039, r1=0.053, toward=0.03),
                 body(shoe, -0.054, 0.02, 0.04, 0.031, 0.023, 0.05)]
     arms = [piece for side in (-1, 1) for piece in (
-        part(coat, side * 0.135 + swing, 0.47, side * 0.14, 0.63, 0.022, 0.029),
-        part(coat, side * 0.14, 0.62, side * 0.108, 0.79, 0.029, 0.036),
+        part(coat, side * 0.135 + swing, 0.47, side * 0.14, 0.63, r0=0.022, r1=0.029),
+        part(coat, side * 0.14, 0.62, side * 0.108, 0.79, r0=0.029, r1=0.036),
         body(SKIN, side * 0.135 + swing, 0.45, 0.01, 0.018, 0.03, 0.02))]
-    trunk = [part(SKIN, 0, 0.8, 0, 0.88, 0.03, 0.03), body(coat, 0, 0.55, 0.01, 0.1, 0.11, 0.07),
+    trunk = [part(SKIN, 0, 0.8, 0, 0.88, r0=0.03, r1=0.03),
+             body(coat, 0, 0.55, 0.01, 0.1, 0.11, 0.07),
              body(coat, 0, 0.67, 0.02, 0.112, 0.165, 0.07)]
     head = [body(SKIN, 0, 0.915, 0.02, 0.043, 0.06, 0.05),
             body((34, 42, 56, 90), 0, 0.945, 0.022, 0.047, 0.045, 0.05)]

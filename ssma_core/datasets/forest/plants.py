@@ -16,7 +16,7 @@ def directions(rng: Rng, n: int) -> Floats:
     return v / np.linalg.norm(v, axis=1, keepdims=True)
 
 
-def foliage(rng: Rng, sun: Sun, material: Material, centres: Floats, radii: Floats, leaves: int,
+def foliage(rng: Rng, sun: Sun, material: Material, centres: Floats, radii: Floats, *, leaves: int,
             leaf: float) -> Stamps:
     """Leaves on clumps. centres: m×3 metres (right, up, toward the camera), radii: m metres,
     leaf: metres. Dark between and beneath clumps, light where a clump faces the sun."""
@@ -40,7 +40,7 @@ def foliage(rng: Rng, sun: Sun, material: Material, centres: Floats, radii: Floa
     return far_to_near(Stamps(points, np.multiply(material, tint) * shade[:, None], place[:, 2]))
 
 
-def limb(rng: Rng, sun: Sun, material: Material, start: Floats, end: Floats, thick: float,
+def limb(rng: Rng, sun: Sun, material: Material, start: Floats, end: Floats, *, thick: float,
          thin: float, rough: float = 0.16) -> Stamps:
     """A round, tapering piece of wood from start to end (right, up, toward the camera; metres;
     thick and thin are radii), its bark in flakes. rough: how unlike each other the flakes are."""
@@ -66,11 +66,11 @@ def limb(rng: Rng, sun: Sun, material: Material, start: Floats, end: Floats, thi
     return Stamps(points.reshape(-1, 4, 2), colour.reshape(-1, 4), depth.reshape(-1))
 
 
-def branches(rng: Rng, sun: Sun, material: Material, start: Floats, heading: Floats, length: float,
-             thick: float, generations: int) -> list[Stamps]:
+def branches(rng: Rng, sun: Sun, material: Material, start: Floats, heading: Floats, *,
+             length: float, thick: float, generations: int) -> list[Stamps]:
     """A branch and, growing from it, finer ones."""
     end = start + heading * length
-    grown = [limb(rng, sun, material, start, end, thick, thick * 0.55)]
+    grown = [limb(rng, sun, material, start, end, thick=thick, thin=thick * 0.55)]
     if generations == 0:
         return grown
     for _ in range(int(rng.integers(3, 5))):
@@ -78,8 +78,9 @@ def branches(rng: Rng, sun: Sun, material: Material, start: Floats, heading: Flo
         turned = heading + rng.normal(0, 0.5, 3) + [0, 0.18, 0]
         turned /= np.linalg.norm(turned)
         grown += branches(rng, sun, material, start + heading * length * at, turned,
-                          length * rng.uniform(0.45, 0.7), thick * (1 - 0.5 * at) * 0.6,
-                          generations - 1)
+                          length=length * rng.uniform(0.45, 0.7),
+                          thick=thick * (1 - 0.5 * at) * 0.6,
+                          generations=generations - 1)
     return grown
 
 
@@ -89,8 +90,8 @@ def trunk(rng: Rng, sun: Sun, material: Material, height: float, radius: float) 
     knee = np.array([lean * 0.3, height * 0.06, 0.0])
     top = np.array([lean, height, 0.0])
     foot = limb(rng, sun, tuple(np.multiply(material, 0.7)), np.zeros(3), knee,
-                radius * 1.5, radius * 1.08)
-    return [foot, limb(rng, sun, material, knee, top, radius * 1.08, radius * 0.45)]
+                thick=radius * 1.5, thin=radius * 1.08)
+    return [foot, limb(rng, sun, material, knee, top, thick=radius * 1.08, thin=radius * 0.45)]
 
 
 def deciduous(rng: Rng, sun: Sun, leaf_material: Material, bark: Material, height: float) -> Stamps:
@@ -107,8 +108,9 @@ def deciduous(rng: Rng, sun: Sun, leaf_material: Material, bark: Material, heigh
     radii = rng.uniform(0.06, 0.13, m) * height
     for centre in centres[:12]:
         start = np.array([0.0, centre[1] * rng.uniform(0.55, 0.8), 0.0])
-        wood.append(limb(rng, sun, bark, start, centre, radius * 0.4, radius * 0.12))
-    crown = foliage(rng, sun, leaf_material, centres, radii, 6500, 0.02 * height ** 0.75)
+        wood.append(limb(rng, sun, bark, start, centre, thick=radius * 0.4, thin=radius * 0.12))
+    crown = foliage(rng, sun, leaf_material, centres, radii, leaves=6500,
+                    leaf=0.02 * height ** 0.75)
     behind = crown.relief < -0.1 * wide
     back = Stamps(crown.points[behind], crown.colour[behind] * 0.75, crown.relief[behind])
     front = Stamps(crown.points[~behind], crown.colour[~behind], crown.relief[~behind])
@@ -124,11 +126,12 @@ def bare(rng: Rng, sun: Sun, leaf_material: Material, bark: Material, height: fl
         heading = np.array([rng.normal(0, 0.8), rng.uniform(0.3, 0.9), rng.normal(0, 0.4)])
         heading /= np.linalg.norm(heading)
         heaps += branches(rng, sun, bark, np.array([0.0, height * 0.85 * at, 0.0]), heading,
-                          height * 0.26 * (1.25 - at), radius * (1.1 - at) * 0.7, 2)
+                          length=height * 0.26 * (1.25 - at), thick=radius * (1.1 - at) * 0.7,
+                          generations=2)
     n = 500
     centres = np.stack([rng.normal(0, 0.14, n), rng.uniform(0.35, 1, n), rng.normal(0, 0.1, n)], 1)
-    last = foliage(rng, sun, leaf_material, centres * height, np.full(n, 0.02 * height), n,
-                   0.007 * height)
+    last = foliage(rng, sun, leaf_material, centres * height, np.full(n, 0.02 * height), leaves=n,
+                   leaf=0.007 * height)
     return join(last, *heaps)
 
 
@@ -166,10 +169,10 @@ def bush(rng: Rng, sun: Sun, material: Material, height: float, wide: float) -> 
     centres = np.stack([across, rng.uniform(0.12, 0.8, m) * top * height,
                         rng.normal(0, 0.2, m) * wide], axis=1)
     radii = rng.uniform(0.09, 0.22, m) * height
-    return foliage(rng, sun, material, centres, radii, 2800, 0.052 * height ** 0.6)
+    return foliage(rng, sun, material, centres, radii, leaves=2800, leaf=0.052 * height ** 0.6)
 
 
-def tuft(rng: Rng, sun: Sun, material: Material, dry: Material, height: float, wide: float,
+def tuft(rng: Rng, sun: Sun, material: Material, dry: Material, height: float, *, wide: float,
          blades: int) -> Stamps:
     """Grass: bent blades from the ground, dark at the foot and dry at some tips."""
     foot = np.stack([rng.normal(0, 0.2, blades) * wide, np.zeros(blades)], 1)

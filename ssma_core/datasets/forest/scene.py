@@ -1,6 +1,9 @@
 """One drive's world, its sprites painted, and how it is drawn from a pose."""
 from __future__ import annotations
 
+from functools import lru_cache
+
+import cv2
 import numpy as np
 
 from ssma_core.datasets.forest import obstacles, palette, plants
@@ -10,12 +13,12 @@ from ssma_core.datasets.forest.canvas import GRASS, OBSTACLE, TRAIL, VEGETATION,
 from ssma_core.datasets.forest.ground import Ground
 from ssma_core.datasets.forest.palette import Palette
 from ssma_core.datasets.forest.shade import Shade
-from ssma_core.datasets.forest.sprites import Sprite, Sun, paint
+from ssma_core.datasets.forest.sprites import Floats, Sprite, Sun, paint
 from ssma_core.datasets.forest.weather import Weather
-from ssma_core.datasets.forest.world import PIECE, SIDE, World
+from ssma_core.datasets.forest.world import PIECE, SIDE, Thing, World
 
 # Metres within which each kind is drawn; smaller things vanish in the texture sooner.
-SEEN = {"tree": 100.0, "bush": 60.0, "weed": 20.0, "tuft": 9.5, "rock": 60.0, "post": 70.0,
+SEEN = {"tree": 85.0, "bush": 55.0, "weed": 20.0, "tuft": 9.5, "rock": 60.0, "post": 70.0,
         "sign": 70.0, "log": 60.0, "person": 70.0}
 NEAREST = 0.9
 
@@ -39,7 +42,7 @@ def atlas(rng: np.random.Generator, colours: Palette, sun: Sun, focal: float
         heap = plants.bush(rng, sun, pick(colours.leaves), tall, tall * 1.5)
         painted["weed"].append(paint(heap, tall * 2.2, tall * 1.25, focal / 2.5, VEGETATION))
     painted["tuft"] = [
-        paint(plants.tuft(rng, sun, colours.grass, colours.dry_grass, t, 3 * t, 150),
+        paint(plants.tuft(rng, sun, colours.grass, colours.dry_grass, t, wide=3 * t, blades=150),
               3.4 * t, t * 1.05, focal / 1.8, GRASS) for t in rng.uniform(0.12, 0.34, 6)]
     return painted | _obstacles(rng, colours, sun, focal)
 
@@ -86,6 +89,7 @@ class Scene:
         self.ground = Ground(rng, colours, self.world, pixels)
         self.shade = Shade(self.world, self.atlas, weather)
         self.backdrop = Backdrop(rng, weather, self.atlas["tree"], focal)
+        self._listed = lru_cache(64)(self._list)
         self.full_light = weather.ambient + 0.75 * weather.direct
 
     def draw(self, pose: Pose, index: int) -> Canvas:
@@ -94,8 +98,9 @@ class Scene:
         canvas = self.backdrop.behind(pose)
         colour, distance, on_trail, top = self.ground.look(pose, self.shade)
         seen = np.isfinite(distance)
-        colour = np.minimum(colour * np.float32(self.full_light), 255).astype(np.uint8)
-        np.copyto(canvas.colour[top:], colour, where=seen[..., None])
+        colour = cv2.convertScaleAbs(colour, alpha=self.full_light)
+        below = seen.astype(np.float32)
+        canvas.colour[top:] = cv2.blendLinear(colour, canvas.colour[top:], below, 1 - below)
         np.copyto(canvas.distance[top:], distance, where=seen)
         np.copyto(canvas.label[top:], np.where(on_trail, TRAIL, GRASS).astype(np.uint8), where=seen)
         self._put_things(canvas, pose, index)
@@ -103,34 +108,39 @@ class Scene:
 
     def _put_things(self, canvas: Canvas, pose: Pose, index: int) -> None:
         """All billboards in view, the farthest first."""
-        sin, cos = np.sin(pose.yaw), np.cos(pose.yaw)
-        widest = pose.middle / pose.focal
-        visible = []
-        first = int((pose.z - SIDE) // PIECE)
-        for piece in range(first, int((pose.z + max(SEEN.values())) // PIECE) + 1):
-            nearest_z = piece * PIECE - pose.z
-            for thing in self.world.things(piece):
-                if nearest_z > 1.6 * SEEN[thing.kind]:
-                    continue
-                z = thing.z + thing.speed * index / FPS
-                x = thing.x + (float(self.world.trail.centre(np.float64(z)))
-                               - float(self.world.trail.centre(np.float64(thing.z)))
-                               if thing.speed else 0.0)
-                dx, dz = x - pose.x, z - pose.z
-                ahead, right = dx * sin + dz * cos, dx * cos - dz * sin
-                margin = 0.5 * self.atlas[thing.kind][thing.variant].width * thing.scale
-                if NEAREST < ahead < SEEN[thing.kind] and abs(right) < ahead * widest + margin:
-                    visible.append((ahead, right, x, z, thing))
-        if not visible:
-            return
-        visible.sort(key=lambda v: -v[0])
-        heights = self.world.relief.height(np.array([v[2] for v in visible]),
-                                           np.array([v[3] for v in visible]))
-        for (ahead, right, x, z, thing), ground in zip(visible, heights):
-            scale = pose.focal / ahead
-            column = pose.middle + right * scale
-            row = pose.horizon + pose.tilt * right * scale + (pose.y - ground + 0.02) * scale
-            lit = 0.45 + 0.55 * self.shade.at(x, z)
+        things, x, z, ahead, right = self._in_view(pose, index)
+        height = self.world.relief.height(x, z)
+        for i in np.argsort(-ahead, kind="stable").tolist():
+            thing, scale = things[i], pose.focal / float(ahead[i])
+            column = pose.middle + float(right[i]) * scale
+            row = pose.horizon + pose.tilt * (column - pose.middle) + scale * (
+                pose.y - float(height[i]) + 0.02)
+            lit = 0.45 + 0.55 * self.shade.at(float(x[i]), float(z[i]))
             stride = bool(thing.speed) and (index // 5) % 2 == 1
-            put(canvas, self.atlas[thing.kind][thing.variant], (column, row), scale * thing.scale,
-                ahead, thing.shade * lit, thing.mirrored != stride)
+            put(canvas, self.atlas[thing.kind][thing.variant], (column, row),
+                pixels_per_metre=scale * thing.scale, distance=float(ahead[i]),
+                shade=thing.shade * lit, mirrored=thing.mirrored != stride)
+
+    def _in_view(self, pose: Pose, index: int) -> tuple[
+            list[Thing], Floats, Floats, Floats, Floats]:
+        """Things in view; where they stand (x, z); how far ahead and to the right they are."""
+        first = int((pose.z - SIDE) // PIECE)
+        pieces = [self._listed(piece)
+                  for piece in range(first, int((pose.z + max(SEEN.values())) // PIECE) + 1)]
+        things = [thing for piece, _ in pieces for thing in piece]
+        x, z, seen, margin, speed = np.concatenate([table for _, table in pieces]).T
+        there = z + speed * index / FPS
+        x = x + self.world.trail.centre(there) - self.world.trail.centre(z)
+        sin, cos = np.sin(pose.yaw), np.cos(pose.yaw)
+        ahead = (x - pose.x) * sin + (there - pose.z) * cos
+        right = (x - pose.x) * cos - (there - pose.z) * sin
+        kept = np.flatnonzero((ahead > NEAREST) & (ahead < seen)
+                              & (np.abs(right) < ahead * pose.middle / pose.focal + margin))
+        return [things[i] for i in kept], x[kept], there[kept], ahead[kept], right[kept]
+
+    def _list(self, piece: int) -> tuple[list[Thing], Floats]:
+        """A piece's things, and of each x, z, how far it is seen, half its width, its speed."""
+        things = self.world.things(piece)
+        rows = [(t.x, t.z, SEEN[t.kind], 0.5 * self.atlas[t.kind][t.variant].width * t.scale,
+                 t.speed) for t in things]
+        return things, np.array(rows).reshape(-1, 5)

@@ -45,7 +45,7 @@ class Sensors:
         dx, dy = (int(v) for v in self.rng.integers(0, BANK, 2))
         grain = self.grain[dy:dy + self.height, dx:dx + self.width]
         rgb = self._colour(scene, haze, gain, bloom, grain)
-        infrared = self._infrared(scene, haze, gain, bloom, grain)
+        infrared = self._infrared(scene, haze, bloom, grain)
         return rgb, infrared, self._depth(scene, bloom, dx, dy)
 
     def _haze(self, scene: Canvas) -> Plane:
@@ -74,11 +74,11 @@ class Sensors:
             picture = cv2.blendLinear(smeared, picture, self.grease, 1 - self.grease)
         return cv2.add(picture, np.ascontiguousarray(grain[..., :3]), dtype=cv2.CV_8U)
 
-    def _infrared(self, scene: Canvas, haze: Plane, gain: Plane, bloom: Plane | None,
+    def _infrared(self, scene: Canvas, haze: Plane, bloom: Plane | None,
                   grain: npt.NDArray[np.int16]) -> Picture:
         """Longer waves: less of the haze, less of the dusk, less of the sun's bloom."""
         haze = cv2.sqrt(haze)
-        gain = cv2.sqrt(gain) if self.weather.name == "dusk" else gain
+        gain = self.vignette * np.float32(min(self.weather.gain ** 0.5, 1.0))
         plane = (scene.colour[..., 3] * haze + (1 - haze) * np.float32(95)) * gain
         if bloom is not None:
             plane += bloom * np.float32(110)
@@ -120,7 +120,8 @@ class Sensors:
         v, u = np.mgrid[0:self.height:quarter, 0:self.width:quarter].astype(np.float32)
         unit = np.float32(self.width)
         away = ((u - column) ** 2 + (v - row) ** 2) / unit ** 2
-        light = strength * (0.16 / (0.3 + 6 * away) + 0.55 * np.exp(-away * 55) + np.exp(-away * 600))
+        light = strength * (0.16 / (0.3 + 6 * away) + 0.55 * np.exp(-away * 55)
+                            + np.exp(-away * 600))
         if self.streak:
             light += 1.6 * strength * np.exp(-((u - column) / (0.009 * unit)) ** 2) * (v > row)
         gx, gy = (pose.middle + self.ghost * (column - pose.middle),
@@ -142,12 +143,13 @@ def _grease(rng: np.random.Generator, weather: Weather, width: int, height: int)
     if not weather.grease:
         return None
     smears = noise.tile(rng, 256, 2, 32, 0.5)
-    wiped = cv2.warpAffine(smears, cv2.getRotationMatrix2D((128, 128), rng.uniform(0, 180), 1), (256, 256),
-                           borderMode=cv2.BORDER_WRAP)
-    wiped = cv2.GaussianBlur(wiped, (0, 0), 6, sigmaY=0.8)
+    wiped = cv2.GaussianBlur(smears, (0, 0), 6, sigmaY=0.8)
+    turn = cv2.getRotationMatrix2D((128, 128), rng.uniform(0, 180), 1)
+    wiped = cv2.warpAffine(wiped, turn, (256, 256), borderMode=cv2.BORDER_WRAP)
     mask = noise.smoothstep(0.75 - weather.grease, 1.0 - weather.grease, wiped) * np.float32(0.85)
     mask = cv2.resize(mask, (width, height))
     for _ in range(int(rng.integers(4, 16))):
         centre = (int(rng.uniform(0, width)), int(rng.uniform(0, height)))
-        cv2.circle(mask, centre, int(rng.uniform(0.006, 0.03) * width), float(rng.uniform(0.6, 0.95)), -1)
+        radius = int(rng.uniform(0.006, 0.03) * width)
+        cv2.circle(mask, centre, radius, float(rng.uniform(0.6, 0.95)), -1)
     return cv2.GaussianBlur(mask, (0, 0), width / 350)

@@ -48,7 +48,8 @@ class Shade:
     def __call__(self, x: npt.NDArray[np.float32], z: npt.NDArray[np.float32]
                  ) -> npt.NDArray[np.float32]:
         """Light on the ground at (x, z), metres: h×w float32, 0–1."""
-        u, v = (x - np.float32(self.left)) / np.float32(CELL), (z - np.float32(self.first)) / np.float32(CELL)
+        u = (x - np.float32(self.left)) / np.float32(CELL)
+        v = (z - np.float32(self.first)) / np.float32(CELL)
         found = cv2.remap(self.light, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT,
                           borderValue=int(255 * (1 - 0.4 * self.weather.shadow)))
         return found * np.float32(1 / 255)

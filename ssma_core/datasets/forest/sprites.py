@@ -65,8 +65,8 @@ class Sun:
 def join(*heaps: Stamps) -> Stamps:
     """Heaps one over the other, the last in front. Polygons get as many corners as the richest."""
     corners = max(h.points.shape[1] for h in heaps)
-    padded = [np.concatenate([h.points, np.repeat(h.points[:, -1:], corners - h.points.shape[1], 1)],
-                             axis=1) for h in heaps]
+    padded = [np.pad(h.points, ((0, 0), (0, corners - h.points.shape[1]), (0, 0)), mode="edge")
+              for h in heaps]
     return Stamps(np.concatenate(padded), np.concatenate([h.colour for h in heaps]),
                   np.concatenate([h.relief for h in heaps]))
 
@@ -82,18 +82,22 @@ def ovals(centres: Floats, length: Floats, width: Floats, angle: Floats) -> Floa
     across = np.array([0.0, 0.5, 0.4, 0.0, -0.4, -0.5])
     x, y = length[:, None] * along, width[:, None] * across
     cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
-    return np.stack([centres[:, :1] + x * cos - y * sin, centres[:, 1:] + x * sin + y * cos], axis=2)
+    turned = np.stack([x * cos - y * sin, x * sin + y * cos], axis=2)
+    return centres[:, None] + turned
 
 
-def paint(heap: Stamps, width: float, height: float, pixels_per_metre: float, label: int) -> Sprite:
+def paint(heap: Stamps, width: float, height: float, pixels_per_metre: float,
+          label: int) -> Sprite:
     """Draws the stamps in their order into a sprite of width×height metres."""
-    columns = max(int(round(width * pixels_per_metre)), 4)
-    rows = max(int(round(height * pixels_per_metre)), 4)
+    columns = max(round(width * pixels_per_metre), 4)
+    rows = max(round(height * pixels_per_metre), 4)
     numbers = np.zeros((rows, columns), np.int32)
     scale = np.array([columns / width, -rows / height])
     corners = (heap.points * scale + [columns / 2, rows]) * 16
     for number, polygon in enumerate(corners.astype(np.int32), start=1):
         cv2.fillConvexPoly(numbers, polygon, number, shift=4)
+    numbers = _trimmed(numbers)
+    width, height = width * numbers.shape[1] / columns, height * numbers.shape[0] / rows
     mean = heap.colour.mean(axis=0)  # hidden behind the outline: what bleeds into its edge
     colour = np.concatenate([mean[None], heap.colour]).clip(1, 255).astype(np.uint8)[numbers]
     relief = np.concatenate([[0], heap.relief]).astype(np.float32)[numbers]
@@ -101,7 +105,17 @@ def paint(heap: Stamps, width: float, height: float, pixels_per_metre: float, la
     return Sprite(width, height, label, _halved(colour, shape))
 
 
-def _halved(colour: npt.NDArray[np.uint8], shape: npt.NDArray[np.float32]) -> tuple[Level, ...]:
+def _trimmed(numbers: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Without empty rows above, and without columns empty on both sides alike: the foot stays in
+    the middle."""
+    top = int(np.argmax(numbers.any(axis=1)))
+    used = np.asarray(numbers.any(axis=0))
+    margin = int(np.argmax(used | used[::-1]))
+    return numbers[top:, margin:numbers.shape[1] - margin]
+
+
+def _halved(colour: npt.NDArray[np.uint8],
+            shape: npt.NDArray[np.float32]) -> tuple[Level, ...]:
     levels = [Level(colour, shape)]
     while min(colour.shape[:2]) >= 8:
         size = (colour.shape[1] // 2, colour.shape[0] // 2)

@@ -100,20 +100,23 @@ class World:
         edge = self.trail.width / 2
         far = SIDE - edge
         wide_open = self.clearing * rng.uniform(0.5, 1.3)
-        things = self._scatter(rng, piece, "tree", 15 * self.trees, edge + wide_open, far, 1.5)
-        things += self._scatter(rng, piece, "bush", 9 * self.bushes, edge + 0.5 * wide_open + 0.5,
-                                far * 0.6, 1.6)
-        things += self._scatter(rng, piece, "weed", 9 * self.grass, edge + 0.25, 6, 1.6)
-        things += self._scatter(rng, piece, "tuft", 64 * self.grass, edge - 0.05, 1.3, 1.0)
-        things += self._scatter(rng, piece, "tuft", 60 * self.grass, edge + 0.3, 6, 1.2)
-        things += self._scatter(rng, piece, "rock", 1.3 * self.obstacles, edge - 0.15, 5, 1.4)
-        things += self._scatter(rng, piece, "post", 0.7 * self.obstacles, edge + 0.15, 1.5, 1.5)
-        things += self._scatter(rng, piece, "sign", 0.13 * self.obstacles, edge + 0.9, 2.0, 1.0)
-        things += self._scatter(rng, piece, "log", 0.5 * self.obstacles, edge + 0.7, 5, 1.2)
+        scattered = (  # kind, mean number, nearest and reach in metres, crowding
+            ("tree", 15 * self.trees, edge + wide_open, far, 1.5),
+            ("bush", 9 * self.bushes, edge + 0.5 * wide_open + 0.5, far * 0.6, 1.6),
+            ("weed", 9 * self.grass, edge + 0.25, 6.0, 1.6),
+            ("tuft", 64 * self.grass, edge - 0.05, 1.3, 1.0),
+            ("tuft", 60 * self.grass, edge + 0.3, 6.0, 1.2),
+            ("rock", 1.3 * self.obstacles, edge - 0.15, 5.0, 1.4),
+            ("post", 0.7 * self.obstacles, edge + 0.15, 1.5, 1.5),
+            ("sign", 0.13 * self.obstacles, edge + 0.9, 2.0, 1.0),
+            ("log", 0.5 * self.obstacles, edge + 0.7, 5.0, 1.2))
+        things = [thing for kind, mean, nearest, reach, crowding in scattered
+                  for thing in self._scatter(rng, piece, kind, mean, nearest=nearest, reach=reach,
+                                             crowding=crowding)]
         return things + self._people(rng, piece)
 
-    def _scatter(self, rng: np.random.Generator, piece: int, kind: str, mean: float, nearest: float,
-                 reach: float, crowding: float) -> list[Thing]:
+    def _scatter(self, rng: np.random.Generator, piece: int, kind: str, mean: float, *,
+                 nearest: float, reach: float, crowding: float) -> list[Thing]:
         """A random number of things at nearest … nearest + reach metres from the middle line, the
         more of them close to it the greater crowding."""
         n = int(rng.poisson(mean))
@@ -127,7 +130,7 @@ class World:
                 for v, x_, z_, s, b, m in zip(variants, x, z, scale, shade, mirrored)]
 
     def _people(self, rng: np.random.Generator, piece: int) -> list[Thing]:
-        people = self._scatter(rng, piece, "person", 0.22 * self.obstacles, 0.8,
-                               self.trail.width / 2, 1.0)
+        people = self._scatter(rng, piece, "person", 0.22 * self.obstacles, nearest=0.8,
+                               reach=self.trail.width / 2, crowding=1.0)
         return [Thing(p.kind, p.variant, p.x, p.z, 0.92 + 0.12 * rng.random(), p.shade, p.mirrored,
                       float(rng.choice((-0.9, 0.0, 0.8)))) for p in people]

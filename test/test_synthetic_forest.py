@@ -1,0 +1,213 @@
+"""The synthetic forest: what a drive promises to those who train and drive on it."""
+import json
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from ssma_core import cli
+from ssma_core.commands import synthesize
+from ssma_core.datasets.synthetic_forest import (
+    CLASS_COLOURS,
+    CLASS_NAMES,
+    WEATHERS,
+    Frame,
+    drive,
+    weather_of,
+)
+from ssma_core.errors import SsmaError
+
+SIZE = (192, 96)
+VOID, TRAIL, GRASS, VEGETATION, SKY, OBSTACLE = range(6)
+
+
+@pytest.fixture(scope="module", params=WEATHERS)
+def frame(request) -> Frame:
+    """The second frame of a drive in each weather."""
+    return list(drive(11, 2, SIZE, request.param))[1]
+
+
+@pytest.fixture(scope="module")
+def clear() -> list[Frame]:
+    return list(drive(5, 4, SIZE, "clear"))
+
+
+def everything(frame: Frame) -> list[np.ndarray]:
+    return [frame.rgb, frame.near_infrared, frame.depth, frame.label]
+
+
+def test_shapes_and_types(frame):
+    height, width = SIZE[1], SIZE[0]
+    assert frame.rgb.shape == (height, width, 3) and frame.rgb.dtype == np.uint8
+    assert frame.near_infrared.shape == (height, width) and frame.near_infrared.dtype == np.uint8
+    assert frame.depth.shape == (height, width) and frame.depth.dtype == np.uint16
+    assert frame.label.shape == (height, width) and frame.label.dtype == np.uint8
+
+
+def test_every_frame_shows_trail_grass_and_vegetation_and_little_void(frame):
+    share = np.bincount(frame.label.ravel(), minlength=6) / frame.label.size
+    assert len(share) == len(CLASS_NAMES) == len(CLASS_COLOURS) == 6
+    assert min(share[[TRAIL, GRASS, VEGETATION]]) > 0.02
+    assert share[VOID] < 0.05
+
+
+def test_the_sky_returns_no_depth(frame):
+    assert not frame.depth[frame.label == SKY].any()
+
+
+def test_depth_has_holes_but_covers_the_near_ground(frame):
+    ground = np.isin(frame.label, (TRAIL, GRASS))
+    ground[:SIZE[1] * 2 // 3] = False
+    share = (frame.depth[ground] > 0).mean()
+    assert share > 0.6
+    assert (frame.depth == 0).any()
+
+
+def test_the_trail_comes_nearer_toward_the_bottom(clear):
+    trail = (clear[0].label == TRAIL) & (clear[0].depth > 0)
+    rows = [np.median(clear[0].depth[y][trail[y]]) for y in range(SIZE[1] * 55 // 100, SIZE[1], 6)
+            if trail[y].sum() > 8]
+    assert len(rows) > 4
+    assert (np.diff(rows) < 0).all()
+    assert 1_000 < rows[-1] < 3_000  # millimetres: a camera about a metre above the ground
+
+
+def test_the_near_infrared_is_bright_on_plants_and_dark_on_the_trail():
+    for seed in range(20, 24):
+        frame = next(drive(seed, 1, SIZE, "clear"))
+        near = frame.depth > 0
+        trail = np.median(frame.near_infrared[near & (frame.label == TRAIL)])
+        grass = np.median(frame.near_infrared[near & (frame.label == GRASS)])
+        assert grass > 1.1 * trail
+
+
+def test_the_error_of_depth_grows_with_distance():
+    """On the trail, which is smooth, neighbouring rows tell the noise of the sensor."""
+    frame = next(drive(5, 1, (384, 192), "clear"))
+    rough = np.abs(cv2.Laplacian(frame.depth.astype(np.float32), cv2.CV_32F))
+    whole = cv2.erode(((frame.label == TRAIL) & (frame.depth > 0)).astype(np.uint8),
+                      np.ones((3, 3), np.uint8)) > 0
+    near, far = whole & (frame.depth < 3_000), whole & (frame.depth > 6_000)
+    assert near.any() and far.any()
+    assert np.median(rough[far]) > 4 * np.median(rough[near])
+
+
+def test_frames_of_a_drive_follow_each_other(clear):
+    for before, after in pairwise(clear):
+        assert not np.array_equal(before.rgb, after.rgb)
+        assert (before.label == after.label).mean() > 0.85
+        assert after.stamp == pytest.approx(before.stamp + 0.1)
+    stranger = next(drive(6, 1, SIZE, "clear"))
+    gap = np.abs(clear[0].rgb.astype(int) - clear[1].rgb).mean()
+    assert gap < 0.5 * np.abs(clear[0].rgb.astype(int) - stranger.rgb).mean()
+
+
+def test_the_same_seed_makes_the_same_drive(clear):
+    for one, other in zip(clear, drive(5, 4, SIZE, "clear")):
+        assert all(np.array_equal(a, b) for a, b in zip(everything(one), everything(other)))
+
+
+def test_a_longer_drive_begins_like_a_shorter_one(clear):
+    assert np.array_equal(next(drive(5, 50, SIZE, "clear")).rgb, clear[0].rgb)
+
+
+def test_another_seed_makes_another_drive(clear):
+    other = next(drive(6, 1, SIZE, "clear"))
+    assert not any(np.array_equal(a, b) for a, b in zip(everything(clear[0]), everything(other)))
+
+
+def test_weather_is_drawn_from_the_seed_and_every_weather_comes():
+    drawn = [weather_of(seed) for seed in range(300)]
+    assert set(drawn) == set(WEATHERS)
+    assert 0.3 < drawn.count("clear") / 300 < 0.5
+    assert next(drive(0, 1, (64, 64))).weather == drawn[0]
+
+
+def test_dusk_is_darker_and_fog_paler_than_a_clear_day():
+    day, dusk, fog = (next(drive(5, 1, SIZE, w)) for w in ("clear", "dusk", "fog"))
+    assert dusk.rgb.mean() < 0.6 * day.rgb.mean()
+    assert fog.rgb.std() < 0.8 * day.rgb.std()
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    (dict(seed=-1, frames=1), "seed"),
+    (dict(seed=0, frames=0), "at least one frame"),
+    (dict(seed=0, frames=1, size=(0, 64)), "even and at least 64"),
+    (dict(seed=0, frames=1, size=(97, 96)), "97x96"),
+    (dict(seed=0, frames=1, weather="hail"), "unknown weather 'hail'.*glare"),
+])
+def test_wrong_arguments_are_named_before_the_first_frame(arguments, said):
+    with pytest.raises(SsmaError, match=said):
+        drive(**arguments)
+
+
+def command(output: Path, *more: str) -> list[str]:
+    return ["synthesize", "--output", str(output), "--drives", "2", "--frames", "2", "--seed", "7",
+            "--size", "96x64", *more]
+
+
+def test_the_command_writes_drives_and_a_contact_sheet(tmp_path):
+    assert cli.main(command(tmp_path)) == 0
+    facts = json.loads((tmp_path / "drive_008" / "drive.json").read_text())
+    assert facts["seed"] == 8 and facts["fps"] == 10 and facts["stamps"] == [0.0, 0.1]
+    assert facts["weather"] == [weather_of(8)] * 2
+    frame = list(drive(8, 2, (96, 64)))[1]
+    for channel, truth in (("nir", frame.near_infrared), ("depth", frame.depth),
+                           ("label", frame.label)):
+        written = cv2.imread(str(tmp_path / "drive_008" / channel / "000001.png"),
+                             cv2.IMREAD_UNCHANGED)
+        assert np.array_equal(written, truth)
+    rgb = cv2.imread(str(tmp_path / "drive_008" / "rgb" / "000001.jpg"))
+    assert np.abs(rgb.astype(int) - frame.rgb).mean() < 8
+    assert cv2.imread(str(tmp_path / "contact_sheet.png")) is not None
+
+
+def test_a_killed_run_leaves_no_half_drive_and_the_next_one_goes_on(tmp_path, monkeypatch):
+    written = []
+
+    def dies_in_the_second_drive(folder: Path, index: int, frame: Frame) -> None:
+        written.append(folder)
+        if len(written) == 4:
+            raise KeyboardInterrupt
+        honest(folder, index, frame)
+
+    honest = synthesize._write_frame
+    monkeypatch.setattr(synthesize, "_write_frame", dies_in_the_second_drive)
+    with pytest.raises(KeyboardInterrupt):
+        cli.main(command(tmp_path))
+    assert [p.name for p in tmp_path.glob("drive_*")] == ["drive_007"]
+
+    monkeypatch.setattr(synthesize, "_write_frame", honest)
+    before = (tmp_path / "drive_007" / "drive.json").stat().st_mtime_ns
+    assert cli.main(command(tmp_path)) == 0
+    assert (tmp_path / "drive_007" / "drive.json").stat().st_mtime_ns == before
+    assert len(list((tmp_path / "drive_008" / "label").iterdir())) == 2
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_another_drive_is_never_overwritten(tmp_path, capsys):
+    (tmp_path / "drive_007").mkdir()
+    (tmp_path / "drive_007" / "drive.json").write_text("{}")
+    assert cli.main(command(tmp_path)) == 1
+    assert "remove it, or give another --output" in capsys.readouterr().err
+    assert (tmp_path / "drive_007" / "drive.json").read_text() == "{}"
+    assert not (tmp_path / "drive_008").exists()
+
+
+@pytest.mark.parametrize(("more", "said"), [
+    (["--size", "96by64"], "width x height"),
+    (["--drives", "0"], "--drives"),
+    (["--frames", "0"], "at least one frame"),
+    (["--weather", "hail"], "unknown weather"),
+])
+def test_the_commands_errors_are_one_line(tmp_path, more, said):
+    ran = subprocess.run([sys.executable, "-m", "ssma_core.cli", *command(tmp_path, *more)],
+                         capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert said in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert not list(tmp_path.iterdir())
