@@ -1,0 +1,87 @@
+"""`make demo`: a bag over real DDS into the node, labels out; what became of every frame, and a
+picture.
+
+A synthetic forest drive, and where the road data set is, a real drive too.
+"""
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ROAD = ROOT.parent / "shared" / "data" / "road"
+SCENES = ("forest", "road")
+
+
+def main() -> int:
+    """Returns the exit status: 0, or 1 after a message on standard error."""
+    options = _parser().parse_args()
+    _isolate()
+    from ssma_core import SsmaError
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        options.output.mkdir(parents=True, exist_ok=True)
+        for scene in options.scenes:
+            if scene == "road" and not ROAD.is_dir():
+                print(f"road: left out, its data is not at {ROAD}")
+                continue
+            model = options.model or ROOT / "models" / f"tiny_{scene}.onnx"
+            _run(scene, model, options.frames, options.output)
+    except SsmaError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("demo: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Replays drives through the node and shows what "
+                                     "becomes of their frames.")
+    parser.add_argument("--output", type=Path, required=True,
+                        help="folder for bags, logs and pictures")
+    parser.add_argument("--scenes", nargs="+", choices=SCENES, default=SCENES)
+    parser.add_argument("--frames", type=int, default=150, help="of each drive (default: 150)")
+    parser.add_argument("--model", type=Path, help="default: models/tiny_<scene>.onnx")
+    return parser
+
+
+def _isolate() -> None:
+    """DDS of this demo alone: on this machine, in a domain of its own, with room for images.
+
+    Before rclpy is imported: Fast DDS reads its profile when it is loaded.
+    """
+    profile = str(ROOT / "config" / "fastdds_images.xml")
+    os.environ["FASTRTPS_DEFAULT_PROFILES_FILE"] = profile
+    os.environ["FASTDDS_DEFAULT_PROFILES_FILE"] = profile
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+
+
+def _run(scene: str, model: Path, frames: int, output: Path) -> None:
+    import live
+    import recordings
+    import report
+
+    from ssma_core import Segmenter
+
+    segmenter = Segmenter(model)  # a model that cannot be used is told before the work begins
+    bag = output / f"{scene}_bag"
+    shutil.rmtree(bag, ignore_errors=True)
+    if scene == "forest":
+        recordings.write_forest(bag, frames)
+    else:
+        recordings.write_road(bag, frames, ROAD)
+    collected = live.replay_through_node(bag, model, output / scene)
+    report.show(f"{scene}: {bag} through {model} ({segmenter.backend})", bag, segmenter.spec,
+                collected, output / f"{scene}.png")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""What the demo replays: bags of a colour camera, a second sensor and the true labels."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from ssma_core import SsmaError
+from ssma_core.datasets import synthetic_forest
+from ssma_core.files import read_colour, read_sensor
+from ssma_ros import bags, messages
+
+RGB, AUX, LABEL = "/camera/color/image_raw", "/camera/second/image_raw", "/truth/label"
+START_NS = 1_760_000_000 * 10**9
+DELAY_NS = 5_000_000  # from a frame's stamp to its recording: exposure and transport
+JITTER_NS = 6e6  # standard deviation of the second sensor's stamps: it is not triggered
+FOREST_SEED = 5000  # training and validation drives have seeds far below
+FOREST_HZ = 10.0
+ROAD_HZ = 4.0
+
+
+class Frame(NamedTuple):
+    """rgb: H×W×3 uint8 BGR. aux: H×W uint16. label: H×W uint8 class ids."""
+
+    rgb: npt.NDArray[np.uint8]
+    aux: npt.NDArray[np.uint16]
+    label: npt.NDArray[np.uint8]
+
+
+def write_forest(path: Path, frames: int) -> None:
+    """A synthetic drive with depth in millimetres."""
+    drive = synthetic_forest.drive(FOREST_SEED, frames)
+    _write(path, (Frame(f.rgb, f.depth, f.label) for f in drive), frames, FOREST_HZ)
+
+
+def write_road(path: Path, frames: int, folder: Path) -> None:
+    """The first drive of the road data set, with disparity; at most as many frames as it has."""
+    names = sorted(p.stem for p in (folder / "rgb").glob("1_*.jpg"))[:frames]
+    if not names:
+        raise SsmaError(f"{folder / 'rgb'} has no frames 1_*.jpg")
+    drive = (Frame(read_colour(folder / "rgb" / f"{name}.jpg"),
+                   read_sensor(folder / "disparity" / f"{name}.png"),
+                   read_sensor(folder / "label" / f"{name}.png")) for name in names)
+    _write(path, drive, len(names), ROAD_HZ)
+
+
+def read(path: Path) -> Iterator[tuple[int, Frame]]:
+    """The frames of such a bag, each with the stamp of its colour image in nanoseconds."""
+    streams = zip(*(bags.messages(path, [topic]) for topic in (RGB, AUX, LABEL)))
+    for rgb, *others in streams:
+        colour = messages.frame(bags.decode(rgb), "rgb", RGB)
+        aux, label = (messages.frame(bags.decode(m), "aux", m.topic).image() for m in others)
+        yield colour.stamp_ns, Frame(colour.image(), aux, label)
+
+
+def _write(path: Path, frames: Iterable[Frame], count: int, rate_hz: float) -> None:
+    shown = tqdm(frames, total=count, desc=f"writing {path}", unit="frame", disable=None)
+    bags.write(path, _messages(shown, rate_hz))
+
+
+def _messages(frames: Iterable[Frame], rate_hz: float) -> Iterator[bags.Recorded]:
+    jitter = np.random.default_rng(0)
+    for index, frame in enumerate(frames):
+        stamp = START_NS + round(index * 1e9 / rate_hz)
+        aux_stamp = stamp + round(jitter.normal(0, JITTER_NS))
+        yield from sorted([
+            bags.image(RGB, stamp + DELAY_NS, stamp, frame.rgb, "bgr8"),
+            bags.image(AUX, aux_stamp + DELAY_NS, aux_stamp, frame.aux, "16UC1"),
+            bags.image(LABEL, stamp + DELAY_NS, stamp, frame.label, "mono8"),
+        ], key=lambda message: message.time_ns)

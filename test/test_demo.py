@@ -1,0 +1,120 @@
+"""The demo: a drive goes through a node over real DDS, and every frame is accounted for."""
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import pytest
+from conftest import ROOT
+
+from ssma_core import SsmaError
+from ssma_ros import evaluate_bag
+
+pytest.importorskip("rclpy", reason="needs rclpy")
+pytestmark = pytest.mark.ros
+
+Counted = Callable[..., dict[str, int]]
+
+
+def started(output: Path, model: Path, scene: str, frames: int) -> subprocess.Popen[str]:
+    """In a process group of its own, so that one can see what it leaves behind."""
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "demo" / "demo.py"), "--output", str(output), "--scenes", scene,
+         "--frames", str(frames), "--model", str(model)],
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+
+
+def left_nothing_behind(demo: subprocess.Popen[str]) -> bool:
+    try:
+        os.killpg(demo.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("scene", ["forest", "road"])
+def test_a_drive_comes_out_as_labels_and_the_sums_agree(
+        tmp_path: Path, tiny_model: Path, scene: str, request: pytest.FixtureRequest,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    if scene == "road":
+        request.getfixturevalue("shared")
+    demo = started(tmp_path, tiny_model, scene, frames=12)
+    said, _ = demo.communicate(timeout=120)
+    assert demo.returncode == 0, said
+    assert left_nothing_behind(demo)
+
+    sent, paired, labelled, dropped = (
+        int(re.search(rf"{word} +(\d+)", said)[1]) for word in (  # type: ignore[index]
+            "sent", "paired", "labelled", "dropped"))
+    causes = re.findall(r"(\d+) (?:lost|without|overwritten|failed)", said)
+    assert sent == 12
+    assert 0 < labelled <= paired <= sent
+    assert sent - labelled == dropped == sum(map(int, causes))
+    assert re.search(r"stamp to label p50 \d+\.\d ms, p99 \d+\.\d ms", said)
+    assert cv2.imread(str(tmp_path / f"{scene}.png")).shape[1] == 1600
+
+    if dropped == 0:  # then DDS changes nothing: the same figures as without it
+        bag = str(tmp_path / f"{scene}_bag")
+        assert evaluate_bag.main([bag, "--model", str(tiny_model),
+                                  "--rgb", "/camera/color/image_raw",
+                                  "--aux", "/camera/second/image_raw",
+                                  "--label", "/truth/label"]) == 0
+        table = capsys.readouterr().out.split("\n\n")[1].splitlines()
+        assert all(line in said for line in table)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_takes_its_programs_with_it(
+        tmp_path: Path, tiny_model: Path, number: signal.Signals) -> None:
+    demo = started(tmp_path, tiny_model, "forest", frames=12)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "forest_replay.log").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.kill(demo.pid, number)
+    said, _ = demo.communicate(timeout=20)
+    assert demo.returncode == 130
+    assert said.splitlines()[-1] == "demo: interrupted"
+    assert left_nothing_behind(demo)
+
+
+def test_a_model_that_cannot_be_used_ends_the_demo_with_the_reason(tmp_path: Path) -> None:
+    demo = started(tmp_path, tmp_path / "none.onnx", "forest", frames=12)
+    said, _ = demo.communicate(timeout=60)
+    assert demo.returncode == 1
+    assert said == f"demo: there is no model file {tmp_path / 'none.onnx'}\n"
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
+    """causes_of_drops for 20 frames sent, 15 labels collected, and counters as given."""
+    monkeypatch.syspath_prepend(ROOT / "demo")
+    from live import Collected
+    from report import causes_of_drops
+
+    def count(**changed: int) -> dict[str, int]:
+        counters = {"rgb received": 19, "aux received": 20, "paired": 18, "published": 16,
+                    "overwritten": 1, "failed": 1, "unmatched": 2, "late": 0, "duplicate": 0,
+                    "refused": 0, "latency p50 ms": "31.20"} | changed
+        collected = Collected(labels=dict.fromkeys(range(15)),
+                              counters={key: str(value) for key, value in counters.items()})
+        return causes_of_drops(20, collected)
+
+    return count
+
+
+def test_each_drop_has_its_cause(counted: Counted) -> None:
+    assert list(counted().values()) == [1, 1, 1, 1, 1]
+    assert sum(counted(unmatched=1).values()) == 5  # one frame of the second sensor still waits
+
+
+@pytest.mark.parametrize("wrong", [{"overwritten": 0}, {"published": 17}, {"paired": 19},
+                                   {"unmatched": 4}, {"rgb received": 21}])
+def test_counters_that_do_not_add_up_are_an_error(
+        counted: Counted, wrong: dict[str, int]) -> None:
+    with pytest.raises(SsmaError, match="do not add up"):
+        counted(**wrong)
