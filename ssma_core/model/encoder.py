@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssma_core.errors import SsmaError
-from ssma_core.model.layers import ConvNorm, Convolution, batch_norm, pad_for_stride_2
+from ssma_core.model.layers import ConvNorm, Convolution, MaxPool, batch_norm
 from ssma_core.model.sizes import Dimensions
 from ssma_core.spec import Rates
 
@@ -92,6 +92,7 @@ class Encoder(nn.Module):
         d, r = dimensions, multiscale_rates(dimensions.units, rates)
         self.input_norm = batch_norm(3)
         self.stem = ConvNorm(3, d.stem, 7, stride=2)
+        self.pool = MaxPool()
         first = ReducedProjectionUnit(d.stem, d.blocks[0], 1, r[0][0])
         self.block1 = Block(first, d.blocks[0], r[0][1:])
         self.block2 = _block(d.blocks[0], d.blocks[1], 2, r[1])
@@ -103,9 +104,7 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Returns (features, skip at 1/8, skip at 1/4)."""
         x = self.stem(self.input_norm(x))
-        # Padding with zeros changes no maximum after a ReLU.
-        x = F.max_pool2d(pad_for_stride_2(x, 3), 3, 2)
-        quarter = self.block1(x)
+        quarter = self.block1(self.pool(x))
         eighth = self.block2(quarter)
         features = self.block4(self.block3(eighth))
         return features, self.skip_eighth(eighth), self.skip_quarter(quarter)

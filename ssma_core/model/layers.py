@@ -25,6 +25,13 @@ class Convolution(nn.Conv2d):
         return super().forward(x)
 
 
+class MaxPool(nn.Module):
+    """3×3 with stride 2, of what went through a ReLU: zeros around that change no maximum."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.max_pool2d(pad_for_stride_2(x, 3), 3, 2)
+
+
 def pad_for_stride_2(x: Tensor, kernel: int) -> Tensor:
     """Zeros around x (sides even) for a window of `kernel` that moves by two."""
     total = max(kernel - 2, 0)

@@ -31,8 +31,8 @@ DIMENSIONS = {
     "full": Dimensions(stem=64, blocks=(256, 512, 1024, 2048), units=(3, 4, 6, 3), skip=24,
                        easpp=256, easpp_branch=64, fused_easpp_gate=32, fused_skip_gate=8,
                        decoder=256),
-    # For two CPU cores: below 2 GFLOP at 384×192. In so narrow a net the stem and the decoder at a
-    # quarter of the size cost most, so they are the narrowest.
+    # For two CPU cores: 2.1 GFLOP (2 per multiply-add) at 384×192. In so narrow a net the stem
+    # and the decoder at a quarter of the size cost most, so they are the narrowest.
     "tiny": Dimensions(stem=32, blocks=(64, 128, 192, 288), units=(2, 2, 3, 2), skip=16,
                        easpp=64, easpp_branch=16, fused_easpp_gate=16, fused_skip_gate=8,
                        decoder=48),
