@@ -81,7 +81,7 @@ class Target:
         return tuple(ours[i] for i in np.argsort(_AXES[len(ours)]))
 
     def fill(self, value: npt.NDArray[np.generic]) -> None:
-        ours = np.ascontiguousarray(value.transpose(_AXES[value.ndim]), np.float32)
+        ours = np.array(value.transpose(_AXES[value.ndim]), np.float32, order="C")
         parts = torch.from_numpy(ours).split([t.shape[0] for t in self.tensors])
         for tensor, part in zip(self.tensors, parts):
             tensor.copy_(part)
