@@ -12,15 +12,20 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-import rclpy
-from rclpy.duration import Duration
-from rclpy.node import Node
-from rclpy.publisher import Publisher
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
-from rclpy.utilities import remove_ros_args
+try:
+    import rclpy
+    from rclpy.duration import Duration
+    from rclpy.node import Node
+    from rclpy.publisher import Publisher
+    from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+    from rclpy.signals import SignalHandlerOptions
+    from rclpy.utilities import remove_ros_args
+    from rosgraph_msgs.msg import Clock
+except ImportError as error:
+    sys.exit(f"replay: ROS 2 is not here ({error}): source the setup.bash of a ROS distribution, "
+             "or install ROS's Python packages with this one's extra 'ros' (pip)")
+
 from rosbags.interfaces import QosDurability, QosReliability
-from rosgraph_msgs.msg import Clock
 from tqdm import tqdm
 
 from ssma_core import SsmaError
