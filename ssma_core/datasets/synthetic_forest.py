@@ -21,7 +21,7 @@ CLASS_NAMES = ("void", "trail", "grass", "vegetation", "sky", "obstacle")
 CLASS_COLOURS = ((0, 0, 0), (170, 170, 170), (0, 255, 0), (102, 102, 51), (0, 120, 255),
                  (255, 255, 0))
 WEATHERS = weathers.WEATHERS
-VERSION = 1  # counts up whenever the same seed makes other pictures than before
+VERSION = 2  # counts up whenever the same seed makes other pictures than before
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def limb(rng: Rng, sun: Sun, material: Material, start: Floats, end: Floats, *, 
     """A round, tapering piece of wood from start to end (right, up, toward the camera; metres;
     thick and thin are radii), its bark in flakes. rough: how unlike each other the flakes are."""
     length = float(np.linalg.norm(end - start))
-    across = 11 if thick > 0.06 else 5 if thick > 0.03 else 2
+    across = 14 if thick > 0.06 else 5 if thick > 0.03 else 2
     along = max(2, min(int(length / max(thick * 0.5, 0.09)), 60 if across > 2 else 5))
     u = np.sin(np.linspace(-0.5, 0.5, across + 1) * np.pi)
     t = np.linspace(0, 1, along + 1)
@@ -59,8 +59,10 @@ def limb(rng: Rng, sun: Sun, material: Material, start: Floats, end: Floats, *, 
     points = np.stack([grid[:-1, :-1], grid[:-1, 1:], grid[1:, 1:], grid[1:, :-1]], axis=2)
     middle = (u[:-1] + u[1:]) / 2
     normals = np.stack([middle * side[0], middle * side[1] + 0.1, np.sqrt(1 - middle ** 2)], axis=1)
-    shade = np.tile(sun.shade(normals), (along, 1)) * rng.lognormal(0, rough, (along, across))
-    shade *= rng.lognormal(0, rough, (1, across))  # furrows run along the trunk
+    flakes = rng.lognormal(0, rough, (along + 2, across))
+    flakes = (flakes[:-2] + flakes[1:-1] + flakes[2:]) / 3  # long ones, along the wood
+    furrows = rng.lognormal(0, rough * 1.2, (1, across))
+    shade = np.tile(sun.shade(normals), (along, 1)) * flakes * furrows
     depth = start[2] + t[:-1, None] * (end - start)[2] + radius[:-1, None] * normals[:, 2]
     colour = np.multiply(material, shade[..., None] * rng.normal(1, rough / 3, (along, across, 4)))
     return Stamps(points.reshape(-1, 4, 2), colour.reshape(-1, 4), depth.reshape(-1))

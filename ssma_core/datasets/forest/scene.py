@@ -18,7 +18,7 @@ from ssma_core.datasets.forest.weather import Weather
 from ssma_core.datasets.forest.world import PIECE, SIDE, Thing, World
 
 # Metres within which each kind is drawn; smaller things vanish in the texture sooner.
-SEEN = {"tree": 85.0, "bush": 55.0, "weed": 20.0, "tuft": 9.5, "rock": 60.0, "post": 70.0,
+SEEN = {"tree": 80.0, "bush": 50.0, "weed": 18.0, "tuft": 9.0, "rock": 60.0, "post": 70.0,
         "sign": 70.0, "log": 60.0, "person": 70.0}
 NEAREST = 0.9
 

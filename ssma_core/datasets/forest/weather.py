@@ -63,7 +63,7 @@ def draw(rng: np.random.Generator, name: str) -> Weather:
                         ambient=u(0.24, 0.34), shadow=u(0.62, 0.8), soft=0.06, cloud=u(0.0, 0.4),
                         cast=(0.92, 1.0, 1.06), gain=u(1.0, 1.5)),
         "dusk": dict(elevation=0.08, direct=u(0.05, 0.15), ambient=u(0.5, 0.6), shadow=0.1,
-                     soft=0.8, haze_colour=(150, 130, 140), cloud=u(0.2, 1.0), gain=u(0.2, 0.42),
+                     soft=0.8, haze_colour=(150, 130, 140), cloud=u(0.2, 1.0), gain=u(0.26, 0.5),
                      cast=(u(0.95, 1.3), 0.95, u(0.85, 1.15)), noise=u(5, 11)),
         "fog": dict(direct=u(0.05, 0.15), ambient=u(0.6, 0.75), shadow=0.05, soft=1.0,
                     haze=u(0.035, 0.12), haze_colour=(205, 206, 204), cloud=1.0, gain=u(0.8, 1.15),

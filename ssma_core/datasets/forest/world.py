@@ -87,7 +87,7 @@ class World:
         self.seed, self.counts = seed, counts
         self.trail = Trail(rng)
         self.relief = Relief(rng, self.trail)
-        self.trees = rng.uniform(0.6, 1.7)
+        self.trees = rng.uniform(0.6, 1.45)
         self.bushes = rng.uniform(0.5, 1.6)
         self.grass = rng.uniform(0.6, 1.2)
         self.clearing = rng.uniform(0.8, 7.0)  # metres from the trail to the first trees
