@@ -183,12 +183,19 @@ class SegmentationNode(LifecycleNode):
             self.get_logger().error(text)
 
 
+def _init(arguments: Sequence[str] | None) -> None:
+    try:
+        rclpy.init(args=None if arguments is None else list(arguments))
+    except RuntimeError as error:  # what rclpy makes of wrong arguments and parameter files
+        raise SsmaError(str(error)) from error
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The console script. Returns the exit status: 0 after SIGINT or SIGTERM, or 1 after a message
     on standard error."""
     node = None
     try:
-        rclpy.init(args=None if arguments is None else list(arguments))
+        _init(arguments)
         node = SegmentationNode()
         rclpy.spin(node)
     except SsmaError as error:
