@@ -92,9 +92,8 @@ def _is_there(output: Path, facts: dict[str, Any]) -> bool:
     except (OSError, ValueError):
         found = None
     if found != facts:
-        raise SsmaError(f"{folder} holds something else than the drive asked for (other frames, size, "
-                        "weather or version of the forest, or no drive): remove it, or give another "
-                        "--output")
+        raise SsmaError(f"{folder} is not the drive asked for (other frames, size, weather or "
+                        "version of the forest, or no drive): remove it, or give another --output")
     return True
 
 
