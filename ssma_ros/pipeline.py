@@ -85,13 +85,16 @@ class Pipeline:
     def _failed(self, error: Exception) -> None:
         self._idle_since = time.perf_counter()
         self.record.failed += 1
-        is_expected = isinstance(error, SsmaError)
-        self._say_once(str(error) if is_expected else "".join(traceback.format_exception(error)))
+        if isinstance(error, SsmaError):
+            self._say_once(str(error))
+        else:  # a fault of ours: whoever mends it needs the traceback
+            self._say_once(f"{type(error).__name__}: {error}",
+                           details="".join(traceback.format_exception(error)))
 
-    def _say_once(self, reason: str) -> None:
+    def _say_once(self, reason: str, details: str = "") -> None:
         """Logs each reason once, whatever its numbers; /diagnostics has it as long as it lasts."""
         self.record.error(reason)
         cause = re.sub(r"\d+", "#", reason)
         if cause not in self._told:
             self._told.add(cause)
-            self._outputs.error(f"{reason} (said once, counted from now on)")
+            self._outputs.error(f"{reason} (said once, counted from now on)\n{details}".rstrip())

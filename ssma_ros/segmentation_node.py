@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 import functools
+import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -14,10 +16,11 @@ try:
     import rclpy
     from diagnostic_msgs.msg import DiagnosticArray
     from rclpy.clock import Clock, ClockType
-    from rclpy.executors import ExternalShutdownException
+    from rclpy.executors import SingleThreadedExecutor
     from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
     from rclpy.qos import QoSProfile, qos_profile_sensor_data
     from rclpy.qos_overriding_options import QoSOverridingOptions
+    from rclpy.signals import SignalHandlerOptions
     from sensor_msgs.msg import Image
 except ImportError as error:
     sys.exit(f"segmentation_node: ROS 2 is not here ({error}): source the setup.bash of a ROS "
@@ -74,7 +77,8 @@ class SegmentationNode(LifecycleNode):
         overlay = self._publisher(Image, "semantic/overlay")
         self._outputs = Outputs(
             label=label.publish, overlay=overlay.publish,
-            overlay_wanted=lambda: overlay.get_subscription_count() > 0, error=self._say_error)
+            overlay_wanted=lambda: overlay.get_subscription_count() > 0,
+            error=self.get_logger().error)
         self._diagnostics_publisher = self._publisher(DiagnosticArray, "/diagnostics")
         return super().on_configure(state)
 
@@ -178,14 +182,11 @@ class SegmentationNode(LifecycleNode):
         if not silences:
             self.get_logger().info("images come again")
 
-    def _say_error(self, text: str) -> None:
-        if self.context.ok():  # SIGINT ends publishers before the worker: no reason to complain
-            self.get_logger().error(text)
-
 
 def _init(arguments: Sequence[str] | None) -> None:
     try:
-        rclpy.init(args=None if arguments is None else list(arguments))
+        rclpy.init(args=None if arguments is None else list(arguments),
+                   signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:  # what rclpy makes of wrong arguments and parameter files
         raise SsmaError(str(error)) from error
 
@@ -193,16 +194,22 @@ def _init(arguments: Sequence[str] | None) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The console script. Returns the exit status: 0 after SIGINT or SIGTERM, or 1 after a message
     on standard error."""
+    # rclpy's own handlers end the context at once, under whatever is going on; here the worker
+    # finishes its frame and the node goes in order.
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
     node = None
     try:
         _init(arguments)
         node = SegmentationNode()
-        rclpy.spin(node)
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        while not ended.is_set():
+            executor.spin_once(timeout_sec=0.1)
     except SsmaError as error:
         print(f"segmentation_node: {error}", file=sys.stderr)
         return 1
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
     finally:
         if node:
             node.destroy_node()
