@@ -6,6 +6,8 @@
 Topics and paths stand here; parameters have their defaults in the node and the robot's values in
 the params file.
 """
+from __future__ import annotations
+
 from launch import LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
@@ -75,8 +77,7 @@ def _share(*path: str) -> PathJoinSubstitution:
 
 
 def _room_for_images() -> list[SetEnvironmentVariable]:
-    """Fast DDS' profile, under its name before version 3 and since; a profile of the user's stays.
-    """
+    """Fast DDS' profile, under its name before version 3 and since; the user's own one stays."""
     return [
         SetEnvironmentVariable(
             name, EnvironmentVariable(name, default_value=_share("config", "fastdds_images.xml")))
