@@ -1,7 +1,9 @@
 """What tests share: the reference files where there are any, and a small untrained model."""
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -25,6 +27,16 @@ def shared() -> Path:
     if not (folder / "golden").is_dir():
         pytest.skip(f"the reference files are not at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def seeded(shared: Path) -> ModuleType:
+    """The reference's own script that makes the golden files' weights again."""
+    spec = importlib.util.spec_from_file_location("seeded", shared / "golden/seeded_weights.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

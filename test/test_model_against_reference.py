@@ -1,7 +1,6 @@
 """The networks answer, and learn, as the reference TensorFlow implementation does."""
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -46,16 +45,6 @@ IN_SSMA = IN_FIRST_EXPERT | DECODER | {
     "fuse_eighth": "fuse_eighth",
     "fuse_quarter": "fuse_quarter",
 }
-
-
-@pytest.fixture(scope="module")
-def seeded(shared: Path) -> ModuleType:
-    """The reference's own script that makes the golden files' weights again."""
-    spec = importlib.util.spec_from_file_location("seeded", shared / "golden/seeded_weights.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module", params=[("ssma_6.npz", SSMA, IN_SSMA),

@@ -72,7 +72,7 @@ def test_a_frame_without_any_depth_is_segmented_all_the_same(
 
 
 def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SsmaError, match="there is no model file .*nothing.onnx"):
+    with pytest.raises(SsmaError, match=r"there is no model file .*nothing\.onnx"):
         Segmenter(tmp_path / "nothing.onnx")
 
 

@@ -198,16 +198,17 @@ def test_another_drive_is_never_overwritten(tmp_path, capsys):
     assert not (tmp_path / "drive_008").exists()
 
 
-@pytest.mark.parametrize(("more", "said"), [
-    (["--size", "96by64"], "width x height"),
-    (["--drives", "0"], "--drives"),
-    (["--frames", "0"], "at least one frame"),
-    (["--weather", "hail"], "unknown weather"),
+@pytest.mark.parametrize(("more", "said", "status"), [
+    (["--size", "96by64"], "written WIDTHxHEIGHT", 2),
+    (["--size", "97x64"], "even and at least 64", 1),
+    (["--drives", "0"], "--drives: must be a whole number of at least 1", 2),
+    (["--frames", "0"], "--frames: must be a whole number of at least 1", 2),
+    (["--weather", "hail"], "unknown weather", 1),
 ])
-def test_the_commands_errors_are_one_line(tmp_path, more, said):
+def test_the_commands_errors_are_no_traceback(tmp_path, more, said, status):
     ran = subprocess.run([sys.executable, "-m", "ssma_core.cli", *command(tmp_path, *more)],
                          capture_output=True, text=True, check=False)
-    assert ran.returncode == 1
+    assert ran.returncode == status
     assert said in ran.stderr
     assert "Traceback" not in ran.stderr
     assert not list(tmp_path.iterdir())

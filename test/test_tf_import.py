@@ -1,7 +1,6 @@
 """The original's weights come in whole, or not at all and with their names."""
 from __future__ import annotations
 
-import importlib.util
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -22,16 +21,6 @@ from ssma_core.tf_checkpoint import read_checkpoint
 from ssma_core.tf_import import import_variables, imported_spec, variable_targets
 
 Arrays = dict[str, npt.NDArray[Any]]
-
-
-@pytest.fixture(scope="module")
-def seeded(shared: Path) -> ModuleType:
-    """The reference's own script that makes the golden files' weights again."""
-    spec = importlib.util.spec_from_file_location("seeded", shared / "golden/seeded_weights.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

@@ -59,5 +59,5 @@ def _read_npz(path: Path) -> Variables:
             return {name: arrays[name] for name in arrays.files}
     except (OSError, ValueError, EOFError, AttributeError, TypeError,
             zipfile.BadZipFile) as error:
-        raise SsmaError(f"cannot read {path}: it is missing, cut short, or no .npz of plain arrays; "
-                        "write it with numpy.savez") from error
+        raise SsmaError(f"cannot read {path}: it is missing, cut short, or no .npz of plain arrays"
+                        "; write it with numpy.savez") from error

@@ -10,9 +10,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from tqdm import tqdm
 
+from ssma_core.commands import count, size
 from ssma_core.datasets.synthetic_forest import (
     CLASS_COLOURS,
     VERSION,
@@ -24,6 +24,7 @@ from ssma_core.datasets.synthetic_forest import (
 )
 from ssma_core.errors import SsmaError
 from ssma_core.files import read_colour, read_sensor, write_picture
+from ssma_core.modalities.depth import in_jet
 from ssma_core.pictures import contact_sheet
 
 JPEG_QUALITY = 95
@@ -33,22 +34,20 @@ SHEET_DEPTH = 20_000  # millimetres, the far end of the sheet's depth colours
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", required=True, type=Path, help="folder for the drives")
-    parser.add_argument("--drives", type=int, default=1, help="how many (default: %(default)s)")
-    parser.add_argument("--frames", type=int, default=100,
+    parser.add_argument("--drives", type=count, default=1, help="how many (default: %(default)s)")
+    parser.add_argument("--frames", type=count, default=100,
                         help="frames of each drive, ten a second (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0,
                         help="of the first drive, the next ones count up (default: %(default)s)")
-    parser.add_argument("--size", default="768x384", help="width x height (default: %(default)s)")
+    parser.add_argument("--size", type=size, default=(768, 384), metavar="WIDTHxHEIGHT",
+                        help="of the pictures (default: 768x384)")
     parser.add_argument("--weather", help=f"one of {', '.join(WEATHERS)}; left out, every drive "
                         "draws its own")
 
 
 def run(options: argparse.Namespace) -> None:
-    size = _size(options.size)
-    check_drive(options.seed, options.frames, size, options.weather)
-    if options.drives < 1:
-        raise SsmaError(f"--drives must be at least 1, got {options.drives}")
-    wanted = [_facts(seed, options.frames, size, options.weather)
+    check_drive(options.seed, options.frames, options.size, options.weather)
+    wanted = [_facts(seed, options.frames, options.size, options.weather)
               for seed in range(options.seed, options.seed + options.drives)]
     missing = [facts for facts in wanted if not _is_there(options.output, facts)]
     try:
@@ -64,16 +63,9 @@ def run(options: argparse.Namespace) -> None:
           f"{options.output}")
 
 
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    if not (width.isdigit() and height.isdigit()):
-        raise SsmaError(f"--size must look like 768x384 (width x height), got {text!r}")
-    return int(width), int(height)
-
-
-def _facts(seed: int, frames: int, size: tuple[int, int], weather: str | None) -> dict[str, Any]:
+def _facts(seed: int, frames: int, picture: tuple[int, int], weather: str | None) -> dict[str, Any]:
     """What drive.json says: it alone decides every pixel of the drive."""
-    return {"version": VERSION, "seed": seed, "size": list(size), "fps": 10,
+    return {"version": VERSION, "seed": seed, "size": list(picture), "fps": 10,
             "weather": [weather or weather_of(seed)] * frames,
             "stamps": [index / 10 for index in range(frames)]}
 
@@ -130,13 +122,6 @@ def _write_sheet(output: Path, drives: list[dict[str, Any]]) -> None:
         label, depth = (read_sensor(folder / c / f"{name}.png") for c in ("label", "depth"))
         rows.append([read_colour(folder / "rgb" / f"{name}.jpg"),
                      read_colour(folder / "nir" / f"{name}.png"),
-                     _depth_colours(depth), palette[label]])
+                     in_jet(depth, SHEET_DEPTH), palette[label]])
     sheet = contact_sheet(rows, ["colour", "near infrared", "depth", "label"])
     write_picture(output / "contact_sheet.png", sheet)
-
-
-def _depth_colours(depth: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    near = np.clip(depth * (255 / SHEET_DEPTH), 0, 255).astype(np.uint8)
-    coloured = cv2.applyColorMap(near, cv2.COLORMAP_JET)
-    coloured[depth == 0] = 0
-    return coloured

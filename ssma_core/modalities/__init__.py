@@ -34,6 +34,9 @@ def network_images(spec: ModelSpec, rgb: Array, aux: Array | None = None) -> tup
                         f"got {len(arrays)}")
     for modality, array in zip(spec.modalities, arrays):
         check_array(modality, array)
+    if spec.modalities[0].encoding == "evi" and rgb.ndim == 2:
+        raise SsmaError("near infrared alone makes no vegetation index: give this model the index "
+                        "already encoded, as an HxWx3 uint8 image")
     if aux is not None and rgb.shape[:2] != aux.shape[:2]:
         raise SsmaError(f"the {spec.modalities[0].name} image is {_size(rgb)} and the "
                         f"{spec.modalities[1].name} image {_size(aux)} (width x height): they must "
