@@ -3,10 +3,11 @@
 What stands here is all that ssma_ros sees of the core. Nothing here imports torch.
 """
 from ssma_core.errors import SsmaError
+from ssma_core.files import written_whole
 from ssma_core.metrics import ConfusionMatrix
 from ssma_core.pictures import colourize, contact_sheet, overlay
 from ssma_core.segmenter import Segmentation, Segmenter
 from ssma_core.spec import Modality, ModelSpec
 
 __all__ = ["ConfusionMatrix", "Modality", "ModelSpec", "Segmentation", "Segmenter", "SsmaError",
-           "colourize", "contact_sheet", "overlay"]
+           "colourize", "contact_sheet", "overlay", "written_whole"]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from ssma_core import ConfusionMatrix, Segmenter, SsmaError
+from ssma_core import ConfusionMatrix, Segmenter, SsmaError, written_whole
 from ssma_ros import bags, messages
 from ssma_ros.pairing import Pair, Pairing, Stream
 from ssma_ros.parameters import Parameters
@@ -179,7 +178,8 @@ def _evaluate_bag(options: argparse.Namespace) -> None:
     figures = {**about, **_figures(result), **result.confusion.to_dict(names)}
     print(_table(figures, result.confusion.table(names)))
     if options.json:
-        _write_json(options.json, figures)
+        with written_whole(options.json) as temporary:
+            temporary.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 def _figures(result: Evaluation) -> dict[str, Any]:
@@ -208,17 +208,6 @@ def _table(figures: dict[str, Any], classes: str) -> str:
         "",
         classes,
     ])
-
-
-def _write_json(path: Path, figures: dict[str, Any]) -> None:
-    """Written aside and renamed, so that nobody ever reads half of it."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        aside.write_text(json.dumps(figures, indent=2) + "\n")
-        os.replace(aside, path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise SsmaError(f"cannot write {path}: {error.strerror}") from error
 
 
 if __name__ == "__main__":

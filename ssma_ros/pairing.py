@@ -39,9 +39,13 @@ class Pairing(Generic[Frame]):
     counts: for each stream how many frames ended how. "late" frames are older than the last pair
       (labels never go back in time), "unmatched" ones found no partner. Every frame that came in
       is either counted once or still waiting.
+    Raises SsmaError for a negative slop or a queue without room.
     """
 
     def __init__(self, slop: float, queue_size: int) -> None:
+        if slop < 0 or queue_size < 1:
+            raise SsmaError(f"the slop must be 0 s or more and the queue size at least 1, got "
+                            f"{slop:g} and {queue_size}")
         self.slop = slop
         self.queue_size = queue_size
         self.counts: dict[Stream, Counter[Cause]] = {stream: Counter() for stream in STREAMS}

@@ -2,13 +2,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any
-
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-from rclpy.exceptions import ParameterException
-from rclpy.node import Node
+from typing import TYPE_CHECKING, Any
 
 from ssma_core import SsmaError
+
+if TYPE_CHECKING:  # the defaults are needed where there is no ROS, too
+    from rcl_interfaces.msg import ParameterDescriptor
+    from rclpy.node import Node
 
 
 def _parameter(default: Any, description: str, allowed: tuple[Any, Any] | None = None) -> Any:
@@ -34,6 +34,8 @@ def declare(node: Node) -> Parameters:
 
     Raises SsmaError, with ROS's own reason, when the value of one was given and cannot be taken.
     """
+    from rclpy.exceptions import ParameterException
+
     try:
         return Parameters(**{
             f.name: node.declare_parameter(f.name, f.default, _descriptor(f)).value
@@ -43,6 +45,8 @@ def declare(node: Node) -> Parameters:
 
 
 def _descriptor(parameter: Any) -> ParameterDescriptor:
+    from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+
     descriptor = ParameterDescriptor(
         description=parameter.metadata["description"], read_only=True)
     if parameter.metadata["allowed"]:

@@ -1,5 +1,7 @@
 """evaluate_bag: the figures are those of the frames themselves, and nothing is dropped."""
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -130,3 +132,14 @@ def test_a_file_that_is_not_there_is_named(
     model = bag / "no_model.onnx" if missing == "model" else tiny_model
     assert evaluate(bag, model, "--json", str(bag / "no" / "figures.json")) == 1
     assert (str(model) if missing == "model" else "figures.json") in capsys.readouterr().err
+
+
+def test_an_impossible_slop_is_refused(
+        bag: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate(bag, tiny_model, "--slop", "-1") == 1
+    assert "the slop must be 0 s or more" in capsys.readouterr().err
+
+
+def test_no_ros_is_needed() -> None:
+    program = "import sys; sys.modules['rclpy'] = None; import ssma_ros.evaluate_bag"
+    subprocess.run([sys.executable, "-c", program], check=True)
