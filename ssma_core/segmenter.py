@@ -57,7 +57,7 @@ class Segmenter:
         return Segmentation(
             labels=_at_size(answer["labels"], size),
             confidence=_at_size(answer["confidence"], size) if confidence else None,
-            logits=answer["logits"] if logits else None)
+            logits=answer["logits"].transpose(1, 2, 0) if logits else None)
 
     def close(self) -> None:
         """Frees the model's memory; the segmenter cannot be used after that."""

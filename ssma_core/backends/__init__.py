@@ -22,7 +22,7 @@ class Backend(Protocol):
             outputs: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
         """images: h×w×3 uint8 BGR at spec.input_size, one a modality.
         outputs: of "labels" (h×w uint8), "confidence" (h×w uint8, 255 = certain) and "logits"
-        (h×w×classes float32), those wanted."""
+        (classes×h×w float32), those wanted."""
 
 
 def open_backend(model: Path, threads: int | None) -> Backend:

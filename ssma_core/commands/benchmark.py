@@ -5,6 +5,7 @@ import argparse
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ssma_core.segmenter import Segmenter
 
 Frame = tuple[npt.NDArray[Any], ...]
 Way = Callable[..., object]
+TURN = 10
 WARM_UP = 5
 
 
@@ -33,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Every frame goes through all ways before the next one comes, so that a slow moment of the
-    machine hits them alike; the ratios are of the medians."""
+    """The ways take turns, so that a slow moment of the machine hits them alike; the ratios are of
+    the medians."""
     fast = Segmenter(options.model, options.threads)
     ways: dict[str, Way] = {
         f"{fast.backend}, whole segment call": fast.segment,
@@ -42,7 +44,7 @@ def run(options: argparse.Namespace) -> None:
     }
     checkpoint = options.model.with_suffix(".safetensors")
     if checkpoint.is_file():
-        ways["torch eager, OpenCV preprocessing"] = naive(checkpoint, options.threads)
+        ways |= eager(checkpoint, options.threads)
     frames = camera_frames(len(fast.spec.modalities), *options.size)
     milliseconds = time_in_turn(ways, frames, options.frames)
 
@@ -56,8 +58,10 @@ def run(options: argparse.Namespace) -> None:
         print(f"{name:36}{p50:9.1f}{p90:9.1f}{1000 / p50:10.1f}{p50 / first:8.2f}")
 
 
-def naive(checkpoint: Path, threads: int) -> Way:
-    """The usual way: OpenCV preprocessing, eager float32, argmax on the CPU. Same labels."""
+def eager(checkpoint: Path, threads: int) -> dict[str, Way]:
+    """The usual ways in torch: OpenCV preprocessing, eager float32, argmax on the CPU; the same
+    labels. Tensors lie in memory as the images do (channels last), or as torch has them unless
+    told otherwise, which is slower on CPUs."""
     import torch
 
     from ssma_core.checkpoint import load
@@ -66,14 +70,16 @@ def naive(checkpoint: Path, threads: int) -> Way:
     network, spec = load(checkpoint)
 
     @torch.no_grad()
-    def segment(*frame: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    def segment(memory_format: torch.memory_format, *frame: npt.NDArray[Any]) -> object:
         batches = [torch.from_numpy(image).permute(2, 0, 1)[None].float()
+                   .contiguous(memory_format=memory_format)
                    for image in network_images(spec, *frame)]
         labels = network(*batches)[0].argmax(0).numpy().astype(np.uint8)
         height, width = frame[0].shape[:2]
         return cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST)
 
-    return segment
+    return {"torch eager": partial(segment, torch.contiguous_format),
+            "torch eager, channels last": partial(segment, torch.channels_last)}
 
 
 def camera_frames(modalities: int, width: int, height: int) -> list[Frame]:
@@ -88,13 +94,17 @@ def camera_frames(modalities: int, width: int, height: int) -> list[Frame]:
 
 def time_in_turn(ways: dict[str, Way], frames: list[Frame],
                  number: int) -> dict[str, list[float]]:
-    """Milliseconds of each of `number` calls of every way."""
-    milliseconds: dict[str, list[float]] = {name: [] for name in ways}
-    for i in tqdm(range(-WARM_UP, number), desc="timing", leave=False):
-        for name, way in ways.items():
-            start = time.perf_counter()
-            way(*frames[i % len(frames)])
-            if i >= 0:
-                milliseconds[name].append(1000 * (time.perf_counter() - start))
-    return milliseconds
+    """Milliseconds of each of `number` calls of every way.
 
+    The ways take turns of TURN calls. The calls before each turn are not counted: the threads of
+    the way before it still spin on the cores, waiting for work, and caches hold its weights.
+    """
+    milliseconds: dict[str, list[float]] = {name: [] for name in ways}
+    for first in tqdm(range(0, number, TURN), desc="timing", leave=False):
+        for name, way in ways.items():
+            for i in range(first - WARM_UP, min(first + TURN, number)):
+                start = time.perf_counter()
+                way(*frames[i % len(frames)])
+                if i >= first:
+                    milliseconds[name].append(1000 * (time.perf_counter() - start))
+    return milliseconds

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import onnx
 import torch
-from torch import nn
 
 from ssma_core.export.graph import Frame
 from ssma_core.files import written_whole
+from ssma_core.model import SegmentationNetwork
 from ssma_core.spec import ModelSpec
 
 OPSET = 18
 
 
-def export(network: nn.Module, spec: ModelSpec, path: str | Path) -> None:
+def export(network: SegmentationNetwork, spec: ModelSpec, path: str | Path) -> None:
     """Writes `network` (in eval mode) as ONNX, whole or not at all.
 
     Inputs: one a modality, by its name, height×width×3 uint8 BGR at spec.input_size.

@@ -37,7 +37,7 @@ class Decoder(nn.Module):
         self.to_eighth = DecoderStage(dimensions.easpp, dimensions, weigh_skips)
         self.to_quarter = DecoderStage(dimensions.decoder, dimensions, weigh_skips)
         self.scores = ConvNorm(dimensions.decoder, classes, 1)
-        self.to_full = Upsampling(classes, classes, 4)
+        self.to_full: nn.Module = Upsampling(classes, classes, 4)
 
     def forward(self, features: Tensor, skip_eighth: Tensor,
                 skip_quarter: Tensor) -> tuple[Tensor, Tensor, Tensor]:

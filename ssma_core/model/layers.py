@@ -26,10 +26,10 @@ class Convolution(nn.Conv2d):
 
 
 class MaxPool(nn.Module):
-    """3×3 with stride 2, of what went through a ReLU: zeros around that change no maximum."""
+    """3×3 with stride 2; the last windows reach over the right and bottom edge by one (SAME)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.max_pool2d(pad_for_stride_2(x, 3), 3, 2)
+        return F.max_pool2d(x, 3, 2, ceil_mode=True)
 
 
 def pad_for_stride_2(x: Tensor, kernel: int) -> Tensor:
