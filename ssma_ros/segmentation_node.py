@@ -214,6 +214,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if node:
             node.destroy_node()
         rclpy.try_shutdown()
+        # Ctrl-C under `ros2 launch` comes twice, from the terminal and from launch: a second one
+        # must not kill what is ending already, and be told as a crash.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
     return 0
 
 

@@ -261,6 +261,19 @@ def test_signals_end_it_cleanly_in_every_state(
     assert "Traceback" not in robot.said()
 
 
+def test_signals_that_come_again_while_it_ends_change_nothing(
+        start: Callable[..., Robot], tiny_model: Path) -> None:
+    """As with Ctrl-C under `ros2 launch`, which sends one more than the terminal does."""
+    robot = start("-p", f"model:={tiny_model}")
+    robot.change(CONFIGURE, ACTIVATE)
+    for _ in range(500):
+        if robot.process.poll() is not None:
+            break
+        robot.process.send_signal(signal.SIGINT)
+        time.sleep(0.01)
+    assert robot.process.wait(10) == 0
+
+
 def test_a_signal_in_the_midst_of_work(start: Callable[..., Robot], tiny_model: Path) -> None:
     robot = start("-p", f"model:={tiny_model}")
     robot.change(CONFIGURE, ACTIVATE)
