@@ -8,14 +8,13 @@ from types import ModuleType
 import pytest
 
 from ssma_core import Modality, ModelSpec
+from ssma_core.datasets.synthetic_forest import CLASS_COLOURS, CLASS_NAMES
 
 ROOT = Path(__file__).resolve().parent.parent
 
 TINY_SPEC = ModelSpec(
     architecture="ssma", size="tiny",
-    class_names=("void", "trail", "grass", "vegetation", "sky", "obstacle"),
-    class_colours=((0, 0, 0), (170, 170, 170), (0, 255, 0), (102, 102, 51), (0, 120, 255),
-                   (255, 255, 0)),
+    class_names=CLASS_NAMES, class_colours=CLASS_COLOURS,
     modalities=(Modality("rgb", "image"), Modality("depth", "jet", 20000.0)),
     input_size=(384, 192))
 

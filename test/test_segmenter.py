@@ -106,6 +106,14 @@ def test_an_onnx_file_of_somebody_else_is_refused(tmp_path: Path, tiny_model: Pa
         Segmenter(tmp_path / "other.onnx")
 
 
+def test_an_onnx_file_with_a_damaged_spec_is_named(tmp_path: Path, tiny_model: Path) -> None:
+    model = onnx.load(tiny_model)
+    onnx.helper.set_model_props(model, {"spec": "{}"})
+    onnx.save(model, tmp_path / "damaged.onnx")
+    with pytest.raises(SsmaError, match=r"damaged\.onnx: spec lacks architecture"):
+        Segmenter(tmp_path / "damaged.onnx")
+
+
 def test_onnx_files_carry_the_spec(tiny_model: Path, tiny_spec: ModelSpec) -> None:
     assert Segmenter(tiny_model).spec == tiny_spec
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from ssma_core import cli
 from ssma_core.commands import synthesize
@@ -20,6 +21,7 @@ from ssma_core.datasets.synthetic_forest import (
     weather_of,
 )
 from ssma_core.errors import SsmaError
+from ssma_core.training.stages import read_training
 
 SIZE = (192, 96)
 VOID, TRAIL, GRASS, VEGETATION, SKY, OBSTACLE = range(6)
@@ -212,3 +214,9 @@ def test_the_commands_errors_are_no_traceback(tmp_path, more, said, status):
     assert said in ran.stderr
     assert "Traceback" not in ran.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_the_training_configuration_knows_the_same_classes():
+    training = read_training(ROOT / "config" / "training" / "tiny_forest.yaml")
+    assert training.model.class_names == CLASS_NAMES
+    assert training.model.class_colours == CLASS_COLOURS

@@ -32,7 +32,10 @@ class OnnxRuntimeBackend:
         if "spec" not in metadata:
             raise SsmaError(f"{model} is an ONNX model, but not one of ours: it carries no spec; "
                             "make one with `ssma export`")
-        self.spec = ModelSpec.from_json(metadata["spec"])
+        try:
+            self.spec = ModelSpec.from_json(metadata["spec"])
+        except SsmaError as error:
+            raise SsmaError(f"{model}: {error}") from error
 
     def run(self, images: Sequence[npt.NDArray[np.uint8]],
             outputs: Sequence[str]) -> dict[str, npt.NDArray[Any]]:

@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ssma_core.commands import count, size
+from ssma_core.datasets.forest.camera import FPS
 from ssma_core.datasets.synthetic_forest import (
     CLASS_COLOURS,
     VERSION,
@@ -65,9 +66,9 @@ def run(options: argparse.Namespace) -> None:
 
 def _facts(seed: int, frames: int, picture: tuple[int, int], weather: str | None) -> dict[str, Any]:
     """What drive.json says: it alone decides every pixel of the drive."""
-    return {"version": VERSION, "seed": seed, "size": list(picture), "fps": 10,
+    return {"version": VERSION, "seed": seed, "size": list(picture), "fps": FPS,
             "weather": [weather or weather_of(seed)] * frames,
-            "stamps": [index / 10 for index in range(frames)]}
+            "stamps": [index / FPS for index in range(frames)]}
 
 
 def _name(facts: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from ssma_core.errors import SsmaError
 from ssma_core.files import read_colour, read_sensor
 from ssma_core.metrics import check_ids
+from ssma_core.modalities import width_x_height
 
 Array = npt.NDArray[np.generic]
 
@@ -67,8 +68,8 @@ def read(sample: Sample, classes: int) -> tuple[Array, Array, npt.NDArray[np.uin
     label = read_sensor(sample.label)
     for path, array in ((sample.aux, aux), (sample.label, label)):
         if array.shape[:2] != rgb.shape[:2]:
-            raise SsmaError(f"{path} is {_size(array)}, but {sample.rgb} is {_size(rgb)} "
-                            "(width x height)")
+            raise SsmaError(f"{path} is {width_x_height(array)}, but {sample.rgb} is "
+                            f"{width_x_height(rgb)} (width x height)")
     if label.ndim != 2 or label.dtype != np.uint8:
         raise SsmaError(f"{sample.label} is no label image: it must have one channel of 8 bits, "
                         f"got shape {label.shape} of {label.dtype}")
@@ -89,7 +90,3 @@ def _by_stem(folder: Path) -> dict[str, Path]:
                             "remove one")
         paths[path.stem] = path
     return paths
-
-
-def _size(array: Array) -> str:
-    return f"{array.shape[1]}x{array.shape[0]}"

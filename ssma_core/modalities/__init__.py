@@ -38,9 +38,9 @@ def network_images(spec: ModelSpec, rgb: Array, aux: Array | None = None) -> tup
         raise SsmaError("near infrared alone makes no vegetation index: give this model the index "
                         "already encoded, as an HxWx3 uint8 image")
     if aux is not None and rgb.shape[:2] != aux.shape[:2]:
-        raise SsmaError(f"the {spec.modalities[0].name} image is {_size(rgb)} and the "
-                        f"{spec.modalities[1].name} image {_size(aux)} (width x height): they must "
-                        "be registered to each other, pixel by pixel")
+        raise SsmaError(f"the {spec.modalities[0].name} image is {width_x_height(rgb)} and the "
+                        f"{spec.modalities[1].name} image {width_x_height(aux)} (width x height): "
+                        "they must be registered to each other, pixel by pixel")
     resized = [_resize(array, spec.input_size) for array in arrays]
     return tuple(encode(m, a, resized[0]) for m, a in zip(spec.modalities, resized))
 
@@ -82,5 +82,6 @@ def _resize(array: Array, size: tuple[int, int]) -> Array:
     return cv2.resize(array, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def _size(array: Array) -> str:
+def width_x_height(array: Array) -> str:
+    """An image's size in words, as "768x384"."""
     return f"{array.shape[1]}x{array.shape[0]}"
