@@ -87,8 +87,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--clock", action="store_true", help="publish the bag's time on /clock")
     parser.add_argument("--topics", nargs="+", metavar="TOPIC", help="only these (default: all)")
     parser.add_argument("--wait-for-subscribers", type=float, default=0.0, metavar="SECONDS",
-                        help="begin when every topic has a subscriber; give up after SECONDS "
-                             "(default: begin at once)")
+                        help="begin when every topic, /clock too, has a subscriber; give up after "
+                             "SECONDS (default: begin at once)")
     return parser
 
 
@@ -108,10 +108,11 @@ def _replay(options: argparse.Namespace, arguments: list[str]) -> None:
         node = Node("replay", enable_rosout=False, start_parameter_services=False)
         publishers = {name: node.create_publisher(_message_class(topic.type), name, _qos(topic))
                       for name, topic in chosen.items()}
-        tick = _clock(node) if options.clock else lambda _: None
+        clock = node.create_publisher(Clock, CLOCK, 10) if options.clock else None
         if options.wait_for_subscribers:
-            _wait_for_subscribers(publishers.values(), options.wait_for_subscribers)
-        _publish(options, publishers, sum(t.messages for t in chosen.values()), tick)
+            _wait_for_subscribers([*publishers.values(), *([clock] if clock else [])],
+                                  options.wait_for_subscribers)
+        _publish(options, publishers, sum(t.messages for t in chosen.values()), _ticking(clock))
         for publisher in publishers.values():  # or the last ones would die with this process
             publisher.wait_for_all_acked(Duration(seconds=2))
     finally:
@@ -174,13 +175,12 @@ def _qos(topic: bags.Topic) -> QoSProfile:
         durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE)
 
 
-def _clock(node: Node) -> Callable[[int], None]:
-    publisher = node.create_publisher(Clock, CLOCK, 10)
-
+def _ticking(clock: Publisher | None) -> Callable[[int], None]:
     def tick(time_ns: int) -> None:
-        message = Clock()
-        message.clock.sec, message.clock.nanosec = divmod(time_ns, 10**9)
-        publisher.publish(message)
+        if clock:
+            message = Clock()
+            message.clock.sec, message.clock.nanosec = divmod(time_ns, 10**9)
+            clock.publish(message)
 
     return tick
 

@@ -173,6 +173,7 @@ def test_a_loop_jumps_back_until_a_signal_ends_it(
     (["--rate", "0"], "--rate must be positive, got 0"),
     (["--topics", "/nir"], f"no topic /nir; it has\n  {RGB}"),
     (["--wait-for-subscribers", "0.2"], f"nobody subscribed to {RGB} and {AUX} within 0.2 s"),
+    (["--clock", "--wait-for-subscribers", "0.2"], f"{RGB} and {AUX} and /clock within 0.2 s"),
     (["--ros-args", "-r", "a b:=c"], "remap rule"),
 ])
 def test_a_mistake_is_named(bag: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str],
