@@ -11,7 +11,24 @@ from ssma_core.plain import from_plain
 Architecture = Literal["ssma", "adapnet++"]
 Size = Literal["full", "tiny"]
 Rates = Literal["released", "paper"]
-Encoding = Literal["image", "jet", "evi"]
+Encoding = Literal["image", "jet", "hha", "ndvi", "evi", "evi2"]
+VEGETATION_INDICES = ("ndvi", "evi", "evi2")
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera: focal lengths and principal point in pixels, at the image size for which
+    they were calibrated."""
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    size: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        if min(self.fx, self.fy, *self.size) <= 0:
+            raise SsmaError(f"a camera's focal lengths and size must be positive, got {self}")
 
 
 @dataclass(frozen=True)
@@ -21,23 +38,40 @@ class Modality:
     encoding:
       - "image": it is such an image already (H×W×3 uint8, BGR order), used as it is;
       - "jet": a scalar map, clip(value · 255 / range, 0, 255) in jet colours, invalid pixels black;
-      - "evi": near infrared; with the colour image it makes the vegetation index, in jet colours.
+      - "hha": depth as disparity, height above ground and angle with gravity;
+      - "ndvi", "evi", "evi2": near infrared; with the colour image it makes the vegetation index,
+        in jet colours.
     range: for "jet", the value drawn as the far end of the colours: millimetres for depth, the
       sensor's own unit for anything else. None for the other encodings.
+    fill: for "jet" and "hha", holes up to this many pixels wide, at the model's input size, are
+      filled from what surrounds them before encoding; 0 fills none.
+    camera: for "hha", the depth camera. None for the other encodings.
+    expert: which network sees this modality; a name in `ssma_core.model.experts`.
     """
 
     name: str
     encoding: Encoding
     range: float | None = None
+    fill: int = 0
+    camera: Camera | None = None
+    expert: str = "adapnet++"
 
     def __post_init__(self) -> None:
         if not self.name:
             raise SsmaError("a modality needs a name")
+        where = f"modality {self.name!r}"
         if (self.encoding == "jet") != (self.range is not None):
-            raise SsmaError(f"modality {self.name!r}: the encoding 'jet' needs a range, the others "
-                            f"take none; got encoding {self.encoding!r} and range {self.range!r}")
+            raise SsmaError(f"{where}: the encoding 'jet' needs a range, the others take none; got "
+                            f"encoding {self.encoding!r} and range {self.range!r}")
         if self.range is not None and not 0 < self.range < float("inf"):
-            raise SsmaError(f"modality {self.name!r}: range must be positive, got {self.range!r}")
+            raise SsmaError(f"{where}: range must be positive, got {self.range!r}")
+        if (self.encoding == "hha") != (self.camera is not None):
+            raise SsmaError(f"{where}: the encoding 'hha' needs a camera, the others take none; "
+                            f"got encoding {self.encoding!r} and camera {self.camera!r}")
+        if self.fill < 0 or (self.fill and self.encoding not in ("jet", "hha")):
+            raise SsmaError(f"{where}: fill is a number of pixels of at least 0, and only jet and "
+                            f"hha can be filled; got encoding {self.encoding!r} and fill "
+                            f"{self.fill!r}")
 
 
 @dataclass(frozen=True)
