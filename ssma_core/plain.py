@@ -13,7 +13,8 @@ T = TypeVar("T")
 def from_plain(kind: type[T], values: Any, where: str) -> T:
     """Builds the dataclass `kind` from a mapping.
 
-    Understands nested dataclasses, tuples, optional values, Literal, str, int, float and bool.
+    Understands nested dataclasses, tuples, optional values, Literal, str, int, float, bool, and a
+    union of dataclasses: it is the one whose fields are named.
     where: how errors name the whole, for example "spec" or the file's name.
     Raises SsmaError that names the field and what it should be.
     """
@@ -26,8 +27,8 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         return _dataclass(kind, value, where)
     if origin is tuple:
         return _tuple(arguments, value, where)
-    if origin in (Union, types.UnionType):  # only "X | None" is used
-        return None if value is None else _convert(arguments[0], value, where)
+    if origin in (Union, types.UnionType):
+        return _union(arguments, value, where)
     if origin is Literal:
         if value in arguments:
             return value
@@ -39,15 +40,34 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
     return value
 
 
+def _union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
+    """Either "X | None", or dataclasses, of which the one shares most names with `value`."""
+    if value is None and types.NoneType in kinds:
+        return None
+    kinds = tuple(kind for kind in kinds if kind is not types.NoneType)
+    if len(kinds) > 1:
+        given = set(value) if isinstance(value, dict) else set()
+        shared = [len(given & {field.name for field in fields(kind)}) for kind in kinds]
+        if shared.count(max(shared)) > 1:
+            choices = " or ".join(f"{{{', '.join(_required(kind))}}}" for kind in kinds)
+            raise SsmaError(f"{where} must have the fields {choices}, got {value!r}")
+        kinds = kinds[shared.index(max(shared)):]
+    return _convert(kinds[0], value, where)
+
+
+def _required(kind: Any) -> list[str]:
+    return [field.name for field in fields(kind)
+            if field.default is MISSING and field.default_factory is MISSING]
+
+
 def _dataclass(kind: Any, values: Any, where: str) -> Any:
     if not isinstance(values, dict):
         raise SsmaError(f"{where} must be a mapping of names to values, got {values!r}")
-    known = {field.name: field for field in fields(kind)}
+    known = [field.name for field in fields(kind)]
     for name in values:
         if name not in known:
             raise SsmaError(f"{where} has an unknown field {name!r}; known: {', '.join(known)}")
-    missing = [name for name, field in known.items() if name not in values
-               and field.default is MISSING and field.default_factory is MISSING]
+    missing = [name for name in _required(kind) if name not in values]
     if missing:
         raise SsmaError(f"{where} lacks {', '.join(missing)}")
     hints = get_type_hints(kind)

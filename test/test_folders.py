@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ssma_core import SsmaError
-from ssma_core.datasets.cache import preload
-from ssma_core.datasets.folders import read, samples
+from ssma_core.datasets.folders import Folders
+from ssma_core.datasets.frames import preload
 
 RGB = np.full((40, 60, 3), 90, np.uint8)
 DEPTH = np.full((40, 60), 3000, np.uint16)
@@ -31,8 +31,8 @@ def root(tmp_path):
     return tmp_path
 
 
-def found(root):
-    return samples(root, "drive_*/rgb/*", "depth", "label")
+def found(root, rgb="drive_*/rgb/*", aux="depth", label="label"):
+    return Folders(str(root), rgb, aux, label).samples()
 
 
 def test_partners_have_the_same_stem_in_the_neighbouring_folders(root):
@@ -45,10 +45,10 @@ def test_partners_have_the_same_stem_in_the_neighbouring_folders(root):
 
 def test_frames_of_a_flat_folder_are_chosen_by_name(shared):
     road = shared / "data" / "road"
-    first = samples(road, "rgb/1_*", "disparity", "label")
-    second = samples(road, "rgb/2_*", "disparity", "label")
+    first = found(road, "rgb/1_*", "disparity")
+    second = found(road, "rgb/2_*", "disparity")
     assert (len(first), len(second)) == (22, 32)
-    rgb, disparity, label = read(first[0], classes=3)
+    rgb, disparity, label = first[0].read(classes=3)
     assert (rgb.dtype, disparity.dtype, label.dtype) == (np.uint8, np.uint16, np.uint8)
 
 
@@ -59,18 +59,18 @@ def test_hidden_files_are_no_frames(root):
 
 def test_nothing_found_names_pattern_and_place(root):
     with pytest.raises(SsmaError, match=rf"no file matches 'left/\*' below {root}"):
-        samples(root, "left/*", "depth", "label")
+        found(root, "left/*")
 
 
 @pytest.mark.parametrize("pattern", ["*", "", "/rgb/*"])
 def test_a_pattern_without_a_folder_is_refused(root, pattern):
     with pytest.raises(SsmaError, match=f"'rgb/\\*', got '{re.escape(pattern)}'"):
-        samples(root, pattern, "depth", "label")
+        found(root, pattern)
 
 
 def test_a_missing_folder_is_named(root):
     with pytest.raises(SsmaError, match=f"no folder {root / 'drive_000' / 'nir'}"):
-        samples(root, "drive_*/rgb/*", "nir", "label")
+        found(root, aux="nir")
 
 
 def test_a_missing_partner_is_named(root):

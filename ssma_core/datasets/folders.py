@@ -1,81 +1,62 @@
 """A data set as folders of pictures: partners have the same name in neighbouring folders."""
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePath
 
-import numpy as np
-import numpy.typing as npt
-
+from ssma_core.datasets.samples import Folded, Pictures
 from ssma_core.errors import SsmaError
-from ssma_core.files import read_colour, read_sensor
-from ssma_core.metrics import check_ids
-from ssma_core.modalities import width_x_height
-
-Array = npt.NDArray[np.generic]
 
 
 @dataclass(frozen=True)
-class Sample:
-    """The files of one frame. drive: the folder, seen from the data set's root, that holds the
-    frame's rgb, aux and label folders; "." where that is the root itself."""
-
-    rgb: Path
-    aux: Path
-    label: Path
-    drive: str
-
-
-def samples(root: str | Path, rgb: str, aux: str, label: str) -> list[Sample]:
+class Folders(Folded):
     """The frames below `root`, sorted by name.
 
+    root: a folder; a relative one is seen from where the command is run.
     rgb: pattern of the colour images, such as "drive_*/rgb/*" or "rgb/2_*".
     aux, label: names of the folders, beside the colour images' own, that hold the partners: files
       of the same stem and any suffix.
-    Raises SsmaError for a pattern without a folder, when nothing matches, and for a frame without
-    its partner.
+    A frame's drive is the folder, seen from the root, that holds its rgb, aux and label folders;
+    its condition is the weather, where that folder is a drive of the synthetic forest.
     """
-    root = Path(root)
-    if PurePath(rgb).is_absolute() or len(PurePath(rgb).parts) < 2:
-        raise SsmaError(f"the pattern rgb must name folder and files below the root, such as "
-                        f"'rgb/*', got {rgb!r}")
-    found = sorted(p for p in root.glob(rgb) if p.is_file() and not p.name.startswith("."))
-    if not found:
-        raise SsmaError(f"no file matches {rgb!r} below {root.absolute()}; check root and rgb in "
-                        "the data section")
-    partners: dict[Path, dict[str, Path]] = {}
 
-    def partner(frame: Path, name: str) -> Path:
-        folder = frame.parent.parent / name
-        if folder not in partners:
-            partners[folder] = _by_stem(folder)
-        if frame.stem not in partners[folder]:
-            raise SsmaError(f"{frame} has no partner: there is no {folder / frame.stem}.*")
-        return partners[folder][frame.stem]
+    root: str
+    rgb: str
+    aux: str
+    label: str
 
-    return [Sample(frame, partner(frame, aux), partner(frame, label),
-                   frame.parent.parent.relative_to(root).as_posix()) for frame in found]
+    def every(self) -> Sequence[Pictures]:
+        """Raises SsmaError for a pattern without a folder, when nothing matches, and for a frame
+        without its partner."""
+        root = Path(self.root)
+        by_stem, weathers = cache(_by_stem), cache(_weathers)
 
+        def partner(frame: Path, name: str) -> Path:
+            folder = frame.parent.parent / name
+            if frame.stem not in by_stem(folder):
+                raise SsmaError(f"{frame} has no partner: there is no {folder / frame.stem}.*")
+            return by_stem(folder)[frame.stem]
 
-def read(sample: Sample, classes: int) -> tuple[Array, Array, npt.NDArray[np.uint8]]:
-    """The frame's arrays at camera size: colour H×W×3 uint8 BGR, the second sensor's array as it
-    was written, and the label H×W uint8 of ids below `classes`.
+        def sample(frame: Path) -> Pictures:
+            drive = frame.parent.parent
+            return Pictures(frame, partner(frame, self.aux), partner(frame, self.label),
+                            drive.relative_to(root).as_posix(), weathers(drive).get(frame.stem))
 
-    Raises SsmaError naming the file that cannot be read, differs in size, or is no label image.
-    """
-    rgb = read_colour(sample.rgb)
-    aux = read_sensor(sample.aux)
-    label = read_sensor(sample.label)
-    for path, array in ((sample.aux, aux), (sample.label, label)):
-        if array.shape[:2] != rgb.shape[:2]:
-            raise SsmaError(f"{path} is {width_x_height(array)}, but {sample.rgb} is "
-                            f"{width_x_height(rgb)} (width x height)")
-    if label.ndim != 2 or label.dtype != np.uint8:
-        raise SsmaError(f"{sample.label} is no label image: it must have one channel of 8 bits, "
-                        f"got shape {label.shape} of {label.dtype}")
-    label = label.astype(np.uint8, copy=False)
-    check_ids(label, classes, str(sample.label))
-    return rgb, aux, label
+        return [sample(frame) for frame in self._colour_images(root)]
+
+    def _colour_images(self, root: Path) -> list[Path]:
+        if PurePath(self.rgb).is_absolute() or len(PurePath(self.rgb).parts) < 2:
+            raise SsmaError("the pattern rgb must name folder and files below the root, such as "
+                            f"'rgb/*', got {self.rgb!r}")
+        found = sorted(path for path in root.glob(self.rgb)
+                       if path.is_file() and not path.name.startswith("."))
+        if not found:
+            raise SsmaError(f"no file matches {self.rgb!r} below {root.absolute()}; check root and "
+                            "rgb in the data section")
+        return found
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
@@ -90,3 +71,14 @@ def _by_stem(folder: Path) -> dict[str, Path]:
                             "remove one")
         paths[path.stem] = path
     return paths
+
+
+def _weathers(drive: Path) -> dict[str, str]:
+    """By the frames' stems, as `ssma synthesize` wrote them; empty for any other folder."""
+    try:
+        weathers = json.loads((drive / "drive.json").read_text(encoding="utf-8"))["weather"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
+    if not isinstance(weathers, list):
+        return {}
+    return {f"{index:06d}": str(weather) for index, weather in enumerate(weathers)}

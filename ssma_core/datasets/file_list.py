@@ -1,0 +1,86 @@
+"""A data set as the original's list file: `modality1 modality2 label`, one frame a line."""
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ssma_core.datasets.samples import Folded, Pictures
+from ssma_core.errors import SsmaError
+from ssma_core.files import written_whole
+
+
+@dataclass(frozen=True)
+class ListFile(Folded):
+    """The frames that a text file lists: three paths a line with blanks between them, of the
+    colour image, the second modality's image and the label image. Empty lines are skipped.
+
+    list: the file. Relative paths in it are seen from its own folder; a relative `list` itself
+      from where the command is run.
+    """
+
+    list: str
+
+    def every(self) -> Sequence[Pictures]:
+        """Raises SsmaError naming file and line where a line is no triple of existing files, or
+        lists a colour image again."""
+        path = Path(self.list)
+        lines: dict[Path, int] = {}
+        samples = []
+        for number, line in enumerate(_text(path).splitlines(), 1):
+            if not line.strip():
+                continue
+            sample = _sample(path, number, line)
+            first = lines.setdefault(sample.rgb, number)
+            if first != number:
+                raise SsmaError(f"{path}, line {number}: {sample.rgb} is listed in line {first} "
+                                "already")
+            samples.append(sample)
+        if not samples:
+            raise SsmaError(f"{path} lists no frame")
+        return samples
+
+
+def write_list(path: str | Path, rows: Iterable[tuple[Path, Path, Path]]) -> None:
+    """Writes a list file, whole or not at all, that `ListFile` and the original read.
+
+    rows: colour, second modality and label of every frame; written as seen from the list's folder,
+      so that all can be moved together.
+    Raises SsmaError for a path with blanks in it, which the format cannot say, and where the file
+    cannot be written.
+    """
+    folder = Path(path).parent.resolve()
+    lines = [" ".join(_written(Path(file), folder) for file in row) for row in rows]
+    with written_whole(path) as temporary:
+        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _written(file: Path, folder: Path) -> str:
+    seen = os.path.relpath(file.parent.resolve() / file.name, folder)
+    if seen.split() != [seen]:
+        raise SsmaError(f"{seen!r} cannot be written to a list file, which has blanks between its "
+                        "paths: rename the folder or file")
+    return seen
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SsmaError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise SsmaError(f"{path} is no list file: it is not text in UTF-8") from error
+
+
+def _sample(path: Path, number: int, line: str) -> Pictures:
+    names = line.split()
+    if len(names) != 3:
+        raise SsmaError(f"{path}, line {number}: a line has three paths, of colour, second "
+                        f"modality and label, none with blanks in it; got {len(names)}: {line!r}")
+    rgb, aux, label = (path.parent / name for name in names)
+    for file in (rgb, aux, label):
+        if not os.path.isfile(file):
+            raise SsmaError(f"{path}, line {number}: there is no file {file}; relative paths are "
+                            "seen from the list's folder")
+    return Pictures(rgb, aux, label)

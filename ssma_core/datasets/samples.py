@@ -1,0 +1,114 @@
+"""One labelled frame of a data set, wherever it is kept; and how a data set is dealt into folds."""
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ssma_core.errors import SsmaError
+from ssma_core.files import read_colour, read_sensor
+from ssma_core.metrics import check_ids
+from ssma_core.modalities import width_x_height
+
+# Colour H×W×3 uint8 BGR; the second sensor's array as it was written, H×W or H×W×3; label H×W
+# uint8.
+Arrays = tuple[npt.NDArray[np.uint8], npt.NDArray[Any], npt.NDArray[np.uint8]]
+
+
+class Sample(Protocol):
+    """A frame that is read when it is asked for."""
+
+    @property
+    def name(self) -> str:
+        """What errors call it; no two of a data set share one."""
+
+    @property
+    def drive(self) -> str:
+        """Which frames belong together, such as those of one drive; "." where nobody knows."""
+
+    @property
+    def condition(self) -> str | None:
+        """What it was taken under, such as a weather; None where nobody knows."""
+
+    def read(self, classes: int) -> Arrays:
+        """The arrays, all of one size; the label's ids are below `classes`.
+
+        Raises SsmaError naming the file that cannot be read or does not fit.
+        """
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A Sample in three files: colour, second sensor and label."""
+
+    rgb: Path
+    aux: Path
+    label: Path
+    drive: str = "."
+    condition: str | None = None
+
+    @property
+    def name(self) -> str:
+        return str(self.rgb)
+
+    def read(self, classes: int) -> Arrays:
+        rgb, aux, label = read_colour(self.rgb), read_sensor(self.aux), read_sensor(self.label)
+        for path, array in ((self.aux, aux), (self.label, label)):
+            if array.shape[:2] != rgb.shape[:2]:
+                raise SsmaError(f"{path} is {width_x_height(array)}, but {self.rgb} is "
+                                f"{width_x_height(rgb)} (width x height)")
+        if label.ndim != 2 or label.dtype != np.uint8:
+            raise SsmaError(f"{self.label} is no label image: it must have one channel of 8 bits "
+                            "that holds the class's number, no colours and no palette; got shape "
+                            f"{label.shape} of {label.dtype}")
+        check_ids(label, classes, str(self.label))
+        return rgb, aux, label.astype(np.uint8, copy=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folded(ABC):
+    """A data set of which some folds can be taken.
+
+    folds: the frames, in their order, are dealt into so many runs of neighbours, the lengths of
+      which differ by one at most. Neighbours, since frames that follow each other look alike.
+    take: the folds that are used, counted from 0.
+    Left out, both, it is the whole set. Raises SsmaError where they do not fit together.
+    """
+
+    folds: int | None = None
+    take: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.folds is not None and self.folds < 1:
+            raise SsmaError(f"folds must be 1 or more, got {self.folds}")
+        if (self.folds is None) != (not self.take):
+            raise SsmaError("folds and take go together: folds: 4 and take: [0] is the first "
+                            f"quarter of the frames; got folds {self.folds} and take "
+                            f"{list(self.take)}")
+        known = range(self.folds or 0)
+        if len(set(self.take)) != len(self.take) or not set(self.take) <= set(known):
+            raise SsmaError(f"take must name different ones of the {self.folds} folds, 0 to "
+                            f"{len(known) - 1}; got {list(self.take)}")
+
+    @abstractmethod
+    def every(self) -> Sequence[Sample]:
+        """The whole set's frames. Raises SsmaError where something is missing; there is one frame
+        at least."""
+
+    def samples(self) -> list[Sample]:
+        """The frames of the folds that are taken, or all. Raises SsmaError as `every`, and when
+        there are fewer frames than folds."""
+        found = self.every()
+        if self.folds is None:
+            return list(found)
+        if len(found) < self.folds:
+            raise SsmaError(f"{len(found)} frames, from {found[0].name} on, cannot be dealt into "
+                            f"{self.folds} folds")
+        begins = [len(found) * fold // self.folds for fold in range(self.folds + 1)]
+        return [sample for fold in sorted(self.take)
+                for sample in found[begins[fold]:begins[fold + 1]]]
