@@ -9,18 +9,23 @@ import numpy as np
 import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
-from ssma_core.modalities.depth import in_jet, millimetres
-from ssma_core.modalities.vegetation import evi_in_jet
-from ssma_core.spec import Modality, ModelSpec
+from ssma_core.modalities.depth import fill_holes, in_jet, millimetres
+from ssma_core.modalities.vegetation import evi, evi2, index_in_jet, ndvi
+from ssma_core.spec import VEGETATION_INDICES, Modality, ModelSpec
 
 Array = npt.NDArray[Any]
 Image = npt.NDArray[np.uint8]
+
+_INDICES = {"ndvi": ndvi, "evi": evi, "evi2": evi2}
 
 
 def network_images(spec: ModelSpec, rgb: Array, aux: Array | None = None) -> tuple[Image, ...]:
     """What the network sees of one frame: an H×W×3 uint8 BGR image a modality, at spec.input_size.
 
-    rgb: H×W×3 uint8 BGR; for a model of one modality, that modality's array, whatever it is.
+    rgb: H×W×3 uint8 BGR; for a model of one modality, that modality's array, whatever it is. A
+      model of a vegetation index alone takes the colour image and the near infrared, as rgb and
+      aux, or the encoded image. A camera that has only red and near infrared repeats its red in
+      all three channels; ndvi and evi2 look at no other.
     aux: the second sensor's array at the same size: H×W uint8, uint16 or float, as the spec's
       modality describes it, or H×W×3 uint8, which counts as already encoded.
     Scalar maps are resized by nearest neighbour and then encoded, since a mean of a near and a far
@@ -28,34 +33,47 @@ def network_images(spec: ModelSpec, rgb: Array, aux: Array | None = None) -> tup
     Raises SsmaError where an array does not fit the spec or the two differ in size.
     """
     arrays = [rgb] if aux is None else [rgb, aux]
-    if len(arrays) != len(spec.modalities):
-        names = " and ".join(m.name for m in spec.modalities)
-        raise SsmaError(f"the model takes {len(spec.modalities)} image(s) a frame ({names}), "
-                        f"got {len(arrays)}")
-    for modality, array in zip(spec.modalities, arrays):
+    modalities = _given_as(spec, len(arrays))
+    for modality, array in zip(modalities, arrays):
         check_array(modality, array)
-    if spec.modalities[0].encoding == "evi" and rgb.ndim == 2:
-        raise SsmaError("near infrared alone makes no vegetation index: give this model the index "
-                        "already encoded, as an HxWx3 uint8 image")
+    if modalities[0].encoding in VEGETATION_INDICES and rgb.ndim == 2:
+        raise SsmaError("near infrared alone makes no vegetation index: give this model the colour "
+                        "image and the near infrared, or the index already encoded, as an HxWx3 "
+                        "uint8 image")
     if aux is not None and rgb.shape[:2] != aux.shape[:2]:
-        raise SsmaError(f"the {spec.modalities[0].name} image is {width_x_height(rgb)} and the "
-                        f"{spec.modalities[1].name} image {width_x_height(aux)} (width x height): "
+        raise SsmaError(f"the {modalities[0].name} image is {width_x_height(rgb)} and the "
+                        f"{modalities[1].name} image {width_x_height(aux)} (width x height): "
                         "they must be registered to each other, pixel by pixel")
     resized = [_resize(array, spec.input_size) for array in arrays]
-    return tuple(encode(m, a, resized[0]) for m, a in zip(spec.modalities, resized))
+    images = [encode(m, a, resized[0]) for m, a in zip(modalities, resized)]
+    return tuple(images[-len(spec.modalities):])
+
+
+def _given_as(spec: ModelSpec, arrays: int) -> tuple[Modality, ...]:
+    """What each of a frame's arrays is."""
+    modalities = spec.modalities
+    if arrays == len(modalities):
+        return modalities
+    if (len(modalities), arrays) == (1, 2) and modalities[0].encoding in VEGETATION_INDICES:
+        return (Modality("colour", "image"), *modalities)
+    names = " and ".join(m.name for m in modalities)
+    raise SsmaError(f"the model takes {len(modalities)} image(s) a frame ({names}), got {arrays}")
 
 
 def encode(modality: Modality, array: Array, rgb: Array) -> Image:
     """One sensor array (H×W or H×W×3, as `check_array` allows) as H×W×3 uint8 BGR.
 
-    rgb: the colour image of the same size, H×W×3 uint8 BGR; only "evi" looks at it.
+    rgb: the colour image of the same size, H×W×3 uint8 BGR; only vegetation indices look at it.
     """
     if array.ndim == 3:
         return array.astype(np.uint8, copy=False)
-    if modality.encoding == "evi":
-        return evi_in_jet(array, rgb)
+    if modality.encoding in _INDICES:
+        return index_in_jet(_INDICES[modality.encoding](array, rgb))
+    is_depth = modality.name == "depth" or modality.encoding == "hha"
+    if modality.fill:
+        array = fill_holes(array, modality.fill, larger_is_nearer=not is_depth)
     assert modality.range is not None  # the spec sees to it
-    return in_jet(millimetres(array) if modality.name == "depth" else array, modality.range)
+    return in_jet(millimetres(array) if is_depth else array, modality.range)
 
 
 def check_array(modality: Modality, array: Array) -> None:

@@ -1,38 +1,64 @@
-"""Vegetation indices from colour and near infrared."""
+"""Vegetation indices from colour and near infrared.
+
+All take near_infrared, H×W uint8, uint16 (full range = 1) or float 0…1, and bgr, H×W×3 uint8 of the
+same size, as reflectances 0…1, and return H×W float32, clipped to −1…1. The camera's numbers stand
+for reflectances: an index compares surfaces under one light, and is no calibrated measurement.
+"""
 from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ssma_core.modalities.depth import JET
+Index = npt.NDArray[np.float32]
 
 
-def evi(near_infrared: npt.NDArray[Any],
-        bgr: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """The enhanced vegetation index, H×W float32, clipped to −1…1.
+def ndvi(near_infrared: npt.NDArray[Any], bgr: npt.NDArray[Any]) -> Index:
+    """The normalized difference vegetation index; 0 where there is no light in either band.
+
+    NDVI = (N − R) / (N + R), Rouse et al., "Monitoring vegetation systems in the Great Plains with
+    ERTS", Third ERTS Symposium, NASA SP-351 (1974).
+    """
+    n, r = _reflectance(near_infrared), _reflectance(bgr[..., 2])
+    return _clipped((n - r) / np.maximum(n + r, np.finfo(np.float32).tiny))
+
+
+def evi(near_infrared: npt.NDArray[Any], bgr: npt.NDArray[Any]) -> Index:
+    """The enhanced vegetation index; −1 where the blue band outweighs the rest.
 
     EVI = 2.5 (N − R) / (N + 6 R − 7.5 B + 1), Huete et al., Remote Sensing of Environment 83
-    (2002), with the bands as reflectances 0…1.
-    near_infrared: H×W uint8, uint16 (full range = 1) or float 0…1; bgr: H×W×3 uint8.
+    (2002).
     """
-    n = _reflectance(near_infrared)
-    b, r = _reflectance(bgr[..., 0]), _reflectance(bgr[..., 2])
-    denominator = n + 6 * r - 7.5 * b + 1
-    # Where the blue band outweighs the rest (sky), the formula has a pole and no meaning.
+    n, r, b = (_reflectance(band) for band in (near_infrared, bgr[..., 2], bgr[..., 0]))
+    denominator = n + 6 * r - np.float32(7.5) * b + 1
+    # There (sky) the formula has a pole and no meaning.
     meaningful = denominator > 0.05
-    index = np.where(meaningful, 2.5 * (n - r) / np.where(meaningful, denominator, 1), -1)
-    return np.clip(index, -1, 1).astype(np.float32)
+    index = np.float32(2.5) * (n - r) / np.where(meaningful, denominator, 1)
+    return _clipped(np.where(meaningful, index, np.float32(-1)))
 
 
-def evi_in_jet(near_infrared: npt.NDArray[Any],
-               bgr: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """EVI −1…1 drawn in jet colours, as the original's EVI images: H×W×3 uint8, BGR."""
-    return JET[((evi(near_infrared, bgr) + 1) * np.float32(127.5)).astype(np.uint8)]
+def evi2(near_infrared: npt.NDArray[Any], bgr: npt.NDArray[Any]) -> Index:
+    """The enhanced vegetation index without a blue band.
+
+    EVI2 = 2.5 (N − R) / (N + 2.4 R + 1), Jiang et al., "Development of a two-band enhanced
+    vegetation index without a blue band", Remote Sensing of Environment 112 (2008).
+    """
+    n, r = _reflectance(near_infrared), _reflectance(bgr[..., 2])
+    return _clipped(np.float32(2.5) * (n - r) / (n + np.float32(2.4) * r + 1))
+
+
+def index_in_jet(index: Index) -> npt.NDArray[np.uint8]:
+    """An index −1…1 in jet colours, as the original's EVI images: H×W×3 uint8, BGR."""
+    return cv2.applyColorMap(((index + 1) * np.float32(127.5)).astype(np.uint8), cv2.COLORMAP_JET)
 
 
 def _reflectance(band: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     if band.dtype.kind == "f":
-        return np.nan_to_num(band.astype(np.float32), nan=0, posinf=1, neginf=0)
+        return np.nan_to_num(np.clip(band, 0, 1), nan=0).astype(np.float32)
     return band.astype(np.float32) / np.float32(np.iinfo(band.dtype).max)
+
+
+def _clipped(index: Index) -> Index:
+    return np.clip(index, np.float32(-1), np.float32(1))
