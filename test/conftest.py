@@ -4,8 +4,12 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import cv2
+import numpy as np
 import pytest
+import yaml
 
 from ssma_core import Modality, ModelSpec
 from ssma_core.datasets.synthetic_forest import CLASS_COLOURS, CLASS_NAMES
@@ -74,4 +78,54 @@ def tiny_model(tiny_model_safetensors: Path) -> Path:
     path = tiny_model_safetensors.with_suffix(".onnx")
     network, spec = checkpoint.load(tiny_model_safetensors)
     export(network, spec, path)
+    return path
+
+
+VOID, GROUND, SKY = range(3)
+
+
+@pytest.fixture(scope="session")
+def easy_frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six frames, two drives: bright sky without depth above dark ground that comes closer."""
+    root = tmp_path_factory.mktemp("easy")
+    rng = np.random.default_rng(0)
+    for index in range(6):
+        drive = root / f"drive_{index % 2:03d}"
+        horizon = int(rng.integers(15, 35))
+        label = np.full((48, 64), GROUND, np.uint8)
+        label[:horizon] = SKY
+        label[:, :4] = VOID
+        depth = np.where(label == SKY, 0, 7000 - 100 * np.arange(48)[:, None]).astype(np.uint16)
+        rgb = np.where(label == SKY, 200, 70)[..., None] + rng.integers(-20, 20, (48, 64, 3))
+        pictures = {"rgb": rgb.astype(np.uint8), "depth": depth, "label": label}
+        for folder, picture in pictures.items():
+            (drive / folder).mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(drive / folder / f"{index:06d}.png"), picture)
+    return root
+
+
+def small_run(root: Path) -> dict[str, Any]:
+    """The plain values of a configuration that trains the tiny networks on `easy_frames`."""
+    folders = {"root": str(root), "rgb": "drive_*/rgb/*", "aux": "depth", "label": "label"}
+    stage = {"steps": 20, "batch_size": 2, "learning_rate": 0.003, "dropout_keep": 0.9}
+    return {
+        "model": {"architecture": "ssma", "size": "tiny", "class_names": ["void", "ground", "sky"],
+                  "class_colours": [[0, 0, 0], [9, 9, 9], [0, 0, 9]], "input_size": [64, 48],
+                  "modalities": [{"name": "rgb", "encoding": "image"},
+                                 {"name": "depth", "encoding": "jet", "range": 8000}]},
+        "data": {"train": folders, "validation": folders, "in_memory": True},
+        "augmentation": {"probability": 0.5, "rotation": 5, "skew": [0, 0.05], "scale": [0.8, 1.3],
+                         "crop": [0.9, 1], "vignetting": [0.4, 0.5], "contrast": [0.8, 1.2],
+                         "brightness": 10},
+        "stages": [
+            stage | {"name": "expert_rgb", "trains": "rgb", "auxiliary_weights": [0.6, 0.5]},
+            stage | {"name": "expert_depth", "trains": "depth", "auxiliary_weights": [0.6, 0.5]},
+            stage | {"name": "fusion", "trains": "fusion", "start": ["expert_rgb", "expert_depth"],
+                     "encoder_learning_rate": 0.0003}],
+        "seed": 0, "validate_every": 15, "checkpoint_every": 10, "precision": "fp32", "workers": 0}
+
+
+def write_configuration(folder: Path, values: dict[str, Any]) -> Path:
+    path = folder / "run.yaml"
+    path.write_text(yaml.safe_dump(values))
     return path

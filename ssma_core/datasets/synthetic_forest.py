@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssma_core.datasets.forest import weather as weathers
-from ssma_core.datasets.forest.camera import FOCAL, FPS, pose
+from ssma_core.datasets.forest.camera import FOCAL, pose
 from ssma_core.datasets.forest.scene import Scene
 from ssma_core.datasets.forest.sensors import Sensors
 from ssma_core.errors import SsmaError
@@ -21,7 +21,8 @@ CLASS_NAMES = ("void", "trail", "grass", "vegetation", "sky", "obstacle")
 CLASS_COLOURS = ((0, 0, 0), (170, 170, 170), (0, 255, 0), (102, 102, 51), (0, 120, 255),
                  (255, 255, 0))
 WEATHERS = weathers.WEATHERS
-VERSION = 2  # counts up whenever the same seed makes other pictures than before
+FPS = 10.0  # frames a second of a drive, unless others are asked for
+VERSION = 3  # counts up whenever the same seed makes other pictures than before
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,15 @@ class Frame:
 
 
 def drive(seed: int, frames: int, size: tuple[int, int] = (768, 384),
-          weather: str | None = None) -> Iterator[Frame]:
-    """The frames of one drive, ten a second at about a metre a second; the same arguments give the
-    same arrays.
+          weather: str | None = None, fps: float = FPS) -> Iterator[Frame]:
+    """The frames of one drive at about a metre a second; the same arguments give the same arrays.
 
     seed: 0 or more. size: (width, height), even, at least 64. weather: one of WEATHERS, or None to
-    let the seed choose. Raises SsmaError for anything else, before the first frame.
+    let the seed choose. fps: frames a second, above 0; fewer lie farther apart along the trail.
+    Raises SsmaError for anything else, before the first frame.
     """
-    check_drive(seed, frames, size, weather)
-    return _frames(seed, frames, size, weather or weather_of(seed))
+    check_drive(seed, frames, size, weather, fps)
+    return _frames(seed, frames, size, weather or weather_of(seed), fps)
 
 
 def weather_of(seed: int) -> str:
@@ -55,25 +56,30 @@ def weather_of(seed: int) -> str:
     return str(np.random.default_rng([seed, 0]).choice(WEATHERS, p=weathers.SHARES))
 
 
-def _frames(seed: int, frames: int, size: tuple[int, int], name: str) -> Iterator[Frame]:
+def _frames(seed: int, frames: int, size: tuple[int, int], name: str,
+            fps: float) -> Iterator[Frame]:
     rng = np.random.default_rng([seed, 4])
     weather = weathers.draw(rng, name)
     phase = float(rng.uniform(0, 2 * np.pi))
     scene = Scene(seed, weather, FOCAL * size[0])
     sensors = Sensors(rng, weather, *size)
     for index in range(frames):
-        view = pose(scene.world, index, size, phase)
-        canvas = scene.draw(view, index)
+        time = index / fps
+        view = pose(scene.world, time, size, phase)
+        canvas = scene.draw(view, time)
         rgb, infrared, depth = sensors.look(canvas, view)
-        yield Frame(rgb, infrared, depth, canvas.label, weather.name, index / FPS)
+        yield Frame(rgb, infrared, depth, canvas.label, weather.name, time)
 
 
-def check_drive(seed: int, frames: int, size: tuple[int, int], weather: str | None) -> None:
+def check_drive(seed: int, frames: int, size: tuple[int, int], weather: str | None,
+                fps: float) -> None:
     """Raises SsmaError unless `drive` takes these arguments."""
     if seed < 0:
         raise SsmaError(f"the seed must be 0 or more, got {seed}")
     if frames < 1:
         raise SsmaError(f"a drive needs at least one frame, got {frames}")
+    if not 0 < fps < np.inf:
+        raise SsmaError(f"frames a second must be above 0, got {fps}")
     if any(side < 64 or side % 2 for side in size):
         raise SsmaError(f"a picture's sides must be even and at least 64, got {size[0]}x{size[1]}")
     if weather is not None and weather not in WEATHERS:

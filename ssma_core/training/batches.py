@@ -1,45 +1,97 @@
-"""From frames in memory to the batches of a stage."""
+"""From frames to the batches of a stage, in worker processes."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.utils.data import DataLoader, Dataset
 
-from ssma_core.datasets.cache import Cache
+from ssma_core.datasets.frames import Frames, Image
+from ssma_core.errors import SsmaError
 from ssma_core.training.augment import augment
 from ssma_core.training.stages import Stage, Training
 
 Batch = tuple[list[torch.Tensor], torch.Tensor]
 
 
-def batches(training: Training, stage: Stage, frames: Cache,
-            device: torch.device) -> Iterator[Batch]:
-    """The stage's batches: a tensor N×3×H×W float32, 0–255, for each input of the stage's model,
-    and labels N×H×W uint8. What a batch holds depends on seed and step alone."""
-    inputs = training.inputs(stage)
-    for step in range(stage.steps):
-        rng = np.random.default_rng((training.seed, step))
-        changed = [
-            augment([images[i] for images in frames.images], frames.labels[i],
-                    training.model.void_id, training.augmentation, rng)
-            for i in batch_indices(len(frames), stage.batch_size, step, training.seed)]
-        images = [image_tensor(np.stack([images[k] for images, _ in changed]), device)
-                  for k in inputs]
-        yield images, torch.from_numpy(np.stack([label for _, label in changed])).to(device)
+@dataclass(frozen=True)
+class Batches(Dataset[Batch]):
+    """What one of `world` processes gets of a stage: `stage.accumulate` items a step, each images
+    (a tensor n×H×W×3 uint8 for each input of the stage's model) and labels (n×H×W uint8).
+
+    Every frame is changed by random numbers that depend on seed, step and its place in the batch
+    alone: neither the number of workers nor that of processes changes what the network sees.
+    """
+
+    training: Training
+    stage: Stage
+    frames: Frames
+    rank: int
+    world: int
+
+    def __getitem__(self, item: int) -> Batch:
+        step, part = divmod(item, self.stage.accumulate)
+        share = self.stage.batch_size // (self.world * self.stage.accumulate)
+        first = (part * self.world + self.rank) * share
+        indices = batch_indices(len(self.frames), self.stage.batch_size, step, self.training.seed)
+        changed = [self._frame(indices[place], step, place)
+                   for place in range(first, first + share)]
+        images = [torch.from_numpy(np.stack(same)) for same in zip(*(i for i, _ in changed))]
+        return images, torch.from_numpy(np.stack([label for _, label in changed]))
+
+    def _frame(self, index: int, step: int, place: int) -> tuple[list[Image], Image]:
+        spec, inputs = self.training.model, self.training.inputs(self.stage)
+        rng = np.random.default_rng((self.training.seed, step, place))
+        images, label = self.frames[index]
+        light = [i for i, k in enumerate(inputs) if spec.modalities[k].encoding == "image"]
+        changed, label = augment([images[k] for k in inputs], label, self.training.augmentation,
+                                 rng, colour=light[0] if light else None, void_id=spec.void_id)
+        if rng.uniform() < self.stage.modality_dropout:
+            changed[rng.integers(len(changed))][:] = 0  # black: what a dead sensor gives
+        return changed, label
+
+
+def loader(training: Training, stage: Stage, frames: Frames, *, first_step: int = 0,
+           rank: int = 0, world: int = 1) -> Iterable[Batch]:
+    """The items of `Batches` from `first_step` on, in order, made ahead by `training.workers`
+    processes (0: by this one, when they are asked for).
+
+    Raises SsmaError when the batch cannot be shared out evenly.
+    """
+    if stage.batch_size % (world * stage.accumulate):
+        raise SsmaError(f"stage {stage.name}: a batch of {stage.batch_size} cannot be dealt out to "
+                        f"{world} process(es) in {stage.accumulate} part(s) each; change "
+                        "batch_size or accumulate")
+    items = range(first_step * stage.accumulate, stage.steps * stage.accumulate)
+    return DataLoader(Batches(training, stage, frames, rank, world), batch_size=None, sampler=items,
+                      num_workers=training.workers, pin_memory=torch.cuda.is_available(),
+                      # Forked workers share the frames in memory instead of copying them.
+                      multiprocessing_context="fork" if training.workers else None,
+                      worker_init_fn=_one_thread)
+
+
+def _one_thread(worker: int) -> None:
+    cv2.setNumThreads(0)  # its threads do not survive a fork
+    torch.set_num_threads(1)
 
 
 def batch_indices(count: int, batch_size: int, step: int, seed: int) -> list[int]:
     """Which of `count` frames the batch of `step` holds: every frame once before any frame again,
     in an order drawn anew each time."""
-    indices = []
-    for position in range(step * batch_size, (step + 1) * batch_size):
-        epoch, place = divmod(position, count)
-        indices.append(int(np.random.default_rng((seed, epoch)).permutation(count)[place]))
-    return indices
+    places = (divmod(at, count) for at in range(step * batch_size, (step + 1) * batch_size))
+    return [int(_order(count, epoch, seed)[place]) for epoch, place in places]
 
 
-def image_tensor(images: npt.NDArray[np.uint8], device: torch.device) -> torch.Tensor:
-    """N×H×W×3 uint8 as N×3×H×W float32; the memory stays channels last."""
-    return torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float()
+@lru_cache(maxsize=2)
+def _order(count: int, epoch: int, seed: int) -> npt.NDArray[np.int64]:
+    return np.random.default_rng((seed, epoch)).permutation(count)
+
+
+def image_tensor(images: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """n×H×W×3 uint8 as n×3×H×W float32, 0–255, on `device`; the memory stays channels last."""
+    return images.to(device, non_blocking=True).permute(0, 3, 1, 2).float()

@@ -1,12 +1,14 @@
 """What a training run is made of: model, data and stages, read from one YAML file."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Literal
 
 import yaml
 
-from ssma_core.datasets.folders import Sample, samples
+from ssma_core.datasets.sources import Source
 from ssma_core.errors import SsmaError
 from ssma_core.plain import from_plain
 from ssma_core.spec import ModelSpec
@@ -16,55 +18,68 @@ FUSION = "fusion"
 
 
 @dataclass(frozen=True)
-class Folders:
-    """Where frames are: the arguments of `datasets.folders.samples`. A relative root is seen from
-    the folder the command is run in."""
-
-    root: str
-    rgb: str
-    aux: str
-    label: str
-
-    def samples(self) -> list[Sample]:
-        return samples(self.root, self.rgb, self.aux, self.label)
-
-
-@dataclass(frozen=True)
 class Data:
-    train: Folders
-    validation: Folders
+    """in_memory: whether frames are decoded once and kept (7 bytes a pixel at the model's input
+    size), or read anew whenever they are needed."""
+
+    train: Source
+    validation: Source
+    in_memory: bool
 
 
 @dataclass(frozen=True)
 class Stage:
     """One training from start to end, with Adam and the poly schedule.
 
-    trains: a modality's name, for its AdapNet++ expert from random weights; or "fusion", for SSMA
-      from the experts that other stages have trained.
+    name: of the model file that it writes.
+    trains: a modality's name, for its expert with a decoder of its own; or "fusion", for SSMA.
+    start: where the weights come from: names of earlier stages, or paths of .safetensors files as
+      seen from the run's output folder. An expert: none, for random weights, or one model of its
+      own kind. A fusion: its two experts, the first modality's first, or one fusion.
     steps: of one batch each.
+    accumulate: into how many equal parts a batch is cut, to be computed one after the other where
+      it does not fit into memory whole.
     learning_rate: at the first step; of the fusion, for all but the experts inside.
     encoder_learning_rate: fusion only: the learning rate of the experts inside; 0 freezes them.
     auxiliary_weights: experts only: of the losses of the heads on the decoder's second and first
       upsampling.
     dropout_keep: share of the values that the encoders' dropout keeps.
+    modality_dropout: fusion only: share of the frames that come with one of their two images black,
+      so that the fusion learns to do without. 0 is the paper's protocol.
     """
 
+    name: str
     trains: str
     steps: int
     batch_size: int
     learning_rate: float
     dropout_keep: float
+    start: tuple[str, ...] = ()
+    accumulate: int = 1
     auxiliary_weights: tuple[float, float] | None = None
     encoder_learning_rate: float | None = None
+    modality_dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        where = f"stage {self.trains!r}"
-        for field in ("steps", "batch_size", "learning_rate"):
+        where = f"stage {self.name!r}"
+        if not self.name or Path(self.name).name != self.name or self.name.startswith("."):
+            raise SsmaError(f"{where}: the name becomes a file's name, it cannot be {self.name!r}")
+        for field in ("steps", "batch_size", "accumulate", "learning_rate"):
             if getattr(self, field) <= 0:
                 raise SsmaError(f"{where}: {field} must be positive, got {getattr(self, field)}")
         if not 0 < self.dropout_keep <= 1:
             raise SsmaError(f"{where}: dropout_keep must be above 0 and at most 1, got "
                             f"{self.dropout_keep}")
+        if not 0 <= self.modality_dropout <= 1 or (self.modality_dropout and self.trains != FUSION):
+            raise SsmaError(f"{where}: modality_dropout is a share from 0 to 1, of a fusion's "
+                            f"frames only, got {self.modality_dropout}")
+        self._check_rates(where)
+        wanted = (1, 2) if self.trains == FUSION else (0, 1)
+        if len(self.start) not in wanted:
+            raise SsmaError(f"{where}: start must name {wanted[0]} or {wanted[1]} model(s), got "
+                            f"{list(self.start)}")
+
+    def _check_rates(self, where: str) -> None:
         given = {"auxiliary_weights": self.auxiliary_weights is not None,
                  "encoder_learning_rate": self.encoder_learning_rate is not None}
         needed = "encoder_learning_rate" if self.trains == FUSION else "auxiliary_weights"
@@ -76,11 +91,6 @@ class Stage:
             raise SsmaError(f"{where}: encoder_learning_rate must be 0 or above, got "
                             f"{self.encoder_learning_rate}")
 
-    @property
-    def name(self) -> str:
-        """Also of the model file that the stage writes."""
-        return FUSION if self.trains == FUSION else expert_name(self.trains)
-
 
 @dataclass(frozen=True)
 class Training:
@@ -88,7 +98,11 @@ class Training:
 
     seed: of weights, batches, augmentation and dropout; with the same seed, machine and number of
       threads a run repeats.
-    validate_every: steps between two validations; there is one at the end of a stage in any case.
+    validate_every, checkpoint_every: steps between two validations, and between two states from
+      which a run that was stopped goes on; both happen at the end of a stage in any case.
+    precision: "bf16" and "fp16" compute the network in 16 bits (autocast), the loss in 32.
+    compile: whether torch.compile makes the network faster, after a minute or more of its own.
+    workers: processes that read and change frames ahead; 0: done between two steps.
     """
 
     model: ModelSpec
@@ -97,22 +111,34 @@ class Training:
     stages: tuple[Stage, ...]
     seed: int
     validate_every: int
+    checkpoint_every: int
+    precision: Literal["fp32", "bf16", "fp16"]
+    workers: int
+    compile: bool = False
 
     def __post_init__(self) -> None:
         if self.model.architecture != "ssma" or self.model.modalities[0].encoding != "image":
             raise SsmaError("model must be the fusion: architecture ssma, and a first modality "
                             "of encoding image")
-        if self.validate_every <= 0:
-            raise SsmaError(f"validate_every must be positive, got {self.validate_every}")
+        for field, least in (("validate_every", 1), ("checkpoint_every", 1), ("workers", 0),
+                             ("seed", 0)):
+            if getattr(self, field) < least:
+                raise SsmaError(f"{field} must be at least {least}, got {getattr(self, field)}")
         if not self.stages:
             raise SsmaError("there must be at least one stage")
         names = [modality.name for modality in self.model.modalities]
+        earlier: list[str] = []
         for stage in self.stages:
             if stage.trains not in (*names, FUSION):
-                raise SsmaError(f"a stage trains {stage.trains!r}; it can be one of "
+                raise SsmaError(f"stage {stage.name!r} trains {stage.trains!r}; it can be one of "
                                 f"{', '.join((*names, FUSION))}")
-        if len({stage.trains for stage in self.stages}) != len(self.stages):
-            raise SsmaError("two stages train the same")
+            for start in stage.start:
+                if not start.endswith(".safetensors") and start not in earlier:
+                    raise SsmaError(f"stage {stage.name!r} starts from {start!r}, which is neither "
+                                    "an earlier stage nor the path of a .safetensors file")
+            if stage.name in earlier:
+                raise SsmaError(f"two stages have the name {stage.name!r}")
+            earlier.append(stage.name)
 
     def inputs(self, stage: Stage) -> tuple[int, ...]:
         """Which of the modalities the stage's model takes."""
@@ -132,19 +158,36 @@ def expert_spec(fusion: ModelSpec, modality: int) -> ModelSpec:
     return replace(fusion, architecture="adapnet++", modalities=(fusion.modalities[modality],))
 
 
-def expert_name(modality: str) -> str:
-    return f"expert_{modality}"
+def read_training(path: str | Path, settings: Sequence[str] = ()) -> Training:
+    """Reads a configuration.
 
-
-def read_training(path: str | Path) -> Training:
-    """Reads a configuration. Raises SsmaError naming the file and the field that is wrong."""
+    settings: values that take the place of the file's, such as "seed=1" or
+      "data.validation.take=[2]": the field by its path, the value as YAML.
+    Raises SsmaError naming the file and the field that is wrong.
+    """
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise SsmaError(f"cannot read {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SsmaError(f"{path} is not YAML: {error}") from error
+    for setting in settings:
+        _set(values, setting)
     try:
         return from_plain(Training, values, "the configuration")
     except SsmaError as error:
         raise SsmaError(f"{path}: {error}") from error
+
+
+def _set(values: Any, setting: str) -> None:
+    where, given, text = setting.partition("=")
+    *folders, field = where.split(".")
+    for folder in folders:
+        values = values.get(folder) if isinstance(values, dict) else None
+    if not given or not isinstance(values, dict):
+        raise SsmaError(f"cannot set {setting!r}: it must be FIELD=VALUE, and the field a path "
+                        "such as data.validation.take whose sections are in the configuration")
+    try:
+        values[field] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SsmaError(f"cannot set {setting!r}: the value is not YAML") from error

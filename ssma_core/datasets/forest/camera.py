@@ -8,7 +8,6 @@ import numpy as np
 from ssma_core.datasets.forest.world import World
 
 HEIGHT = 1.05  # metres above the ground
-FPS = 10.0
 FOCAL = 0.56  # focal length as a share of the picture's width: 83 degrees across
 SPEED = 1.0  # metres a second
 
@@ -31,10 +30,9 @@ class Pose:
     height: int
 
 
-def pose(world: World, index: int, size: tuple[int, int], phase: float) -> Pose:
-    """Frame `index` of a drive along the trail, with the swaying and nodding of a robot's body."""
+def pose(world: World, time: float, size: tuple[int, int], phase: float) -> Pose:
+    """`time` seconds into a drive along the trail, swaying and nodding as a robot does."""
     width, height = size
-    time = index / FPS
     z = 4.0 + SPEED * time
     trail = world.trail
     aside = 0.22 * np.sin(0.19 * time + phase) + 0.05 * np.sin(0.9 * time + 2 * phase)

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from ssma_core.datasets.forest.sprites import Sprite
 
-VOID, TRAIL, GRASS, VEGETATION, SKY, OBSTACLE = range(6)
+CLASSES = 6
+VOID, TRAIL, GRASS, VEGETATION, SKY, OBSTACLE = range(CLASSES)
 SKY_DISTANCE = 1e4  # metres
 
 
@@ -60,8 +61,10 @@ def put(canvas: Canvas, sprite: Sprite, foot: tuple[float, float], *, pixels_per
     label = canvas.label[here]
     if distance > 14:
         label[(opacity > 0.3) & (opacity <= 0.5) & (label == SKY)] = VOID
-    # cv2's masked copies are several times faster than NumPy's.
-    canvas.distance[here] = cv2.copyTo(before, solid, behind)
+    # cv2's masked copies are several times faster than NumPy's. Even the faintest leaves
+    # have their distance: fog must veil what shows of them.
+    touched = cv2.compare(opacity, 0.15, cv2.CMP_GT)
+    canvas.distance[here] = cv2.copyTo(before, touched, behind)
     canvas.label[here] = cv2.copyTo(np.full_like(solid, sprite.label), solid, label)
 
 

@@ -1,4 +1,4 @@
-"""Rocks, posts, signs, logs and people as heaps of stamps."""
+"""Rocks, fallen trunks and people as heaps of stamps."""
 from __future__ import annotations
 
 import numpy as np
@@ -30,69 +30,31 @@ def rock(rng: Rng, sun: Sun, palette: Palette, wide: float) -> Stamps:
     return far_to_near(Stamps(points, base * shade[:, None], place[:, 2]))
 
 
-def post(rng: Rng, sun: Sun, palette: Palette, height: float) -> Stamps:
-    """A post of raw wood, or painted: green ones are hard to tell from leaves."""
-    paints: tuple[Material, ...] = (palette.bark[1], palette.bark[3], (58, 84, 62, 80),
-                                    (170, 175, 178, 130), (40, 60, 150, 150))
-    radius = rng.uniform(0.05, 0.09)
-    stem = limb(rng, sun, paints[int(rng.integers(len(paints)))], np.zeros(3),
-                np.array([rng.normal(0, 0.03), height, 0]), thick=radius, thin=radius * 0.95)
-    band = limb(rng, sun, (60, 70, 190, 160), np.array([0, height * 0.8, 0.01]),
-                np.array([0, height * 0.88, 0.01]), thick=radius * 1.05, thin=radius * 1.05)
-    return join(stem, band) if rng.random() < 0.4 else stem
-
-
-def panel(rng: Rng, sun: Sun, material: Material, centre: tuple[float, float], *, wide: float,
-          tall: float, toward: float) -> Stamps:
-    """A flat, weathered board facing the trail. centre: (right, up); metres."""
-    columns, rows = 24, 14
-    x = centre[0] + np.linspace(-0.5, 0.5, columns + 1) * wide
-    y = centre[1] + np.linspace(-0.5, 0.5, rows + 1) * tall
-    left, low = np.meshgrid(x[:-1], y[:-1])
-    right, high = np.meshgrid(x[1:], y[1:])
-    points = np.stack([np.stack(c, -1).reshape(-1, 2) for c in
-                       ((left, low), (right, low), (right, high), (left, high))], axis=1)
-    stain = rng.lognormal(0, 0.06, (rows, columns)) * rng.lognormal(0, 0.07, (rows, 1))
-    bright = stain.reshape(-1, 1) * sun.shade(np.array([[0.0, 0.1, 1.0]]))
-    return Stamps(points, np.multiply(material, bright), np.full(rows * columns, toward))
-
-
-def sign(rng: Rng, sun: Sun, palette: Palette, height: float) -> Stamps:
-    """A board on two legs under a little roof, with a sheet and its lines of text."""
-    wood = palette.bark[int(rng.integers(2))]
-    legs = [limb(rng, sun, wood, np.array([x, 0, 0]), np.array([x, height, 0]), thick=0.05,
-                 thin=0.05) for x in (-0.5, 0.5)]
-    middle = height * 0.7
-    board = panel(rng, sun, (66, 92, 104, 110), (0, middle), wide=1.1, tall=height * 0.42,
-                  toward=0.06)
-    sheet = panel(rng, sun, (186, 196, 198, 150), (rng.uniform(-0.1, 0.1), middle), wide=0.8,
-                  tall=height * 0.3, toward=0.065)
-    lines = [panel(rng, sun, (96, 104, 100, 110), (rng.uniform(-0.08, 0.0), middle + y * height),
-                   wide=rng.uniform(0.3, 0.6), tall=0.025, toward=0.07)
-             for y in (-0.1, -0.05, 0.0, 0.05)]
-    picture = panel(rng, sun, palette.leaves[0], (0.15, middle + 0.08 * height), wide=0.3,
-                    tall=0.12, toward=0.072)
-    roof = panel(rng, sun, (48, 54, 60, 85), (0, height * 0.97), wide=1.35, tall=0.1, toward=0.15)
-    return join(*legs, board, sheet, *lines, picture, roof)
-
-
 def log(rng: Rng, sun: Sun, palette: Palette, length: float) -> Stamps:
     """A fallen stem, its cut end showing."""
     bark = palette.bark[int(rng.integers(len(palette.bark)))]
-    radius = rng.uniform(0.13, 0.24)
+    radius = rng.uniform(0.16, 0.34)
     left, right = np.array([-length / 2, radius, 0]), np.array([length / 2, radius * 0.9, 0])
     stem = limb(rng, sun, bark, left, right, thick=radius, thin=radius * 0.8)
     end = right[:2] - [0.02, 0]
-    rings = np.linspace(1, 0.15, 6)
-    points = ovals(np.repeat(end[None], 6, 0), 1.6 * radius * rings, 0.9 * radius * rings,
-                   np.full(6, np.pi / 2))
-    tone = np.multiply((120, 158, 188, 150), (0.75 + 0.08 * (np.arange(6) % 2))[:, None])
-    cut = Stamps(points, tone * (sun.ambient + 0.5 * sun.direct), np.full(6, radius))
+    cut = cut_end(sun, bark, end, (0.45 * radius, 0.8 * radius), toward=radius, bright=0.8)
     stubs = [limb(rng, sun, bark, np.array([x, radius, 0.0]),
                   np.array([x + rng.normal(0, 0.15), radius + rng.uniform(0.2, 0.5), 0.0]),
                   thick=0.04, thin=0.02)
              for x in rng.uniform(-0.4, 0.3, 2) * length]
     return join(*stubs, stem, cut)
+
+
+def cut_end(sun: Sun, bark: Material, centre: Floats, radii: tuple[float, float], *, toward: float,
+            bright: float) -> Stamps:
+    """The end of a sawn stem: bark around rings of pale wood. centre, radii: right, up; metres."""
+    rings = np.linspace(1, 0.15, 6)
+    angle = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+    circle = np.stack([np.cos(angle), np.sin(angle)], 1) * radii
+    points = centre + rings[:, None, None] * circle
+    tone = np.multiply((120, 158, 188, 150), (0.95 + 0.1 * (np.arange(6) % 2))[:, None])
+    tone[0] = bark
+    return Stamps(points, tone * bright * (sun.ambient + 0.5 * sun.direct), np.full(6, toward))
 
 
 def ball(rng: Rng, sun: Sun, material: Material, centre: Floats,

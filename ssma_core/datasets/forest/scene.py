@@ -1,25 +1,28 @@
 """One drive's world, its sprites painted, and how it is drawn from a pose."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import cv2
 import numpy as np
 
-from ssma_core.datasets.forest import obstacles, palette, plants
+from ssma_core.datasets.forest import furniture, obstacles, palette, plants
+from ssma_core.datasets.forest.annotation import annotated
 from ssma_core.datasets.forest.backdrop import Backdrop
-from ssma_core.datasets.forest.camera import FPS, Pose
+from ssma_core.datasets.forest.camera import Pose
 from ssma_core.datasets.forest.canvas import GRASS, OBSTACLE, TRAIL, VEGETATION, Canvas, put
 from ssma_core.datasets.forest.ground import Ground
 from ssma_core.datasets.forest.palette import Palette
 from ssma_core.datasets.forest.shade import Shade
-from ssma_core.datasets.forest.sprites import Floats, Sprite, Sun, paint
+from ssma_core.datasets.forest.sprites import Floats, Sprite, Stamps, Sun, paint
 from ssma_core.datasets.forest.weather import Weather
 from ssma_core.datasets.forest.world import PIECE, SIDE, Thing, World
 
 # Metres within which each kind is drawn; smaller things vanish in the texture sooner.
 SEEN = {"tree": 80.0, "bush": 50.0, "weed": 18.0, "tuft": 9.0, "rock": 60.0, "post": 70.0,
-        "sign": 70.0, "log": 60.0, "person": 70.0}
+        "sign": 70.0, "log": 60.0, "person": 70.0, "fence": 70.0, "bench": 60.0, "barrel": 60.0,
+        "pile": 70.0}
 NEAREST = 0.9
 
 
@@ -63,18 +66,23 @@ def _tree(rng: np.random.Generator, colours: Palette, sun: Sun, focal: float) ->
 
 def _obstacles(rng: np.random.Generator, colours: Palette, sun: Sun, focal: float
                ) -> dict[str, list[Sprite]]:
-    sharp = focal / 3
+    def painted(make: Callable[..., Stamps], n: int, sizes: tuple[float, float],
+                box: Callable[[float], tuple[float, float]]) -> list[Sprite]:
+        return [paint(make(rng, sun, colours, size), *box(size), focal / 3, OBSTACLE)
+                for size in rng.uniform(*sizes, n)]
+
+    people = [paint(obstacles.person(rng, sun, t), 0.75, 1.02 * t, focal / 3, OBSTACLE)
+              for t in rng.uniform(1.6, 1.9, 4)]
     return {
-        "rock": [paint(obstacles.rock(rng, sun, colours, w), 1.8 * w, 0.9 * w, sharp, OBSTACLE)
-                 for w in rng.uniform(0.3, 1.1, 4)],
-        "post": [paint(obstacles.post(rng, sun, colours, t), 0.4, t + 0.05, sharp, OBSTACLE)
-                 for t in rng.uniform(0.8, 1.4, 3)],
-        "sign": [paint(obstacles.sign(rng, sun, colours, t), 1.7, 1.2 * t, sharp, OBSTACLE)
-                 for t in rng.uniform(1.5, 2.0, 2)],
-        "log": [paint(obstacles.log(rng, sun, colours, t), t + 0.3, 0.9, sharp, OBSTACLE)
-                for t in rng.uniform(1.5, 3.2, 2)],
-        "person": [paint(obstacles.person(rng, sun, t), 0.75, 1.02 * t, sharp, OBSTACLE)
-                   for t in rng.uniform(1.6, 1.9, 4)]}
+        "rock": painted(obstacles.rock, 5, (0.4, 1.6), lambda w: (1.8 * w, 0.9 * w)),
+        "log": painted(obstacles.log, 3, (1.8, 4.0), lambda w: (w + 0.3, 1.1)),
+        "post": painted(furniture.post, 3, (0.8, 1.5), lambda t: (0.5, t + 0.05)),
+        "sign": painted(furniture.sign, 2, (1.5, 2.0), lambda t: (1.7, 1.2 * t)),
+        "fence": painted(furniture.fence, 2, (0.9, 1.2), lambda t: (2.4, t + 0.1)),
+        "bench": painted(furniture.bench, 1, (1.4, 1.9), lambda w: (w + 0.2, 1.05)),
+        "barrel": painted(furniture.barrel, 2, (0.7, 1.1), lambda t: (t, t + 0.05)),
+        "pile": painted(furniture.pile, 2, (0.7, 1.4), lambda t: (2.6, t + 0.3)),
+        "person": people}
 
 
 class Scene:
@@ -92,8 +100,8 @@ class Scene:
         self._listed = lru_cache(64)(self._list)
         self.full_light = weather.ambient + 0.75 * weather.direct
 
-    def draw(self, pose: Pose, index: int) -> Canvas:
-        """The picture of frame `index` from a pose, before any sensor."""
+    def draw(self, pose: Pose, time: float) -> Canvas:
+        """The picture from a pose, `time` seconds after the start, before any sensor."""
         self.shade.move_to(pose.z)
         canvas = self.backdrop.behind(pose)
         colour, distance, on_trail, top = self.ground.look(pose, self.shade)
@@ -103,12 +111,12 @@ class Scene:
         canvas.colour[top:] = cv2.blendLinear(colour, canvas.colour[top:], below, 1 - below)
         np.copyto(canvas.distance[top:], distance, where=seen)
         np.copyto(canvas.label[top:], np.where(on_trail, TRAIL, GRASS).astype(np.uint8), where=seen)
-        self._put_things(canvas, pose, index)
-        return canvas
+        self._put_things(canvas, pose, time)
+        return annotated(canvas)
 
-    def _put_things(self, canvas: Canvas, pose: Pose, index: int) -> None:
+    def _put_things(self, canvas: Canvas, pose: Pose, time: float) -> None:
         """All billboards in view, the farthest first."""
-        things, x, z, ahead, right = self._in_view(pose, index)
+        things, x, z, ahead, right = self._in_view(pose, time)
         height = self.world.relief.height(x, z)
         for i in np.argsort(-ahead, kind="stable").tolist():
             thing, scale = things[i], pose.focal / float(ahead[i])
@@ -116,12 +124,12 @@ class Scene:
             row = pose.horizon + pose.tilt * (column - pose.middle) + scale * (
                 pose.y - float(height[i]) + 0.02)
             lit = 0.45 + 0.55 * self.shade.at(float(x[i]), float(z[i]))
-            stride = bool(thing.speed) and (index // 5) % 2 == 1
+            stride = bool(thing.speed) and int(2 * time) % 2 == 1
             put(canvas, self.atlas[thing.kind][thing.variant], (column, row),
                 pixels_per_metre=scale * thing.scale, distance=float(ahead[i]),
                 shade=thing.shade * lit, mirrored=thing.mirrored != stride)
 
-    def _in_view(self, pose: Pose, index: int) -> tuple[
+    def _in_view(self, pose: Pose, time: float) -> tuple[
             list[Thing], Floats, Floats, Floats, Floats]:
         """Things in view; where they stand (x, z); how far ahead and to the right they are."""
         first = int((pose.z - SIDE) // PIECE)
@@ -129,7 +137,7 @@ class Scene:
                   for piece in range(first, int((pose.z + max(SEEN.values())) // PIECE) + 1)]
         things = [thing for piece, _ in pieces for thing in piece]
         x, z, seen, margin, speed = np.concatenate([table for _, table in pieces]).T
-        there = z + speed * index / FPS
+        there = z + speed * time
         x = x + self.world.trail.centre(there) - self.world.trail.centre(z)
         sin, cos = np.sin(pose.yaw), np.cos(pose.yaw)
         ahead = (x - pose.x) * sin + (there - pose.z) * cos

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from ssma_core.datasets.forest import noise
 from ssma_core.datasets.forest.camera import FOCAL, Pose
-from ssma_core.datasets.forest.canvas import SKY_DISTANCE, Canvas
+from ssma_core.datasets.forest.canvas import SKY, SKY_DISTANCE, Canvas
 from ssma_core.datasets.forest.weather import Weather
 
 Picture = npt.NDArray[np.uint8]
@@ -34,7 +34,7 @@ class Sensors:
         self.grease = _grease(rng, weather, width, height)
         self.streak = bool(rng.random() < 0.35)
         self.ghost = float(rng.uniform(-0.9, -0.4))
-        self.depth_range = 25.0 if weather.name != "fog" else float(rng.uniform(11, 17))
+        self.depth_range = 32.0 if weather.name != "fog" else float(rng.uniform(16, 24))
 
     def look(self, scene: Canvas, pose: Pose) -> tuple[
             Picture, Picture, npt.NDArray[np.uint16]]:
@@ -77,11 +77,11 @@ class Sensors:
     def _infrared(self, scene: Canvas, haze: Plane, bloom: Plane | None,
                   grain: npt.NDArray[np.int16]) -> Picture:
         """Longer waves: less of the haze, less of the dusk, less of the sun's bloom."""
-        haze = cv2.sqrt(haze)
+        haze = cv2.pow(haze, 0.4)
         gain = self.vignette * np.float32(min(self.weather.gain ** 0.5, 1.0))
         plane = (scene.colour[..., 3] * haze + (1 - haze) * np.float32(95)) * gain
         if bloom is not None:
-            plane += bloom * np.float32(110)
+            plane += bloom * np.float32(60)
         picture = cv2.GaussianBlur(cv2.convertScaleAbs(plane, alpha=1.35), (0, 0), self.blur * 1.2)
         return cv2.add(picture, np.ascontiguousarray(grain[..., 3]), dtype=cv2.CV_8U)
 
@@ -95,12 +95,13 @@ class Sensors:
         base = np.float32(self.width * FOCAL * 0.12 * 24)  # 12 cm apart, 1/24 pixel of disparity
         measured = base / np.round(base / np.maximum(measured, 0.3))
         lost = (measured > self.depth_range) | (scene.distance > 2 * self.depth_range)
+        lost |= scene.label == SKY  # also the twigs before it, finer than what stereo compares
         jump = cv2.dilate(z, np.ones((3, 3), np.uint8)) - z
         lost |= jump > 0.16 * z + 0.25
         dark = cv2.GaussianBlur(scene.colour[..., 1], (0, 0), 2) < 26
         lost |= self._blobs(dx) > np.where(dark, np.float32(0.62), np.float32(0.93))
         if bloom is not None:
-            lost |= bloom > 0.75
+            lost |= bloom > 1.9
         return np.where(lost, np.float32(0), measured * 1000 + 0.5).astype(np.uint16)
 
     def _blobs(self, shift: int) -> Plane:
@@ -120,7 +121,7 @@ class Sensors:
         v, u = np.mgrid[0:self.height:quarter, 0:self.width:quarter].astype(np.float32)
         unit = np.float32(self.width)
         away = ((u - column) ** 2 + (v - row) ** 2) / unit ** 2
-        light = strength * (0.16 / (0.3 + 6 * away) + 0.55 * np.exp(-away * 55)
+        light = strength * (0.55 / (0.6 + 4 * away) + 0.8 * np.exp(-away * 40)
                             + np.exp(-away * 600))
         if self.streak:
             light += 1.6 * strength * np.exp(-((u - column) / (0.009 * unit)) ** 2) * (v > row)

@@ -11,7 +11,8 @@ from ssma_core.datasets.forest.world import PIECE, World
 
 CELL = 0.1  # metres a texel
 AHEAD, ACROSS = 56.0, 44.0  # metres the map covers
-CASTING = {"tree", "bush", "post", "sign", "log", "person", "rock"}
+CASTING = {"tree", "bush", "post", "sign", "log", "person", "rock", "fence", "bench", "barrel",
+           "pile"}
 
 
 class Shade:

@@ -87,10 +87,10 @@ class World:
         self.seed, self.counts = seed, counts
         self.trail = Trail(rng)
         self.relief = Relief(rng, self.trail)
-        self.trees = rng.uniform(0.6, 1.45)
+        self.trees = rng.uniform(0.45, 1.2)
         self.bushes = rng.uniform(0.5, 1.6)
         self.grass = rng.uniform(0.6, 1.2)
-        self.clearing = rng.uniform(0.8, 7.0)  # metres from the trail to the first trees
+        self.clearing = rng.uniform(1.5, 13.0)  # metres from the trail to the first trees
         self.obstacles = rng.uniform(0.5, 1.6)
         self.things: Callable[[int], list[Thing]] = lru_cache(64)(self._furnish)
 
@@ -106,10 +106,14 @@ class World:
             ("weed", 9 * self.grass, edge + 0.25, 6.0, 1.6),
             ("tuft", 64 * self.grass, edge - 0.05, 1.3, 1.0),
             ("tuft", 60 * self.grass, edge + 0.3, 6.0, 1.2),
-            ("rock", 1.3 * self.obstacles, edge - 0.15, 5.0, 1.4),
-            ("post", 0.7 * self.obstacles, edge + 0.15, 1.5, 1.5),
-            ("sign", 0.13 * self.obstacles, edge + 0.9, 2.0, 1.0),
-            ("log", 0.5 * self.obstacles, edge + 0.7, 5.0, 1.2))
+            ("rock", 1.3 * self.obstacles, edge + 0.1, 5.0, 1.4),
+            ("log", 0.6 * self.obstacles, edge + 1.1, 4.0, 1.5),
+            ("post", 0.5 * self.obstacles, edge + 0.15, 1.5, 1.5),
+            ("sign", 0.18 * self.obstacles, edge + 0.9, 2.0, 1.0),
+            ("fence", 0.25 * self.obstacles, edge + 1.3, 2.5, 1.2),
+            ("bench", 0.15 * self.obstacles, edge + 1.0, 1.5, 1.0),
+            ("barrel", 0.22 * self.obstacles, edge + 0.4, 2.5, 1.3),
+            ("pile", 0.18 * self.obstacles, edge + 1.6, 4.0, 1.2))
         things = [thing for kind, mean, nearest, reach, crowding in scattered
                   for thing in self._scatter(rng, piece, kind, mean, nearest=nearest, reach=reach,
                                              crowding=crowding)]
@@ -130,7 +134,7 @@ class World:
                 for v, x_, z_, s, b, m in zip(variants, x, z, scale, shade, mirrored)]
 
     def _people(self, rng: np.random.Generator, piece: int) -> list[Thing]:
-        people = self._scatter(rng, piece, "person", 0.22 * self.obstacles, nearest=0.8,
+        people = self._scatter(rng, piece, "person", 0.4 * self.obstacles, nearest=0.8,
                                reach=self.trail.width / 2, crowding=1.0)
         return [Thing(p.kind, p.variant, p.x, p.z, 0.92 + 0.12 * rng.random(), p.shade, p.mirrored,
                       float(rng.choice((-0.9, 0.0, 0.8)))) for p in people]

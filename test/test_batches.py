@@ -1,0 +1,113 @@
+"""What a batch holds depends on seed and step alone: not on workers, processes or parts."""
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import small_run, write_configuration
+
+from ssma_core import SsmaError
+from ssma_core.datasets.frames import InMemory, check, preload
+from ssma_core.training.batches import Batch, batch_indices, image_tensor, loader
+from ssma_core.training.stages import Training, read_training
+
+
+@pytest.fixture(scope="module")
+def training(easy_frames: Path, tmp_path_factory: pytest.TempPathFactory) -> Training:
+    values = small_run(easy_frames)
+    for stage in values["stages"]:
+        stage.update(steps=6, batch_size=4)
+    return read_training(write_configuration(tmp_path_factory.mktemp("batches"), values))
+
+
+@pytest.fixture(scope="module")
+def frames(training: Training) -> InMemory:
+    return preload(training.data.train.samples(), training.model, "reading")
+
+
+def equal(one: Batch, other: Batch) -> bool:
+    return all(torch.equal(a, b) for a, b in zip([*one[0], one[1]], [*other[0], other[1]]))
+
+
+def test_a_batch_is_what_the_stage_takes(training: Training, frames: InMemory) -> None:
+    depth, fusion = training.stages[1], training.stages[2]
+    images, label = next(iter(loader(training, fusion, frames)))
+    assert [image.shape for image in images] == [(4, 48, 64, 3)] * 2
+    assert label.shape == (4, 48, 64) and label.dtype == torch.uint8
+    (image,), _ = next(iter(loader(training, depth, frames)))
+    assert torch.equal(image, images[1])  # the same step, the same changes
+    assert len(list(loader(training, fusion, frames))) == fusion.steps
+
+
+def test_workers_change_nothing(training: Training, frames: InMemory) -> None:
+    stage = training.stages[2]
+    alone = list(loader(training, stage, frames))
+    helped = list(loader(replace(training, workers=2), stage, frames))
+    assert all(equal(a, b) for a, b in zip(alone, helped, strict=True))
+
+
+def test_a_run_goes_on_where_it_stopped(training: Training, frames: InMemory) -> None:
+    stage = training.stages[0]
+    whole, rest = (list(loader(training, stage, frames, first_step=first)) for first in (0, 4))
+    assert all(equal(a, b) for a, b in zip(whole[4:], rest, strict=True))
+
+
+@pytest.mark.parametrize(("world", "parts"), [(2, 1), (1, 2), (2, 2)])
+def test_processes_and_parts_share_out_the_same_batch(
+        training: Training, frames: InMemory, world: int, parts: int) -> None:
+    stage = training.stages[2]
+    whole = list(loader(training, stage, frames))
+    cut = replace(stage, accumulate=parts)
+    shares = [list(loader(training, cut, frames, rank=rank, world=world)) for rank in range(world)]
+    for step, (images, label) in enumerate(whole):
+        pieces = [shares[rank][step * parts + part] for part in range(parts)
+                  for rank in range(world)]
+        assert torch.equal(torch.cat([piece[1] for piece in pieces]), label)
+        assert torch.equal(torch.cat([piece[0][0] for piece in pieces]), images[0])
+
+
+def test_a_batch_that_cannot_be_shared_out_is_refused(training: Training, frames: InMemory) -> None:
+    with pytest.raises(SsmaError, match=r"stage expert_rgb: a batch of 4 cannot be dealt out to 3"):
+        loader(training, training.stages[0], frames, world=3)
+
+
+def test_another_seed_makes_other_batches(training: Training, frames: InMemory) -> None:
+    stage = training.stages[0]
+    one, other = (next(iter(loader(replace(training, seed=s), stage, frames))) for s in (0, 1))
+    assert not equal(one, other)
+
+
+def test_read_on_demand_is_the_same_as_from_memory(training: Training, frames: InMemory) -> None:
+    stage = training.stages[2]
+    streamed = check(training.data.train.samples(), training.model, "checking")
+    pairs = zip(loader(training, stage, streamed), loader(training, stage, frames), strict=True)
+    assert all(equal(a, b) for a, b in pairs)
+
+
+def test_modality_dropout_blanks_one_image_of_its_share_of_the_frames(
+        training: Training, frames: InMemory) -> None:
+    stage = replace(training.stages[2], steps=100, modality_dropout=0.5)
+    black = torch.cat([torch.stack([image.flatten(1).amax(1) == 0 for image in images], 1)
+                       for images, _ in loader(training, stage, frames)])
+    assert not black.all(1).any()  # never both
+    first, second = black.float().mean(0).tolist()
+    assert 0.18 < first < 0.32 and 0.18 < second < 0.32  # a half of a half, four deviations
+    kept = replace(stage, modality_dropout=0.0)
+    assert not any((image.flatten(1).amax(1) == 0).any()
+                   for images, _ in loader(training, kept, frames) for image in images)
+
+
+def test_every_frame_is_seen_once_before_any_is_seen_again() -> None:
+    stream = [i for step in range(10) for i in batch_indices(7, 4, step, seed=3)]
+    assert sorted(stream[:7]) == sorted(stream[7:14]) == list(range(7))
+    assert stream[:7] != stream[7:14]
+
+
+def test_images_reach_the_network_channels_first() -> None:
+    images = torch.arange(2 * 4 * 6 * 3, dtype=torch.uint8).reshape(2, 4, 6, 3)
+    tensor = image_tensor(images, torch.device("cpu"))
+    assert tensor.shape == (2, 3, 4, 6) and tensor.dtype == torch.float32
+    assert tensor[1, 2, 3, 5] == images[1, 3, 5, 2]
+    assert tensor.is_contiguous(memory_format=torch.channels_last)
