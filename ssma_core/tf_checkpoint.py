@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ssma_core.crc32c import masked_crc32c
 from ssma_core.errors import SsmaError
+from ssma_core.protobuf import fields, number, varint
 
 _FOOTER_LENGTH = 48
 _MAGIC = 0xDB4775248B80FB57
@@ -32,18 +34,18 @@ def read_checkpoint(prefix: str | Path) -> dict[str, npt.NDArray[np.generic]]:
     index = Path(f"{prefix}.index")
     try:
         entries = dict(_table(index.read_bytes()))
-        header = _fields(entries.pop(b""))
-        parsed = {key.decode(): _fields(value) for key, value in entries.items()}
+        header = fields(entries.pop(b""))
+        parsed = {key.decode(): fields(value) for key, value in entries.items()}
     except OSError as error:
         raise SsmaError(f"cannot read {index}: {error.strerror}; give the checkpoint's path "
                         "without the endings .index and .data-…") from error
     except (ValueError, LookupError, struct.error) as error:
         raise SsmaError(f"{index} is not the index of a TensorFlow checkpoint, or it is damaged "
                         f"({error}); fetch it again") from error
-    if _number(header, 2):
+    if number(header, 2):
         raise SsmaError(f"{index} was written on a big-endian machine; that is not supported")
-    shards = [_open(Path(f"{prefix}.data-{i:05d}-of-{_number(header, 1):05d}"))
-              for i in range(_number(header, 1))]
+    shards = [_open(Path(f"{prefix}.data-{i:05d}-of-{number(header, 1):05d}"))
+              for i in range(number(header, 1))]
     return {name: _values(index, name, entry, shards) for name, entry in parsed.items()}
 
 
@@ -57,13 +59,13 @@ def _open(path: Path) -> npt.NDArray[np.uint8]:
 
 def _values(index: Path, name: str, entry: dict[int, list[int | bytes]],
             shards: list[npt.NDArray[np.uint8]]) -> npt.NDArray[np.generic]:
-    dtype = _DTYPES.get(_number(entry, 1))
+    dtype = _DTYPES.get(number(entry, 1))
     if dtype is None or 7 in entry:
         raise SsmaError(f"{index}: variable {name} is split into slices or is not made of plain "
                         "numbers; that is not supported")
-    shape = [_number(_fields(dimension), 1)
-             for part in entry.get(2, []) for dimension in _fields(part).get(2, [])]
-    shard, begin, length = (_number(entry, field) for field in (3, 4, 5))
+    shape = [number(fields(dimension), 1)
+             for part in entry.get(2, []) for dimension in fields(part).get(2, [])]
+    shard, begin, length = (number(entry, field) for field in (3, 4, 5))
     if shard >= len(shards) or begin + length > len(shards[shard]):
         raise SsmaError(f"{index}: the data file of variable {name} is cut short; fetch it again")
     if length != np.prod(shape, dtype=np.int64) * np.dtype(dtype).itemsize:
@@ -86,16 +88,16 @@ def _table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 def _block(data: bytes, offset: int, length: int) -> Iterator[tuple[bytes, bytes]]:
     block, compression = data[offset:offset + length], data[offset + length]
     (checksum,) = struct.unpack_from("<I", data, offset + length + 1)
-    if checksum != _masked_crc32c(data[offset:offset + length + 1]):
+    if checksum != masked_crc32c(data[offset:offset + length + 1]):
         raise ValueError("a checksum does not fit")
     if compression:
         raise ValueError("it is compressed, which TensorFlow's own are not")
     (restarts,) = struct.unpack_from("<I", block, length - 4)
     end, at, key = length - 4 - 4 * restarts, 0, b""
     while at < end:
-        shared, at = _varint(block, at)
-        unshared, at = _varint(block, at)
-        value_length, at = _varint(block, at)
+        shared, at = varint(block, at)
+        unshared, at = varint(block, at)
+        value_length, at = varint(block, at)
         key = key[:shared] + block[at:at + unshared]
         at += unshared
         yield key, block[at:at + value_length]
@@ -104,63 +106,6 @@ def _block(data: bytes, offset: int, length: int) -> Iterator[tuple[bytes, bytes
 
 def _handle(data: bytes, at: int) -> tuple[tuple[int, int], int]:
     """A block's (offset, length), and where the next begins."""
-    offset, at = _varint(data, at)
-    length, at = _varint(data, at)
+    offset, at = varint(data, at)
+    length, at = varint(data, at)
     return (offset, length), at
-
-
-def _fields(message: int | bytes) -> dict[int, list[int | bytes]]:
-    """A protocol buffer's fields by number: varints and fixed 32 bits as int, the rest as bytes."""
-    if isinstance(message, int):
-        raise ValueError("a field is a number where a message is wanted")
-    fields: dict[int, list[int | bytes]] = {}
-    at, value = 0, 0
-    while at < len(message):
-        tag, at = _varint(message, at)
-        if tag & 7 == 0:
-            value, at = _varint(message, at)
-            fields.setdefault(tag >> 3, []).append(value)
-            continue
-        length, at = {1: lambda at: (8, at), 2: lambda at: _varint(message, at),
-                      5: lambda at: (4, at)}[tag & 7](at)
-        fields.setdefault(tag >> 3, []).append(message[at:at + length])
-        at += length
-    return fields
-
-
-def _number(fields: dict[int, list[int | bytes]], number: int) -> int:
-    """A field's last value; absent fields are 0, as protocol buffers have it."""
-    value = fields.get(number, [0])[-1]
-    if not isinstance(value, int):
-        raise ValueError(f"field {number} is no number")
-    return value
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """An integer of seven bits a byte, low ones first, and where the next value begins."""
-    value = shift = 0
-    while True:
-        byte = data[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value, at
-
-
-def _crc_table() -> list[int]:
-    table = list(range(256))
-    for _ in range(8):
-        table = [value >> 1 ^ (0x82F63B78 if value & 1 else 0) for value in table]
-    return table
-
-
-_CRC_TABLE = _crc_table()
-
-
-def _masked_crc32c(data: bytes) -> int:
-    """CRC-32C, rotated and offset as LevelDB stores it."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = crc >> 8 ^ _CRC_TABLE[(crc ^ byte) & 0xFF]
-    crc ^= 0xFFFFFFFF
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF

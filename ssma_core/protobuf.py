@@ -1,0 +1,60 @@
+"""Reads protocol buffers' wire format (protobuf.dev/programming-guides/encoding), no more of it
+than TensorFlow's files need."""
+from __future__ import annotations
+
+Fields = dict[int, list[int | bytes]]
+
+
+def fields(message: int | bytes) -> Fields:
+    """A message's fields by number: varints as int, the rest as bytes.
+
+    Raises ValueError or IndexError where it is none.
+    """
+    if isinstance(message, int):
+        raise ValueError("a field is a number where a message is wanted")
+    found: Fields = {}
+    at = 0
+    while at < len(message):
+        tag, at = varint(message, at)
+        if tag & 7 == 0:
+            value, at = varint(message, at)
+            found.setdefault(tag >> 3, []).append(value)
+            continue
+        length, at = _length(message, tag & 7, at)
+        if at + length > len(message):
+            raise ValueError("a field is longer than its message")
+        found.setdefault(tag >> 3, []).append(message[at:at + length])
+        at += length
+    return found
+
+
+def _length(message: bytes, wire_type: int, at: int) -> tuple[int, int]:
+    """Of the value of this type, and where it begins."""
+    if wire_type == 2:
+        return varint(message, at)
+    if wire_type not in (1, 5):
+        raise ValueError(f"a field has the unknown type {wire_type}")
+    return 8 if wire_type == 1 else 4, at
+
+
+def number(found: Fields, field: int) -> int:
+    """A field's last value; absent fields are 0, as protocol buffers have it."""
+    value = found.get(field, [0])[-1]
+    if not isinstance(value, int):
+        raise ValueError(f"field {field} is no number")
+    return value
+
+
+def varint(data: bytes, at: int) -> tuple[int, int]:
+    """An integer of seven bits a byte, low ones first, and where the next value begins.
+
+    Raises IndexError where the data end, ValueError beyond the ten bytes that 64 bits take.
+    """
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = data[at]
+        value |= (byte & 0x7F) << shift
+        at += 1
+        if byte < 0x80:
+            return value, at
+    raise ValueError("a number has more than 64 bits")
