@@ -87,12 +87,14 @@ def test_vignetting_darkens_as_a_gaussian_does() -> None:
 
 def test_beyond_the_edge_of_a_shrunken_frame_lies_void() -> None:
     white = np.full((32, 64, 3), 255, np.uint8)
-    ranges = replace(NOTHING, scale=(0.5, 0.5))
-    (_, second), label = augment([white, white], np.ones((32, 64), np.uint8), ranges,
+    ranges = replace(NOTHING, scale=(0.5, 0.5), brightness=40)
+    (colour, second), label = augment([white, white], np.ones((32, 64), np.uint8), ranges,
                                  np.random.default_rng(0), colour=0, void_id=3)
     assert np.count_nonzero(label == 1) == 16 * 32  # whole, wherever it lies
     assert set(np.unique(label)) == {1, 3}
     assert (second[label == 3] == 0).all()
+    outside = cv2.erode((label == 3).astype(np.uint8), np.ones((3, 3))) == 1
+    assert (colour[outside] == 0).all()
 
 
 @settings(max_examples=50, deadline=None)

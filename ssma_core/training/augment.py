@@ -75,7 +75,7 @@ def augment(images: Sequence[Image], label: Image, ranges: Augmentation,
         return np.asarray(result, np.uint8)
 
     # Only colours of light can be mixed: between two colours of a jet map lies a third depth.
-    changed = [_relit(warped(image, cv2.INTER_LINEAR, 0), ranges, rng) if i == colour
+    changed = [warped(_relit(image, ranges, rng), cv2.INTER_LINEAR, 0) if i == colour
                else warped(image, cv2.INTER_NEAREST, 0) for i, image in enumerate(images)]
     return changed, warped(label, cv2.INTER_NEAREST, void_id)
 
