@@ -129,6 +129,13 @@ def test_weather_is_drawn_from_the_seed_and_every_weather_comes():
     assert next(drive(0, 1, (64, 64))).weather == drawn[0]
 
 
+def test_fewer_frames_a_second_lie_farther_apart_on_the_same_drive(clear):
+    sparse = list(drive(5, 2, SIZE, "clear", fps=5))
+    assert np.array_equal(sparse[0].label, clear[0].label)
+    assert np.array_equal(sparse[1].label, clear[2].label)
+    assert sparse[1].stamp == pytest.approx(0.2)
+
+
 def test_dusk_is_darker_and_fog_paler_than_a_clear_day():
     day, dusk, fog = (next(drive(5, 1, SIZE, w)) for w in ("clear", "dusk", "fog"))
     assert dusk.rgb.mean() < 0.6 * day.rgb.mean()
@@ -141,6 +148,7 @@ def test_dusk_is_darker_and_fog_paler_than_a_clear_day():
     (dict(seed=0, frames=1, size=(0, 64)), "even and at least 64"),
     (dict(seed=0, frames=1, size=(97, 96)), "97x96"),
     (dict(seed=0, frames=1, weather="hail"), "unknown weather 'hail'.*glare"),
+    (dict(seed=0, frames=1, fps=0), "frames a second"),
 ])
 def test_wrong_arguments_are_named_before_the_first_frame(arguments, said):
     with pytest.raises(SsmaError, match=said):
@@ -166,6 +174,19 @@ def test_the_command_writes_drives_and_a_contact_sheet(tmp_path):
     rgb = cv2.imread(str(tmp_path / "drive_008" / "rgb" / "000001.jpg"))
     assert np.abs(rgb.astype(int) - frame.rgb).mean() < 8
     assert cv2.imread(str(tmp_path / "contact_sheet.png")) is not None
+
+
+def test_each_weather_comes_in_turn_whatever_the_seeds_would_draw(tmp_path):
+    arguments = ["synthesize", "--output", str(tmp_path), "--drives", "7", "--frames", "1",
+                 "--seed", "7", "--size", "64x64", "--weather", "each", "--fps", "2"]
+    assert cli.main(arguments) == 0
+    facts = [json.loads((tmp_path / f"drive_{seed:03d}" / "drive.json").read_text())
+             for seed in range(7, 14)]
+    assert [f["weather"] for f in facts] == [[w] for w in (*WEATHERS, WEATHERS[0])]
+    assert all(f["fps"] == 2 for f in facts)
+    frame = next(drive(8, 1, (64, 64), WEATHERS[1], fps=2))
+    written = cv2.imread(str(tmp_path / "drive_008" / "label" / "000000.png"), -1)
+    assert np.array_equal(written, frame.label)
 
 
 def test_a_killed_run_leaves_no_half_drive_and_the_next_one_goes_on(tmp_path, monkeypatch):
@@ -206,6 +227,7 @@ def test_another_drive_is_never_overwritten(tmp_path, capsys):
     (["--drives", "0"], "--drives: must be a whole number of at least 1", 2),
     (["--frames", "0"], "--frames: must be a whole number of at least 1", 2),
     (["--weather", "hail"], "unknown weather", 1),
+    (["--fps", "0"], "frames a second must be above 0", 1),
 ])
 def test_the_commands_errors_are_no_traceback(tmp_path, more, said, status):
     ran = subprocess.run([sys.executable, "-m", "ssma_core.cli", *command(tmp_path, *more)],

@@ -13,9 +13,9 @@ import numpy as np
 from tqdm import tqdm
 
 from ssma_core.commands import count, size
-from ssma_core.datasets.forest.camera import FPS
 from ssma_core.datasets.synthetic_forest import (
     CLASS_COLOURS,
+    FPS,
     VERSION,
     WEATHERS,
     Frame,
@@ -30,6 +30,7 @@ from ssma_core.pictures import contact_sheet
 
 JPEG_QUALITY = 95
 SHEET_ROWS = 12
+EACH = "each"  # instead of one weather: all of them in turn
 SHEET_DEPTH = 20_000  # millimetres, the far end of the sheet's depth colours
 
 
@@ -37,19 +38,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", required=True, type=Path, help="folder for the drives")
     parser.add_argument("--drives", type=count, default=1, help="how many (default: %(default)s)")
     parser.add_argument("--frames", type=count, default=100,
-                        help="frames of each drive, ten a second (default: %(default)s)")
+                        help="frames of each drive (default: %(default)s)")
+    parser.add_argument("--fps", type=float, default=FPS,
+                        help="frames a second, at a metre a second: fewer differ more from each "
+                        "other (default: %(default)g)")
     parser.add_argument("--seed", type=int, default=0,
                         help="of the first drive, the next ones count up (default: %(default)s)")
     parser.add_argument("--size", type=size, default=(768, 384), metavar="WIDTHxHEIGHT",
                         help="of the pictures (default: 768x384)")
-    parser.add_argument("--weather", help=f"one of {', '.join(WEATHERS)}; left out, every drive "
-                        "draws its own")
+    parser.add_argument("--weather", help=f"one of {', '.join(WEATHERS)}; or {EACH}: the "
+                        "drives have them in this order, over and over, so that some few drives "
+                        "show all; left out, every drive draws its own, clear the most often")
 
 
 def run(options: argparse.Namespace) -> None:
-    check_drive(options.seed, options.frames, options.size, options.weather)
-    wanted = [_facts(seed, options.frames, options.size, options.weather)
-              for seed in range(options.seed, options.seed + options.drives)]
+    in_turn = WEATHERS if options.weather == EACH else (options.weather,)
+    check_drive(options.seed, options.frames, options.size, in_turn[0], options.fps)
+    wanted = [_facts(options.seed + i, options, in_turn[i % len(in_turn)])
+              for i in range(options.drives)]
     missing = [facts for facts in wanted if not _is_there(options.output, facts)]
     try:
         options.output.mkdir(parents=True, exist_ok=True)
@@ -64,11 +70,11 @@ def run(options: argparse.Namespace) -> None:
           f"{options.output}")
 
 
-def _facts(seed: int, frames: int, picture: tuple[int, int], weather: str | None) -> dict[str, Any]:
+def _facts(seed: int, options: argparse.Namespace, weather: str | None) -> dict[str, Any]:
     """What drive.json says: it alone decides every pixel of the drive."""
-    return {"version": VERSION, "seed": seed, "size": list(picture), "fps": FPS,
-            "weather": [weather or weather_of(seed)] * frames,
-            "stamps": [index / FPS for index in range(frames)]}
+    return {"version": VERSION, "seed": seed, "size": list(options.size), "fps": options.fps,
+            "weather": [weather or weather_of(seed)] * options.frames,
+            "stamps": [index / options.fps for index in range(options.frames)]}
 
 
 def _name(facts: dict[str, Any]) -> str:
@@ -85,7 +91,7 @@ def _is_there(output: Path, facts: dict[str, Any]) -> bool:
     except (OSError, ValueError):
         found = None
     if found != facts:
-        raise SsmaError(f"{folder} is not the drive asked for (other frames, size, weather or "
+        raise SsmaError(f"{folder} is not the drive asked for (other frames, fps, size, weather or "
                         "version of the forest, or no drive): remove it, or give another --output")
     return True
 
@@ -96,7 +102,8 @@ def _write_drive(output: Path, facts: dict[str, Any], progress: tqdm[Any]) -> No
     shutil.rmtree(partial, ignore_errors=True)
     for channel in ("rgb", "nir", "depth", "label"):
         (partial / channel).mkdir(parents=True)
-    frames = drive(facts["seed"], len(facts["stamps"]), tuple(facts["size"]), facts["weather"][0])
+    frames = drive(facts["seed"], len(facts["stamps"]), tuple(facts["size"]), facts["weather"][0],
+                   facts["fps"])
     for index, frame in enumerate(frames):
         _write_frame(partial, index, frame)
         progress.update()
