@@ -22,6 +22,13 @@ class ConfusionMatrix:
         self.void_id = void_id
         self.counts: npt.NDArray[np.int64] = np.zeros((classes, classes), np.int64)
 
+    @classmethod
+    def summed(cls, counts: npt.NDArray[np.int64], void_id: int) -> ConfusionMatrix:
+        """Of many frames' counts, F×N×N int64."""
+        matrix = cls(counts.shape[-1], void_id)
+        matrix.counts += counts.sum(axis=0)
+        return matrix
+
     def add(self, truth: npt.NDArray[np.integer], prediction: npt.NDArray[np.integer]) -> None:
         """Counts a frame (or several): two arrays of one shape, any integer type, ids 0…N−1.
 
@@ -40,10 +47,7 @@ class ConfusionMatrix:
     def iou(self) -> npt.NDArray[np.float64]:
         """tp / (tp + fp + fn) per class, 0–1, float64[N]. NaN for void, and for a class that is
         neither in the truth nor predicted: there is nothing to be right or wrong about."""
-        true_positive = np.diag(self.counts).astype(np.float64)
-        union = self.counts.sum(axis=0) + self.counts.sum(axis=1) - true_positive
-        union[self.void_id] = 0
-        return np.divide(true_positive, union, out=np.full(self.classes, np.nan), where=union > 0)
+        return iou(*overlaps(self.counts, self.void_id))
 
     def mean_iou(self) -> float:
         """The mean of `iou` over all classes other than void, 0–1; NaN when nothing was counted.
@@ -53,7 +57,12 @@ class ConfusionMatrix:
         """
         if not self.counts.any():
             return float("nan")
-        return float(np.nansum(self.iou()) / (self.classes - 1))
+        return float(mean_iou(self.iou()))
+
+    def absent(self, class_names: Sequence[str]) -> list[str]:
+        """The classes, other than void, that no true pixel has."""
+        return [name for i, name in enumerate(class_names)
+                if i != self.void_id and not self.counts[i].any()]
 
     def table(self, class_names: Sequence[str]) -> str:
         """A line a class and one for the mean, IoU in percent, and the class's share of the
@@ -85,6 +94,26 @@ class ConfusionMatrix:
               shares: npt.NDArray[np.float64]) -> list[tuple[str, float, float]]:
         rows = zip(class_names, self.iou().tolist(), shares.tolist())
         return [row for i, row in enumerate(rows) if i != self.void_id]
+
+
+def overlaps(counts: npt.NDArray[np.int64],
+             void_id: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Pixels per class in both of truth and prediction, tp, and in either, tp + fp + fn, of one or
+    many confusion matrices (…×N×N → twice …×N); 0 for void. Both add up over frames."""
+    both = np.diagonal(counts, axis1=-2, axis2=-1).copy()
+    either = counts.sum(axis=-2) + counts.sum(axis=-1) - both
+    both[..., void_id] = either[..., void_id] = 0
+    return both, either
+
+
+def iou(both: npt.NDArray[Any], either: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """both / either, 0–1; NaN where there is nothing."""
+    return np.divide(both, either, out=np.full(both.shape, np.nan), where=either > 0)
+
+
+def mean_iou(ious: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """…×N → …; see `ConfusionMatrix.mean_iou`."""
+    return np.nansum(ious, axis=-1) / (ious.shape[-1] - 1)
 
 
 def check_ids(labels: npt.NDArray[np.integer], classes: int, what: str) -> None:

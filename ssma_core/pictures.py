@@ -10,6 +10,8 @@ import numpy.typing as npt
 from ssma_core.spec import ModelSpec
 
 Image = npt.NDArray[np.uint8]
+_BAND, _SQUARE = 28, 16  # pixels: a line of text, a colour in the legend
+_FONT, _FONT_SIZE = cv2.FONT_HERSHEY_SIMPLEX, 0.5
 
 
 def colourize(labels: Image, spec: ModelSpec) -> Image:
@@ -24,33 +26,65 @@ def overlay(rgb: Image, labels: Image, spec: ModelSpec, opacity: float = 0.5) ->
     return cv2.addWeighted(rgb, 1 - opacity, colourize(labels, spec), opacity, 0)
 
 
-def contact_sheet(rows: Sequence[Sequence[Image]], titles: Sequence[str],
-                  width: int = 1600) -> Image:
+def contact_sheet(rows: Sequence[Sequence[Image]], titles: Sequence[str], width: int = 1600,
+                  row_titles: Sequence[str] = ()) -> Image:
     """Pictures in a grid under column titles, for a look at many frames at once.
 
     rows: each as many H×W×3 uint8 BGR (or H×W uint8) pictures as there are titles.
     width: of the whole sheet in pixels. Every picture is shrunk to its column's width.
+    row_titles: a line above each row, or none at all; of a long one the end is kept.
     """
-    gap, band = 4, 28
+    gap = 4
     column = (width - gap * (len(titles) + 1)) // len(titles)
-    strips = [_title_band(titles, column, gap, band)]
-    for row in rows:
+    strips = [_title_band(titles, column, gap)]
+    for i, row in enumerate(rows):
+        if row_titles:
+            strips.append(_title_band([row_titles[i]], strips[0].shape[1] - 2 * gap, gap))
         cells = [_fit(picture, column) for picture in row]
         height = max(cell.shape[0] for cell in cells)
         strip = np.full((height + gap, strips[0].shape[1], 3), 255, np.uint8)
-        for i, cell in enumerate(cells):
-            left = gap + i * (column + gap)
+        for place, cell in enumerate(cells):
+            left = gap + place * (column + gap)
             strip[:cell.shape[0], left:left + column] = cell
         strips.append(strip)
     return np.vstack(strips)
 
 
-def _title_band(titles: Sequence[str], column: int, gap: int, height: int) -> Image:
-    band = np.full((height, gap + len(titles) * (column + gap), 3), 255, np.uint8)
+def legend(spec: ModelSpec, width: int) -> Image:
+    """The class names beside their colours, in as many lines as `width` pixels of a sheet need."""
+    bands: list[Image] = []
+    left = width  # the next class's place; here: where no room is left
+    for name, colour in zip(spec.class_names, spec.class_colours):
+        needed = _SQUARE + 28 + _text_width(name)
+        if left + needed > width:
+            bands.append(np.full((_BAND, width, 3), 255, np.uint8))
+            left = 4
+        top = (_BAND - _SQUARE) // 2
+        bands[-1][top:top + _SQUARE, left:left + _SQUARE] = colour[::-1]
+        _write(bands[-1], name, left + _SQUARE + 6)
+        left += needed
+    return np.vstack(bands)
+
+
+def _title_band(titles: Sequence[str], column: int, gap: int) -> Image:
+    band = np.full((_BAND, gap + len(titles) * (column + gap), 3), 255, np.uint8)
     for i, title in enumerate(titles):
-        cv2.putText(band, title, (gap + i * (column + gap), height - 9),
-                    cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+        _write(band, _end_of(title, column), gap + i * (column + gap))
     return band
+
+
+def _end_of(text: str, width: int) -> str:
+    """As much of the text as fits."""
+    cut = next((i for i in range(len(text)) if _text_width(text[i:]) <= width), len(text))
+    return text[cut:]
+
+
+def _write(band: Image, text: str, left: int) -> None:
+    cv2.putText(band, text, (left, _BAND - 9), _FONT, _FONT_SIZE, (0, 0, 0), 1, cv2.LINE_AA)
+
+
+def _text_width(text: str) -> int:
+    return int(cv2.getTextSize(text, _FONT, _FONT_SIZE, 1)[0][0])
 
 
 def _fit(picture: Image, width: int) -> Image:

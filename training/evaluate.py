@@ -1,49 +1,54 @@
-"""Prints a model's IoU per class on a configuration's data, at the labels' own size.
+"""How good a model is on a configuration's data, or which of two results is better.
 
     python training/evaluate.py --model models/tiny_forest.onnx \\
-        --config config/training/tiny_forest.yaml --json result.json
+        --config config/training/tiny_forest.yaml --output runs/tiny_forest/evaluation
+    python training/evaluate.py --compare runs/one/result.json runs/other/result.json
 """
 import argparse
-import json
 import sys
 from pathlib import Path
 
-from ssma_core import Segmenter, SsmaError
-from ssma_core.files import written_whole
-from ssma_core.training.evaluation import check_same_classes, evaluate, total
+from ssma_core import SsmaError
+from ssma_core.evaluation.answers import Options
+from ssma_core.evaluation.comparison import compare_files
+from ssma_core.evaluation.evaluate import Evaluation, evaluate
+from ssma_core.evaluation.results import in_words
 from ssma_core.training.stages import read_training
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, required=True, help=".safetensors or .onnx")
-    parser.add_argument("--config", type=Path, required=True, help="YAML file of the training run")
+    parser.add_argument("--model", type=Path, help=".safetensors or .onnx")
+    parser.add_argument("--config", type=Path, help="YAML file of the training run")
     parser.add_argument("--split", choices=("train", "validation"), default="validation")
-    parser.add_argument("--json", type=Path, help="write the result there, too")
-    options = parser.parse_args()
+    parser.add_argument("--resolution", choices=("label", "network"), default=Options.resolution,
+                        help="the size at which answers are judged (default: %(default)s)")
+    parser.add_argument("--scales", type=float, nargs="+", default=Options.scales,
+                        help="average over these sizes of the network's, such as 0.75 1 1.25")
+    parser.add_argument("--flip", action="store_true", help="average over mirror images, too")
+    parser.add_argument("--without", metavar="MODALITY", help="as if this one were lost: black")
+    parser.add_argument("--output", type=Path, metavar="FOLDER",
+                        help="write result.json, confusion.png and worst.png there")
+    parser.add_argument("--compare", type=Path, nargs=2, metavar=("A.json", "B.json"),
+                        help="compare two results instead")
+    arguments = parser.parse_args()
+    if not arguments.compare and not (arguments.model and arguments.config):
+        parser.error("give --model and --config, or --compare")
     try:
-        run(options)
+        print(compare_files(*arguments.compare) if arguments.compare else run(arguments))
     except SsmaError as error:
         sys.exit(f"evaluate: {error}")
 
 
-def run(options: argparse.Namespace) -> None:
-    training = read_training(options.config)
-    segmenter = Segmenter(options.model)
-    check_same_classes(segmenter.spec, training.model)
-    drives = evaluate(segmenter, getattr(training.data, options.split).samples())
-    matrix = total(drives, segmenter.spec)
-    names = segmenter.spec.class_names
-    print(matrix.table(names))
-    if len(drives) > 1:
-        print("\n".join(f"{drive}: mIoU {100 * counted.mean_iou():.1f}"
-                        for drive, counted in drives.items()))
-    if options.json:
-        result = {"model": str(options.model), "split": options.split, **matrix.to_dict(names),
-                  "drives": {drive: counted.to_dict(names) for drive, counted in drives.items()}}
-        with written_whole(options.json) as temporary:
-            temporary.write_text(json.dumps(result, indent=1))
+def run(arguments: argparse.Namespace) -> str:
+    training = read_training(arguments.config)
+    options = Options(arguments.resolution, tuple(arguments.scales), arguments.flip,
+                      arguments.without)
+    evaluation = Evaluation(arguments.model, training.model, options)
+    samples = getattr(training.data, arguments.split).samples()
+    return in_words(evaluate(evaluation, samples, arguments.output, model=str(arguments.model),
+                             configuration=str(arguments.config), split=arguments.split))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,130 @@
+"""How a model is asked: at one size or several, mirrored, with a modality lost."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ssma_core.backends import Backend
+from ssma_core.errors import SsmaError
+from ssma_core.modalities import network_images
+from ssma_core.spec import VEGETATION_INDICES, ModelSpec
+
+Array = npt.NDArray[Any]
+Image = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is asked of a model.
+
+    resolution: where truth and answer are compared: "label", at the label's own size, the answer
+      brought there by nearest neighbour, as a robot gets it; or "network", at the network's size,
+      the label brought there by nearest neighbour, as the paper does.
+    scales: of the network's size, rounded to multiples of 16; the probabilities of all are averaged
+      at the network's size.
+    flip: average over mirror images, too.
+    without: the modality that is lost: its image is black, as one without any valid pixel is and as
+      modality dropout trains with. None for none.
+    """
+
+    resolution: Literal["label", "network"] = "label"
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+    without: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.scales or not all(0 < scale <= 8 for scale in self.scales):
+            raise SsmaError("scales must be above 0 and at most 8, and there must be one at least; "
+                            f"got {list(self.scales)}")
+
+    def sizes(self, input_size: tuple[int, int]) -> list[tuple[int, int]]:
+        """(width, height) of every scale."""
+        return [(_sixteens(input_size[0] * scale), _sixteens(input_size[1] * scale))
+                for scale in self.scales]
+
+    def __str__(self) -> str:
+        parts = [f"at the {self.resolution}'s size"]
+        if self.scales != (1.0,):
+            parts.append("scales " + " ".join(f"{scale:g}" for scale in self.scales))
+        if self.flip:
+            parts.append("with mirror images")
+        if self.without:
+            parts.append(f"without {self.without}")
+        return ", ".join(parts)
+
+
+def check(options: Options, backend: Backend) -> None:
+    """Raises SsmaError when the model cannot be asked so."""
+    spec = backend.spec
+    if backend.name != "torch" and set(options.sizes(spec.input_size)) != {spec.input_size}:
+        raise SsmaError("this model file runs at {}x{} only: evaluate the .safetensors file that "
+                        "it was made from at other scales".format(*spec.input_size))
+    names = [modality.name for modality in spec.modalities]
+    if options.without and (options.without not in names or len(names) == 1):
+        raise SsmaError(f"the model cannot do without {options.without!r}: it takes "
+                        f"{' and '.join(names)}")
+
+
+def answer(backend: Backend, arrays: Sequence[Array], options: Options) -> Image:
+    """The labels of one frame, h×w uint8 at the network's size.
+
+    arrays: the sensors', as `Segmenter.segment` takes them.
+    """
+    size = backend.spec.input_size
+    if options.sizes(size) == [size] and not options.flip:
+        return backend.run(images(backend.spec, arrays, options.without), ["labels"])["labels"]
+    total = np.zeros((size[1], size[0], backend.spec.classes), np.float32)
+    for scaled in options.sizes(size):
+        pictures = images(replace(backend.spec, input_size=scaled), arrays, options.without)
+        total += _resized(_probabilities(backend, pictures), size)
+        if options.flip:
+            mirrored = [np.ascontiguousarray(picture[:, ::-1]) for picture in pictures]
+            total += _resized(_probabilities(backend, mirrored)[:, ::-1], size)
+    return total.argmax(axis=2).astype(np.uint8)
+
+
+def images(spec: ModelSpec, arrays: Sequence[Array], without: str | None) -> list[Image]:
+    """What the network sees, h×w×3 uint8 a modality at spec.input_size; a lost one is black."""
+    return [np.zeros_like(image) if modality.name == without else image
+            for modality, image in zip(spec.modalities, network_images(spec, *arrays))]
+
+
+def arrays_for(model: ModelSpec, data: ModelSpec, rgb: Array, aux: Array) -> tuple[Array, ...]:
+    """Those of a sample's two arrays that the model takes.
+
+    data: spec of the data's two modalities. A vegetation index is made of both arrays, unless the
+    sample holds it encoded already. Raises SsmaError when the data lack a modality of the model.
+    """
+    known = [modality.name for modality in data.modalities]
+    names = [modality.name for modality in model.modalities]
+    if set(names) - set(known):
+        raise SsmaError(f"the model takes {' and '.join(names)}, the configuration's data have "
+                        f"{' and '.join(known)}")
+    if len(names) == 2:
+        return rgb, aux
+    if names[0] == known[0]:
+        return (rgb,)
+    if model.modalities[0].encoding in VEGETATION_INDICES and aux.ndim == 2:
+        return rgb, aux
+    return (aux,)
+
+
+def _probabilities(backend: Backend, pictures: Sequence[Image]) -> npt.NDArray[np.float32]:
+    """h×w×classes float32, at the pictures' size."""
+    logits = backend.run(pictures, ["logits"])["logits"].transpose(1, 2, 0)
+    weights = np.exp(logits - logits.max(axis=2, keepdims=True))
+    return weights / weights.sum(axis=2, keepdims=True)
+
+
+def _resized(probabilities: npt.NDArray[np.float32],
+             size: tuple[int, int]) -> npt.NDArray[np.float32]:
+    return cv2.resize(np.ascontiguousarray(probabilities), size, interpolation=cv2.INTER_LINEAR)
+
+
+def _sixteens(side: float) -> int:
+    return max(1, round(side / 16)) * 16

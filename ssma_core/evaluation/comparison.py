@@ -1,0 +1,194 @@
+"""Whether one result is better than another, or only luckier with its frames."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ssma_core.errors import SsmaError
+from ssma_core.evaluation.results import Result, columns, read
+from ssma_core.metrics import ConfusionMatrix, iou, mean_iou, overlaps
+
+Counts = npt.NDArray[np.int64]
+Pair = tuple[Counts, Counts]
+
+RESAMPLES = 10_000
+LEVEL = 95  # percent
+SEED = 0
+FEW_DRIVES = 10
+_AT_ONCE = 500  # resamples, to bound memory
+
+
+@dataclass(frozen=True)
+class Interval:
+    """B minus A in IoU, and what 95 % of the resamples lie between; all −1…1, NaN where a class
+    occurs for neither."""
+
+    difference: float
+    low: float
+    high: float
+
+    @property
+    def excludes_0(self) -> bool:
+        return self.low > 0 or self.high < 0
+
+    @property
+    def verdict(self) -> str:
+        if self.excludes_0:
+            return "B is better" if self.difference > 0 else "A is better"
+        return "not told apart"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """mean: of the mean IoU. classes: of each class's IoU; void's is NaN.
+    units: how many drives or frames were drawn from; drives: whether they were drives."""
+
+    mean: Interval
+    classes: tuple[Interval, ...]
+    units: int
+    drives: bool
+
+
+def compare(a: Counts, b: Counts, drives: Sequence[str], void_id: int) -> Comparison:
+    """The paired bootstrap's percentile interval (B. Efron and R. J. Tibshirani, An Introduction to
+    the Bootstrap, Chapman & Hall 1993, chapters 8 and 13).
+
+    a, b: the same F frames' counts for two models, F×N×N each. drives: each frame's.
+    Frames of a drive resemble each other, so whole drives are drawn, with replacement, as many as
+    there are; the same for both models, so that what is hard for both cancels out. Where there is
+    only one drive, frames are drawn.
+    """
+    units, number = np.unique(np.array(drives), return_inverse=True)
+    by_drive = len(units) > 1
+    if not by_drive:
+        number = np.arange(len(a))
+    sums = [_summed(part, number) for counts in (a, b) for part in overlaps(counts, void_id)]
+    whole = _differences(*(part.sum(axis=0, keepdims=True) for part in sums))[0]
+    drawn = _differences(*_resampled(sums))
+    with np.errstate(invalid="ignore"):
+        low, high = np.nanpercentile(
+            np.where(np.isnan(drawn).all(axis=0), np.inf, drawn),
+            [50 - LEVEL / 2, 50 + LEVEL / 2], axis=0)
+    mean, *classes = (Interval(*values) for values in zip(
+        whole.tolist(), low.tolist(), high.tolist()))
+    return Comparison(mean, tuple(classes), int(number.max()) + 1, by_drive)
+
+
+def compare_files(first: Path, second: Path) -> str:
+    """Two results of evaluate.py, A and B, in words. Raises SsmaError naming what is wrong with a
+    file, or the first thing that keeps them from being compared."""
+    a, b = read(first), read(second)
+    order = _same_frames(a, b, first, second)
+    counts = a.counts, b.counts[order]
+    drives = [frame.drive for frame in a.frames]
+    void = a.spec.void_id
+    everything = compare(*counts, drives, void)
+    lines = [f"A: {first} ({a.model}, {a.options})", f"B: {second} ({b.model}, {b.options})",
+             f"{len(a.frames)} frames, {_drawn_from(everything)}", "",
+             *_class_table(counts, everything, a.spec.class_names, void)]
+    conditions = a.groups("condition")
+    if conditions:
+        parts = {name: (counts[0][chosen], counts[1][chosen])
+                 for name, chosen in conditions.items()}
+        compared = {name: compare(*parts[name], [drives[i] for i in chosen], void)
+                    for name, chosen in conditions.items()}
+        lines += ["", *_condition_table(parts, compared, void)]
+    return "\n".join([*lines, "", _conclusion(everything.mean)])
+
+
+def _summed(values: npt.NDArray[np.int64], number: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+    """F×N → units×N: the frames' values summed by their unit's number."""
+    sums = np.zeros((number.max() + 1, values.shape[1]))
+    np.add.at(sums, number, values)
+    return sums
+
+
+def _resampled(sums: Sequence[npt.NDArray[np.float64]]) -> list[npt.NDArray[np.float64]]:
+    """units×N each → resamples×N each: sums over units drawn with replacement, the same for all."""
+    rng = np.random.default_rng(SEED)
+    units, parts = len(sums[0]), np.concatenate(sums, axis=1)
+    drawn = []
+    for _ in range(RESAMPLES // _AT_ONCE):
+        picks = rng.integers(units, size=(_AT_ONCE, units)) + units * np.arange(_AT_ONCE)[:, None]
+        times = np.bincount(picks.ravel(), minlength=_AT_ONCE * units).reshape(_AT_ONCE, units)
+        drawn.append(times.astype(np.float64) @ parts)
+    return np.split(np.concatenate(drawn), len(sums), axis=1)
+
+
+def _differences(both_a: npt.NDArray[np.float64], either_a: npt.NDArray[np.float64],
+                 both_b: npt.NDArray[np.float64], either_b: npt.NDArray[np.float64],
+                 ) -> npt.NDArray[np.float64]:
+    """…×N each → …×(1 + N): B minus A of the mean IoU, then of each class's."""
+    a, b = iou(both_a, either_a), iou(both_b, either_b)
+    return np.concatenate([(mean_iou(b) - mean_iou(a))[..., None], b - a], axis=-1)
+
+
+def _same_frames(a: Result, b: Result, first: Path, second: Path) -> list[int]:
+    """The places in B of A's frames. Raises SsmaError naming the first difference."""
+    if (a.spec.class_names, a.spec.void_id) != (b.spec.class_names, b.spec.void_id):
+        raise SsmaError(f"{first} is about the classes {', '.join(a.spec.class_names)}, {second} "
+                        f"about {', '.join(b.spec.class_names)}: they cannot be compared")
+    places = {frame.name: i for i, frame in enumerate(b.frames)}
+    for frame in a.frames:
+        if frame.name not in places:
+            raise SsmaError(f"{first} has the frame {frame.name}, {second} has not: only results "
+                            "on the same frames can be compared")
+    known = {frame.name for frame in a.frames}
+    for frame in b.frames:
+        if frame.name not in known:
+            raise SsmaError(f"{second} has the frame {frame.name}, {first} has not: only results "
+                            "on the same frames can be compared")
+    order = [places[frame.name] for frame in a.frames]
+    other_truth = (a.counts.sum(axis=2) != b.counts[order].sum(axis=2)).any(axis=1)
+    if other_truth.any():
+        raise SsmaError(f"the true labels of {a.frames[int(other_truth.argmax())].name} are not "
+                        f"the same in {first} and {second}: evaluate both on the same labels, at "
+                        f"one resolution (they were: {a.options}; {b.options})")
+    return order
+
+
+def _class_table(counts: Pair, comparison: Comparison, names: Sequence[str],
+                 void: int) -> list[str]:
+    matrices = [ConfusionMatrix.summed(part, void) for part in counts]
+    rows = [_row("mean", [m.mean_iou() for m in matrices], comparison.mean)]
+    rows += [_row(name, [float(m.iou()[i]) for m in matrices], comparison.classes[i])
+             for i, name in enumerate(names) if i != void]
+    return columns([("IoU %", "A", "B", "B − A", f"{LEVEL} % interval", ""), *rows])
+
+
+def _condition_table(parts: dict[str, Pair], compared: dict[str, Comparison],
+                     void: int) -> list[str]:
+    rows = [(*_row(name, [ConfusionMatrix.summed(part, void).mean_iou() for part in parts[name]],
+                   comparison.mean),
+             f"{comparison.units} {'drives' if comparison.drives else 'frames of one drive'}")
+            for name, comparison in compared.items()]
+    return columns([("mIoU %", "A", "B", "B − A", f"{LEVEL} % interval", "", "drawn from"), *rows])
+
+
+def _row(name: str, values: Sequence[float], interval: Interval) -> tuple[str, ...]:
+    if np.isnan(interval.difference):
+        return name, *("–" if np.isnan(v) else f"{100 * v:.1f}" for v in values), "–", "–", ""
+    return (name, *(f"{100 * value:.1f}" for value in values), f"{100 * interval.difference:+.2f}",
+            f"{100 * interval.low:+.2f} to {100 * interval.high:+.2f}", interval.verdict)
+
+
+def _drawn_from(comparison: Comparison) -> str:
+    text = f"drawn anew {RESAMPLES:,} times from "
+    if not comparison.drives:
+        return (text + f"{comparison.units} frames: there is only one drive. If its frames "
+                "resemble each other, the intervals are too narrow")
+    few = comparison.units < FEW_DRIVES
+    return (text + f"{comparison.units} whole drives, whose frames resemble each other"
+            + ("; so few drives make rough intervals, rather too narrow" if few else ""))
+
+
+def _conclusion(mean: Interval) -> str:
+    interval = f"{100 * mean.low:+.2f} to {100 * mean.high:+.2f} points of mIoU"
+    if mean.excludes_0:
+        better, worse = ("B", "A") if mean.difference > 0 else ("A", "B")
+        return f"The interval, {interval}, excludes 0: {better} is better than {worse}."
+    return f"The interval, {interval}, includes 0: these frames do not tell A and B apart."

@@ -1,0 +1,124 @@
+"""A model on a data set: its answers counted frame by frame."""
+from __future__ import annotations
+
+import importlib
+import platform
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from ssma_core.backends import open_backend
+from ssma_core.datasets.samples import Sample
+from ssma_core.errors import SsmaError
+from ssma_core.evaluation import answers
+from ssma_core.evaluation.answers import Options
+from ssma_core.evaluation.confusion import confusion_picture
+from ssma_core.evaluation.results import Frame, Result, write
+from ssma_core.files import write_picture
+from ssma_core.metrics import ConfusionMatrix
+from ssma_core.pictures import colourize, contact_sheet, legend
+from ssma_core.spec import ModelSpec
+
+Image = npt.NDArray[np.uint8]
+WORST = 8  # frames on the sheet
+
+
+class Evaluation:
+    """A model file that is asked about a data set's samples.
+
+    data: the spec of the configuration that names the samples: their two modalities and classes.
+    Raises SsmaError when the model cannot be opened, does not fit the data, or cannot be asked so.
+    """
+
+    def __init__(self, model: Path, data: ModelSpec, options: Options) -> None:
+        self._backend = open_backend(model, None)
+        self.spec = self._backend.spec
+        self.options = options
+        self._data = replace(data, input_size=self.spec.input_size)
+        answers.check(options, self._backend)
+        if (self.spec.class_names, self.spec.void_id) != (data.class_names, data.void_id):
+            raise SsmaError(
+                f"{model} knows the classes {', '.join(self.spec.class_names)}, the configuration "
+                f"has {', '.join(data.class_names)}")
+
+    def frames(self, samples: Sequence[Sample]) -> Iterator[Frame]:
+        """The samples' counts, with a progress bar. Raises SsmaError naming the file that is
+        wrong."""
+        for sample in tqdm(samples, "evaluating", unit="frame", leave=False):
+            rgb, aux, truth = sample.read(self.spec.classes)
+            prediction = self._answer(rgb, aux)
+            if self.options.resolution == "label":
+                prediction = _nearest(prediction, (truth.shape[1], truth.shape[0]))
+            else:
+                truth = _nearest(truth, self.spec.input_size)
+            matrix = ConfusionMatrix(self.spec.classes, self.spec.void_id)
+            matrix.add(truth, prediction)
+            counts = tuple(map(tuple, matrix.counts.tolist()))
+            yield Frame(sample.name, sample.drive, sample.condition, counts)
+
+    def sheet(self, samples: Sequence[Sample], titles: Sequence[str]) -> Image:
+        """Samples as the network sees them: both modalities, prediction and truth, in rows."""
+        rows = []
+        for sample in samples:
+            rgb, aux, truth = sample.read(self.spec.classes)
+            labels = self._answer(rgb, aux), _nearest(truth, self.spec.input_size)
+            rows.append(answers.images(self._data, (rgb, aux), self.options.without)
+                        + [colourize(label, self.spec) for label in labels])
+        names = [modality.name for modality in self._data.modalities]
+        sheet = contact_sheet(rows, [*names, "prediction", "truth"], row_titles=titles)
+        return np.vstack([sheet, legend(self.spec, sheet.shape[1])])
+
+    def versions(self) -> tuple[str, ...]:
+        library = importlib.import_module(self._backend.name)
+        versions = {"python": platform.python_version(), "numpy": np.__version__,
+                    "opencv": cv2.__version__, self._backend.name: library.__version__}
+        # Run from its folder, without an installation, it has no version.
+        with suppress(metadata.PackageNotFoundError):
+            versions["ssma_ros"] = metadata.version("ssma_ros")
+        return tuple(f"{name} {version}" for name, version in versions.items())
+
+    def _answer(self, rgb: npt.NDArray[Any], aux: npt.NDArray[Any]) -> Image:
+        arrays = answers.arrays_for(self.spec, self._data, rgb, aux)
+        return answers.answer(self._backend, arrays, self.options)
+
+
+def evaluate(evaluation: Evaluation, samples: Sequence[Sample], folder: Path | None,
+             **names: str) -> Result:
+    """Evaluates the samples and, where a folder is given, writes there result.json, confusion.png
+    and worst.png: the frames with the lowest mean IoU.
+
+    names: the result's model, configuration and split.
+    """
+    if folder:
+        _make(folder)  # before the work, not after it
+    result = Result(**names, spec=evaluation.spec, options=evaluation.options,
+                    versions=evaluation.versions(), frames=tuple(evaluation.frames(samples)))
+    if folder:
+        write(result, folder / "result.json")
+        write_picture(folder / "confusion.png", confusion_picture(result.total(), result.spec))
+        scores = result.frame_scores()
+        worst = [i for i in np.argsort(scores)[:WORST].tolist() if not np.isnan(scores[i])]
+        titles = [f"{samples[i].name}   mIoU {100 * scores[i]:.1f} %" for i in worst]
+        write_picture(folder / "worst.png", evaluation.sheet([samples[i] for i in worst], titles))
+    return result
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SsmaError(f"cannot make the folder {folder}: {error.strerror}") from error
+
+
+def _nearest(labels: Image, size: tuple[int, int]) -> Image:
+    if (labels.shape[1], labels.shape[0]) == size:
+        return labels
+    return cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
