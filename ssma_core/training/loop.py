@@ -1,151 +1,194 @@
-"""The training loop: one stage from its start to its model file."""
+"""The training loop: the stages of a run, each from its start to its model file."""
 from __future__ import annotations
 
+import copy
 import json
+import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
-from tqdm import tqdm
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from ssma_core import checkpoint
-from ssma_core.datasets.cache import Cache, preload
+from ssma_core.datasets.frames import Frames, Streamed, check, preload
+from ssma_core.datasets.sources import Source
 from ssma_core.errors import SsmaError
-from ssma_core.files import written_whole
 from ssma_core.metrics import ConfusionMatrix
-from ssma_core.model import AdapNetPP, Ssma, build
-from ssma_core.spec import ModelSpec
-from ssma_core.training.batches import batches, image_tensor
-from ssma_core.training.loss import poly, segmentation_loss
-from ssma_core.training.stages import Stage, Training, expert_name, expert_spec
-
-Network = AdapNetPP | Ssma
+from ssma_core.training import curves
+from ssma_core.training.batches import batch_indices, image_tensor, loader
+from ssma_core.training.distributed import Processes, joined
+from ssma_core.training.learner import Learner, compute_repeatably
+from ssma_core.training.report import Report
+from ssma_core.training.resume import (
+    History,
+    StageFiles,
+    configuration,
+    is_finished,
+    load_state,
+    save_state,
+    written_for_good,
+)
+from ssma_core.training.stages import Stage, Training
 
 VALIDATION_BATCH = 8
 
+# After so many steps their losses are fetched. Not after each: a GPU would wait for us every time.
+REPORT_EVERY = 10
 
-def train(training: Training, output: Path, only: str | None = None) -> None:
-    """Runs the stages in order. Each writes `<stage>.safetensors` and `<stage>.json`, its log, into
-    the folder `output` when it ends.
 
-    only: the name of the one stage to run; the fusion then finds the experts in `output`.
-    Raises SsmaError for wrong data, before any training, and for experts that are not there.
+def train(training: Training, output: Path, only: str | None = None, restart: bool = False) -> None:
+    """Runs the stages in order. Each leaves in the folder `output`, when it ends,
+    `<stage>.safetensors`, the weights after the last step; `<stage>.best.safetensors`, those of the
+    best validation; `<stage>.json`, its log; `<stage>.png`, its curves. A stage that has ended is
+    not run again, one that was stopped goes on from its last state.
+
+    only: the name of the one stage to run; what it starts from is then in `output` already.
+    restart: throws away what these stages have left and begins them anew.
+    Raises SsmaError for wrong data, before any training; for models to start from that are not
+    there; for what another configuration has left in `output`; and when the loss is not finite.
     """
     stages = [stage for stage in training.stages if only in (None, stage.name)]
     if not stages:
         names = ", ".join(stage.name for stage in training.stages)
         raise SsmaError(f"there is no stage {only!r}; there are {names}")
+    with joined() as processes:
+        if processes.first:
+            _prepare(output, stages, restart)
+        processes.wait()
+        ahead = [stage for stage in stages if not _is_over(training, stage, output, processes)]
+        if not ahead:
+            return
+        compute_repeatably()
+        frames = _frames(training.data.train, training, "training", processes)
+        held_out = _frames(training.data.validation, training, "validation", processes)
+        for stage in ahead:
+            train_stage(Learner(training, stage, output, processes), frames, held_out, output)
+            processes.wait()  # for the first one to have written what the next stage starts from
+
+
+def train_stage(learner: Learner, frames: Frames, held_out: Frames, output: Path) -> None:
+    """Trains one stage to its end, from its last state where there is one, and writes its files."""
+    training, stage, processes = learner.training, learner.stage, learner.processes
+    files, settings = StageFiles(output, stage.name), configuration(training, stage, output)
+    history = load_state(files, learner, settings)
+    started = time.monotonic() - history.seconds
+    batches = iter(loader(training, stage, frames, first_step=history.step,
+                          rank=processes.rank, world=processes.world))
+    unseen: list[torch.Tensor] = []  # losses that are still on the device
+
+    with Report(files, stage, history, shown=processes.first) as report:
+        for step in range(history.step + 1, stage.steps + 1):
+            unseen.append(learner.step(step - 1, batches))
+            validates, keeps, reports = (
+                step % every == 0 or step == stage.steps
+                for every in (training.validate_every, training.checkpoint_every, REPORT_EVERY))
+            if validates or keeps or reports:
+                history.losses += _seen(unseen, learner, history)
+            if validates:
+                _validate(learner, held_out, history, files)
+            if keeps and processes.first:
+                history.seconds = time.monotonic() - started
+                save_state(files, learner, history, settings)
+            report.step()
+    if processes.first:
+        _finish(files, learner, history, settings)
+
+
+def _prepare(output: Path, stages: Sequence[Stage], restart: bool) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SsmaError(f"cannot make the folder {output}: {error.strerror}") from error
-    frames = preload(training.data.train.samples(), training.model, "reading training frames")
-    held_out = preload(training.data.validation.samples(), training.model,
-                       "reading validation frames")
     for stage in stages:
-        network, log = train_stage(training, stage, frames, held_out, output)
-        checkpoint.save(output / f"{stage.name}.safetensors", network, training.spec(stage))
-        with written_whole(output / f"{stage.name}.json") as temporary:
-            temporary.write_text(json.dumps(log, indent=1))
+        files = StageFiles(output, stage.name)
+        files.remove_halves()
+        if restart:
+            files.remove()
 
 
-def train_stage(training: Training, stage: Stage, frames: Cache, held_out: Cache,
-                experts: Path) -> tuple[Network, dict[str, Any]]:
-    """Trains one stage on `frames`. experts: the folder of the model files a fusion starts from.
+def _is_over(training: Training, stage: Stage, output: Path, processes: Processes) -> bool:
+    over = is_finished(StageFiles(output, stage.name), configuration(training, stage, output))
+    if over and processes.first:
+        print(f"{stage.name} is finished already; --restart begins it anew")
+    return over
 
-    Returns the network in evaluation mode, on the CPU, and the log: {"loss": one value a step,
-    "validation": [{"step", "miou", "iou", "counts"}], "seconds"}.
+
+def _frames(source: Source, training: Training, what: str, processes: Processes) -> Frames:
+    """All of a data set. Raises SsmaError naming the first file that is wrong."""
+    samples, title = source.samples(), f"reading {what} frames"
+    if training.data.in_memory:
+        return preload(samples, training.model, title)
+    check(samples[processes.rank::processes.world], training.model, title)
+    return Streamed(samples, training.model)
+
+
+def _seen(unseen: list[torch.Tensor], learner: Learner, history: History) -> list[float]:
+    """The losses of the steps since the history's last, over all processes. Empties `unseen`.
+
+    Raises SsmaError when one is not finite.
     """
-    started = time.monotonic()
-    spec = training.spec(stage)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    torch.manual_seed(training.seed)
-    # Channels last: two to four times faster on a CPU.
-    network = _start(training, stage, experts).to(device)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.Adam(_parameter_groups(network, stage))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: poly(s, stage.steps))
-    losses: list[float] = []
-    validation: list[dict[str, Any]] = []
-    progress = tqdm(batches(training, stage, frames, device), stage.name, stage.steps, unit="step")
-    for step, (images, label) in enumerate(progress, start=1):
-        loss = _loss(network, images, label, stage, spec.void_id)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        losses.append(loss.item())
-        if step % training.validate_every == 0 or step == stage.steps:
-            matrix = _validate(network, spec, held_out, training.inputs(stage), device)
-            validation.append({"step": step, **matrix.to_dict(spec.class_names)})
-        miou = f"{100 * validation[-1]['miou']:.1f}" if validation else "–"
-        progress.set_postfix(loss=f"{np.mean(losses[-20:]):.3f}", mIoU=miou)
-    print(f"{stage.name}, validation:\n{matrix.table(spec.class_names)}")
-    # safetensors writes plain memory only.
-    network.cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    seconds = round(time.monotonic() - started)
-    return network.eval(), {"loss": losses, "validation": validation, "seconds": seconds}
-
-
-def _start(training: Training, stage: Stage, experts: Path) -> Network:
-    """The network as the stage finds it: random weights, or a fusion of trained experts."""
-    network = build(training.spec(stage))
-    network.set_dropout(stage.dropout_keep)
-    if not isinstance(network, Ssma):
-        return network
-    trained = []
-    for index, modality in enumerate(training.model.modalities):
-        path = experts / f"{expert_name(modality.name)}.safetensors"
-        if not path.exists():
-            raise SsmaError(f"the fusion starts from {path}, which is not there; train the stage "
-                            f"{expert_name(modality.name)} first")
-        expert, spec = checkpoint.load(path)
-        if spec != expert_spec(training.model, index):
-            raise SsmaError(f"{path} was trained for another model or other classes than this "
-                            "configuration's; train it again")
-        assert isinstance(expert, AdapNetPP)  # its spec says so
-        trained.append(expert)
-    network.load_experts(*trained)
-    if stage.encoder_learning_rate == 0:
-        network.freeze_experts()
-    return network
-
-
-def _parameter_groups(network: Network, stage: Stage) -> list[dict[str, Any]]:
-    """For Adam: a fusion's experts learn at a rate of their own, all else at the stage's."""
-    if not isinstance(network, Ssma):
-        return [{"params": list(network.parameters()), "lr": stage.learning_rate}]
-    inside = list(network.experts.parameters())
-    others = [p for name, p in network.named_parameters() if not name.startswith("experts.")]
-    groups = [{"params": others, "lr": stage.learning_rate}]
-    if stage.encoder_learning_rate:
-        groups.append({"params": inside, "lr": stage.encoder_learning_rate})
-    return groups
-
-
-def _loss(network: Network, images: list[torch.Tensor], label: torch.Tensor, stage: Stage,
-          void_id: int) -> torch.Tensor:
-    if stage.auxiliary_weights is None:
-        return segmentation_loss(network(*images), label, void_id)
-    logits, *auxiliary = network.forward_with_auxiliary(*images)
-    loss = segmentation_loss(logits, label, void_id)
-    for weight, head in zip(stage.auxiliary_weights, auxiliary):
-        loss = loss + weight * segmentation_loss(head, label, void_id)
-    return loss
+    losses = learner.processes.sum(torch.stack(unseen)) / learner.processes.world
+    unseen.clear()
+    for step, loss in enumerate(losses.tolist(), start=history.step):
+        if not math.isfinite(loss):
+            training, stage = learner.training, learner.stage
+            samples = training.data.train.samples()
+            chosen = batch_indices(len(samples), stage.batch_size, step, training.seed)
+            raise SsmaError(f"the loss of {stage.name} is {loss} at step {step + 1}, on the frames "
+                            f"{', '.join(samples[i].name for i in chosen)}. Training ends here: "
+                            "lower learning_rate or look at these frames, then begin anew with "
+                            "--restart")
+    return losses.tolist()
 
 
 @torch.no_grad()
-def _validate(network: Network, spec: ModelSpec, frames: Cache, inputs: tuple[int, ...],
-              device: torch.device) -> ConfusionMatrix:
-    """The network's answers on `frames`, counted at the network's own size. Leaves the network in
-    training mode."""
+def _validate(learner: Learner, frames: Frames, history: History, files: StageFiles) -> None:
+    """Adds to the history how good the network is on `frames`, counted at its own size, shared out
+    among the processes; writes the model file when it is the best so far."""
+    spec, processes = learner.training.model, learner.processes
     matrix = ConfusionMatrix(spec.classes, spec.void_id)
-    network.eval()
-    for first in range(0, len(frames), VALIDATION_BATCH):
-        some = slice(first, first + VALIDATION_BATCH)
-        logits = network(*(image_tensor(frames.images[i][some], device) for i in inputs))
-        matrix.add(frames.labels[some], logits.argmax(1).cpu().numpy())
-    network.train()
-    return matrix
+    learner.network.eval()
+    mine = Subset(cast("Dataset[Any]", frames), range(processes.rank, len(frames), processes.world))
+    for images, label in DataLoader(mine, VALIDATION_BATCH, num_workers=learner.training.workers):
+        inputs = (images[i] for i in learner.training.inputs(learner.stage))
+        logits = learner.network(*(image_tensor(image, processes.device) for image in inputs))
+        matrix.add(label.numpy(), logits.argmax(1).cpu().numpy())
+    learner.network.train()
+    counts = torch.from_numpy(matrix.counts).to(processes.device)
+    matrix.counts = processes.sum(counts).cpu().numpy()
+    best = max((result["miou"] for result in history.validation), default=-1.0)
+    history.validation.append({"step": history.step, **matrix.to_dict(spec.class_names)})
+    if processes.first and matrix.mean_iou() > best:
+        _save_model(files.best, learner)
+
+
+def _save_model(path: Path, learner: Learner) -> None:
+    # A copy in plain memory, which is all that safetensors writes; training goes on in channels
+    # last.
+    network = copy.deepcopy(learner.network).cpu().to(memory_format=torch.contiguous_format)
+    with written_for_good(path) as temporary:
+        checkpoint.save(temporary, network, learner.training.spec(learner.stage))
+
+
+def _finish(files: StageFiles, learner: Learner, history: History,
+            settings: dict[str, Any]) -> None:
+    """The stage's files; its state has done its service."""
+    spec, device = learner.training.model, learner.processes.device
+    matrix = ConfusionMatrix(spec.classes, spec.void_id)
+    matrix.counts = np.array(history.validation[-1]["counts"])
+    print(f"{files.name}, validation:\n{matrix.table(spec.class_names)}")
+    _save_model(files.model, learner)
+    curves.draw(files, history)
+    log = {"loss": history.losses, "validation": history.validation,
+           "seconds": round(history.seconds), "configuration": settings,
+           "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+           "processes": learner.processes.world, "threads": torch.get_num_threads(),
+           "versions": {"torch": torch.__version__, "numpy": np.__version__}}
+    # Last of all: the stage with a log is finished.
+    with written_for_good(files.log) as temporary:
+        temporary.write_text(json.dumps(log, indent=1))
+    files.state.unlink()

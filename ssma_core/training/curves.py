@@ -1,0 +1,49 @@
+"""A picture of how a stage went."""
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ssma_core.files import written_whole
+from ssma_core.training.resume import History, StageFiles
+
+
+def draw(files: StageFiles, history: History) -> None:
+    """Writes the stage's PNG: above the loss of every step, below the IoU of every class at each
+    validation."""
+    figure = Figure(figsize=(9, 7), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
+    steps = np.arange(1, history.step + 1)
+    above.plot(steps, history.losses, color="0.8", linewidth=0.8, label="a step")
+    window = max(history.step // 50, 1)
+    above.plot(steps[window - 1:] - window // 2, _smoothed(history.losses, window),
+               color="tab:blue", label=f"mean of {window}")
+    above.set(ylabel="loss", yscale="log", title=files.name)
+    above.legend()
+    _draw_validation(below, history)
+    for axes in (above, below):
+        axes.grid(color="0.9")
+    with written_whole(files.curves) as temporary:
+        figure.savefig(temporary, dpi=120)
+
+
+def _draw_validation(axes: Axes, history: History) -> None:
+    at = [result["step"] for result in history.validation]
+    for name in history.validation[-1]["iou"]:
+        # None, where a class does not occur, leaves a gap.
+        values = [_percent(result["iou"][name]) for result in history.validation]
+        axes.plot(at, values, marker=".", label=name)
+    axes.plot(at, [_percent(result["miou"]) for result in history.validation], color="black",
+              linewidth=2.5, marker="o", label="mean")
+    axes.set(xlabel="step", ylabel="IoU on the validation set, %", ylim=(0, 100))
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def _smoothed(losses: list[float], window: int) -> npt.NDArray[np.float64]:
+    return np.convolve(losses, np.full(window, 1 / window), mode="valid")
+
+
+def _percent(fraction: float | None) -> float:
+    return float("nan") if fraction is None else 100 * fraction

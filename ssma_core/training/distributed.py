@@ -1,0 +1,109 @@
+"""Several processes, one a GPU, that train one network as if they were one."""
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import distributed, nn
+from torch.distributed.nn.functional import all_reduce
+
+from ssma_core.errors import SsmaError
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among the `world` that train together; `rank` counts from 0. The first one
+    writes and prints for all."""
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @property
+    def first(self) -> bool:
+        return self.rank == 0
+
+    def sum(self, values: torch.Tensor) -> torch.Tensor:
+        """The sum over all processes, in place."""
+        if self.world > 1:
+            distributed.all_reduce(values)
+        return values
+
+    def wait(self) -> None:
+        """Until every process has come here."""
+        if self.world > 1:
+            distributed.barrier()
+
+    def average_gradients(self, network: nn.Module) -> None:
+        """As one tensor, so that it is one message; always cut alike, so that a run repeats."""
+        gradients = [p.grad for p in network.parameters() if p.grad is not None]
+        if self.world == 1 or not gradients:
+            return
+        together = self.sum(torch.cat([gradient.flatten() for gradient in gradients])) / self.world
+        for gradient, mean in zip(gradients, together.split([g.numel() for g in gradients])):
+            gradient.copy_(mean.view(gradient.shape))
+
+    def share_batch_norm(self, network: nn.Module) -> nn.Module:
+        """The network with batch norms that see the batches of all processes."""
+        if self.world == 1:
+            return network
+        if self.device.type == "cuda":
+            return nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        for module in network.modules():
+            if type(module) is nn.BatchNorm2d:
+                module.__class__ = SharedBatchNorm  # all that it holds stays as it is
+        return network
+
+
+@contextmanager
+def joined() -> Iterator[Processes]:
+    """The processes that torchrun started, or this one alone. On GPUs where there are any.
+
+    Raises SsmaError where there are more processes than GPUs.
+    """
+    local, world = int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    device = torch.device("cpu")
+    if torch.cuda.is_available():
+        if local >= torch.cuda.device_count():
+            raise SsmaError(f"process {local + 1} of this machine has no GPU of its own, there are "
+                            f"{torch.cuda.device_count()}; give torchrun a smaller "
+                            "--nproc-per-node")
+        device = torch.device("cuda", local)
+        torch.cuda.set_device(device)
+    if world == 1:
+        yield Processes(0, 1, device)
+        return
+    if device.type == "cuda":
+        distributed.init_process_group("nccl", device_id=device)
+    else:
+        distributed.init_process_group("gloo")
+    try:
+        yield Processes(distributed.get_rank(), world, device)
+    finally:
+        distributed.destroy_process_group()
+
+
+class SharedBatchNorm(nn.BatchNorm2d):
+    """What torch's SyncBatchNorm does, which runs on GPUs only: in training, mean and variance are
+    taken over the batches of all processes, which are of one size."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return super().forward(x)
+        assert self.running_mean is not None and self.running_var is not None
+        assert self.num_batches_tracked is not None and self.momentum is not None
+        world = distributed.get_world_size()
+        wide = x.float()
+        mean = all_reduce(wide.mean((0, 2, 3))) / world
+        centred = wide - mean[:, None, None]
+        variance = all_reduce(centred.square().mean((0, 2, 3))) / world
+        with torch.no_grad():
+            count = world * x.numel() // x.shape[1]
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+            self.num_batches_tracked += 1
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
