@@ -1,4 +1,5 @@
 """Folders of pictures as a data set: partners found by name, faults named by file."""
+import json
 import re
 from pathlib import Path
 
@@ -43,13 +44,19 @@ def test_partners_have_the_same_stem_in_the_neighbouring_folders(root):
     assert frames[3].label == root / "drive_001" / "label" / "000001.png"
 
 
-def test_frames_of_a_flat_folder_are_chosen_by_name(shared):
-    road = shared / "data" / "road"
-    first = found(road, "rgb/1_*", "disparity")
-    second = found(road, "rgb/2_*", "disparity")
-    assert (len(first), len(second)) == (22, 32)
-    rgb, disparity, label = first[0].read(classes=3)
-    assert (rgb.dtype, disparity.dtype, label.dtype) == (np.uint8, np.uint16, np.uint8)
+def test_the_drive_s_file_says_each_frame_s_weather(root):
+    weather = {"weather": ["glare", "fog"]}
+    (root / "drive_001" / "drive.json").write_text(json.dumps(weather))
+    write(root / "drive_001" / "rgb" / "000002.jpg", RGB)
+    for folder in ("depth", "label"):
+        write(root / "drive_001" / folder / "000002.png", LABEL)
+    assert [f.condition for f in found(root)] == [None, None, "glare", "fog", None]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "3", "{}", '{"weather": "fog"}', '{"weather": 3}'])
+def test_another_file_of_that_name_says_no_weather(root, text):
+    (root / "drive_001" / "drive.json").write_text(text)
+    assert [f.condition for f in found(root)] == [None] * 4
 
 
 def test_hidden_files_are_no_frames(root):

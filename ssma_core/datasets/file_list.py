@@ -53,7 +53,8 @@ def write_list(path: str | Path, rows: Iterable[tuple[Path, Path, Path]]) -> Non
     folder = Path(path).parent.resolve()
     lines = [" ".join(_written(Path(file), folder) for file in row) for row in rows]
     with written_whole(path) as temporary:
-        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8",
+                             errors="surrogateescape")
 
 
 def _written(file: Path, folder: Path) -> str:
@@ -65,19 +66,18 @@ def _written(file: Path, folder: Path) -> str:
 
 
 def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
+    try:  # a file's name can be any bytes, so the list's text too
+        return path.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError as error:
         raise SsmaError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise SsmaError(f"{path} is no list file: it is not text in UTF-8") from error
 
 
 def _sample(path: Path, number: int, line: str) -> Pictures:
     names = line.split()
     if len(names) != 3:
         raise SsmaError(f"{path}, line {number}: a line has three paths, of colour, second "
-                        f"modality and label, none with blanks in it; got {len(names)}: {line!r}")
+                        f"modality and label, none with blanks in it; got {len(names)}: "
+                        f"{line[:200]!r}")
     rgb, aux, label = (path.parent / name for name in names)
     for file in (rgb, aux, label):
         if not os.path.isfile(file):
