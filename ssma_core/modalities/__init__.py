@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
 from ssma_core.modalities.depth import fill_holes, in_jet, millimetres
+from ssma_core.modalities.hha import in_hha
 from ssma_core.modalities.vegetation import evi, evi2, index_in_jet, ndvi
 from ssma_core.spec import VEGETATION_INDICES, Modality, ModelSpec
 
@@ -72,6 +73,8 @@ def encode(modality: Modality, array: Array, rgb: Array) -> Image:
     is_depth = modality.name == "depth" or modality.encoding == "hha"
     if modality.fill:
         array = fill_holes(array, modality.fill, larger_is_nearer=not is_depth)
+    if modality.camera is not None:
+        return in_hha(array, modality.camera)
     assert modality.range is not None  # the spec sees to it
     return in_jet(millimetres(array) if is_depth else array, modality.range)
 

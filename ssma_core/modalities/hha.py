@@ -1,0 +1,163 @@
+"""HHA: depth as disparity, height above the ground and angle with gravity.
+
+Gupta, Girshick, Arbeláez and Malik, "Learning Rich Features from RGB-D Images for Object Detection
+and Segmentation", ECCV 2014; gravity as in Gupta, Arbeláez and Malik, "Perceptual Organization and
+Recognition of Indoor Scenes from RGB-D Images", CVPR 2013. Numbers that the papers leave out are
+those of the authors' code, which Depth2HHA-python repeats.
+"""
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ssma_core.modalities.depth import measured
+from ssma_core.spec import Camera
+
+Floats = npt.NDArray[np.float32]
+
+# The surfaces whose angles are drawn are planes through 7×7 pixels.
+DRAWN_RADIUS = 3
+# Gravity is looked for at a quarter of the size, in planes through 5×5 of its pixels. The original
+# takes 21×21 pixels at the whole size, but a few thousand planes are enough.
+GRAVITY_SCALE, GRAVITY_RADIUS = 4, 2
+# How many degrees off vertical or horizontal a normal may be to have a say, round by round.
+GRAVITY_ROUNDS = (45,) * 5 + (15,) * 5
+# Disparity is 310 / metres, from 1 m on.
+DISPARITY, NEAREST = 310, 1
+# A lowest point less than 0.9 m below the camera is no floor: the camera then stands at 1.3 m.
+FLOOR_BELOW, ASSUMED_HEIGHT = 0.9, 1.3
+# Angles are drawn as 38 + degrees; a pixel without a normal as 180 degrees.
+ANGLE_OFFSET, NO_NORMAL = 38, 180
+# Metres beyond which a number is no distance, but would overflow.
+NEAR_LIMIT, FAR_LIMIT = 1e-3, 1e4
+# Rows worked on at a time: their sums stay in the processor's cache, which is three times as fast.
+STRIP = 32
+
+
+def in_hha(depth: npt.NDArray[Any], camera: Camera) -> npt.NDArray[np.uint8]:
+    """Depth as HHA, H×W×3 uint8, its channels in the order of the authors' files read by OpenCV.
+
+    depth: H×W, integer millimetres or float metres. What is no measurement becomes black.
+    camera: scaled from camera.size to this image's size.
+    channel 0: 38 + the degrees between the surface's normal, away from the camera, and gravity:
+      38 is floor, 128 wall, 218 ceiling or unknown;
+    channel 1: centimetres above the lowest point, up to 255;
+    channel 2: disparity, 310 / metres, up to 255.
+    """
+    known = measured(depth)
+    metres = depth if depth.dtype.kind == "f" else depth / np.float32(1000)
+    metres = np.where(known, np.clip(metres, NEAR_LIMIT, FAR_LIMIT), 0).astype(np.float32)
+    camera = _scaled(camera, depth.shape)
+    down = _gravity(metres, camera)
+    lowest = _below(metres, camera, down).max()
+    floor = lowest if lowest > FLOOR_BELOW else ASSUMED_HEIGHT
+    strips = [_drawn(metres, slice(top, top + STRIP), camera, down, floor)
+              for top in range(0, len(metres), STRIP)]
+    return np.concatenate(strips)
+
+
+def _drawn(metres: Floats, rows: slice, camera: Camera, down: Floats,
+           floor: float) -> npt.NDArray[np.uint8]:
+    """These rows of the HHA image. floor: metres below the camera."""
+    first = max(rows.start - DRAWN_RADIUS, 0)
+    wider, inner = slice(first, rows.stop + DRAWN_RADIUS), slice(rows.start - first, None)
+    normals = _normals(*_inverse(metres[wider]), _cropped(camera, first), DRAWN_RADIUS)
+    metres = metres[rows]
+    normals = normals[:, inner][:, :len(metres)]
+    degrees = np.degrees(np.arccos(np.clip(np.tensordot(down, normals, 1), -1, 1)))
+    height = floor - _below(metres, _cropped(camera, rows.start), down)
+    channels = (np.nan_to_num(degrees, nan=NO_NORMAL) + ANGLE_OFFSET,
+                100 * height, DISPARITY / np.maximum(metres, NEAREST))
+    image = cv2.merge([np.clip(np.rint(c), 0, 255).astype(np.uint8) for c in channels])
+    return cv2.bitwise_and(image, image, mask=(metres > 0).view(np.uint8))
+
+
+def _scaled(camera: Camera, shape: tuple[int, ...]) -> Camera:
+    """The camera of the image resized to this shape; the middle of pixel 0 is at 0."""
+    x, y = shape[1] / camera.size[0], shape[0] / camera.size[1]
+    return Camera(camera.fx * x, camera.fy * y, (camera.cx + 0.5) * x - 0.5,
+                  (camera.cy + 0.5) * y - 0.5, (shape[1], shape[0]))
+
+
+def _cropped(camera: Camera, first_row: int) -> Camera:
+    return replace(camera, cy=camera.cy - first_row)
+
+
+def _rays(camera: Camera, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
+    """x/z of every column (1×W) and y/z of every row (H×1)."""
+    columns, rows = np.arange(shape[1])[None], np.arange(shape[0])[:, None]
+    return (((columns - camera.cx) / camera.fx).astype(np.float32),
+            ((rows - camera.cy) / camera.fy).astype(np.float32))
+
+
+def _below(metres: Floats, camera: Camera, down: Floats) -> Floats:
+    """How many metres every point is below the camera, H×W."""
+    across, along = _rays(camera, metres.shape)
+    return metres * (across * down[0] + (along * down[1] + down[2]))
+
+
+def _inverse(metres: Floats) -> tuple[Floats, Floats]:
+    """1 where there is a measurement, and 1 / metres there; else 0."""
+    known = metres > 0
+    return known.astype(np.float32), np.divide(1, metres, out=np.zeros_like(metres), where=known)
+
+
+def _normals(weight: Floats, inverse: Floats, camera: Camera, radius: int) -> Floats:
+    """Unit normals, 3×H×W, away from the camera; NaN where no three pixels span a plane.
+
+    On a plane n·(x, y, z) = 1 the inverse depth is n·(x/z, y/z, 1): affine in the pixel's place. So
+    a plane is a linear regression in the window around the pixel, and its sums are box filters.
+    weight: H×W, 0…1, how much of a pixel is measured; inverse: H×W, 1 / metres times the weight.
+    """
+    one = np.ones(2 * radius + 1, np.float32)
+    ramp = np.arange(-radius, radius + 1, dtype=np.float32)
+
+    def total(image: Floats, across: Floats, along: Floats) -> Floats:
+        return cv2.sepFilter2D(image, cv2.CV_32F, across, along, borderType=cv2.BORDER_CONSTANT)
+
+    s, x, y = total(weight, one, one), total(weight, ramp, one), total(weight, one, ramp)
+    xx, yy = total(weight, ramp**2, one), total(weight, one, ramp**2)
+    xy = total(weight, ramp, ramp)
+    q, qx, qy = total(inverse, one, one), total(inverse, ramp, one), total(inverse, one, ramp)
+    # Cramer's rule for [[xx, xy, x], [xy, yy, y], [x, y, s]] (a, b, c) = (qx, qy, q), times the
+    # determinant, which is positive.
+    ab, ac, bc = x * y - xy * s, xy * y - x * yy, x * xy - xx * y
+    aa = yy * s - y * y
+    a = aa * qx + ab * qy + ac * q
+    b = ab * qx + (xx * s - x * x) * qy + bc * q
+    c = ac * qx + bc * qy + (xx * yy - xy * xy) * q
+    across, along = _rays(camera, weight.shape)
+    a, b = a * np.float32(camera.fx), b * np.float32(camera.fy)
+    normals = np.stack([a, b, c - a * across - b * along])
+    length = np.copysign(np.sqrt((normals * normals).sum(0)), c)
+    # Of a mask the determinant is an integer: zero where its pixels lie in a line.
+    length[xx * aa + xy * ab + x * ac < 0.5] = np.nan
+    return normals / length
+
+
+def _gravity(metres: Floats, camera: Camera) -> Floats:
+    """The unit vector to which most floors are at right angles and most walls parallel.
+
+    It is found in rounds, the first from the camera's own down, which also decides where the scene
+    leaves it open.
+    """
+    size = tuple(max(side // GRAVITY_SCALE, 1) for side in camera.size)
+    weight, inverse = (cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+                       for image in _inverse(metres))
+    small = _scaled(camera, weight.shape)
+    normals = _normals(weight, inverse, small, GRAVITY_RADIUS).reshape(3, -1)
+    normals = normals[:, ~np.isnan(normals[0])]
+    down = np.array([0, 1, 0], np.float32)
+    for degrees in GRAVITY_ROUNDS:
+        cosine = np.abs(down @ normals)
+        floors = normals[:, cosine > np.cos(np.radians(degrees))]
+        walls = normals[:, cosine < np.sin(np.radians(degrees))]
+        # A lone wall leaves down open within its plane: a little weight on what was decides.
+        before = 1e-3 * (1 + normals.shape[1]) * np.outer(down, down)
+        best = np.linalg.eigh(walls @ walls.T - floors @ floors.T - before)[1][:, 0]
+        down = (best if best @ down > 0 else -best).astype(np.float32)
+    return down
