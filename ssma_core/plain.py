@@ -71,8 +71,12 @@ def _dataclass(kind: Any, values: Any, where: str) -> Any:
     if missing:
         raise SsmaError(f"{where} lacks {', '.join(missing)}")
     hints = get_type_hints(kind)
-    return kind(**{name: _convert(hints[name], value, f"{where}.{name}")
-                   for name, value in values.items()})
+    converted = {name: _convert(hints[name], value, f"{where}.{name}")
+                 for name, value in values.items()}
+    try:
+        return kind(**converted)
+    except SsmaError as error:  # of a value that is of the right type and still no good
+        raise SsmaError(f"{where}: {error}") from error
 
 
 def _tuple(kinds: tuple[Any, ...], values: Any, where: str) -> tuple[Any, ...]:

@@ -215,6 +215,7 @@ def test_a_source_is_known_by_its_fields(values, expected):
     ({"root": "a", "rgb": "rgb/*", "list": "b"}, "data.train has an unknown field 'list'"),
     ({"list": 3}, "data.train.list must be of type str, got 3"),
     ({"list": "a", "take": 0}, "data.train.take must be a list"),
+    ({"list": "a", "take": [0]}, "data.train: folds and take go together"),
     *[(nothing, r"data.train must have the fields \{root, rgb, aux, label\} or \{list\} or "
                 r"\{tfrecord\}, got") for nothing in (
         {}, {"file": "a"}, {"folds": 3, "take": [0]}, {"list": "a", "tfrecord": "b"},
