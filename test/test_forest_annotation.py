@@ -11,7 +11,9 @@ from ssma_core.datasets.forest.canvas import (
     VEGETATION,
     VOID,
     Canvas,
+    put,
 )
+from ssma_core.datasets.forest.sprites import Stamps, paint
 
 HEIGHT, WIDTH = 384, 768
 TREE = 12.0  # metres
@@ -50,13 +52,15 @@ def test_a_gap_too_small_to_draw_is_vegetation_and_a_wide_one_sky():
     assert (found[205:235, 205:235] == SKY).all()
 
 
-def test_an_obstacle_too_far_to_be_sure_of_is_void_and_a_near_one_stays():
-    label = filled(GRASS)
-    label[50:60, 50:60] = OBSTACLE
-    label[200:240, 200:240] = OBSTACLE
-    found = annotated(scene(label)).label
-    assert (found[52:58, 52:58] == VOID).all()
-    assert (found[205:235, 205:235] == OBSTACLE).all()
+def test_an_obstacle_too_far_to_be_sure_of_is_void_and_a_near_one_an_obstacle():
+    rock = paint(Stamps(np.array([[[-0.5, 0.0], [0.5, 0.0], [0.5, 0.5], [-0.5, 0.5]]]),
+                        np.full((1, 4), 100.0), np.zeros(1)), 1.0, 0.5, 200, OBSTACLE)
+    canvas = scene(filled(GRASS))
+    for column, pixels_per_metre in ((100, 15), (400, 60)):
+        put(canvas, rock, (column, 300), pixels_per_metre=pixels_per_metre, distance=5.0, shade=1.0,
+            mirrored=False)
+    assert canvas.label[296, 100] == VOID
+    assert canvas.label[290, 400] == OBSTACLE
 
 
 def test_a_straight_border_stays_where_it_is():

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from ssma_core.datasets.forest.sprites import Sprite
 
-CLASSES = 6
-VOID, TRAIL, GRASS, VEGETATION, SKY, OBSTACLE = range(CLASSES)
+VOID, TRAIL, GRASS, VEGETATION, SKY, OBSTACLE = range(6)
 SKY_DISTANCE = 1e4  # metres
+TELLING = 12 / 768  # least height, and root of the area, of an obstacle; a share of the width
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ def put(canvas: Canvas, sprite: Sprite, foot: tuple[float, float], *, pixels_per
         distance: float, shade: float, mirrored: bool) -> None:
     """Sets a billboard with its foot at (column, row) where it is nearer than what is there.
 
-    Far lattices of twigs before the sky become void: nobody could say what such a pixel is.
+    Far lattices of twigs before the sky become void, and obstacles too small to be told from a
+    stump or a shadow: nobody could say what such a pixel is.
     """
     height, width = canvas.label.shape
     wide, tall = sprite.width * pixels_per_metre, sprite.height * pixels_per_metre
@@ -65,7 +66,9 @@ def put(canvas: Canvas, sprite: Sprite, foot: tuple[float, float], *, pixels_per
     # have their distance: fog must veil what shows of them.
     touched = cv2.compare(opacity, 0.15, cv2.CMP_GT)
     canvas.distance[here] = cv2.copyTo(before, touched, behind)
-    canvas.label[here] = cv2.copyTo(np.full_like(solid, sprite.label), solid, label)
+    told = sprite.label != OBSTACLE or min(tall, math.sqrt(wide * tall)) > TELLING * width
+    number = sprite.label if told else VOID
+    canvas.label[here] = cv2.copyTo(np.full_like(solid, number), solid, label)
 
 
 def _crop(sprite: Sprite, u0: float, u1: float, v0: float, v1: float, *, columns: int, rows: int,

@@ -66,7 +66,7 @@ def draw(rng: np.random.Generator, name: str) -> Weather:
                      soft=0.8, haze_colour=(150, 130, 140), cloud=u(0.2, 1.0), gain=u(0.22, 0.42),
                      cast=(u(0.95, 1.3), 0.95, u(0.85, 1.15)), noise=u(6, 12)),
         "fog": dict(direct=u(0.05, 0.15), ambient=u(0.6, 0.75), shadow=0.05, soft=1.0,
-                    haze=u(0.14, 0.27), haze_colour=(205, 206, 204), cloud=1.0, gain=u(0.8, 1.15),
+                    haze=u(0.14, 0.27), haze_colour=(205, 206, 204), cloud=1.0, gain=u(0.65, 0.95),
                     noise=u(1.5, 3)),
         "smeared": dict(grease=u(0.25, 0.6)),
     }
