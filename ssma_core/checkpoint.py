@@ -34,7 +34,8 @@ def load(path: str | Path) -> tuple[SegmentationNetwork, ModelSpec]:
     """The network, on the CPU and in evaluation mode, and its spec.
 
     Auxiliary heads come along where the file has them. Raises SsmaError when the file cannot be
-    read, is no model file of this project, or holds other weights than its spec asks for.
+    read, is no model file of this project, asks for an expert that is not registered here, or holds
+    other weights than its spec asks for.
     """
     import torch
 
@@ -44,8 +45,12 @@ def load(path: str | Path) -> tuple[SegmentationNetwork, ModelSpec]:
     with safe_open(path, framework="pt") as file:
         # Copies: the file's own memory is unaligned, and may be written anew while we run.
         weights = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-    with torch.device("meta"):  # nothing is drawn: the file's tensors take the place of its own
-        model = build(spec, auxiliary_heads=any(n.startswith("auxiliary_heads.") for n in weights))
+    heads = any(name.startswith("auxiliary_heads.") for name in weights)
+    try:
+        with torch.device("meta"):  # nothing is drawn: the file's tensors take its own ones' place
+            model = build(spec, auxiliary_heads=heads)
+    except SsmaError as error:
+        raise SsmaError(f"{path}: {error}") from error
     wanted = model.state_dict()
     fault = differences({name: tuple(w.shape) for name, w in weights.items()},
                         {name: tuple(w.shape) for name, w in wanted.items()})

@@ -91,8 +91,13 @@ def import_variables(variables: Variables, spec: ModelSpec) -> SegmentationNetwo
     """The network of `spec` (size "full") with the weights of TensorFlow `variables`, in evaluation
     mode. An optimizer's variables are left aside; auxiliary heads come along where there are any.
 
-    Raises SsmaError that names the variables which are missing, left over, or of another shape.
+    Raises SsmaError that names the variables which are missing, left over, or of another shape, and
+    for a spec with another expert than the original's.
     """
+    for modality in spec.modalities:
+        if modality.expert != "adapnet++":
+            raise SsmaError(f"modality {modality.name!r}: the original's weights are those of the "
+                            f"expert 'adapnet++', not of {modality.expert!r}")
     # A name as Python's `variable.name` has it ends in ":0".
     weights = {name.removesuffix(":0"): value for name, value in variables.items()}
     weights = {name: value for name, value in weights.items() if not name.endswith(_OPTIMIZER)}

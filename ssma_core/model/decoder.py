@@ -1,9 +1,10 @@
-"""The decoder: from the eASPP's output to class scores of the input's size, in three steps."""
+"""The decoder: from the context to class scores of the input's size, in three steps."""
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
+from ssma_core.model.expert import Channels
 from ssma_core.model.layers import ConvNorm, Upsampling, global_mean, resize_bilinear
 from ssma_core.model.sizes import Dimensions
 
@@ -11,12 +12,12 @@ from ssma_core.model.sizes import Dimensions
 class DecoderStage(nn.Module):
     """Upsamples by two, joins a skip connection, refines with two 3×3 convolutions.
 
+    inputs, skip, width: channels of what it gets, of the skip, and of what it makes of them.
     weigh_skip: SSMA's decoder first weighs the skip's channels by the mean of what it decoded.
     """
 
-    def __init__(self, inputs: int, dimensions: Dimensions, weigh_skip: bool) -> None:
+    def __init__(self, inputs: int, skip: int, width: int, weigh_skip: bool) -> None:
         super().__init__()
-        width, skip = dimensions.decoder, dimensions.skip
         self.upsampling = Upsampling(inputs, width, 2)
         self.skip_weight = ConvNorm(width, skip, 1) if weigh_skip else None
         self.refine = nn.Sequential(ConvNorm(width + skip, width, 3), ConvNorm(width, width, 3))
@@ -32,17 +33,19 @@ class DecoderStage(nn.Module):
 class Decoder(nn.Module):
     """Two stages, then the class scores, upsampled by four."""
 
-    def __init__(self, dimensions: Dimensions, classes: int, *, weigh_skips: bool) -> None:
+    def __init__(self, channels: Channels, dimensions: Dimensions, classes: int, *,
+                 weigh_skips: bool) -> None:
         super().__init__()
-        self.to_eighth = DecoderStage(dimensions.easpp, dimensions, weigh_skips)
-        self.to_quarter = DecoderStage(dimensions.decoder, dimensions, weigh_skips)
-        self.scores = ConvNorm(dimensions.decoder, classes, 1)
+        width = dimensions.decoder
+        self.to_eighth = DecoderStage(channels.context, channels.eighth, width, weigh_skips)
+        self.to_quarter = DecoderStage(width, channels.quarter, width, weigh_skips)
+        self.scores = ConvNorm(width, classes, 1)
         self.to_full: nn.Module = Upsampling(classes, classes, 4)
 
-    def forward(self, features: Tensor, skip_eighth: Tensor,
+    def forward(self, context: Tensor, skip_eighth: Tensor,
                 skip_quarter: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Returns (logits N×classes×H×W, the second upsampling, the first)."""
-        x, eighth = self.to_eighth(features, skip_eighth)
+        x, eighth = self.to_eighth(context, skip_eighth)
         x, quarter = self.to_quarter(x, skip_quarter)
         return self.to_full(self.scores(x)), quarter, eighth
 

@@ -5,7 +5,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssma_core.errors import SsmaError
 from ssma_core.model.layers import ConvNorm, Convolution, MaxPool, batch_norm
 from ssma_core.model.sizes import Dimensions
 from ssma_core.spec import Rates
@@ -111,8 +110,6 @@ class Encoder(nn.Module):
 
     def set_dropout(self, keep: float) -> None:
         """Drops values of the last unit's residual in training; keep: the share that stays."""
-        if not 0 < keep <= 1:
-            raise SsmaError(f"dropout's keep probability must be above 0 and at most 1, got {keep}")
         self.block4.units[-1].dropout = nn.Dropout(1 - keep) if keep < 1 else nn.Identity()
 
 

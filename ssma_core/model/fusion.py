@@ -9,13 +9,16 @@ from ssma_core.model.layers import Convolution
 
 
 class SsmaBlock(nn.Module):
-    """Fuses two feature maps of `channels` each: a gate computed from both weighs every channel at
-    every place, then `output` brings them back to one map of `channels`."""
+    """Fuses two feature maps: a gate computed from both weighs every channel at every place, then
+    `output` brings them to the channels of one map.
 
-    def __init__(self, channels: int, gate_channels: int, output: nn.Module) -> None:
+    inputs: channels of both together. gate: channels inside the gate.
+    """
+
+    def __init__(self, inputs: int, gate: int, output: nn.Module) -> None:
         super().__init__()
-        self.squeeze = Convolution(2 * channels, gate_channels, 3, bias=True)
-        self.excite = Convolution(gate_channels, 2 * channels, 3, bias=True)
+        self.squeeze = Convolution(inputs, gate, 3, bias=True)
+        self.excite = Convolution(gate, inputs, 3, bias=True)
         self.output = output
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:

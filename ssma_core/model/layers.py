@@ -15,9 +15,9 @@ class Convolution(nn.Conv2d):
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, rate: int = 1,
-                 bias: bool = False) -> None:
+                 groups: int = 1, bias: bool = False) -> None:
         symmetric = rate * (kernel - 1) // 2 if stride == 1 else 0
-        super().__init__(inputs, outputs, kernel, stride, symmetric, rate, bias=bias)
+        super().__init__(inputs, outputs, kernel, stride, symmetric, rate, groups, bias)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.stride[0] == 2:
@@ -48,9 +48,10 @@ class ConvNorm(nn.Sequential):
     """Convolution, batch norm and, unless told otherwise, ReLU."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, rate: int = 1,
-                 relu: bool = True) -> None:
+                 groups: int = 1, relu: bool = True) -> None:
         super().__init__()
-        self.convolution: nn.Module = Convolution(inputs, outputs, kernel, stride=stride, rate=rate)
+        self.convolution: nn.Module = Convolution(inputs, outputs, kernel, stride=stride, rate=rate,
+                                                  groups=groups)
         self.norm = batch_norm(outputs)
         if relu:
             self.relu = nn.ReLU(inplace=True)
@@ -87,7 +88,7 @@ def initialize(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             kernel_height, kernel_width = module.kernel_size
-            fan_in = kernel_height * kernel_width * module.in_channels
+            fan_in = kernel_height * kernel_width * module.in_channels // module.groups
             nn.init.normal_(module.weight, std=math.sqrt(2 / fan_in))
             if module.bias is not None:
                 nn.init.constant_(module.bias, 0.01)

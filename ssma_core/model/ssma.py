@@ -3,25 +3,33 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ssma_core.model.adapnet_pp import AdapNetPP, Expert, SegmentationNetwork
+from ssma_core.model.adapnet_pp import AdapNetPP
+from ssma_core.model.expert import Expert
 from ssma_core.model.fusion import SsmaBlock
 from ssma_core.model.layers import ConvNorm, Convolution, initialize
+from ssma_core.model.segmentation import SegmentationNetwork
 from ssma_core.model.sizes import DIMENSIONS
 from ssma_core.spec import ModelSpec
 
 
 class Ssma(SegmentationNetwork):
-    """Takes the colour image and the second modality's image, both as AdapNet++ takes its one."""
+    """Takes the colour image and the second modality's image, both as AdapNet++ takes its one.
 
-    def __init__(self, spec: ModelSpec, *, auxiliary_heads: bool = False) -> None:
+    What is fused has the channels of the colour image's expert.
+    """
+
+    def __init__(self, spec: ModelSpec, colour: Expert, second: Expert, *,
+                 auxiliary_heads: bool = False) -> None:
         d = DIMENSIONS[spec.size]
-        super().__init__(d, spec.classes, weigh_skips=True, auxiliary_heads=auxiliary_heads)
-        self.experts = nn.ModuleList(Expert(d, spec.rates) for _ in range(2))
-        self.fuse_easpp = SsmaBlock(d.easpp, d.fused_easpp_gate,
-                                    ConvNorm(2 * d.easpp, d.easpp, 1, relu=False))
-        self.fuse_eighth, self.fuse_quarter = (
-            SsmaBlock(d.skip, d.fused_skip_gate, Convolution(2 * d.skip, d.skip, 3, bias=True))
-            for _ in range(2))
+        fused, both = colour.channels, colour.channels + second.channels
+        super().__init__(fused, d, spec.classes, weigh_skips=True, auxiliary_heads=auxiliary_heads)
+        self.experts = nn.ModuleList([colour, second])
+        self.fuse_easpp = SsmaBlock(both.context, d.fused_easpp_gate,
+                                    ConvNorm(both.context, fused.context, 1, relu=False))
+        self.fuse_eighth = SsmaBlock(both.eighth, d.fused_skip_gate,
+                                     Convolution(both.eighth, fused.eighth, 3, bias=True))
+        self.fuse_quarter = SsmaBlock(both.quarter, d.fused_skip_gate,
+                                      Convolution(both.quarter, fused.quarter, 3, bias=True))
         self.experts_frozen = False
         initialize(self)
 
@@ -33,7 +41,8 @@ class Ssma(SegmentationNetwork):
                 self.fuse_quarter(quarter1, quarter2))
 
     def load_experts(self, colour: AdapNetPP, second: AdapNetPP) -> None:
-        """Copies the experts of two trained AdapNet++ of the same size."""
+        """Copies the experts of two trained networks, which must be this one's own by name and
+        size."""
         for expert, trained in zip(self.experts, (colour, second)):
             expert.load_state_dict(trained.expert.state_dict())
 

@@ -1,0 +1,25 @@
+"""Which experts there are. Another one is a file beside this one and a line here."""
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ssma_core.errors import SsmaError
+from ssma_core.model.adapnet_pp import AdapNetPPExpert
+from ssma_core.model.expert import Expert
+from ssma_core.model.light import LightExpert
+from ssma_core.model.sizes import DIMENSIONS, Dimensions
+from ssma_core.spec import Modality, ModelSpec, Rates
+
+EXPERTS: dict[str, Callable[[Dimensions, Rates], Expert]] = {
+    "adapnet++": AdapNetPPExpert,
+    "light": LightExpert,
+}
+
+
+def new_expert(modality: Modality, spec: ModelSpec) -> Expert:
+    """The expert that `modality` names, of the spec's size. Raises SsmaError naming those there are
+    when it is none of them."""
+    if modality.expert not in EXPERTS:
+        raise SsmaError(f"modality {modality.name!r}: there is no expert {modality.expert!r}; "
+                        f"there are {', '.join(EXPERTS)}")
+    return EXPERTS[modality.expert](DIMENSIONS[spec.size], spec.rates)

@@ -1,0 +1,54 @@
+"""What all networks share, whatever their experts: a decoder with its heads."""
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from ssma_core.errors import SsmaError
+from ssma_core.model.decoder import AuxiliaryHeads, Decoder
+from ssma_core.model.expert import Channels, Expert
+from ssma_core.model.sizes import Dimensions
+from ssma_core.spec import check_multiple_of_16
+
+
+class SegmentationNetwork(nn.Module):
+    """Images are float32 N×3×H×W, BGR, 0–255, sides multiples of 16 (SsmaError otherwise); logits
+    are N×classes×H×W, before the softmax.
+
+    channels: of what the decoder gets.
+    """
+
+    def __init__(self, channels: Channels, dimensions: Dimensions, classes: int, *,
+                 weigh_skips: bool, auxiliary_heads: bool) -> None:
+        super().__init__()
+        self.decoder = Decoder(channels, dimensions, classes, weigh_skips=weigh_skips)
+        self.auxiliary_heads = AuxiliaryHeads(dimensions, classes) if auxiliary_heads else None
+
+    def features(self, *images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the decoder gets: (context at 1/16, skip at 1/8, skip at 1/4)."""
+        raise NotImplementedError
+
+    def forward(self, *images: Tensor) -> Tensor:
+        """Returns the logits."""
+        return self._decode(images)[0]
+
+    def forward_with_auxiliary(self, *images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns three logits: the network's, and those of the auxiliary heads on the decoder's
+        second and first upsampling. Needs a network built with auxiliary heads."""
+        assert self.auxiliary_heads is not None, "built without auxiliary heads"
+        logits, quarter, eighth = self._decode(images)
+        height, width = logits.shape[2:]
+        return logits, *self.auxiliary_heads(quarter, eighth, (height, width))
+
+    def _decode(self, images: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
+        for image in images:
+            check_multiple_of_16(image.shape[3], image.shape[2])
+        return self.decoder(*self.features(*images))
+
+    def set_dropout(self, keep: float) -> None:
+        """keep: the share of values that the experts' dropout leaves in training, up to 1 (none is
+        dropped). Experts without dropout stay as they are."""
+        if not 0 < keep <= 1:
+            raise SsmaError(f"dropout's keep probability must be above 0 and at most 1, got {keep}")
+        for module in self.modules():
+            if isinstance(module, Expert):
+                module.set_dropout(keep)
