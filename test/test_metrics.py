@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from ssma_core.errors import SsmaError
-from ssma_core.metrics import ConfusionMatrix
+from ssma_core.metrics import ConfusionMatrix, iou, mean_iou, overlaps
 
 NAMES = ("void", "road", "grass", "sky")
 
@@ -89,3 +89,30 @@ def test_json_says_null_where_a_class_does_not_occur():
     assert answer["iou"] == {"road": pytest.approx(2 / 3), "grass": 0.5, "sky": None}
     assert answer["miou"] == pytest.approx(7 / 18)
     assert np.array(answer["counts"]).sum() == 4
+
+
+def test_many_matrices_at_once_are_as_each_by_itself(shared):
+    golden = np.load(shared / "golden" / "metric_6.npz")
+    each = [counted(*pair, classes=6) for pair in zip(golden["gt"], golden["prediction"])]
+    together = iou(*overlaps(np.stack([matrix.counts for matrix in each]), void_id=0))
+    np.testing.assert_array_equal(together, [matrix.iou() for matrix in each])
+    np.testing.assert_array_equal(mean_iou(together), [matrix.mean_iou() for matrix in each])
+
+
+def test_both_and_either_of_a_class_by_hand():
+    """Ground: 2 hits, 1 miss, 1 false alarm. Void: nothing, though it was hit."""
+    matrix = counted([[0, 1, 1, 1, 2]], [[0, 1, 1, 2, 1]], classes=3)
+    both, either = overlaps(matrix.counts, void_id=0)
+    assert both.tolist() == [0, 2, 0]
+    assert either.tolist() == [0, 4, 2]
+
+
+def test_frames_summed_are_as_counted_together():
+    first, second = counted([[1, 2]], [[1, 1]]), counted([[2, 3]], [[2, 3]])
+    summed = ConfusionMatrix.summed(np.stack([first.counts, second.counts]), void_id=0)
+    first.add(np.array([[2, 3]]), np.array([[2, 3]]))
+    np.testing.assert_array_equal(summed.counts, first.counts)
+
+
+def test_absent_are_the_classes_that_no_truth_has():
+    assert counted([[0, 1, 1]], [[1, 1, 2]]).absent(NAMES) == ["grass", "sky"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,8 @@ Pair = tuple[Counts, Counts]
 RESAMPLES = 10_000
 LEVEL = 95  # percent
 SEED = 0
-FEW_DRIVES = 10
+# Of 5 drives, all favour the same model by chance once in 16 times; of 6, once in 32.
+ENOUGH_DRIVES = 6
 _AT_ONCE = 500  # resamples, to bound memory
 
 
@@ -35,22 +37,28 @@ class Interval:
     def excludes_0(self) -> bool:
         return self.low > 0 or self.high < 0
 
-    @property
-    def verdict(self) -> str:
-        if self.excludes_0:
-            return "B is better" if self.difference > 0 else "A is better"
-        return "not told apart"
-
 
 @dataclass(frozen=True)
 class Comparison:
     """mean: of the mean IoU. classes: of each class's IoU; void's is NaN.
-    units: how many drives or frames were drawn from; drives: whether they were drives."""
+    units: how many were drawn from. kind: of what."""
 
     mean: Interval
     classes: tuple[Interval, ...]
     units: int
-    drives: bool
+    kind: Literal["drives", "frames", "frames of one drive"]
+
+    @property
+    def few(self) -> bool:
+        """Whether there are too few drives to speak of others."""
+        return self.kind == "frames of one drive" or (
+            self.kind == "drives" and self.units < ENOUGH_DRIVES)
+
+    def verdict(self, interval: Interval) -> str:
+        if not interval.excludes_0:
+            return "not told apart"
+        better = "B is better" if interval.difference > 0 else "A is better"
+        return better + (" (few drives)" if self.few else "")
 
 
 def compare(a: Counts, b: Counts, drives: Sequence[str], void_id: int) -> Comparison:
@@ -60,11 +68,10 @@ def compare(a: Counts, b: Counts, drives: Sequence[str], void_id: int) -> Compar
     a, b: the same F frames' counts for two models, F×N×N each. drives: each frame's.
     Frames of a drive resemble each other, so whole drives are drawn, with replacement, as many as
     there are; the same for both models, so that what is hard for both cancels out. Where there is
-    only one drive, frames are drawn.
+    only one drive, or nobody knows of any ("."), frames are drawn.
     """
-    units, number = np.unique(np.array(drives), return_inverse=True)
-    by_drive = len(units) > 1
-    if not by_drive:
+    names, number = np.unique(np.array(drives), return_inverse=True)
+    if len(names) == 1:
         number = np.arange(len(a))
     sums = [_summed(part, number) for counts in (a, b) for part in overlaps(counts, void_id)]
     whole = _differences(*(part.sum(axis=0, keepdims=True) for part in sums))[0]
@@ -75,7 +82,8 @@ def compare(a: Counts, b: Counts, drives: Sequence[str], void_id: int) -> Compar
             [50 - LEVEL / 2, 50 + LEVEL / 2], axis=0)
     mean, *classes = (Interval(*values) for values in zip(
         whole.tolist(), low.tolist(), high.tolist()))
-    return Comparison(mean, tuple(classes), int(number.max()) + 1, by_drive)
+    kind = _kind(names.tolist())
+    return Comparison(mean, tuple(classes), int(number.max()) + 1, kind)
 
 
 def compare_files(first: Path, second: Path) -> str:
@@ -97,7 +105,13 @@ def compare_files(first: Path, second: Path) -> str:
         compared = {name: compare(*parts[name], [drives[i] for i in chosen], void)
                     for name, chosen in conditions.items()}
         lines += ["", *_condition_table(parts, compared, void)]
-    return "\n".join([*lines, "", _conclusion(everything.mean)])
+    return "\n".join([*lines, "", _conclusion(everything)])
+
+
+def _kind(drives: list[str]) -> Literal["drives", "frames", "frames of one drive"]:
+    if len(drives) > 1:
+        return "drives"
+    return "frames" if drives == ["."] else "frames of one drive"
 
 
 def _summed(values: npt.NDArray[np.int64], number: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
@@ -153,42 +167,49 @@ def _same_frames(a: Result, b: Result, first: Path, second: Path) -> list[int]:
 
 def _class_table(counts: Pair, comparison: Comparison, names: Sequence[str],
                  void: int) -> list[str]:
-    matrices = [ConfusionMatrix.summed(part, void) for part in counts]
-    rows = [_row("mean", [m.mean_iou() for m in matrices], comparison.mean)]
-    rows += [_row(name, [float(m.iou()[i]) for m in matrices], comparison.classes[i])
+    a, b = (ConfusionMatrix.summed(part, void) for part in counts)
+    rows = [_row("mean", a.mean_iou(), b.mean_iou(), comparison.mean, comparison)]
+    rows += [_row(name, float(a.iou()[i]), float(b.iou()[i]), comparison.classes[i], comparison)
              for i, name in enumerate(names) if i != void]
     return columns([("IoU %", "A", "B", "B − A", f"{LEVEL} % interval", ""), *rows])
 
 
 def _condition_table(parts: dict[str, Pair], compared: dict[str, Comparison],
                      void: int) -> list[str]:
-    rows = [(*_row(name, [ConfusionMatrix.summed(part, void).mean_iou() for part in parts[name]],
-                   comparison.mean),
-             f"{comparison.units} {'drives' if comparison.drives else 'frames of one drive'}")
-            for name, comparison in compared.items()]
+    rows = []
+    for name, comparison in compared.items():
+        a, b = (ConfusionMatrix.summed(part, void).mean_iou() for part in parts[name])
+        rows.append((*_row(name, a, b, comparison.mean, comparison),
+                     f"{comparison.units} {comparison.kind}"))
     return columns([("mIoU %", "A", "B", "B − A", f"{LEVEL} % interval", "", "drawn from"), *rows])
 
 
-def _row(name: str, values: Sequence[float], interval: Interval) -> tuple[str, ...]:
+def _row(name: str, a: float, b: float, interval: Interval,
+         comparison: Comparison) -> tuple[str, ...]:
+    values = ["–" if np.isnan(value) else f"{100 * value:.1f}" for value in (a, b)]
     if np.isnan(interval.difference):
-        return name, *("–" if np.isnan(v) else f"{100 * v:.1f}" for v in values), "–", "–", ""
-    return (name, *(f"{100 * value:.1f}" for value in values), f"{100 * interval.difference:+.2f}",
-            f"{100 * interval.low:+.2f} to {100 * interval.high:+.2f}", interval.verdict)
+        return name, *values, "–", "–", ""
+    return (name, *values, f"{100 * interval.difference:+.2f}",
+            f"{100 * interval.low:+.2f} to {100 * interval.high:+.2f}",
+            comparison.verdict(interval))
 
 
 def _drawn_from(comparison: Comparison) -> str:
-    text = f"drawn anew {RESAMPLES:,} times from "
-    if not comparison.drives:
-        return (text + f"{comparison.units} frames: there is only one drive. If its frames "
-                "resemble each other, the intervals are too narrow")
-    few = comparison.units < FEW_DRIVES
-    return (text + f"{comparison.units} whole drives, whose frames resemble each other"
-            + ("; so few drives make rough intervals, rather too narrow" if few else ""))
+    text = f"drawn anew {RESAMPLES:,} times from {comparison.units} "
+    if comparison.kind == "drives":
+        return text + "whole drives, whose frames resemble each other"
+    why = ("no drives are known" if comparison.kind == "frames" else "they are all of one drive")
+    return (f"{text}single frames, since {why}: if they resemble each other, the intervals are too "
+            "narrow")
 
 
-def _conclusion(mean: Interval) -> str:
-    interval = f"{100 * mean.low:+.2f} to {100 * mean.high:+.2f} points of mIoU"
-    if mean.excludes_0:
-        better, worse = ("B", "A") if mean.difference > 0 else ("A", "B")
-        return f"The interval, {interval}, excludes 0: {better} is better than {worse}."
-    return f"The interval, {interval}, includes 0: these frames do not tell A and B apart."
+def _conclusion(comparison: Comparison) -> str:
+    mean = comparison.mean
+    interval = f"The interval, {100 * mean.low:+.2f} to {100 * mean.high:+.2f} points of mIoU,"
+    if not mean.excludes_0:
+        return f"{interval} includes 0: these frames do not tell A and B apart."
+    better, worse = ("B", "A") if mean.difference > 0 else ("A", "B")
+    if comparison.few:
+        return (f"{interval} excludes 0: {better} is better than {worse} on these frames; fewer "
+                f"than {ENOUGH_DRIVES} drives are too few to say so of others.")
+    return f"{interval} excludes 0: {better} is better than {worse}."

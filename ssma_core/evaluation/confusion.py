@@ -1,16 +1,18 @@
 """The confusion matrix as a picture."""
 from __future__ import annotations
 
+import io
+
+import cv2
 import matplotlib
 import numpy as np
 import numpy.typing as npt
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ssma_core.metrics import ConfusionMatrix
 from ssma_core.spec import ModelSpec
 
-_INCHES_A_CLASS, _MARGIN = 0.55, 2.2
+_INCHES_A_CLASS = 0.55
 
 
 def confusion_picture(matrix: ConfusionMatrix, spec: ModelSpec) -> npt.NDArray[np.uint8]:
@@ -25,9 +27,8 @@ def confusion_picture(matrix: ConfusionMatrix, spec: ModelSpec) -> npt.NDArray[n
     pixels = matrix.counts.sum(axis=1, keepdims=True)
     shares = 100 * np.divide(matrix.counts, pixels, out=np.zeros(matrix.counts.shape),
                              where=pixels > 0)[np.ix_(rows, columns)]
-    figure = Figure(figsize=(_MARGIN + 1 + _INCHES_A_CLASS * len(columns),
-                             _MARGIN + _INCHES_A_CLASS * len(rows)), dpi=120, layout="constrained")
-    axes = figure.add_subplot()
+    figure = Figure(figsize=(_INCHES_A_CLASS * len(columns), _INCHES_A_CLASS * len(rows)), dpi=120)
+    axes = figure.add_axes((0, 0, 1, 1))
     axes.imshow(shares, cmap=matplotlib.colormaps["Blues"], vmin=0, vmax=100)
     axes.set_xticks(range(len(columns)), [spec.class_names[i] for i in columns], rotation=45,
                     ha="right", rotation_mode="anchor")
@@ -35,11 +36,11 @@ def confusion_picture(matrix: ConfusionMatrix, spec: ModelSpec) -> npt.NDArray[n
                                        f"{spec.class_names[i]} (does not occur)" for i in rows])
     axes.set_xlabel("prediction")
     axes.set_ylabel("truth")
-    axes.set_title(f"% of the true class's pixels; mIoU {100 * matrix.mean_iou():.1f} %")
+    axes.set_title(f"% of the true class; mIoU {100 * matrix.mean_iou():.1f} %")
     for (row, column), share in np.ndenumerate(shares):
         if share > 0:
-            axes.text(column, row, f"{share:.1f}" if share >= 0.05 else "0.0", ha="center",
+            axes.text(column, row, f"{share:.1f}", ha="center",
                       va="center", size=8, color="white" if share > 60 else "black")
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., 2::-1])
+    png = io.BytesIO()
+    figure.savefig(png, format="png", bbox_inches="tight")  # names and titles stand around the axes
+    return cv2.imdecode(np.frombuffer(png.getvalue(), np.uint8), cv2.IMREAD_COLOR)

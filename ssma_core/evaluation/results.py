@@ -34,8 +34,8 @@ class Frame:
 @dataclass(frozen=True)
 class Result:
     """model, configuration: names of the files. split: of the configuration's data.
-    versions: of what computed it, "name version" each. Raises SsmaError where counts do not fit the
-    spec's classes, or two frames have one name."""
+    versions: of what computed it, "name version" each. Raises SsmaError where counts are none or do
+    not fit the spec's classes, or two frames have one name."""
 
     model: str
     configuration: str
@@ -53,6 +53,8 @@ class Result:
             if {len(frame.counts), *map(len, frame.counts)} != {self.spec.classes}:
                 raise SsmaError(f"the counts of {frame.name} are not {self.spec.classes} by "
                                 f"{self.spec.classes}, as the classes are")
+            if min(map(min, frame.counts)) < 0:
+                raise SsmaError(f"the counts of {frame.name} are below 0")
             if frame.name in seen:
                 raise SsmaError(f"two frames have the name {frame.name}")
             seen.add(frame.name)
