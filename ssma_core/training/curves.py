@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -20,7 +21,7 @@ def draw(files: StageFiles, history: History) -> None:
     window = max(history.step // 50, 1)
     above.plot(steps[window - 1:] - window // 2, _smoothed(history.losses, window),
                color="tab:blue", label=f"mean of {window}")
-    above.set(ylabel="loss", yscale="log", title=files.name)
+    above.set(ylabel="loss", title=files.name, ylim=(0, None))
     above.legend()
     _draw_validation(below, history)
     for axes in (above, below):
@@ -31,14 +32,16 @@ def draw(files: StageFiles, history: History) -> None:
 
 def _draw_validation(axes: Axes, history: History) -> None:
     at = [result["step"] for result in history.validation]
-    for name in history.validation[-1]["iou"]:
+    names = list(history.validation[-1]["iou"])
+    axes.set_prop_cycle(color=colormaps["tab20"].resampled(20)(range(20)))
+    for name in names:
         # None, where a class does not occur, leaves a gap.
         values = [_percent(result["iou"][name]) for result in history.validation]
         axes.plot(at, values, marker=".", label=name)
     axes.plot(at, [_percent(result["miou"]) for result in history.validation], color="black",
               linewidth=2.5, marker="o", label="mean")
     axes.set(xlabel="step", ylabel="IoU on the validation set, %", ylim=(0, 100))
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), ncols=1 + len(names) // 20)
 
 
 def _smoothed(losses: list[float], window: int) -> npt.NDArray[np.float64]:

@@ -5,10 +5,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import distributed, nn
-from torch.distributed.nn.functional import all_reduce
 
 from ssma_core.errors import SsmaError
 
@@ -86,6 +86,20 @@ def joined() -> Iterator[Processes]:
         distributed.destroy_process_group()
 
 
+class _Sum(torch.autograd.Function):
+    """Over all processes; its gradient is the sum of what all of them make of it."""
+
+    @staticmethod
+    def forward(ctx: Any, values: torch.Tensor) -> torch.Tensor:
+        total = values.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        return _Sum.forward(ctx, gradient)
+
+
 class SharedBatchNorm(nn.BatchNorm2d):
     """What torch's SyncBatchNorm does, which runs on GPUs only: in training, mean and variance are
     taken over the batches of all processes, which are of one size."""
@@ -96,10 +110,10 @@ class SharedBatchNorm(nn.BatchNorm2d):
         assert self.running_mean is not None and self.running_var is not None
         assert self.num_batches_tracked is not None and self.momentum is not None
         world = distributed.get_world_size()
-        wide = x.float()
-        mean = all_reduce(wide.mean((0, 2, 3))) / world
+        wide = x.to(self.running_mean.dtype)
+        mean = _Sum.apply(wide.mean((0, 2, 3))) / world
         centred = wide - mean[:, None, None]
-        variance = all_reduce(centred.square().mean((0, 2, 3))) / world
+        variance = _Sum.apply(centred.square().mean((0, 2, 3))) / world
         with torch.no_grad():
             count = world * x.numel() // x.shape[1]
             self.running_mean.lerp_(mean, self.momentum)
