@@ -1,0 +1,206 @@
+"""The loop that prepares any of the data sets: labels first, so that what is wrong with the
+download is known in minutes; then the second modality, which takes hours for some."""
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from ssma_core.datasets.file_list import write_list
+from ssma_core.datasets.prepare.classes import VOID, Classes, numbers
+from ssma_core.datasets.prepare.data_set import DataSet, Frame, Second, Split
+from ssma_core.errors import SsmaError
+from ssma_core.files import read_colour, read_sensor, write_picture, written_whole
+from ssma_core.modalities import encode, width_x_height
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """frames: how many each split has. share: of each class, void first, in all labels; sums to 1.
+    new: how many frames' second modality this run encoded; the others were there."""
+
+    frames: dict[Split, int]
+    share: tuple[float, ...]
+    new: int
+
+
+def prepare(data_set: DataSet, root: Path, output: Path, classes: Classes, second: Second,
+            *, workers: int) -> Prepared:
+    """Writes below `output`, with `workers` processes:
+
+      model.yaml           class_names, class_colours and modalities, for a training's YAML
+      label/….png          H×W uint8 class numbers, 0 for void
+      <second>/….png       H×W×3 uint8 BGR, encoded
+      train.txt, validation.txt   list files; last, so that a list lists only what is there
+
+    What is there already is not made again. Raises SsmaError for what is wrong with the data set,
+    or where `output` holds something prepared otherwise.
+    """
+    splits = data_set.frames(root.absolute(), second.name)
+    frames = [frame for split in splits.values() for frame in split]
+    _check_files(frames)
+    _claim(output, _model_yaml(data_set, classes, second))
+    missing = [each for each in frames if not _path(output, second.name, each).exists()]
+    try:
+        with _workers(min(workers, len(frames))) as mapped:
+            labelled = mapped(partial(_label, output, data_set, classes), frames)
+            counts = sum(tqdm(labelled, "labels", len(frames), unit="frame"))
+            encoded = mapped(partial(_second, output, second), missing)
+            for _ in tqdm(encoded, second.name, len(missing), unit="frame"):
+                pass
+        for split, members in splits.items():
+            write_list(output / f"{split}.txt",
+                       ((each.rgb, _path(output, second.name, each), _path(output, "label", each))
+                        for each in members))
+    except OSError as error:
+        raise SsmaError(f"cannot write under {output}: {error.strerror}; give a folder that can be "
+                        "written, on a disk with room") from error
+    return Prepared({split: len(members) for split, members in splits.items()},
+                    tuple(counts / counts.sum()), len(missing))
+
+
+def _path(output: Path, kind: str, frame: Frame) -> Path:
+    # Not with_suffix: a name may have dots in it.
+    return output / kind / f"{frame.name}.png"
+
+
+def _check_files(frames: Sequence[Frame]) -> None:
+    missing = [str(path) for frame in frames for path in frame.files if not path.is_file()]
+    if missing:
+        raise SsmaError(f"{len(missing)} files are missing, first of all {', '.join(missing[:3])}: "
+                        "is the download complete, and unpacked with the layout that this "
+                        "command's --help shows?")
+
+
+def _model_yaml(data_set: DataSet, classes: Classes, second: Second) -> str:
+    every = (VOID, *classes)
+    modality = second.of_model()
+    facts: dict[str, Any] = {"name": modality.name, "encoding": modality.encoding}
+    if modality.range is not None:
+        facts |= {"range": modality.range, "fill": modality.fill}
+    return (f"# {data_set.title} with {len(classes)} classes, as `ssma prepare` made it: for the "
+            "model section of a training's YAML.\n"
+            f"class_names: {json.dumps([each.name for each in every])}\n"
+            f"class_colours: {json.dumps([each.colour for each in every])}\n"
+            "modalities:\n"
+            '  - {"name": "rgb", "encoding": "image"}\n'
+            f"  - {json.dumps(facts)}\n")
+
+
+def _claim(output: Path, model_yaml: str) -> None:
+    """Makes the folder, or goes on in one that an earlier run of the same command left."""
+    described = output / "model.yaml"
+    if described.exists() and described.read_text(encoding="utf-8") != model_yaml:
+        raise SsmaError(f"{output} was prepared for another data set, other classes or another "
+                        "second modality: give another --output, or remove it")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        for left_by_a_killed_run in output.rglob(".*.png"):
+            left_by_a_killed_run.unlink()
+    except OSError as error:
+        raise SsmaError(f"cannot write under {output}: {error.strerror}; give a folder that can be "
+                        "written") from error
+    with written_whole(described) as temporary:
+        temporary.write_text(model_yaml, encoding="utf-8")
+
+
+def _label(output: Path, data_set: DataSet, classes: Classes,
+           frame: Frame) -> npt.NDArray[np.int64]:
+    """Writes the frame's label unless it is there. Returns its pixels of each class, void first."""
+    path = _path(output, "label", frame)
+    if path.exists():
+        label = read_sensor(path)
+    else:
+        table = numbers(classes, data_set.labels)
+        ids = data_set.read_ids(frame.label)
+        label = _sized(_classes_of(ids, table, data_set, frame), frame, frame.label)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_picture(path, label)
+    return np.bincount(label.ravel(), minlength=len(classes) + 1)
+
+
+def _classes_of(ids: Array, table: Mapping[int, int], data_set: DataSet,
+                frame: Frame) -> npt.NDArray[np.uint8]:
+    if ids.ndim != 2:
+        raise SsmaError(f"{frame.label} is no label image of {data_set.title}: it must have one "
+                        f"channel, got shape {ids.shape}")
+    known = np.array(sorted(table))
+    place = np.minimum(np.searchsorted(known, ids), len(known) - 1)
+    unknown = ids[known[place] != ids]
+    if unknown.size:
+        raise SsmaError(f"{frame.label} has {data_set.id_name(int(unknown[0]))} at {unknown.size} "
+                        f"pixels, which {data_set.title} does not have: is this the label file "
+                        "that was published, and read by nothing in between?")
+    return np.array([table[each] for each in known], np.uint8)[place]
+
+
+def _second(output: Path, second: Second, frame: Frame) -> None:
+    """Writes the frame's encoded second modality."""
+    array = second.read(frame)
+    modality = second.of_frame(frame, (array.shape[1], array.shape[0]))
+    rgb = read_colour(frame.rgb)
+    image = encode(modality, _sized(array, frame, frame.second, rgb), rgb)
+    path = _path(output, second.name, frame)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_picture(path, image)
+
+
+def _sized(array: Array, frame: Frame, path: Path, rgb: Array | None = None) -> Array:
+    """The array at the colour image's size, by nearest neighbour: some data sets publish the same
+    view in several sizes. Raises SsmaError where it cannot be the same view."""
+    rgb = read_colour(frame.rgb) if rgb is None else rgb
+    (height, width), (wanted_height, wanted_width) = array.shape[:2], rgb.shape[:2]
+    if abs(width * wanted_height / (height * wanted_width) - 1) > 0.02:
+        raise SsmaError(f"{path} is {width_x_height(array)}, but {frame.rgb} is "
+                        f"{width_x_height(rgb)} (width x height): that is not the same view")
+    return cv2.resize(array, (wanted_width, wanted_height), interpolation=cv2.INTER_NEAREST)
+
+
+@contextmanager
+def _workers(count: int) -> Iterator[Callable[..., Iterator[Any]]]:
+    """A `map` that is done by so many processes; as lazy as map itself for one."""
+    if count == 1:
+        yield map
+        return
+    # Spawned: OpenCV's threads do not survive a fork.
+    fresh = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, fresh, _begin_worker) as pool:
+        try:
+            yield pool.map
+        except BrokenProcessPool as error:
+            raise SsmaError("a worker was killed, perhaps for want of memory: give fewer "
+                            "--workers; the same command goes on where it stopped") from error
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # else the pool would first finish all frames
+            raise
+
+
+def _begin_worker() -> None:
+    """One thread a worker; Ctrl-C is the parent's to handle; and no worker outlives it."""
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # it is a worker
+    parent.join()
+    os._exit(1)

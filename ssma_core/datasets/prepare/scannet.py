@@ -1,0 +1,68 @@
+"""ScanNet v2 (Dai et al., CVPR 2017), the frames of its 2D benchmark. Ids and files are described
+in ScanNet/ScanNet: README.md, BenchmarkScripts/README.md and Tasks/Benchmark."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ssma_core.datasets.prepare.classes import NYU_LABELS, SCANNET_20
+from ssma_core.datasets.prepare.data_set import (
+    ALL_HOLES,
+    INDOOR_RANGE,
+    Array,
+    DataSet,
+    Frame,
+    Second,
+    Split,
+    files,
+    lines,
+    matrix,
+    sixteen_bits,
+)
+from ssma_core.files import read_sensor
+from ssma_core.spec import Camera
+
+LAYOUT = """\
+the package scannet_frames_25k, whose labels are NYU's 40 ids already, and beside it the benchmark's
+lists of scenes:
+  scannet_frames_25k/scene0000_00/color/000000.jpg
+  scannet_frames_25k/scene0000_00/depth/000000.png  16 bits, millimetres
+  scannet_frames_25k/scene0000_00/label/000000.png  8 bits
+  scannet_frames_25k/scene0000_00/intrinsics_depth.txt
+  scannetv2_train.txt, scannetv2_val.txt"""
+
+
+def frames(root: Path, second: str) -> dict[Split, list[Frame]]:
+    return {"train": _split(root, "scannetv2_train.txt", second),
+            "validation": _split(root, "scannetv2_val.txt", second)}
+
+
+def _split(root: Path, scenes: str, second: str) -> list[Frame]:
+    found = []
+    for scene in lines(root / scenes):
+        place = root / "scannet_frames_25k" / scene
+        camera_file = place / "intrinsics_depth.txt" if second == "hha" else None
+        for rgb in files(place / "color", "*.jpg"):
+            depth_file, label = (place / kind / f"{rgb.stem}.png" for kind in ("depth", "label"))
+            found.append(Frame(f"{scene}/{rgb.stem}", rgb, depth_file, label, camera_file))
+    return found
+
+
+def depth(frame: Frame) -> Array:
+    """Metres, H×W float32, 0 for none."""
+    written = sixteen_bits(frame.second)
+    return written.astype(np.float32) / 1000
+
+
+def camera(frame: Frame, size: tuple[int, int]) -> Camera:
+    assert frame.camera is not None  # `frames` gives one for hha
+    fx, _, cx, _, _, fy, cy, *_ = matrix(frame.camera, 4)
+    return Camera(fx, fy, cx, cy, size)
+
+
+SCANNET = DataSet(
+    "ScanNet v2", LAYOUT, {20: SCANNET_20}, NYU_LABELS,
+    (Second("depth", "jet", depth, INDOOR_RANGE, ALL_HOLES),
+     Second("hha", "hha", depth, fill=ALL_HOLES, camera=camera)),
+    frames, read_sensor)

@@ -1,0 +1,415 @@
+"""`ssma prepare`: the public data sets, from trees of the published layout to list files."""
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from ssma_core.cli import main
+from ssma_core.datasets.file_list import ListFile
+from ssma_core.datasets.prepare import DATA_SETS
+from ssma_core.datasets.prepare.classes import CITYSCAPES_19, SCANNET_20, STREET_11, SUN_RGBD_37
+from ssma_core.files import read_colour, read_sensor
+
+SIZE = (16, 32)  # height, width
+GREY = np.full((*SIZE, 3), 120, np.uint8)
+
+
+def write(path: Path, picture: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), picture)
+
+
+def stripes(*values: int, size: tuple[int, int] = SIZE, dtype: type = np.uint8) -> np.ndarray:
+    """The values side by side, in columns of one width."""
+    height, width = size
+    columns = np.repeat(np.array(values, dtype), width // len(values))
+    return np.tile(np.pad(columns, (0, width - len(columns)), "edge"), (height, 1))
+
+
+def jet(index: int) -> list[int]:
+    return cv2.applyColorMap(np.full((1, 1), index, np.uint8), cv2.COLORMAP_JET)[0, 0].tolist()
+
+
+def prepare(data_set: str, root: Path, output: Path, *arguments: str) -> int:
+    return main(["prepare", data_set, "--root", str(root), "--output", str(output),
+                 "--workers", "1", *arguments])
+
+
+def listed(path: Path) -> list[list[str]]:
+    return [line.split() for line in path.read_text().splitlines()]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes()
+            for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def cityscapes(root: Path) -> Path:
+    """Ids: road, sidewalk, wall, traffic light, car, bicycle, unlabeled, sky. Disparities of 48 and
+    96 pixels, written as 256·d + 1, and in the middle a hole."""
+    disparity = stripes(48 * 256 + 1, 96 * 256 + 1, dtype=np.uint16)
+    disparity[8, 4] = 0
+    for split, city in (("train", "aachen"), ("train", "bochum"), ("val", "frankfurt")):
+        frame = f"{city}_000000_000019"
+        write(root / "leftImg8bit" / split / city / f"{frame}_leftImg8bit.png", GREY)
+        write(root / "disparity" / split / city / f"{frame}_disparity.png", disparity)
+        write(root / "gtFine" / split / city / f"{frame}_gtFine_labelIds.png",
+              stripes(7, 8, 12, 19, 26, 33, 0, 23))
+        camera = root / "camera" / split / city / f"{frame}_camera.json"
+        camera.parent.mkdir(parents=True)
+        camera.write_text(json.dumps({
+            "extrinsic": {"baseline": 0.2, "pitch": 0.03, "x": 1.7},
+            "intrinsic": {"fx": 480.0, "fy": 480.0, "u0": 16.0, "v0": 8.0}}))
+    return root
+
+
+def synthia(root: Path, frames: int = 11, size: tuple[int, int] = SIZE) -> Path:
+    """Ids: void, sky, road, lane marking, parking slot, truck, rider, train. 25 m and 655.35 m."""
+    ids = stripes(0, 1, 3, 22, 13, 18, 17, 20, size=size, dtype=np.uint16)
+    instances = np.full_like(ids, 976)
+    depth = stripes(2500, 65535, size=size, dtype=np.uint16)
+    for number in range(frames):
+        name = f"{number:07d}.png"
+        write(root / "RGB" / name, np.full((*size, 3), number % 256, np.uint8))
+        write(root / "Depth" / name, np.dstack([depth] * 3))
+        write(root / "GT" / "LABELS" / name, np.dstack([np.zeros_like(ids), instances, ids]))
+    return root
+
+
+def sun_rgbd(root: Path) -> Path:
+    """Two training frames and one for testing, whose label comes first. 3500 mm, rotated."""
+    rotated = np.full(SIZE, (3500 << 3) & 0xFFFF | 3500 >> 13, np.uint16)
+    places = {"testing": ["kv2/kinect2data/000002_x-resize"],
+              "training": ["xtion/sun3ddata/a_hotel/a_hotel/0000110-0036", "kv1/NYUdata/NYU0034"]}
+    for split, names in places.items():
+        for name in names:
+            place = root / "SUNRGBD" / name
+            write(place / "image" / "0000103.jpg", GREY)
+            write(place / "depth_bfx" / "0000099.png", rotated)
+            (place / "intrinsics.txt").write_text("529.5 0 365 \n0 529.5 265 \n0 0 1 ")
+        images = [f"SUNRGBD/{name}//image/0000103.jpg" for name in names]  # "//" as published
+        (root / f"sunrgbd_{split}_images.txt").write_text("\n".join(images) + "\n")
+    for number, value in ((1, 1), (2, 2), (3, 37)):
+        write(root / f"sunrgbd_train_test_labels/img-{number:06d}.png", stripes(0, value))
+    return root
+
+
+def scannet(root: Path) -> Path:
+    """Colour and label larger than depth, as published. Ids: none, wall, blinds, desk, other
+    furniture, other prop."""
+    for scene in ("scene0000_00", "scene0011_00"):
+        place = root / "scannet_frames_25k" / scene
+        for name in ("000000", "000100"):
+            write(place / "color" / f"{name}.jpg", np.full((32, 64, 3), 120, np.uint8))
+            write(place / "depth" / f"{name}.png", np.full(SIZE, 3500, np.uint16))
+            write(place / "label" / f"{name}.png", stripes(0, 1, 13, 14, 39, 40, size=(32, 64)))
+        (place / "intrinsics_depth.txt").write_text(
+            "577.5 0 319.5 0\n0 578.7 239.5 0\n0 0 1 0\n0 0 0 1\n")
+    (root / "scannetv2_train.txt").write_text("scene0000_00\n")
+    (root / "scannetv2_val.txt").write_text("scene0011_00\n")
+    return root
+
+
+def freiburg_forest(root: Path) -> Path:
+    """Names as published, which differ from folder to folder after the "_"."""
+    colours = [(255, 255, 255), (170, 170, 170), (0, 255, 0), (102, 102, 51), (0, 60, 0),
+               (0, 120, 255), (0, 0, 0), (0, 0, 0)]
+    label = np.dstack([stripes(*channel) for channel in reversed(list(zip(*colours)))])
+    for split, name, mask in (("train", "b1-09517", "mask"), ("test", "b275-311", "Clipped")):
+        write(root / split / "rgb" / f"{name}_Clipped.jpg", GREY)
+        write(root / split / "GT_color" / f"{name}_{mask}.png", label)
+        write(root / split / "depth_color" / f"{name}_Clipped_redict_depth.png", GREY + 1)
+        write(root / split / "evi_color" / f"{name}.png", GREY + 2)
+    return root
+
+
+TREES = {"cityscapes": cityscapes, "synthia": synthia, "sun-rgbd": sun_rgbd, "scannet": scannet,
+         "freiburg-forest": freiburg_forest}
+
+
+def test_cityscapes_with_11_classes(tmp_path: Path) -> None:
+    root, output = cityscapes(tmp_path / "published"), tmp_path / "prepared"
+    assert prepare("cityscapes", root, output) == 0
+    assert listed(output / "train.txt") == [
+        [f"../published/leftImg8bit/train/{city}/{city}_000000_000019_leftImg8bit.png",
+         f"disparity/train/{city}/{city}_000000_000019.png",
+         f"label/train/{city}/{city}_000000_000019.png"] for city in ("aachen", "bochum")]
+    assert [line[2] for line in listed(output / "validation.txt")] == [
+        "label/val/frankfurt/frankfurt_000000_000019.png"]
+    label = read_sensor(output / "label/train/aachen/aachen_000000_000019.png")
+    # road, sidewalk, wall (void), traffic light (void), car, bicycle, unlabeled, sky
+    assert np.array_equal(label, stripes(3, 4, 0, 0, 8, 11, 0, 1)) and label.dtype == np.uint8
+
+
+def test_cityscapes_with_19_classes_is_the_published_train_id_and_one(tmp_path: Path) -> None:
+    root, output = cityscapes(tmp_path / "published"), tmp_path / "prepared"
+    assert prepare("cityscapes", root, output, "--classes", "19") == 0
+    label = read_sensor(output / "label/val/frankfurt/frankfurt_000000_000019.png")
+    assert np.array_equal(label, stripes(1, 2, 4, 7, 14, 19, 0, 11))
+
+
+def test_cityscapes_disparity_is_red_where_it_is_near_and_has_no_holes(tmp_path: Path) -> None:
+    root, output = cityscapes(tmp_path / "published"), tmp_path / "prepared"
+    assert prepare("cityscapes", root, output) == 0
+    image = read_colour(output / "disparity/train/aachen/aachen_000000_000019.png")
+    half, near = jet(127), jet(255)  # 48 and 96 of 96 pixels
+    assert image[0, 0].tolist() == half and image[0, -1].tolist() == near
+    assert image[8, 4].tolist() == half  # was a hole
+
+
+def test_cityscapes_hha_knows_metres_from_the_frames_own_camera(tmp_path: Path) -> None:
+    root, output = cityscapes(tmp_path / "published"), tmp_path / "prepared"
+    frame = DATA_SETS["cityscapes"].frames(root, "hha")["train"][0]
+    metres = DATA_SETS["cityscapes"].second("hha").read(frame)
+    assert metres[0, 0] == pytest.approx(2.0)  # 0.2 m · 480 / 48
+    assert metres[0, -1] == pytest.approx(1.0)
+    assert metres[8, 4] == 0
+    assert prepare("cityscapes", root, output, "--modality", "hha") == 0
+    assert read_colour(output / "hha/train/aachen/aachen_000000_000019.png").shape == (*SIZE, 3)
+
+
+def test_synthia(tmp_path: Path) -> None:
+    root, output = synthia(tmp_path / "published"), tmp_path / "prepared"
+    assert prepare("synthia", root, output) == 0
+    assert [line[2] for line in listed(output / "validation.txt")] == [
+        "label/0000000.png", "label/0000010.png"]
+    assert len(listed(output / "train.txt")) == 9
+    # void, sky, road, lane marking is road, parking slot, truck, rider, train
+    assert np.array_equal(read_sensor(output / "label/0000003.png"),
+                          stripes(0, 1, 3, 3, 0, 8, 11, 0))
+    image = read_colour(output / "depth/0000003.png")
+    assert image[0, 0].tolist() == jet(127)  # 25 of 50 m
+    assert image[0, -1].tolist() == jet(255)
+
+
+def test_sun_rgbd_pairs_the_lists_with_the_numbered_labels(tmp_path: Path) -> None:
+    root, output = sun_rgbd(tmp_path / "published"), tmp_path / "prepared"
+    assert prepare("sun-rgbd", root, output) == 0
+    hotel, nyu = listed(output / "train.txt")
+    assert hotel[1:] == ["depth/xtion/sun3ddata/a_hotel/a_hotel/0000110-0036.png",
+                         "label/xtion/sun3ddata/a_hotel/a_hotel/0000110-0036.png"]
+    assert read_sensor(output / hotel[2]).max() == 2 and read_sensor(output / nyu[2]).max() == 37
+    (tested,) = listed(output / "validation.txt")
+    assert np.array_equal(read_sensor(output / tested[2]), stripes(0, 1))
+    assert np.all(read_colour(output / tested[1]) == jet(127))  # 3.5 of 7 m
+
+
+def test_sun_rgbd_hha(tmp_path: Path) -> None:
+    assert prepare("sun-rgbd", sun_rgbd(tmp_path / "published"), tmp_path / "prepared",
+                   "--modality", "hha") == 0
+    described = yaml.safe_load((tmp_path / "prepared/model.yaml").read_text())
+    assert described["modalities"][1] == {"name": "hha", "encoding": "image"}
+
+
+def test_scannet_brings_depth_to_the_size_of_the_colour_image(tmp_path: Path) -> None:
+    root, output = scannet(tmp_path / "published"), tmp_path / "prepared"
+    assert prepare("scannet", root, output) == 0
+    assert [line[2] for line in listed(output / "validation.txt")] == [
+        "label/scene0011_00/000000.png", "label/scene0011_00/000100.png"]
+    # none, wall, blinds (of the 40 but not of the 20), desk, other furniture, other prop
+    assert np.array_equal(read_sensor(output / "label/scene0000_00/000100.png"),
+                          stripes(0, 1, 0, 13, 20, 0, size=(32, 64)))
+    image = read_colour(output / "depth/scene0000_00/000100.png")
+    assert image.shape == (32, 64, 3) and np.all(image == jet(127))
+
+
+def test_scannet_hha(tmp_path: Path) -> None:
+    output = tmp_path / "prepared"
+    assert prepare("scannet", scannet(tmp_path / "published"), output, "--modality", "hha") == 0
+    assert read_colour(output / "hha/scene0000_00/000100.png").shape == (32, 64, 3)
+
+
+@pytest.mark.parametrize(("modality", "grey"), [("depth", 121), ("evi", 122)])
+def test_freiburg_forest(tmp_path: Path, modality: str, grey: int) -> None:
+    root, output = freiburg_forest(tmp_path / "published"), tmp_path / "prepared"
+    assert prepare("freiburg-forest", root, output, "--modality", modality) == 0
+    assert listed(output / "train.txt") == [
+        ["../published/train/rgb/b1-09517_Clipped.jpg", f"{modality}/train/b1-09517.png",
+         "label/train/b1-09517.png"]]
+    # white, trail, grass, vegetation, tree, sky, obstacle
+    label = read_sensor(output / "label/test/b275-311.png")
+    assert np.array_equal(label, stripes(0, 1, 2, 3, 3, 4, 5, 5))
+    assert np.all(read_colour(output / modality / "test/b275-311.png") == grey)
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_what_was_prepared_is_a_data_set(name: str, tmp_path: Path) -> None:
+    output = tmp_path / "prepared"
+    assert prepare(name, TREES[name](tmp_path / "published"), output) == 0
+    described = yaml.safe_load((output / "model.yaml").read_text())
+    classes = len(described["class_names"])
+    assert described["class_names"][0] == "void"
+    assert len(described["class_colours"]) == len({*map(tuple, described["class_colours"])})
+    for split in ("train", "validation"):
+        for sample in ListFile(list=str(output / f"{split}.txt")).samples():
+            rgb, second, label = sample.read(classes)
+            assert rgb.shape == second.shape == (*label.shape, 3) and second.dtype == np.uint8
+
+
+def test_model_yaml_is_a_models(tmp_path: Path) -> None:
+    """With the few fields it lacks it is a spec."""
+    from ssma_core import ModelSpec
+
+    output = tmp_path / "prepared"
+    assert prepare("cityscapes", cityscapes(tmp_path / "published"), output) == 0
+    described = yaml.safe_load((output / "model.yaml").read_text())
+    spec = ModelSpec.from_dict({"architecture": "ssma", "size": "full", "input_size": [768, 384],
+                                **described})
+    assert spec.class_names[3] == "road" and spec.class_colours[3] == (128, 64, 128)
+    assert spec.modalities[1].name == "disparity" and spec.modalities[1].encoding == "jet"
+
+
+def test_the_classes_stand_in_the_order_of_the_released_checkpoints() -> None:
+    def names(classes: tuple) -> str:
+        return ", ".join(each.name for each in classes)
+
+    assert names(STREET_11) == (
+        "sky, building, road, sidewalk, fence, vegetation, pole, car/truck/bus, traffic sign, "
+        "pedestrian, rider/bicycle/motorcycle")
+    assert names(CITYSCAPES_19) == (
+        "road, sidewalk, building, wall, fence, pole, traffic light, traffic sign, vegetation, "
+        "terrain, sky, person, rider, car, truck, bus, train, motorcycle, bicycle")
+    assert names(SUN_RGBD_37) == (
+        "wall, floor, cabinet, bed, chair, sofa, table, door, window, bookshelf, picture, counter, "
+        "blinds, desk, shelves, curtain, dresser, pillow, mirror, floor mat, clothes, ceiling, "
+        "books, fridge, tv, paper, towel, shower curtain, box, whiteboard, person, night stand, "
+        "toilet, sink, lamp, bathtub, bag")
+    assert names(SCANNET_20) == (
+        "wall, floor, cabinet, bed, chair, sofa, table, door, window, bookshelf, picture, counter, "
+        "desk, curtain, fridge, shower curtain, toilet, sink, bathtub, other furniture")
+
+
+def test_the_summary_tells_frames_and_shares(tmp_path: Path,
+                                             capsys: pytest.CaptureFixture[str]) -> None:
+    assert prepare("sun-rgbd", sun_rgbd(tmp_path / "published"), tmp_path / "prepared") == 0
+    printed = capsys.readouterr().out
+    assert "train: 2 frames (of 5285 that were published)" in printed
+    assert "50.00 % void" in printed and "16.67 % floor" in printed
+
+
+def test_workers_make_the_same(tmp_path: Path) -> None:
+    root = synthia(tmp_path / "published")
+    for workers in ("1", "2"):
+        assert prepare("synthia", root, tmp_path / workers, "--workers", workers) == 0
+    assert files(tmp_path / "1") == files(tmp_path / "2")
+
+
+def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
+    root, output = synthia(tmp_path / "published"), tmp_path / "prepared"
+    assert prepare("synthia", root, output) == 0
+    whole = files(output)
+    (output / "depth/0000004.png").unlink()
+    (output / "label/0000005.png").unlink()
+    (output / "depth/.0000006.x1y2.png").write_bytes(b"half")  # what a killed run leaves
+    before = {name: (output / name).stat().st_mtime_ns for name in whole if (output / name).exists()
+              and name.endswith(".png")}
+    assert prepare("synthia", root, output) == 0
+    assert files(output) == whole
+    assert all((output / name).stat().st_mtime_ns == when for name, when in before.items())
+
+
+def test_a_killed_run_leaves_whole_files_and_no_workers_and_goes_on(tmp_path: Path) -> None:
+    root, output = synthia(tmp_path / "published", 60, (256, 512)), tmp_path / "prepared"
+    command = [sys.executable, "-m", "ssma_core.cli", "prepare", "synthia", "--root", str(root),
+               "--output", str(output), "--workers", "2"]
+    run = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while not list(output.glob("depth/0*.png")):
+        assert run.poll() is None
+        time.sleep(0.01)
+    workers = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    assert not (output / "train.txt").exists()
+    for path in output.rglob("0*.png"):
+        read_sensor(path)  # whole
+    for _ in range(200):
+        if not any(os.path.exists(f"/proc/{worker}") for worker in workers):
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("a worker outlives the run")
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    assert prepare("synthia", root, tmp_path / "in_one_go") == 0
+    assert files(output) == files(tmp_path / "in_one_go")
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_another_folder_is_no_data_set(name: str, tmp_path: Path,
+                                       capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    assert prepare(name, tmp_path / "elsewhere", tmp_path / "prepared") == 1
+    said = capsys.readouterr().err
+    assert str(tmp_path / "elsewhere") in said and "--help" in said
+    assert not (tmp_path / "prepared").exists()
+
+
+@pytest.mark.parametrize(("name", "lost"), [
+    ("cityscapes", "disparity/train/bochum/bochum_000000_000019_disparity.png"),
+    ("cityscapes", "gtFine/val/frankfurt/frankfurt_000000_000019_gtFine_labelIds.png"),
+    ("synthia", "GT/LABELS/0000003.png"),
+    ("sun-rgbd", "SUNRGBD/kv1/NYUdata/NYU0034/depth_bfx/0000099.png"),
+    ("sun-rgbd", "sunrgbd_train_test_labels/img-000003.png"),
+    ("scannet", "scannet_frames_25k/scene0011_00/label/000100.png"),
+])
+def test_a_missing_partner_is_named_before_anything_is_made(
+        name: str, lost: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = TREES[name](tmp_path / "published")
+    (root / lost).unlink()
+    assert prepare(name, root, tmp_path / "prepared") == 1
+    said = capsys.readouterr().err
+    assert "1 files are missing" in said and str((root / lost).parent) in said
+    assert not (tmp_path / "prepared").exists()
+
+
+def test_an_unknown_id_is_named_before_the_second_modality_is_made(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root, output = scannet(tmp_path / "published"), tmp_path / "prepared"
+    wrong = root / "scannet_frames_25k/scene0011_00/label/000100.png"
+    write(wrong, stripes(1, 41, size=(32, 64)))
+    assert prepare("scannet", root, output, "--workers", "2") == 1
+    said = capsys.readouterr().err
+    assert f"{wrong} has id 41 at 1024 pixels" in said and "Traceback" not in said
+    assert not (output / "depth").exists() and not (output / "train.txt").exists()
+
+
+def test_an_unknown_colour_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = freiburg_forest(tmp_path / "published")
+    write(root / "train/GT_color/b1-09517_mask.png", np.full((*SIZE, 3), (3, 2, 1), np.uint8))
+    assert prepare("freiburg-forest", root, tmp_path / "prepared") == 1
+    assert "colour (red, green, blue) = (1, 2, 3) at 512 pixels" in capsys.readouterr().err
+
+
+def test_another_view_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = synthia(tmp_path / "published")
+    write(root / "Depth/0000004.png", np.full((16, 16), 9, np.uint16))
+    assert prepare("synthia", root, tmp_path / "prepared") == 1
+    said = capsys.readouterr().err
+    assert "0000004.png is 16x16" in said and "32x16" in said
+
+
+def test_depth_that_was_saved_with_8_bits_is_refused(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = scannet(tmp_path / "published")
+    write(root / "scannet_frames_25k/scene0000_00/depth/000000.png", np.full(SIZE, 9, np.uint8))
+    assert prepare("scannet", root, tmp_path / "prepared") == 1
+    assert "one channel of 16 bits" in capsys.readouterr().err
+
+
+def test_one_output_holds_one_preparation(tmp_path: Path,
+                                          capsys: pytest.CaptureFixture[str]) -> None:
+    root, output = cityscapes(tmp_path / "published"), tmp_path / "prepared"
+    assert prepare("cityscapes", root, output) == 0
+    whole = files(output)
+    assert prepare("cityscapes", root, output, "--classes", "19") == 1
+    assert "give another --output" in capsys.readouterr().err
+    assert files(output) == whole
