@@ -405,6 +405,20 @@ def test_depth_that_was_saved_with_8_bits_is_refused(
     assert "one channel of 16 bits" in capsys.readouterr().err
 
 
+def test_a_folder_with_other_things_in_it_keeps_them(tmp_path: Path) -> None:
+    root, output = cityscapes(tmp_path / "published"), tmp_path / "mine"
+    write(output / "label/.mine.png", GREY)
+    assert prepare("cityscapes", root, output) == 0
+    assert (output / "label/.mine.png").exists()
+
+
+def test_an_output_that_cannot_be_one_is_named(tmp_path: Path,
+                                               capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert prepare("cityscapes", cityscapes(tmp_path / "published"), tmp_path / "file") == 1
+    assert "cannot write under" in capsys.readouterr().err
+
+
 def test_one_output_holds_one_preparation(tmp_path: Path,
                                           capsys: pytest.CaptureFixture[str]) -> None:
     root, output = cityscapes(tmp_path / "published"), tmp_path / "prepared"

@@ -56,7 +56,7 @@ def prepare(data_set: DataSet, root: Path, output: Path, classes: Classes, secon
     splits = data_set.frames(root.absolute(), second.name)
     frames = [frame for split in splits.values() for frame in split]
     _check_files(frames)
-    _claim(output, _model_yaml(data_set, classes, second))
+    _claim(output, _model_yaml(data_set, classes, second), ("label", second.name))
     missing = [each for each in frames if not _path(output, second.name, each).exists()]
     try:
         with _workers(min(workers, len(frames))) as mapped:
@@ -104,16 +104,18 @@ def _model_yaml(data_set: DataSet, classes: Classes, second: Second) -> str:
             f"  - {json.dumps(facts)}\n")
 
 
-def _claim(output: Path, model_yaml: str) -> None:
-    """Makes the folder, or goes on in one that an earlier run of the same command left."""
+def _claim(output: Path, model_yaml: str, kinds: tuple[str, ...]) -> None:
+    """Makes the folder, or goes on in one that an earlier run of the same command left: without
+    what that run had begun to write into the folders `kinds` when it was killed."""
     described = output / "model.yaml"
-    if described.exists() and described.read_text(encoding="utf-8") != model_yaml:
-        raise SsmaError(f"{output} was prepared for another data set, other classes or another "
-                        "second modality: give another --output, or remove it")
     try:
+        if described.exists():
+            if described.read_text(encoding="utf-8") != model_yaml:
+                raise SsmaError(f"{output} was prepared for another data set, other classes or "
+                                "another second modality: give another --output, or remove it")
+            for half in (path for kind in kinds for path in (output / kind).rglob(".*.png")):
+                half.unlink()
         output.mkdir(parents=True, exist_ok=True)
-        for left_by_a_killed_run in output.rglob(".*.png"):
-            left_by_a_killed_run.unlink()
     except OSError as error:
         raise SsmaError(f"cannot write under {output}: {error.strerror}; give a folder that can be "
                         "written") from error
