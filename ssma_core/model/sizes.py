@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Dimensions:
-    """Channels and units of every part. In a residual unit the inner convolutions have a quarter of
-    its block's channels.
+    """Channels and units of every part, those of an expert for AdapNet++'s; other experts may take
+    them as a measure. In a residual unit the inner convolutions have a quarter of its block's
+    channels.
 
     stem: after the 7×7 convolution. blocks, units: channels and residual units of the four blocks.
     skip: each skip connection. easpp, easpp_branch: output and inner channels of the eASPP.
