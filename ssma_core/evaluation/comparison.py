@@ -76,14 +76,8 @@ def compare(a: Counts, b: Counts, drives: Sequence[str], void_id: int) -> Compar
     sums = [_summed(part, number) for counts in (a, b) for part in overlaps(counts, void_id)]
     whole = _differences(*(part.sum(axis=0, keepdims=True) for part in sums))[0]
     drawn = _differences(*_resampled(sums))
-    with np.errstate(invalid="ignore"):
-        low, high = np.nanpercentile(
-            np.where(np.isnan(drawn).all(axis=0), np.inf, drawn),
-            [50 - LEVEL / 2, 50 + LEVEL / 2], axis=0)
-    mean, *classes = (Interval(*values) for values in zip(
-        whole.tolist(), low.tolist(), high.tolist()))
-    kind = _kind(names.tolist())
-    return Comparison(mean, tuple(classes), int(number.max()) + 1, kind)
+    mean, *classes = map(_interval, whole.tolist(), drawn.T)
+    return Comparison(mean, tuple(classes), int(number.max()) + 1, _kind(names.tolist()))
 
 
 def compare_files(first: Path, second: Path) -> str:
@@ -139,6 +133,15 @@ def _differences(both_a: npt.NDArray[np.float64], either_a: npt.NDArray[np.float
     """…×N each → …×(1 + N): B minus A of the mean IoU, then of each class's."""
     a, b = iou(both_a, either_a), iou(both_b, either_b)
     return np.concatenate([(mean_iou(b) - mean_iou(a))[..., None], b - a], axis=-1)
+
+
+def _interval(difference: float, drawn: npt.NDArray[np.float64]) -> Interval:
+    """Of the resamples in which there is a difference."""
+    drawn = drawn[~np.isnan(drawn)]
+    if not drawn.size:
+        return Interval(difference, np.nan, np.nan)
+    low, high = np.percentile(drawn, [50 - LEVEL / 2, 50 + LEVEL / 2])
+    return Interval(difference, float(low), float(high))
 
 
 def _same_frames(a: Result, b: Result, first: Path, second: Path) -> list[int]:

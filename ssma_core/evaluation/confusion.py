@@ -39,8 +39,10 @@ def confusion_picture(matrix: ConfusionMatrix, spec: ModelSpec) -> npt.NDArray[n
     axes.set_title(f"% of the true class; mIoU {100 * matrix.mean_iou():.1f} %")
     for (row, column), share in np.ndenumerate(shares):
         if share > 0:
-            axes.text(column, row, f"{share:.1f}", ha="center",
-                      va="center", size=8, color="white" if share > 60 else "black")
+            axes.text(column, row, f"{share:.1f}", ha="center", va="center", size=8,
+                      color="white" if share > 60 else "black")
     png = io.BytesIO()
     figure.savefig(png, format="png", bbox_inches="tight")  # names and titles stand around the axes
-    return cv2.imdecode(np.frombuffer(png.getvalue(), np.uint8), cv2.IMREAD_COLOR)
+    picture = cv2.imdecode(np.frombuffer(png.getvalue(), np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None  # it was encoded the line before
+    return picture
