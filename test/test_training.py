@@ -1,12 +1,12 @@
-"""Training: loss and schedule as the reference's, configuration checked, a run that learns."""
+"""Training: loss and schedule as the reference's, a run that learns, and what it starts from."""
 import json
 import math
-import runpy
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -14,12 +14,13 @@ from conftest import ROOT, small_run, write_configuration
 from torch.nn import functional
 
 from ssma_core import Segmenter, SsmaError, checkpoint
-from ssma_core.training.evaluation import evaluate, total
+from ssma_core.datasets.frames import preload
+from ssma_core.training.batches import loader
+from ssma_core.training.distributed import Processes
+from ssma_core.training.learner import Learner
 from ssma_core.training.loop import train
 from ssma_core.training.loss import poly, segmentation_loss
 from ssma_core.training.stages import read_training
-
-
 
 # Loss and schedule
 
@@ -89,15 +90,40 @@ def test_the_loss_falls_in_every_stage(run, stage):
     assert [v["step"] for v in log["validation"]] == [15, 20]
 
 
-def test_every_stage_leaves_a_model_that_segments(run, easy_frames):
-    training = read_training(run.parent / "run.yaml")
-    for name, architecture in (("expert_depth", "adapnet++"), ("fusion", "ssma")):
-        segmenter = Segmenter(run / f"{name}.safetensors")
-        assert segmenter.spec.architecture == architecture
-        drives = evaluate(segmenter, training.data.validation.samples())
-        assert sorted(drives) == ["drive_000", "drive_001"]
-        assert total(drives, segmenter.spec).counts.sum() == 6 * 48 * 64
-    assert not list(run.glob(".*")), "no temporary files are left"
+@pytest.mark.parametrize(("name", "architecture"), [
+    ("expert_depth", "adapnet++"), ("fusion", "ssma"), ("fusion.best", "ssma")])
+def test_every_stage_leaves_models_that_segment(run, name, architecture):
+    segmenter = Segmenter(run / f"{name}.safetensors")
+    assert segmenter.spec.architecture == architecture
+    frame = np.zeros((48, 64, 3), np.uint8), np.zeros((48, 64), np.uint16)
+    answer = segmenter.segment(*frame[-len(segmenter.spec.modalities):])
+    assert answer.labels.shape == (48, 64)
+
+
+def test_a_stage_leaves_curves_scalars_and_no_half_written_file(run):
+    assert cv2.imread(str(run / "fusion.png")) is not None
+    assert list((run / "tensorboard" / "fusion").glob("events.*"))
+    assert not list(run.glob(".*")) and not list(run.glob("*.state.pt"))
+
+
+def test_a_finished_stage_is_left_alone(run, capsys):
+    before = {file: file.stat().st_mtime_ns for file in run.iterdir()}
+    train(read_training(run.parent / "run.yaml"), run)
+    assert "fusion is finished already" in capsys.readouterr().out
+    assert {file: file.stat().st_mtime_ns for file in run.iterdir()} == before
+
+
+def test_another_configuration_in_the_same_folder_is_refused(run):
+    training = read_training(run.parent / "run.yaml", ["seed=1"])
+    with pytest.raises(SsmaError, match=r"expert_rgb of another .*\n  seed was 0, is 1\nGive"):
+        train(training, run)
+
+
+def test_a_fusion_whose_expert_has_been_trained_anew_is_refused(run, tmp_path):
+    shutil.copytree(run, tmp_path, dirs_exist_ok=True)
+    shutil.copy(run / "expert_rgb.best.safetensors", tmp_path / "expert_depth.safetensors")
+    with pytest.raises(SsmaError, match=r"(?s)fusion of another .*start.expert_depth"):
+        train(read_training(run.parent / "run.yaml"), tmp_path, only="fusion")
 
 
 def test_the_fusion_started_from_the_experts(run):
@@ -121,8 +147,7 @@ def test_the_same_seed_gives_the_same_weights(run, tmp_path):
 def test_encoders_with_a_rate_of_zero_stay_as_they_are(run, tmp_path):
     training = read_training(run.parent / "run.yaml")
     fusion = replace(training.stages[2], encoder_learning_rate=0.0, steps=2)
-    for name in ("expert_rgb", "expert_depth"):
-        (tmp_path / f"{name}.safetensors").symlink_to(run / f"{name}.safetensors")
+    fusion = replace(fusion, start=tuple(str(run / f"{name}.safetensors") for name in fusion.start))
     train(replace(training, stages=(fusion,)), tmp_path)
     expert = checkpoint.load(run / "expert_rgb.safetensors")[0].state_dict()
     frozen = checkpoint.load(tmp_path / "fusion.safetensors")[0].state_dict()
@@ -138,11 +163,72 @@ def test_a_fusion_without_its_experts_says_which_to_train(run, tmp_path):
         train(training, tmp_path, only="fusion")
 
 
-def test_a_fusion_refuses_experts_of_other_classes(run):
+def test_a_fusion_refuses_experts_of_other_classes(run, tmp_path):
     training = read_training(run.parent / "run.yaml")
+    shutil.copy(run / "expert_rgb.safetensors", tmp_path)
     other = replace(training.model, class_names=("void", "ground", "water"))
     with pytest.raises(SsmaError, match=r"expert_rgb.safetensors was trained for another model"):
-        train(replace(training, model=other), run, only="fusion")
+        train(replace(training, model=other), tmp_path, only="fusion")
+
+
+def test_a_third_stage_starts_from_the_fusion(run, tmp_path):
+    training = read_training(run.parent / "run.yaml")
+    frozen = replace(training.stages[2], name="frozen", start=("fusion",), steps=1,
+                     encoder_learning_rate=0.0)
+    shutil.copy(run / "fusion.safetensors", tmp_path)
+    train(replace(training, stages=(*training.stages, frozen)), tmp_path, only="frozen")
+    before, after = (checkpoint.load(folder / name)[0].state_dict() for folder, name in
+                     ((run, "fusion.safetensors"), (tmp_path, "frozen.safetensors")))
+    # Adam's first step is the learning rate long, in every direction that has a gradient.
+    moved = {name: (after[name] - before[name]).abs().max().item() for name in before
+             if "running" not in name and "num_batches" not in name}
+    assert max(moved.values()) == pytest.approx(0.003, rel=1e-3)
+    assert all(distance == 0 for name, distance in moved.items() if name.startswith("experts."))
+
+
+def test_in_16_bits_a_stage_learns(run, tmp_path):
+    training = read_training(run.parent / "run.yaml", ["precision=bf16"])
+    stage = replace(training.stages[0], steps=15)
+    train(replace(training, stages=(stage,)), tmp_path)
+    loss = json.loads((tmp_path / "expert_rgb.json").read_text())["loss"]
+    assert np.mean(loss[-5:]) < 0.8 * np.mean(loss[:2])
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_batch_in_parts_learns_from_their_mean(run, tmp_path):
+    """On a network whose batch norms stand still, parts and the whole are the same."""
+    training = read_training(run.parent / "run.yaml")
+    whole = replace(training.stages[2], batch_size=4, dropout_keep=1.0)
+    frames = preload(training.data.train.samples(), training.model, "")
+    losses, gradients = [], []
+    for stage in (whole, replace(whole, accumulate=2)):
+        learner = Learner(training, stage, run, Processes(0, 1, torch.device("cpu")))
+        learner.network.eval()
+        learner.optimizer.zero_grad = lambda: None
+        losses.append(learner.step(0, iter(loader(training, stage, frames))).item())
+        gradients.append(learner.network.experts[0].encoder.stem.convolution.weight.grad)
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-3 * gradients[0].abs().max().item())
+
+
+def test_parts_of_one_frame_are_refused(run, tmp_path):
+    training = read_training(run.parent / "run.yaml")
+    stage = replace(training.stages[0], accumulate=2)
+    with pytest.raises(SsmaError, match=r"expert_rgb: .* one frame"):
+        train(replace(training, stages=(stage,)), tmp_path)
+
+
+def test_fp16_without_a_gpu_is_refused(run, tmp_path):
+    with pytest.raises(SsmaError, match="fp16 needs an NVIDIA GPU"):
+        train(read_training(run.parent / "run.yaml", ["precision=fp16"]), tmp_path)
+
+
+def test_a_loss_that_is_not_finite_ends_the_stage_and_names_step_and_frames(run, tmp_path):
+    training = read_training(run.parent / "run.yaml")
+    stage = replace(training.stages[0], learning_rate=1e30)
+    with pytest.raises(SsmaError, match=r"expert_rgb is nan at step [23], on the frames .*/rgb/0"):
+        train(replace(training, stages=(stage,)), tmp_path)
+    assert not (tmp_path / "expert_rgb.safetensors").exists()
 
 
 def test_a_stage_that_is_none_is_named(run, tmp_path):
@@ -150,22 +236,9 @@ def test_a_stage_that_is_none_is_named(run, tmp_path):
         train(read_training(run.parent / "run.yaml"), tmp_path, only="all")
 
 
-def test_evaluate_prints_a_line_a_class_and_writes_json(run, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", [
-        "evaluate.py", "--model", str(run / "fusion.safetensors"), "--config",
-        str(run.parent / "run.yaml"), "--json", str(tmp_path / "result.json")])
-    runpy.run_path(str(ROOT / "training" / "evaluate.py"), run_name="__main__")
-    printed = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in printed[:4]] == ["class", "ground", "sky", "mean"]
-    result = json.loads((tmp_path / "result.json").read_text())
-    assert set(result["iou"]) == {"ground", "sky"}
-    assert set(result["drives"]) == {"drive_000", "drive_001"}
-
-
-def test_the_scripts_print_a_users_mistake_without_a_traceback(run):
-    for script, arguments in (("train", ["--output", "x"]), ("evaluate", ["--model", "x"])):
-        answer = subprocess.run(
-            [sys.executable, ROOT / "training" / f"{script}.py", "--config", "none.yaml",
-             *arguments], capture_output=True, text=True, check=False)
-        assert answer.returncode == 1
-        assert answer.stderr == f"{script}: cannot read none.yaml: No such file or directory\n"
+def test_the_script_prints_a_users_mistake_without_a_traceback():
+    answer = subprocess.run(
+        [sys.executable, ROOT / "training" / "train.py", "--config", "none.yaml", "--output", "x"],
+        capture_output=True, text=True, check=False)
+    assert answer.returncode == 1
+    assert answer.stderr == "train: cannot read none.yaml: No such file or directory\n"

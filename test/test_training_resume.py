@@ -1,0 +1,150 @@
+"""A run that is killed goes on from its last checkpoint, and ends as if nothing had happened."""
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import ROOT, small_run, write_configuration
+
+from ssma_core import SsmaError, checkpoint
+from ssma_core.training import loop
+from ssma_core.training.loop import train
+from ssma_core.training.resume import save_state, written_for_good
+from ssma_core.training.stages import read_training
+
+STAGES = ("expert_rgb", "expert_depth", "fusion")
+# One process that has imported what takes long, and forks: a run starts at once.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["ssma_core.training.loop"])
+
+
+@pytest.fixture(scope="module")
+def config(easy_frames, tmp_path_factory):
+    """Short, with all that is random: dropout, changed images, dropped modalities."""
+    values = small_run(easy_frames)
+    values |= {"validate_every": 3, "checkpoint_every": 2}
+    values["model"]["input_size"] = [64, 32]
+    for stage in values["stages"]:
+        stage["steps"] = 7
+    values["stages"][2]["modality_dropout"] = 0.5
+    return write_configuration(tmp_path_factory.mktemp("killed"), values)
+
+
+@pytest.fixture(scope="module")
+def training(config):
+    return read_training(config)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(training, tmp_path_factory):
+    """The output of a run left alone, and how long it took in seconds."""
+    output = tmp_path_factory.mktemp("undisturbed")
+    begun = time.monotonic()
+    run_in_a_process(training, output).join()
+    return output, time.monotonic() - begun
+
+
+def run_in_a_process(training, output):
+    torch.set_num_threads(1)
+    process = PROCESSES.Process(target=train, args=(training, output))
+    process.start()
+    return process
+
+
+def assert_same_results(one, other):
+    for stage in STAGES:
+        logs = [json.loads((folder / f"{stage}.json").read_text()) for folder in (one, other)]
+        for part in ("loss", "validation"):
+            assert logs[0][part] == logs[1][part]
+        for kind in ("", ".best"):
+            weights = [checkpoint.load(folder / f"{stage}{kind}.safetensors")[0].state_dict()
+                       for folder in (one, other)]
+            for name, value in weights[0].items():
+                assert torch.equal(value, weights[1][name]), f"{stage}{kind}: {name}"
+
+
+def test_a_run_killed_again_and_again_ends_with_the_same_weights(training, undisturbed, tmp_path):
+    calm, seconds = undisturbed
+    killed, delays = 0, []
+    for _ in range(4):
+        process = run_in_a_process(training, tmp_path)
+        delays.append(random.uniform(0.05, 0.5) * seconds)
+        process.join(delays[-1])
+        process.kill()
+        process.join()
+        killed += process.exitcode == -signal.SIGKILL
+    process = run_in_a_process(training, tmp_path)
+    process.join()
+    assert killed >= 2 and process.exitcode == 0, f"killed after {delays} s"
+    assert_same_results(calm, tmp_path)
+    assert not list(tmp_path.glob(".*")) and not list(tmp_path.glob("*.state.pt"))
+
+
+def test_a_stopped_run_says_in_one_line_how_to_go_on(config, training, undisturbed, tmp_path):
+    """Ctrl-C, with the processes that read frames ahead."""
+    calm, _ = undisturbed
+    command = [sys.executable, ROOT / "training" / "train.py", "--output", tmp_path,
+               "--config", config, "--set", "workers=2"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, process_group=0)
+    while not (tmp_path / "expert_rgb.state.pt").exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate()[1].split("\r")[-1]
+    assert said.strip().splitlines()[-1] == (
+        "train: stopped; the same command goes on from the last checkpoint")
+    assert "Traceback" not in said and process.returncode == 1
+    run_in_a_process(training, tmp_path).join()
+    assert_same_results(calm, tmp_path)
+
+
+def test_a_state_of_another_configuration_is_refused(training, tmp_path):
+    stopped_after_a_state(training, tmp_path)
+    with pytest.raises(SsmaError, match=r"expert_rgb of another .*\n  stage.steps was 7, is 9\n"):
+        train(replace(training, stages=(replace(training.stages[0], steps=9),)), tmp_path)
+
+
+def test_a_damaged_state_is_named_and_restart_begins_anew(training, undisturbed, tmp_path):
+    calm, _ = undisturbed
+    stopped_after_a_state(training, tmp_path)
+    state = tmp_path / "expert_rgb.state.pt"
+    state.write_bytes(state.read_bytes()[:-1000])
+    with pytest.raises(SsmaError, match=r"expert_rgb.state.pt: it is damaged; .* --restart"):
+        train(training, tmp_path, only="expert_rgb")
+    train(training, tmp_path, only="expert_rgb", restart=True)
+    loss = [json.loads((folder / "expert_rgb.json").read_text())["loss"]
+            for folder in (calm, tmp_path)]
+    assert loss[0] == loss[1]
+
+
+def stopped_after_a_state(training, output):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "save_state", lambda *given: (save_state(*given), stop()))
+        with pytest.raises(KeyboardInterrupt):
+            train(training, output, only="expert_rgb")
+
+
+def stop():
+    raise KeyboardInterrupt
+
+
+def test_a_checkpoint_survives_a_power_loss(tmp_path, monkeypatch):
+    """Its bytes are on the disk before it takes its name, and its name before anyone relies on it:
+    the order that POSIX asks for."""
+    calls = []
+    synchronize, rename = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: (
+        calls.append(("fsync", os.readlink(f"/proc/self/fd/{handle}"))), synchronize(handle)))
+    monkeypatch.setattr(os, "replace", lambda old, new: (
+        calls.append(("replace", str(old))), rename(old, new)))
+    with written_for_good(tmp_path / "state") as temporary:
+        temporary.write_text("all of it")
+    assert calls == [("fsync", str(temporary)), ("replace", str(temporary)),
+                     ("fsync", str(tmp_path))]
