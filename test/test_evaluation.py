@@ -407,6 +407,15 @@ def test_evaluate_prints_a_line_a_class_and_compares_what_it_wrote(
     assert "2 whole drives" in capsys.readouterr().out
 
 
+def test_a_value_that_is_set_is_used_and_recorded(
+        easy_frames, model, tmp_path, monkeypatch, capsys):
+    config = write_configuration(tmp_path, small_run(easy_frames))
+    run_script(monkeypatch, "--model", model, "--config", config,
+               "--set", "data.validation.rgb=drive_000/rgb/*")
+    assert "run.yaml data.validation.rgb=drive_000/rgb/*, validation: 3 frames" in (
+        capsys.readouterr().out)
+
+
 def test_a_users_mistake_has_no_traceback(monkeypatch, tmp_path, capsys):
     with pytest.raises(SystemExit, match=r"evaluate: cannot read none.json"):
         run_script(monkeypatch, "--compare", "none.json", "none.json")

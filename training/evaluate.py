@@ -21,6 +21,8 @@ def main() -> None:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, help=".safetensors or .onnx")
     parser.add_argument("--config", type=Path, help="YAML file of the training run")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE",
+                        help="a value instead of the configuration's, as for train.py")
     parser.add_argument("--split", choices=("train", "validation"), default="validation")
     parser.add_argument("--resolution", choices=("label", "network"), default=Options.resolution,
                         help="the size at which answers are judged (default: %(default)s)")
@@ -42,13 +44,14 @@ def main() -> None:
 
 
 def run(arguments: argparse.Namespace) -> str:
-    training = read_training(arguments.config)
+    training = read_training(arguments.config, arguments.set)
     options = Options(arguments.resolution, tuple(arguments.scales), arguments.flip,
                       arguments.without)
     evaluation = Evaluation(arguments.model, training.model, options)
     samples = getattr(training.data, arguments.split).samples()
     return in_words(evaluate(evaluation, samples, arguments.output, model=str(arguments.model),
-                             configuration=str(arguments.config), split=arguments.split))
+                             configuration=" ".join([str(arguments.config), *arguments.set]),
+                             split=arguments.split))
 
 
 if __name__ == "__main__":

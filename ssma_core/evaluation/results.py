@@ -33,7 +33,8 @@ class Frame:
 
 @dataclass(frozen=True)
 class Result:
-    """model, configuration: names of the files. split: of the configuration's data.
+    """model, configuration: names of the files; the latter with the values set on the command line,
+    such as another fold. split: of the configuration's data.
     versions: of what computed it, "name version" each. Raises SsmaError where counts are none or do
     not fit the spec's classes, or two frames have one name."""
 
