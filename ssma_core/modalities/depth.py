@@ -44,16 +44,16 @@ def fill_holes(values: npt.NDArray[Any], widest: int,
     filled = np.where(known, values, 0)
     if not known.any():
         return filled
-    wanted = ~known & ~_wide(~known, widest)
+    wanted = ~(known | _wide(~known, widest))
     nearness = np.float32(1 if larger_is_nearer else -1)
     spread = np.where(known, nearness * filled, -np.inf)
     radius = 1
-    while np.isneginf(spread[wanted]).any():
+    while (wanted & (spread == -np.inf)).any():
         window = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
         nearest = cv2.dilate(spread, window, borderType=cv2.BORDER_REPLICATE)
-        spread = np.where(np.isneginf(spread), nearest, spread)
+        np.copyto(spread, nearest, where=spread == -np.inf)
         radius *= 2
-    filled[wanted] = nearness * spread[wanted]
+    np.copyto(filled, nearness * spread, where=wanted, casting="unsafe")
     return filled
 
 
