@@ -20,7 +20,8 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a sub-command. Returns the exit status: 0, or 1 after a message on standard error."""
+    """Runs a sub-command. Returns the exit status: 0, or after a message on standard error 1, or
+    130 when interrupted."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     parser = argparse.ArgumentParser(prog="ssma", description="Semantic segmentation from two "
                                      "images of one scene (SSMA, AdapNet++).")
@@ -38,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SsmaError as error:
         print(f"ssma {options.command}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f"ssma {options.command}: interrupted", file=sys.stderr)
+        return 130
     return 0
 
 
