@@ -8,13 +8,14 @@ from ssma_core.datasets.forest.palette import Material, Palette
 from ssma_core.datasets.forest.plants import Rng, limb
 from ssma_core.datasets.forest.sprites import Stamps, Sun, join
 
-PAINTS: tuple[Material, ...] = ((58, 84, 62, 80), (170, 175, 178, 130), (40, 60, 150, 150),
-                                (140, 84, 40, 70), (50, 150, 190, 175), (66, 74, 78, 60))
+# Colours that a wood has not, but for the dark green; in the near infrared dyes look any way.
+PAINTS: tuple[Material, ...] = ((58, 84, 62, 80), (178, 184, 188, 130), (44, 56, 176, 150),
+                                (164, 96, 40, 70), (40, 158, 214, 175), (36, 104, 216, 120))
 
 
 def post(rng: Rng, sun: Sun, palette: Palette, height: float) -> Stamps:
     """A post of raw wood, or painted: green ones are hard to tell from leaves."""
-    paints = (palette.bark[1], palette.bark[3], *PAINTS[:3])
+    paints = (palette.bark[1], *PAINTS)
     radius = rng.uniform(0.07, 0.14)
     stem = limb(rng, sun, paints[int(rng.integers(len(paints)))], np.zeros(3),
                 np.array([rng.normal(0, 0.03), height, 0]), thick=radius, thin=radius * 0.95)
@@ -58,8 +59,9 @@ def sign(rng: Rng, sun: Sun, palette: Palette, height: float) -> Stamps:
 
 
 def fence(rng: Rng, sun: Sun, palette: Palette, height: float) -> Stamps:
-    """Posts and rails of raw wood, two metres of them."""
-    wood = palette.bark[int(rng.integers(len(palette.bark)))]
+    """Posts and rails of raw or silvered wood or painted, two metres of them."""
+    kinds = (palette.bark[0], (132, 142, 148, 125), *PAINTS[1:3])
+    wood = kinds[int(rng.integers(len(kinds)))]
     thick = rng.uniform(0.06, 0.09)
     posts = [limb(rng, sun, wood, np.array([x, 0, 0]), np.array([x, height, 0]), thick=thick,
                   thin=thick) for x in (-0.95, 0.0, 0.95)]
@@ -71,7 +73,8 @@ def fence(rng: Rng, sun: Sun, palette: Palette, height: float) -> Stamps:
 
 def bench(rng: Rng, sun: Sun, palette: Palette, wide: float) -> Stamps:
     """Seat and back of boards on two blocks."""
-    wood = (palette.bark[3], (60, 88, 118, 120), (52, 74, 62, 85))[int(rng.integers(3))]
+    kinds: tuple[Material, ...] = ((132, 142, 148, 125), (58, 108, 158, 140), PAINTS[0], PAINTS[2])
+    wood = kinds[int(rng.integers(len(kinds)))]
     block: Material = (112, 116, 118, 105)
     blocks = [panel(rng, sun, block, (x * wide, 0.22), wide=0.16, tall=0.44, toward=0.0)
               for x in (-0.36, 0.36)]

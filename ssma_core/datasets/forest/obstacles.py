@@ -20,8 +20,8 @@ def rock(rng: Rng, sun: Sun, palette: Palette, wide: float) -> Stamps:
     place[:, 1] += 0.16 * wide
     facet = np.round(normals * 2.2 + rng.normal(0, 0.12, (n, 3)))
     facet = facet / np.maximum(np.linalg.norm(facet, axis=1, keepdims=True), 1e-6)
-    grey = np.array([118, 124, 130, 100]) * rng.uniform(0.6, 1.1)
-    moss = (normals[:, 1] + rng.normal(0, 0.25, n)) > rng.uniform(0.4, 1.2)
+    grey = np.array([136, 142, 146, 108]) * rng.uniform(0.7, 1.15)
+    moss = (normals[:, 1] + rng.normal(0, 0.25, n)) > rng.uniform(0.6, 1.4)
     base = np.where(moss[:, None], np.multiply(palette.grass, 0.7), grey)
     shade = sun.shade(facet * 0.7 + normals * 0.3) * rng.lognormal(0, 0.1, n)
     shade *= 0.45 + 0.55 * np.clip(place[:, 1] / (0.25 * wide), 0, 1)
@@ -31,8 +31,10 @@ def rock(rng: Rng, sun: Sun, palette: Palette, wide: float) -> Stamps:
 
 
 def log(rng: Rng, sun: Sun, palette: Palette, length: float) -> Stamps:
-    """A fallen stem, its cut end showing."""
-    bark = palette.bark[int(rng.integers(len(palette.bark)))]
+    """A fallen stem, its cut end showing; about half of them have lost their bark."""
+    bare: Material = (104, 138, 162, 140)
+    kinds = (*palette.bark, bare, bare, bare)
+    bark = kinds[int(rng.integers(len(kinds)))]
     radius = rng.uniform(0.16, 0.34)
     left, right = np.array([-length / 2, radius, 0]), np.array([length / 2, radius * 0.9, 0])
     stem = limb(rng, sun, bark, left, right, thick=radius, thin=radius * 0.8)
@@ -74,7 +76,7 @@ def person(rng: Rng, sun: Sun, height: float) -> Stamps:
     """Somebody walking, seen from behind or ahead; some wear the forest's own colours."""
     coats: tuple[Material, ...] = (
         (52, 82, 66, 150), (48, 66, 84, 130), (130, 76, 44, 90), (44, 46, 130, 175),
-        (50, 50, 52, 70), (56, 160, 185, 210))
+        (50, 50, 52, 70), (56, 160, 185, 210), (36, 118, 232, 190), (190, 148, 84, 120))
     trousers: tuple[Material, ...] = ((84, 64, 52, 110), (44, 46, 50, 65), (70, 92, 104, 140))
     coat = coats[int(rng.integers(len(coats)))]
     legs = trousers[int(rng.integers(len(trousers)))]
