@@ -51,10 +51,7 @@ def train(training: Training, output: Path, only: str | None = None, restart: bo
     Raises SsmaError for wrong data, before any training; for models to start from that are not
     there; for what another configuration has left in `output`; and when the loss is not finite.
     """
-    stages = [stage for stage in training.stages if only in (None, stage.name)]
-    if not stages:
-        names = ", ".join(stage.name for stage in training.stages)
-        raise SsmaError(f"there is no stage {only!r}; there are {names}")
+    stages = chosen(training, only)
     with joined() as processes:
         if processes.first:
             _prepare(output, stages, restart)
@@ -68,6 +65,15 @@ def train(training: Training, output: Path, only: str | None = None, restart: bo
         for stage in ahead:
             train_stage(Learner(training, stage, output, processes), frames, held_out, output)
             processes.wait()  # for the first one to have written what the next stage starts from
+
+
+def chosen(training: Training, only: str | None) -> list[Stage]:
+    """The stage of that name, or all. Raises SsmaError when there is none."""
+    stages = [stage for stage in training.stages if only in (None, stage.name)]
+    if not stages:
+        names = ", ".join(stage.name for stage in training.stages)
+        raise SsmaError(f"there is no stage {only!r}; there are {names}")
+    return stages
 
 
 def train_stage(learner: Learner, frames: Frames, held_out: Frames, output: Path) -> None:

@@ -1,0 +1,69 @@
+"""Whether a stage's frames come as fast as its network can learn from them."""
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from ssma_core.datasets.frames import Frames
+from ssma_core.training.batches import loader
+from ssma_core.training.distributed import joined
+from ssma_core.training.learner import Learner, compute_repeatably
+from ssma_core.training.stages import Stage, Training
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Frames a second: made by the data path alone, learned by the network alone from one batch
+    again and again, and both together, as in training."""
+
+    data: float
+    learning: float
+    together: float
+
+    def __str__(self) -> str:
+        return (f"data alone      {self.data:8.1f} frames/s, {self.data / self.learning:.1f} times "
+                "what the network learns\n"
+                f"network alone   {self.learning:8.1f} frames/s\n"
+                f"both together   {self.together:8.1f} frames/s: the network is busy "
+                f"{min(self.together / self.learning, 1):.0%} of the time")
+
+
+def measure(training: Training, stage: Stage, frames: Frames, output: Path, steps: int) -> Rates:
+    """Takes `steps` steps of each kind, after some that do not count: what the workers have made
+    ahead by then must not either, so `steps` should be many times `training.workers`.
+
+    output: the folder where the stage finds what it starts from. Nothing is written there.
+    """
+    compute_repeatably()
+    warm_up = 2 + training.workers
+    long_enough = replace(stage, steps=steps + warm_up)
+    with joined() as processes:
+        learner = Learner(training, stage, output, processes)
+
+        def rate(step: Callable[[int], object]) -> float:
+            for number in range(steps + warm_up):
+                if number == warm_up:
+                    begun = _now(processes.device)
+                step(number)
+            return steps * stage.batch_size / (_now(processes.device) - begun)
+
+        batches = iter(loader(training, long_enough, frames))
+        some = list(itertools.islice(batches, stage.accumulate))
+        same = itertools.cycle(some)
+        learning = rate(lambda number: learner.step(number, same))
+        batches = iter(loader(training, long_enough, frames))
+        together = rate(lambda number: learner.step(number, batches))
+        batches = iter(loader(training, long_enough, frames))
+        data = rate(lambda number: list(itertools.islice(batches, stage.accumulate)))
+    return Rates(data, learning, together)
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
