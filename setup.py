@@ -19,7 +19,8 @@ ROS = [
     "ros-jazzy-lifecycle-msgs==2.0.3",
     "ros-jazzy-rosgraph-msgs==2.0.3",
 ]
-TRAIN = ["torch>=2.6", "safetensors>=0.4.3", "onnx>=1.16", "onnxscript>=0.3", "PyYAML>=6"]
+TRAIN = ["torch>=2.6", "safetensors>=0.4.3", "onnx>=1.16", "onnxscript>=0.3", "PyYAML>=6",
+         "tensorboard>=2.16", "matplotlib>=3.8"]
 GPU = ["tensorrt>=10", "pycuda>=2024.1"]
 TEST = ["pytest>=8", "hypothesis>=6", "ruff==0.17.6", "mypy==2.4.1", "types-PyYAML", "types-tqdm",
         "colcon-common-extensions", "wheel"]

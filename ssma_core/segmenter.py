@@ -44,7 +44,8 @@ class Segmenter:
                 confidence: bool = False, logits: bool = False) -> Segmentation:
         """Segments one frame.
 
-        rgb: H×W×3 uint8, BGR (for a model of one modality: that modality's array).
+        rgb: H×W×3 uint8, BGR (for a model of one modality: that modality's array; for a vegetation
+          index alone: the colour image, and near infrared as aux).
         aux: the second sensor's array, H×W, registered to rgb: depth as uint16 millimetres or float
           metres (0, NaN and infinity = no return), disparity in the sensor's unit, near infrared,
           or an H×W×3 uint8 image that is encoded already.

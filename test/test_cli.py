@@ -3,13 +3,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from conftest import TINY_SPEC
 
+from ssma_core import Modality, checkpoint
 from ssma_core.cli import COMMANDS, main
+from ssma_core.model import build
 
 
 @pytest.fixture
@@ -55,6 +59,36 @@ def test_a_folder_that_is_not_there_is_named(
         pictures: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert predict(pictures, tiny_model, "--overlay", "/nowhere/o.png") == 1
     assert "cannot write /nowhere/o.png" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("modality", "sensors"), [
+    (Modality("depth", "jet", 9000.0), ["--rgb", "aux.png"]),
+    (Modality("nir", "ndvi"), ["--rgb", "grey.png", "--aux", "nir.png"]),
+    (Modality("nir", "ndvi"), ["--rgb", "rgb.png"]),  # encoded already
+])
+def test_a_lone_expert_takes_its_own_sensors(pictures: Path, modality: Modality,
+                                             sensors: list[str]) -> None:
+    """A field camera has one red channel: it is read as a colour image whose channels are equal."""
+    for name in ("grey.png", "nir.png"):
+        cv2.imwrite(str(pictures / name), np.full((96, 192), 90, np.uint8))
+    spec = replace(TINY_SPEC, architecture="adapnet++", modalities=(modality,))
+    checkpoint.save(pictures / "lone.safetensors", build(spec).eval(), spec)
+    files = [word if word.startswith("--") else str(pictures / word) for word in sensors]
+    assert main(["predict", "--model", str(pictures / "lone.safetensors"), *files,
+                 "--output", str(pictures / "label.png"),
+                 "--overlay", str(pictures / "overlay.png")]) == 0
+    assert cv2.imread(str(pictures / "label.png"), cv2.IMREAD_UNCHANGED).shape == (96, 192)
+    assert cv2.imread(str(pictures / "overlay.png")).shape == (96, 192, 3)
+
+
+def test_an_interrupted_command_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+                                        capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ssma_core.commands.synthesize.drive", interrupted)
+    assert main(["synthesize", "--output", str(tmp_path / "drives")]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "ssma synthesize: interrupted"
 
 
 def test_export_makes_a_file_that_predict_can_use(

@@ -26,15 +26,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     segmenter = Segmenter(options.model)
     # A lone depth expert takes its 16-bit picture where others take the colour picture.
-    is_colour = segmenter.spec.modalities[0].encoding == "image"
-    rgb = read_colour(options.rgb) if is_colour else read_sensor(options.rgb)
+    takes_colour = options.aux or segmenter.spec.modalities[0].encoding == "image"
+    rgb = read_colour(options.rgb) if takes_colour else read_sensor(options.rgb)
     aux = read_sensor(options.aux) if options.aux else None
     result = segmenter.segment(rgb, aux, logits=options.logits is not None)
     if result.logits is not None:
         with written_whole(options.logits) as temporary, temporary.open("wb") as file:
             np.save(file, result.logits)
     if options.overlay:
-        write_picture(options.overlay, overlay(rgb, result.labels, segmenter.spec))
+        write_picture(options.overlay, overlay(read_colour(options.rgb), result.labels, segmenter.spec))
     write_picture(options.output, result.labels)
     counts = np.bincount(result.labels.ravel(), minlength=segmenter.spec.classes)
     for name, count in zip(segmenter.spec.class_names, counts):
