@@ -34,7 +34,7 @@ class Sensors:
         self.grease = _grease(rng, weather, width, height)
         self.streak = bool(rng.random() < 0.35)
         self.ghost = float(rng.uniform(-0.9, -0.4))
-        self.depth_range = 32.0 if weather.name != "fog" else float(rng.uniform(16, 24))
+        self.depth_range = 32.0 if weather.name != "fog" else float(rng.uniform(12, 18))
 
     def look(self, scene: Canvas, pose: Pose) -> tuple[
             Picture, Picture, npt.NDArray[np.uint16]]:
