@@ -12,6 +12,7 @@ from ssma_core.datasets.forest.weather import Weather
 
 Picture = npt.NDArray[np.uint8]
 Plane = npt.NDArray[np.float32]
+DEPTH_RANGE = {"fog": (12, 18), "glare": (18, 26)}  # metres, least and greatest; elsewhere 32
 BANK = 96  # the noise is this many pixels larger than a picture, and shifted from frame to frame
 
 
@@ -34,7 +35,7 @@ class Sensors:
         self.grease = _grease(rng, weather, width, height)
         self.streak = bool(rng.random() < 0.35)
         self.ghost = float(rng.uniform(-0.9, -0.4))
-        self.depth_range = 32.0 if weather.name != "fog" else float(rng.uniform(12, 18))
+        self.depth_range = float(rng.uniform(*DEPTH_RANGE.get(weather.name, (32, 32))))
 
     def look(self, scene: Canvas, pose: Pose) -> tuple[
             Picture, Picture, npt.NDArray[np.uint16]]:
