@@ -39,10 +39,10 @@ def measure(training: Training, stage: Stage, frames: Frames, output: Path, step
 
     output: the folder where the stage finds what it starts from. Nothing is written there.
     """
-    compute_repeatably()
     warm_up = 2 + training.workers
     long_enough = replace(stage, steps=steps + warm_up)
     with joined() as processes:
+        compute_repeatably(processes.device)
         learner = Learner(training, stage, output, processes)
 
         def rate(step: Callable[[int], object]) -> float:

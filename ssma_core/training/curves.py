@@ -33,7 +33,8 @@ def draw(files: StageFiles, history: History) -> None:
 def _draw_validation(axes: Axes, history: History) -> None:
     at = [result["step"] for result in history.validation]
     names = list(history.validation[-1]["iou"])
-    axes.set_prop_cycle(color=colormaps["tab20"].resampled(20)(range(20)))
+    # Ten strong colours, then ten pale ones.
+    axes.set_prop_cycle(color=colormaps["tab20"]([*range(0, 20, 2), *range(1, 20, 2)]))
     for name in names:
         # None, where a class does not occur, leaves a gap.
         values = [_percent(result["iou"][name]) for result in history.validation]

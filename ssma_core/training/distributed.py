@@ -80,10 +80,9 @@ def joined() -> Iterator[Processes]:
         distributed.init_process_group("nccl", device_id=device)
     else:
         distributed.init_process_group("gloo")
-    try:
-        yield Processes(distributed.get_rank(), world, device)
-    finally:
-        distributed.destroy_process_group()
+    yield Processes(distributed.get_rank(), world, device)
+    # Not after an error: the others are not at their end, torchrun stops them.
+    distributed.destroy_process_group()
 
 
 class _Sum(torch.autograd.Function):

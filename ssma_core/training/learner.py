@@ -93,11 +93,12 @@ class Learner:
         self.scaler.load_state_dict(state["scaler"])
 
 
-def compute_repeatably() -> None:
-    """GPUs have faster ways to add up, whose rounding depends on who comes first; leave them be."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    torch.use_deterministic_algorithms(True, warn_only=True)
+def compute_repeatably(device: torch.device) -> None:
+    """A GPU's fastest ways to add up round differently from run to run; a CPU has none of these."""
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        torch.use_deterministic_algorithms(True, warn_only=True)
 
 
 def _parameter_groups(network: Network, stage: Stage) -> list[dict[str, Any]]:

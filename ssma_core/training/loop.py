@@ -59,7 +59,7 @@ def train(training: Training, output: Path, only: str | None = None, restart: bo
         ahead = [stage for stage in stages if not _is_over(training, stage, output, processes)]
         if not ahead:
             return
-        compute_repeatably()
+        compute_repeatably(processes.device)
         frames = _frames(training.data.train, training, "training", processes)
         held_out = _frames(training.data.validation, training, "validation", processes)
         for stage in ahead:
