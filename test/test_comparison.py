@@ -2,6 +2,7 @@
 carry."""
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from ssma_core import Modality, ModelSpec, SsmaError
 from ssma_core.evaluation import results
 from ssma_core.evaluation.answers import Options
 from ssma_core.evaluation.comparison import compare, compare_files
-from ssma_core.evaluation.results import Frame, Result
+from ssma_core.evaluation.results import Frame, Result, pooled
+from ssma_core.evaluation.seeds import over_seeds
 
 SPEC = ModelSpec(
     architecture="adapnet++", size="tiny", class_names=("void", "ground", "sky"),
@@ -127,7 +129,7 @@ def write(folder, name, hits, **changes):
     result = Result("m.onnx", "c.yaml", "validation", SPEC, Options(), (), frames)
     results.write(replace(result, **{k: f(result) for k, f in changes.items()}),
                   folder / f"{name}.json")
-    return folder / f"{name}.json"
+    return str(folder / f"{name}.json")
 
 
 HITS = (10, 20, 30, 40, 50, 60, 70, 80)
@@ -187,8 +189,48 @@ def test_what_cannot_be_compared_is_named(tmp_path, changes, complaint):
 
 def test_a_damaged_file_is_named(tmp_path):
     a = write(tmp_path, "a", HITS)
-    values = json.loads(a.read_text())
+    values = json.loads(Path(a).read_text())
     del values["frames"]
     (tmp_path / "b.json").write_text(json.dumps(values))
     with pytest.raises(SsmaError, match=r"b.json is no result of evaluate.py: .* lacks frames"):
-        compare_files(a, tmp_path / "b.json")
+        compare_files(a, str(tmp_path / "b.json"))
+
+
+def test_folds_are_compared_as_one_result(tmp_path):
+    whole = [write(tmp_path, name, hits) for name, hits in (("a", HITS), ("b", HITS[::-1]))]
+    folds = ["+".join(write(tmp_path, name + part, hits, frames=chosen)
+                      for part, chosen in (("0", lambda r: r.frames[:3]),
+                                           ("1", lambda r: r.frames[3:])))
+             for name, hits in (("a", HITS), ("b", HITS[::-1]))]
+    assert compare_files(*folds).splitlines()[2:] == compare_files(*whole).splitlines()[2:]
+
+
+@pytest.mark.parametrize(("changes", "complaint"), [
+    ({}, r"two.json cannot be added to .*one.json \+ .*two.json: two frames have the name 0.png"),
+    ({"spec": lambda r: replace(r.spec, class_names=("void", "soil", "sky"))},
+     r"two.json has other classes or options than .*one.json"),
+    ({"options": lambda r: replace(r.options, flip=True)}, r"two.json has other classes or opt"),
+])
+def test_folds_that_do_not_belong_together_are_named(tmp_path, changes, complaint):
+    one = write(tmp_path, "one", HITS)
+    with pytest.raises(SsmaError, match=complaint):
+        pooled(f"{one}+{write(tmp_path, 'two', HITS, **changes)}")
+
+
+def test_the_mean_over_seeds_worked_out_by_hand(tmp_path):
+    """Hits of 10, 30 and 50 of 100 in each frame: mean 30, deviation 20; of the mean over ground
+    and the sky that does not occur, half."""
+    files = [write(tmp_path, str(hits), [hits] * 8) for hits in (10, 30, 50)]
+    table = [line.split() for line in over_seeds(files).splitlines()]
+    assert table[0][:4] == ["3", "results,", "8", "frames,"]
+    assert table[2:] == [["mean", "15.0", "10.0"], ["ground", "30.0", "20.0"], ["sky", "–", "–"],
+                         ["clear", "15.0", "10.0"], ["fog", "15.0", "10.0"]]
+
+
+def test_a_mean_over_other_frames_is_refused(tmp_path):
+    one = write(tmp_path, "one", HITS)
+    two = write(tmp_path, "two", HITS, frames=lambda r: r.frames[1:])
+    with pytest.raises(SsmaError, match=r"two.json is not about the same frames"):
+        over_seeds([one, two])
+    with pytest.raises(SsmaError, match=r"at least two"):
+        over_seeds([one])

@@ -405,6 +405,8 @@ def test_evaluate_prints_a_line_a_class_and_compares_what_it_wrote(
         "network", (0.5, 1.0), True, "depth")
     run_script(monkeypatch, "--compare", tmp_path / "a/result.json", tmp_path / "b/result.json")
     assert "2 whole drives" in capsys.readouterr().out
+    run_script(monkeypatch, "--mean", tmp_path / "a/result.json", tmp_path / "a/result.json")
+    assert "2 results, 6 frames, at the network's size" in capsys.readouterr().out
 
 
 def test_a_value_that_is_set_is_used_and_recorded(
@@ -421,4 +423,4 @@ def test_a_users_mistake_has_no_traceback(monkeypatch, tmp_path, capsys):
         run_script(monkeypatch, "--compare", "none.json", "none.json")
     with pytest.raises(SystemExit, match="2"):
         run_script(monkeypatch, "--model", "x")
-    assert "give --model and --config, or --compare" in capsys.readouterr().err
+    assert "give --model and --config, or --compare, or --mean" in capsys.readouterr().err

@@ -1,8 +1,10 @@
-"""How good a model is on a configuration's data, or which of two results is better.
+"""How good a model is on a configuration's data; which of two results is better; what several
+seeds reach. See docs/evaluation.md.
 
     python training/evaluate.py --model models/tiny_forest.onnx \\
         --config config/training/tiny_forest.yaml --output runs/tiny_forest/evaluation
     python training/evaluate.py --compare runs/one/result.json runs/other/result.json
+    python training/evaluate.py --mean runs/seed_*/result.json
 """
 import argparse
 import sys
@@ -13,6 +15,7 @@ from ssma_core.evaluation.answers import Options
 from ssma_core.evaluation.comparison import compare_files
 from ssma_core.evaluation.evaluate import Evaluation, evaluate
 from ssma_core.evaluation.results import in_words
+from ssma_core.evaluation.seeds import over_seeds
 from ssma_core.training.stages import read_training
 
 
@@ -32,13 +35,20 @@ def main() -> None:
     parser.add_argument("--without", metavar="MODALITY", help="as if this one were lost: black")
     parser.add_argument("--output", type=Path, metavar="FOLDER",
                         help="write result.json, confusion.png and worst.png there")
-    parser.add_argument("--compare", type=Path, nargs=2, metavar=("A.json", "B.json"),
-                        help="compare two results instead")
+    parser.add_argument("--compare", nargs=2, metavar=("A.json", "B.json"),
+                        help="compare two results instead; folds of one are joined by '+'")
+    parser.add_argument("--mean", nargs="+", metavar="RESULT.json",
+                        help="mean and standard deviation of results instead, one a seed")
     arguments = parser.parse_args()
-    if not arguments.compare and not (arguments.model and arguments.config):
-        parser.error("give --model and --config, or --compare")
+    if not (arguments.compare or arguments.mean or (arguments.model and arguments.config)):
+        parser.error("give --model and --config, or --compare, or --mean")
     try:
-        print(compare_files(*arguments.compare) if arguments.compare else run(arguments))
+        if arguments.compare:
+            print(compare_files(*arguments.compare))
+        elif arguments.mean:
+            print(over_seeds(arguments.mean))
+        else:
+            print(run(arguments))
     except SsmaError as error:
         sys.exit(f"evaluate: {error}")
 

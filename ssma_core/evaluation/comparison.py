@@ -3,14 +3,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
-from ssma_core.evaluation.results import Result, columns, read
+from ssma_core.evaluation.results import Result, columns, pooled
 from ssma_core.metrics import ConfusionMatrix, iou, mean_iou, overlaps
 
 Counts = npt.NDArray[np.int64]
@@ -80,10 +79,12 @@ def compare(a: Counts, b: Counts, drives: Sequence[str], void_id: int) -> Compar
     return Comparison(mean, tuple(classes), int(number.max()) + 1, _kind(names.tolist()))
 
 
-def compare_files(first: Path, second: Path) -> str:
-    """Two results of evaluate.py, A and B, in words. Raises SsmaError naming what is wrong with a
-    file, or the first thing that keeps them from being compared."""
-    a, b = read(first), read(second)
+def compare_files(first: str, second: str) -> str:
+    """Two results, A and B, in words; files as `results.pooled` takes them.
+
+    Raises SsmaError naming what is wrong with a file, or the first thing that keeps them from being
+    compared."""
+    a, b = pooled(first), pooled(second)
     order = _same_frames(a, b, first, second)
     counts = a.counts, b.counts[order]
     drives = [frame.drive for frame in a.frames]
@@ -144,7 +145,7 @@ def _interval(difference: float, drawn: npt.NDArray[np.float64]) -> Interval:
     return Interval(difference, float(low), float(high))
 
 
-def _same_frames(a: Result, b: Result, first: Path, second: Path) -> list[int]:
+def _same_frames(a: Result, b: Result, first: str, second: str) -> list[int]:
     """The places in B of A's frames. Raises SsmaError naming the first difference."""
     if (a.spec.class_names, a.spec.void_id) != (b.spec.class_names, b.spec.void_id):
         raise SsmaError(f"{first} is about the classes {', '.join(a.spec.class_names)}, {second} "

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -129,6 +129,23 @@ def read(path: str | Path) -> Result:
         return from_plain(Result, values, "the result")
     except SsmaError as error:
         raise SsmaError(f"{path} is no result of evaluate.py: {error}") from error
+
+
+def pooled(files: str) -> Result:
+    """The result in a file; or several on different frames, the folds of a cross-validation, as
+    one: "fold_0.json+fold_1.json". Raises SsmaError naming what is wrong with a file."""
+    first, *others = names = files.split("+")
+    result = read(first)
+    for name in others:
+        other = read(name)
+        if (other.spec.class_names, other.options) != (result.spec.class_names, result.options):
+            raise SsmaError(f"{name} has other classes or options than {first}: they cannot be "
+                            "taken as one result")
+        try:
+            result = replace(result, frames=result.frames + other.frames)
+        except SsmaError as error:
+            raise SsmaError(f"{name} cannot be added to {' + '.join(names)}: {error}") from error
+    return result
 
 
 def columns(rows: Iterable[Sequence[str]]) -> list[str]:
