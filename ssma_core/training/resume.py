@@ -101,8 +101,8 @@ def _flush(path: Path) -> None:
 def configuration(training: Training, stage: Stage, output: Path) -> dict[str, Any]:
     """What decides what a stage learns and logs, as plain data, with the beginning of the SHA-256
     of the files that it starts from."""
-    start = {file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-             for file in start_files(stage, output) if file.exists()}
+    start = {name: hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+             for name, file in zip(stage.start, start_files(stage, output)) if file.exists()}
     data = {"train": asdict(training.data.train), "validation": asdict(training.data.validation)}
     values = {"model": asdict(training.spec(stage)), "data": data,
               "augmentation": asdict(training.augmentation), "stage": asdict(stage),
