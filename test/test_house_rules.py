@@ -53,4 +53,4 @@ def test_importing_the_front_brings_no_heavy_library(module: str) -> None:
 
 def test_training_scripts_are_a_few_lines() -> None:
     for script in (ROOT / "training").glob("*.py"):
-        assert len(script.read_text().splitlines()) <= 60, script
+        assert len(script.read_text().splitlines()) <= 70, script

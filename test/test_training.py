@@ -242,3 +242,29 @@ def test_the_script_prints_a_users_mistake_without_a_traceback():
         capture_output=True, text=True, check=False)
     assert answer.returncode == 1
     assert answer.stderr == "train: cannot read none.yaml: No such file or directory\n"
+
+
+def test_an_unknown_expert_is_named_before_any_frame_is_read(tmp_path):
+    values = small_run(tmp_path / "no data")
+    values["model"]["modalities"][1]["expert"] = "lite"
+    with pytest.raises(SsmaError, match=r"no expert 'lite'; there are adapnet\+\+, light"):
+        train(read_training(write_configuration(tmp_path, values)), tmp_path / "out")
+
+
+def test_a_light_expert_trains_and_fuses_with_another(easy_frames, tmp_path):
+    values = small_run(easy_frames)
+    values["model"]["modalities"][1]["expert"] = "light"
+    for stage in values["stages"]:
+        stage["steps"] = 2
+    train(read_training(write_configuration(tmp_path, values)), tmp_path / "out")
+    assert Segmenter(tmp_path / "out/fusion.safetensors").spec.modalities[1].expert == "light"
+
+
+def test_the_script_shows_augmented_frames(easy_frames, tmp_path):
+    config = write_configuration(tmp_path, small_run(easy_frames))
+    picture = tmp_path / "frames.png"
+    subprocess.run([sys.executable, ROOT / "training" / "train.py", "--config", config,
+                    "--augmented", picture], check=True)
+    sheet = cv2.imread(str(picture))
+    assert sheet.shape[1] == 1600 and len(np.unique(sheet)) > 50
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["frames.png", "run.yaml"]

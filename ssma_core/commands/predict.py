@@ -36,7 +36,6 @@ def run(options: argparse.Namespace) -> None:
     if options.overlay:
         write_picture(options.overlay, overlay(read_colour(options.rgb), result.labels, segmenter.spec))
     write_picture(options.output, result.labels)
-    counts = np.bincount(result.labels.ravel(), minlength=segmenter.spec.classes)
-    for name, count in zip(segmenter.spec.class_names, counts):
-        if count:
-            print(f"{name:<16} {100 * count / result.labels.size:5.1f} %")
+    for class_id, name in enumerate(segmenter.spec.class_names):
+        if share := (result.labels == class_id).mean():
+            print(f"{name:<16} {100 * share:5.1f} %")

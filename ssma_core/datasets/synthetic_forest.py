@@ -15,11 +15,12 @@ from ssma_core.datasets.forest import weather as weathers
 from ssma_core.datasets.forest.camera import FOCAL, pose
 from ssma_core.datasets.forest.scene import Scene
 from ssma_core.datasets.forest.sensors import Sensors
+from ssma_core.datasets.prepare.classes import FREIBURG_FOREST_5, VOID
 from ssma_core.errors import SsmaError
 
-CLASS_NAMES = ("void", "trail", "grass", "vegetation", "sky", "obstacle")
-CLASS_COLOURS = ((0, 0, 0), (170, 170, 170), (0, 255, 0), (102, 102, 51), (0, 120, 255),
-                 (255, 255, 0))
+# Those of Freiburg Forest.
+CLASS_NAMES = tuple(each.name for each in (VOID, *FREIBURG_FOREST_5))
+CLASS_COLOURS = tuple(each.colour for each in (VOID, *FREIBURG_FOREST_5))
 WEATHERS = weathers.WEATHERS
 FPS = 10.0  # frames a second of a drive, unless others are asked for
 VERSION = 3  # counts up whenever the same seed makes other pictures than before

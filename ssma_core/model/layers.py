@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -77,7 +78,9 @@ def resize_bilinear(x: Tensor, size: tuple[int, int]) -> Tensor:
     looks at input i / factor (no half-pixel centres), and beyond the last pixel at the last."""
     height, width = size
     # Resized with aligned corners, x with its last row and column doubled is sampled there.
-    doubled = F.pad(x, (0, 1, 0, 1), mode="replicate")
+    # Not F.pad: torch.compile of torch 2.13 cannot take its gradient in channels-last memory.
+    doubled = torch.cat([x, x[:, :, -1:]], 2)
+    doubled = torch.cat([doubled, doubled[:, :, :, -1:]], 3)
     larger = F.interpolate(doubled, (height + 1, width + 1), mode="bilinear", align_corners=True)
     return larger[:, :, :height, :width]
 

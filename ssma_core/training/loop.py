@@ -18,6 +18,7 @@ from ssma_core.datasets.frames import Frames, Streamed, check, preload
 from ssma_core.datasets.sources import Source
 from ssma_core.errors import SsmaError
 from ssma_core.metrics import ConfusionMatrix
+from ssma_core.model import build
 from ssma_core.training import curves
 from ssma_core.training.batches import batch_indices, image_tensor, loader
 from ssma_core.training.distributed import Processes, joined
@@ -52,6 +53,8 @@ def train(training: Training, output: Path, only: str | None = None, restart: bo
     there; for what another configuration has left in `output`; and when the loss is not finite.
     """
     stages = chosen(training, only)
+    with torch.device("meta"):
+        build(training.model)  # an expert that does not exist is named before any frame is read
     with joined() as processes:
         if processes.first:
             _prepare(output, stages, restart)
