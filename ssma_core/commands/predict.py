@@ -34,7 +34,8 @@ def run(options: argparse.Namespace) -> None:
         with written_whole(options.logits) as temporary, temporary.open("wb") as file:
             np.save(file, result.logits)
     if options.overlay:
-        write_picture(options.overlay, overlay(read_colour(options.rgb), result.labels, segmenter.spec))
+        picture = read_colour(options.rgb)
+        write_picture(options.overlay, overlay(picture, result.labels, segmenter.spec))
     write_picture(options.output, result.labels)
     for class_id, name in enumerate(segmenter.spec.class_names):
         if share := (result.labels == class_id).mean():
