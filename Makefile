@@ -17,16 +17,18 @@ check: $(VENV)/.test
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
 
-# Makes the shipped models again: see docs/models.md for figures and the time it takes.
+# Makes the shipped models again: see docs/results.md for figures and the time it takes.
 models: $(VENV)/.test
-	$(RUN) -m ssma_core.cli synthesize --output data/forest/train --drives 100 --frames 8 --seed 0
-	$(RUN) -m ssma_core.cli synthesize --output data/forest/validation --drives 16 --frames 8 --seed 1000
-	for name in tiny_forest tiny_road; do \
-	    $(RUN) training/train.py --config config/training/$$name.yaml --output runs/$$name && \
-	    cp runs/$$name/fusion.safetensors models/$$name.safetensors && \
-	    $(RUN) -m ssma_core.cli export --model models/$$name.safetensors --output models/$$name.onnx && \
-	    $(RUN) training/evaluate.py --model models/$$name.onnx --config config/training/$$name.yaml \
-	    || exit 1; \
+	$(RUN) -m ssma_core.cli synthesize --output data/forest/train --drives 120 --frames 8 --fps 1 \
+	    --weather each --seed 0
+	$(RUN) -m ssma_core.cli synthesize --output data/forest/validation --drives 36 --frames 6 --fps 1 \
+	    --weather each --seed 1000
+	$(RUN) training/family.py 0
+	cp runs/forest/0/depth/fusion_fine.safetensors models/tiny_forest.safetensors
+	cp runs/forest/0/evi/fusion_fine.safetensors models/tiny_forest_evi.safetensors
+	cp runs/road/0/from_2/fusion.safetensors models/tiny_road.safetensors
+	for model in models/*.safetensors; do \
+	    $(RUN) -m ssma_core.cli export --model $$model --output $${model%.safetensors}.onnx || exit 1; \
 	done
 
 clean:

@@ -1,0 +1,58 @@
+"""Trains and evaluates the models of docs/results.md, for the seeds named.
+
+    python training/family.py 0 1 2
+
+What is finished is left alone and what was stopped goes on. On a machine with several cores start
+one of these a seed, with OMP_NUM_THREADS=1.
+"""
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from ssma_core.training.stages import read_training
+
+Run = tuple[str, str, list[str]]  # configuration, folder, settings
+
+
+def runs(seed: str) -> Iterator[Run]:
+    """All of one seed's."""
+    yield "tiny_forest", f"forest/{seed}/depth", []
+    yield "tiny_forest_evi", f"forest/{seed}/evi", []
+    yield "tiny_road", f"road/{seed}/from_2", []
+    yield "tiny_road", f"road/{seed}/from_1", ["data.train.rgb=rgb/1_*",
+                                               "data.validation.rgb=rgb/2_*"]
+    for fold in range(3):
+        others = [other for other in range(3) if other != fold]
+        yield "tiny_field", f"field/{seed}/fold_{fold}", [
+            f"data.train.take={others}", f"data.validation.take=[{fold}]"]
+
+
+def main() -> None:
+    for seed in sys.argv[1:]:
+        for name, folder, settings in runs(seed):
+            config, output = f"config/training/{name}.yaml", Path("runs") / folder
+            common = ["--config", config, *(word for setting in [f"seed={seed}", *settings]
+                                            for word in ("--set", setting))]
+            call("train.py", *common, "--output", str(output))
+            training = read_training(config)
+            for stage in training.stages:
+                judge(common, output / stage.name)
+            for modality in training.model.modalities:
+                judge(common, output / training.stages[-1].name, "--without", modality.name)
+
+
+def judge(common: list[str], model: Path, *options: str) -> None:
+    """Evaluates a model file, once, into a folder named after it and the options."""
+    folder = model.with_name("_".join([model.name, *options]).replace("--", ""))
+    if not (folder / "result.json").exists():
+        call("evaluate.py", *common, "--model", f"{model}.safetensors", *options,
+             "--output", str(folder))
+
+
+def call(script: str, *arguments: str) -> None:
+    subprocess.run([sys.executable, str(Path(__file__).with_name(script)), *arguments], check=True)
+
+
+if __name__ == "__main__":
+    main()
