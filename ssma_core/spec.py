@@ -46,6 +46,8 @@ class Modality:
     fill: for "jet" and "hha", holes up to this many pixels wide, at the model's input size, are
       filled from what surrounds them before encoding; 0 fills none.
     camera: for "hha", the depth camera. None for the other encodings.
+    level: for "jet", the value to which the median of every frame is brought, for a sensor whose
+      numbers mean something only beside each other; in the unit of range. None: values as they are.
     expert: which network sees this modality; a name in `ssma_core.model.experts`.
     """
 
@@ -54,6 +56,7 @@ class Modality:
     range: float | None = None
     fill: int = 0
     camera: Camera | None = None
+    level: float | None = None
     expert: str = "adapnet++"
 
     def __post_init__(self) -> None:
@@ -65,6 +68,9 @@ class Modality:
                             f"encoding {self.encoding!r} and range {self.range!r}")
         if self.range is not None and not 0 < self.range < float("inf"):
             raise SsmaError(f"{where}: range must be positive, got {self.range!r}")
+        if self.level is not None and not (self.range and 0 < self.level < self.range):
+            raise SsmaError(f"{where}: level is for the encoding 'jet', between 0 and its range; "
+                            f"got {self.level!r} with range {self.range!r}")
         if (self.encoding == "hha") != (self.camera is not None):
             raise SsmaError(f"{where}: the encoding 'hha' needs a camera, the others take none; "
                             f"got encoding {self.encoding!r} and camera {self.camera!r}")

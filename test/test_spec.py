@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssma_core import Modality, ModelSpec, SsmaError
-from ssma_core.spec import check_multiple_of_16
+from ssma_core.spec import Camera, check_multiple_of_16
 
 
 def test_a_spec_is_the_same_after_json(tiny_spec: ModelSpec) -> None:
@@ -63,6 +63,25 @@ def test_plain_data_that_is_no_spec_is_refused(
 def test_text_that_is_no_spec_is_refused(text: str) -> None:
     with pytest.raises(SsmaError):
         ModelSpec.from_json(text)
+
+
+@pytest.mark.parametrize(("fields", "message"), [
+    ({"encoding": "jet", "range": 9.0, "level": 9.0}, "level is for .* between 0 and its range"),
+    ({"encoding": "ndvi", "level": 1.0}, "level is for the encoding 'jet'"),
+    ({"encoding": "evi", "fill": 3}, "only jet and hha can be filled"),
+    ({"encoding": "jet", "range": 9.0, "fill": -1}, "fill is a number of pixels of at least 0"),
+    ({"encoding": "hha"}, "the encoding 'hha' needs a camera"),
+    ({"encoding": "jet", "range": 9.0, "camera": Camera(500, 500, 320, 240, (640, 480))},
+     "the others take none"),
+])
+def test_a_modality_that_makes_no_sense_is_refused(fields: dict, message: str) -> None:
+    with pytest.raises(SsmaError, match=message):
+        Modality("depth", **fields)
+
+
+def test_a_cameras_lengths_are_positive() -> None:
+    with pytest.raises(SsmaError, match="must be positive"):
+        Camera(0, 500, 320, 240, (640, 480))
 
 
 @given(st.integers(1, 4000), st.integers(1, 4000))

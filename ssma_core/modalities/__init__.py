@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
-from ssma_core.modalities.depth import fill_holes, in_jet, millimetres
+from ssma_core.modalities.depth import fill_holes, in_jet, levelled, millimetres
 from ssma_core.modalities.hha import in_hha
 from ssma_core.modalities.vegetation import evi, evi2, index_in_jet, ndvi
 from ssma_core.spec import VEGETATION_INDICES, Modality, ModelSpec
@@ -76,7 +76,10 @@ def encode(modality: Modality, array: Array, rgb: Array) -> Image:
     if modality.camera is not None:
         return in_hha(array, modality.camera)
     assert modality.range is not None  # the spec sees to it
-    return in_jet(millimetres(array) if is_depth else array, modality.range)
+    values = millimetres(array) if is_depth else array
+    if modality.level is not None:
+        values = levelled(values, modality.level)
+    return in_jet(values, modality.range)
 
 
 def check_array(modality: Modality, array: Array) -> None:

@@ -21,6 +21,17 @@ def measured(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     return (values > 0) & (values < np.inf) if values.dtype.kind == "f" else values > 0
 
 
+def levelled(values: npt.NDArray[Any], level: float) -> npt.NDArray[np.float32]:
+    """The map shifted so that the median of what is `measured` is `level`; what falls below zero
+    stays just above it, since zero is no measurement. H×W float32, holes zero."""
+    known = measured(values)
+    if not known.any():
+        return np.zeros(values.shape, np.float32)
+    shift = level - np.median(values[known])
+    shifted = np.where(known, values, 0).astype(np.float32) + np.float32(shift)
+    return np.where(known, np.maximum(shifted, np.finfo(np.float32).tiny), np.float32(0))
+
+
 def fill_holes(values: npt.NDArray[Any], widest: int,
                larger_is_nearer: bool = False) -> npt.NDArray[Any]:
     """Fills the holes up to `widest` pixels wide from what surrounds them.
