@@ -1,6 +1,5 @@
 """Small holes in a depth image are filled from around them; wide ones, and measurements, stay. A
-map
-whose zero drifts is brought to one level."""
+map whose zero drifts is brought to one level."""
 from __future__ import annotations
 
 import numpy as np

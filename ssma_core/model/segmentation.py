@@ -50,8 +50,7 @@ class SegmentationNetwork(nn.Module):
         the other classes.
 
         The scores come out of a batch norm whose weight, 1 at first, limits how certain they can
-        be, and Adam moves it by no more than the learning rate in a step: thousands of steps, which
-        a small training does not have. Void is what no pixel ever teaches.
+        be. Void is what no pixel ever teaches.
         """
         heads = [self.decoder.to_full]
         if self.auxiliary_heads is not None:

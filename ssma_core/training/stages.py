@@ -45,7 +45,7 @@ class Stage:
       upsampling.
     dropout_keep: share of the values that the encoders' dropout keeps.
     score_scale: how far apart the class scores are at first, where they start from random weights
-      (`SegmentationNetwork.set_score_scale`). 1 is the reference's; 4 lets a few hundred steps do.
+      (`SegmentationNetwork.set_score_scale`). 1 is the reference's.
     modality_dropout: fusion only: share of the frames that come with one of their two images black,
       so that the fusion learns to do without. 0 is the paper's protocol.
     """
