@@ -286,7 +286,7 @@ def test_the_classes_stand_in_the_order_of_the_released_checkpoints() -> None:
         "toilet, sink, lamp, bathtub, bag")
     assert names(SCANNET_20) == (
         "wall, floor, cabinet, bed, chair, sofa, table, door, window, bookshelf, picture, counter, "
-        "desk, curtain, fridge, shower curtain, toilet, sink, bathtub, other furniture")
+        "desk, curtain, refrigerator, shower curtain, toilet, sink, bathtub, other furniture")
 
 
 def test_the_summary_tells_frames_and_shares(tmp_path: Path,
