@@ -39,6 +39,14 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def make_folder(folder: Path) -> None:
+    """Makes it, and those above it, unless they are there. Raises SsmaError when it cannot."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SsmaError(f"cannot make the folder {folder}: {error.strerror}") from error
+
+
 def read_colour(path: str | Path) -> npt.NDArray[np.uint8]:
     """A picture as H×W×3 uint8, BGR. Raises SsmaError when it cannot be read."""
     return _read(path, cv2.IMREAD_COLOR)

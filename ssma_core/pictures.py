@@ -21,6 +21,14 @@ def colourize(labels: Image, spec: ModelSpec) -> Image:
     return palette[labels]
 
 
+def resize_labels(labels: Image, size: tuple[int, int]) -> Image:
+    """H×W class ids, or anything else that cannot be mixed, at (width, height), by nearest
+    neighbour; at that size already, the very same array."""
+    if (labels.shape[1], labels.shape[0]) == size:
+        return labels
+    return cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
+
+
 def overlay(rgb: Image, labels: Image, spec: ModelSpec, opacity: float = 0.5) -> Image:
     """The colour image (H×W×3 uint8 BGR) with the class colours laid over it, same shape."""
     return cv2.addWeighted(rgb, 1 - opacity, colourize(labels, spec), opacity, 0)

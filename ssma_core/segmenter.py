@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from ssma_core.backends import open_backend
 from ssma_core.modalities import network_images
+from ssma_core.pictures import resize_labels
 
 
 @dataclass(frozen=True)
@@ -56,16 +56,10 @@ class Segmenter:
         answer = self._backend.run(images, wanted)
         size = (rgb.shape[1], rgb.shape[0])
         return Segmentation(
-            labels=_at_size(answer["labels"], size),
-            confidence=_at_size(answer["confidence"], size) if confidence else None,
+            labels=resize_labels(answer["labels"], size),
+            confidence=resize_labels(answer["confidence"], size) if confidence else None,
             logits=answer["logits"].transpose(1, 2, 0) if logits else None)
 
     def close(self) -> None:
         """Frees the model's memory; the segmenter cannot be used after that."""
         del self._backend
-
-
-def _at_size(image: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    if (image.shape[1], image.shape[0]) == size:
-        return image
-    return cv2.resize(image, size, interpolation=cv2.INTER_NEAREST)

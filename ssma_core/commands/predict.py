@@ -34,9 +34,10 @@ def run(options: argparse.Namespace) -> None:
         with written_whole(options.logits) as temporary, temporary.open("wb") as file:
             np.save(file, result.logits)
     if options.overlay:
-        picture = read_colour(options.rgb)
+        picture = rgb if takes_colour else read_colour(options.rgb)
         write_picture(options.overlay, overlay(picture, result.labels, segmenter.spec))
     write_picture(options.output, result.labels)
-    for class_id, name in enumerate(segmenter.spec.class_names):
-        if share := (result.labels == class_id).mean():
-            print(f"{name:<16} {100 * share:5.1f} %")
+    counts = np.bincount(result.labels.ravel(), minlength=segmenter.spec.classes)
+    for name, count in zip(segmenter.spec.class_names, counts):
+        if count:
+            print(f"{name:<16} {100 * count / result.labels.size:5.1f} %")

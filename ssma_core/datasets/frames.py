@@ -1,19 +1,18 @@
 """Frames as the network sees them: in memory, or read when they are asked for."""
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
 from ssma_core.datasets.sources import Sample
 from ssma_core.modalities import network_images
+from ssma_core.pictures import resize_labels
 from ssma_core.spec import ModelSpec
 
 Image = npt.NDArray[np.uint8]
@@ -57,8 +56,7 @@ class Streamed:
 
     def __getitem__(self, index: int) -> tuple[tuple[Image, ...], Image]:
         rgb, aux, label = self.samples[index].read(self.spec.classes)
-        label = cv2.resize(label, self.spec.input_size, interpolation=cv2.INTER_NEAREST)
-        return network_images(self.spec, rgb, aux), label
+        return network_images(self.spec, rgb, aux), resize_labels(label, self.spec.input_size)
 
 
 def preload(samples: Sequence[Sample], spec: ModelSpec, title: str) -> InMemory:
@@ -77,9 +75,7 @@ def preload(samples: Sequence[Sample], spec: ModelSpec, title: str) -> InMemory:
         for all_images, image in zip(images, frame):
             all_images[index] = image
 
-    with ThreadPoolExecutor(READERS) as readers:
-        done = readers.map(fill, range(len(samples)))
-        deque(tqdm(done, title, len(samples), unit="frame", leave=False), maxlen=0)
+    _for_each(fill, len(samples), title)
     return InMemory(images, labels)
 
 
@@ -87,11 +83,13 @@ def check(samples: Sequence[Sample], spec: ModelSpec, title: str) -> Streamed:
     """Reads all samples once and keeps none, with a progress bar called `title`, so that what is
     wrong is known before training: raises SsmaError as `preload` does."""
     streamed = Streamed(samples, spec)
-
-    def look(index: int) -> None:
-        streamed[index]
-
-    with ThreadPoolExecutor(READERS) as readers:
-        done = readers.map(look, range(len(samples)))
-        deque(tqdm(done, title, len(samples), unit="frame", leave=False), maxlen=0)
+    _for_each(streamed.__getitem__, len(samples), title)
     return streamed
+
+
+def _for_each(do: Callable[[int], object], count: int, title: str) -> None:
+    """Of 0 to count − 1, several at a time."""
+    with ThreadPoolExecutor(READERS) as readers:
+        done = readers.map(do, range(count))
+        for _ in tqdm(done, title, count, unit="frame", leave=False):
+            pass

@@ -22,9 +22,9 @@ from ssma_core.evaluation import answers
 from ssma_core.evaluation.answers import Options
 from ssma_core.evaluation.confusion import confusion_picture
 from ssma_core.evaluation.results import Frame, Result, write
-from ssma_core.files import write_picture
+from ssma_core.files import make_folder, write_picture
 from ssma_core.metrics import ConfusionMatrix
-from ssma_core.pictures import colourize, contact_sheet, legend
+from ssma_core.pictures import colourize, contact_sheet, legend, resize_labels
 from ssma_core.spec import ModelSpec
 
 Image = npt.NDArray[np.uint8]
@@ -56,9 +56,9 @@ class Evaluation:
             rgb, aux, truth = sample.read(self.spec.classes)
             prediction = self._answer(rgb, aux)
             if self.options.resolution == "label":
-                prediction = _nearest(prediction, (truth.shape[1], truth.shape[0]))
+                prediction = resize_labels(prediction, (truth.shape[1], truth.shape[0]))
             else:
-                truth = _nearest(truth, self.spec.input_size)
+                truth = resize_labels(truth, self.spec.input_size)
             matrix = ConfusionMatrix(self.spec.classes, self.spec.void_id)
             matrix.add(truth, prediction)
             counts = tuple(map(tuple, matrix.counts.tolist()))
@@ -69,7 +69,7 @@ class Evaluation:
         rows = []
         for sample in samples:
             rgb, aux, truth = sample.read(self.spec.classes)
-            labels = self._answer(rgb, aux), _nearest(truth, self.spec.input_size)
+            labels = self._answer(rgb, aux), resize_labels(truth, self.spec.input_size)
             rows.append(answers.images(self._data, (rgb, aux), self.options.without)
                         + [colourize(label, self.spec) for label in labels])
         names = [modality.name for modality in self._data.modalities]
@@ -98,7 +98,7 @@ def evaluate(evaluation: Evaluation, samples: Sequence[Sample], folder: Path | N
     names: the result's model, configuration and split.
     """
     if folder:
-        _make(folder)  # before the work, not after it
+        make_folder(folder)  # before the work, not after it
     result = Result(**names, spec=evaluation.spec, options=evaluation.options,
                     versions=evaluation.versions(), frames=tuple(evaluation.frames(samples)))
     if folder:
@@ -109,16 +109,3 @@ def evaluate(evaluation: Evaluation, samples: Sequence[Sample], folder: Path | N
         titles = [f"{samples[i].name}   mIoU {100 * scores[i]:.1f} %" for i in worst]
         write_picture(folder / "worst.png", evaluation.sheet([samples[i] for i in worst], titles))
     return result
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SsmaError(f"cannot make the folder {folder}: {error.strerror}") from error
-
-
-def _nearest(labels: Image, size: tuple[int, int]) -> Image:
-    if (labels.shape[1], labels.shape[0]) == size:
-        return labels
-    return cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)

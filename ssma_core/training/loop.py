@@ -17,6 +17,7 @@ from ssma_core import checkpoint
 from ssma_core.datasets.frames import Frames, Streamed, check, preload
 from ssma_core.datasets.sources import Source
 from ssma_core.errors import SsmaError
+from ssma_core.files import make_folder
 from ssma_core.metrics import ConfusionMatrix
 from ssma_core.model import build
 from ssma_core.training import curves
@@ -108,10 +109,7 @@ def train_stage(learner: Learner, frames: Frames, held_out: Frames, output: Path
 
 
 def _prepare(output: Path, stages: Sequence[Stage], restart: bool) -> None:
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SsmaError(f"cannot make the folder {output}: {error.strerror}") from error
+    make_folder(output)
     for stage in stages:
         files = StageFiles(output, stage.name)
         files.remove_halves()
@@ -187,8 +185,7 @@ def _finish(files: StageFiles, learner: Learner, history: History,
             settings: dict[str, Any]) -> None:
     """The stage's files; its state has done its service."""
     spec, device = learner.training.model, learner.processes.device
-    matrix = ConfusionMatrix(spec.classes, spec.void_id)
-    matrix.counts = np.array(history.validation[-1]["counts"])
+    matrix = ConfusionMatrix.summed(np.array([history.validation[-1]["counts"]]), spec.void_id)
     print(f"{files.name}, validation:\n{matrix.table(spec.class_names)}")
     _save_model(files.model, learner)
     curves.draw(files, history)
