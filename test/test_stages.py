@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from conftest import ROOT, small_run, write_configuration
 
-from ssma_core import SsmaError
+from ssma_core import Modality, SsmaError
+from ssma_core.datasets.prepare import DATA_SETS
+from ssma_core.datasets.prepare.classes import VOID
 from ssma_core.training.stages import Training, read_training
 
 CONFIGURATIONS = sorted((ROOT / "config" / "training").glob("*.yaml"))
@@ -41,6 +43,18 @@ def test_the_papers_protocol_is_the_papers(path: Path) -> None:
     assert (changes.rotation, changes.skew, changes.scale) == (13, (0.05, 0.1), (0.5, 2))
     assert (changes.crop, changes.brightness, changes.contrast) == ((0.8, 0.9), 40, (0.5, 1.5))
     assert [round(768 * share) for share in changes.vignetting] == [210, 300]
+
+
+@pytest.mark.parametrize(("name", "data_set", "classes", "second"), [
+    ("cityscapes", "cityscapes", 11, "disparity"), ("freiburg_forest", "freiburg-forest", 5, "evi")])
+def test_a_papers_model_is_the_one_its_data_were_prepared_for(
+        name: str, data_set: str, classes: int, second: str) -> None:
+    """Or a robot would encode its sensor in another way than the training's pictures were."""
+    model = read_training(ROOT / f"config/training/paper_{name}.yaml").model
+    prepared = DATA_SETS[data_set]
+    assert model.modalities == (Modality("rgb", "image"), prepared.second(second).of_model())
+    named = [VOID, *prepared.classes[classes]]
+    assert list(zip(model.class_names, model.class_colours)) == [(c.name, c.colour) for c in named]
 
 
 @pytest.mark.parametrize(("place", "value", "complaint"), [
