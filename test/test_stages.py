@@ -46,7 +46,8 @@ def test_the_papers_protocol_is_the_papers(path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "data_set", "classes", "second"), [
-    ("cityscapes", "cityscapes", 11, "disparity"), ("freiburg_forest", "freiburg-forest", 5, "evi")])
+    ("cityscapes", "cityscapes", 11, "disparity"),
+    ("freiburg_forest", "freiburg-forest", 5, "evi")])
 def test_a_papers_model_is_the_one_its_data_were_prepared_for(
         name: str, data_set: str, classes: int, second: str) -> None:
     """Or a robot would encode its sensor in another way than the training's pictures were."""
