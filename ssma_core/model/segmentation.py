@@ -1,7 +1,6 @@
 """What all networks share, whatever their experts: a decoder with its heads."""
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from ssma_core.errors import SsmaError
@@ -44,23 +43,6 @@ class SegmentationNetwork(nn.Module):
         for image in images:
             check_multiple_of_16(image.shape[3], image.shape[2])
         return self.decoder(*self.features(*images))
-
-    def set_score_scale(self, scale: float, void_id: int) -> None:
-        """Lets training begin with class scores `scale` times as far apart, and void as much below
-        the other classes.
-
-        The scores come out of a batch norm whose weight, 1 at first, limits how certain they can
-        be. Void is what no pixel ever teaches.
-        """
-        heads = [self.decoder.to_full]
-        if self.auxiliary_heads is not None:
-            heads += [self.auxiliary_heads.quarter, self.auxiliary_heads.eighth]
-        for head in heads:
-            weight, bias = (head.get_parameter(f"norm.{name}") for name in ("weight", "bias"))
-            nn.init.constant_(weight, scale)
-            nn.init.zeros_(bias)
-            with torch.no_grad():
-                bias[void_id] = 1 - scale
 
     def set_dropout(self, keep: float) -> None:
         """keep: the share of values that the experts' dropout leaves in training, up to 1 (none is

@@ -44,8 +44,6 @@ class Stage:
     auxiliary_weights: experts only: of the losses of the heads on the decoder's second and first
       upsampling.
     dropout_keep: share of the values that the encoders' dropout keeps.
-    score_scale: how far apart the class scores are at first, where they start from random weights
-      (`SegmentationNetwork.set_score_scale`). 1 is the reference's.
     modality_dropout: fusion only: share of the frames that come with one of their two images black,
       so that the fusion learns to do without. 0 is the paper's protocol.
     """
@@ -61,13 +59,12 @@ class Stage:
     auxiliary_weights: tuple[float, float] | None = None
     encoder_learning_rate: float | None = None
     modality_dropout: float = 0.0
-    score_scale: float = 1.0
 
     def __post_init__(self) -> None:
         where = f"stage {self.name!r}"
         if not self.name or Path(self.name).name != self.name or self.name.startswith("."):
             raise SsmaError(f"{where}: the name becomes a file's name, it cannot be {self.name!r}")
-        for field in ("steps", "batch_size", "accumulate", "learning_rate", "score_scale"):
+        for field in ("steps", "batch_size", "accumulate", "learning_rate"):
             if getattr(self, field) <= 0:
                 raise SsmaError(f"{where}: {field} must be positive, got {getattr(self, field)}")
         if not 0 < self.dropout_keep <= 1:

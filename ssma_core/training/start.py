@@ -19,7 +19,6 @@ def starting_network(training: Training, stage: Stage, output: Path) -> Network:
     """
     spec = training.spec(stage)
     network = build(spec)
-    network.set_score_scale(stage.score_scale, spec.void_id)
     files = start_files(stage, output)
     if len(files) == 1:
         # Not strict: a file without auxiliary heads is a start, too.
