@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from ssma_core import SsmaError
+from ssma_core import SsmaError, bags
 from ssma_core.datasets import synthetic_forest
 from ssma_core.files import read_colour, read_sensor
-from ssma_ros import bags, messages
+from ssma_ros import messages
 
 RGB, AUX, LABEL = "/camera/color/image_raw", "/camera/second/image_raw", "/truth/label"
 START_NS = 1_760_000_000 * 10**9

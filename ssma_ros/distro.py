@@ -17,11 +17,12 @@ from __future__ import annotations
 import array
 import importlib
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-import cv2
 import numpy as np
 import numpy.typing as npt
+
+from ssma_core import image_messages
 
 try:
     from message_filters import Subscriber
@@ -58,44 +59,14 @@ except (ImportError, AttributeError):
 HAS_CV_BRIDGE = _bridge is not None
 
 
-class Layout(NamedTuple):
-    """How the pixels of an encoding lie in a message."""
-
-    dtype: npt.DTypeLike
-    channels: int
-
-
-LAYOUTS = {
-    "bgr8": Layout(np.uint8, 3),
-    "rgb8": Layout(np.uint8, 3),
-    "bgra8": Layout(np.uint8, 4),
-    "rgba8": Layout(np.uint8, 4),
-    "mono8": Layout(np.uint8, 1),
-    "mono16": Layout(np.uint16, 1),
-    "16UC1": Layout(np.uint16, 1),
-    "32FC1": Layout(np.float32, 1),
-}
-
-_TO_BGR = {
-    "rgb8": cv2.COLOR_RGB2BGR,
-    "bgra8": cv2.COLOR_BGRA2BGR,
-    "rgba8": cv2.COLOR_RGBA2BGR,
-}
-
-
 def imgmsg_to_cv2(message: Any, desired_encoding: Literal["bgr8", "passthrough"]
                   ) -> npt.NDArray[Any]:
-    """A sensor_msgs/Image of one of LAYOUTS as an array, H×W or H×W×C, in the machine's byte order.
-
-    A view of the message's data wherever nothing has to change. desired_encoding: "bgr8" for
-    colour images of any order of channels, "passthrough" for the pixels as they are.
-    """
-    if _bridge is not None and not message.is_bigendian and not _is_padded(message):
+    """See `ssma_core.image_messages.to_array`. desired_encoding: "bgr8" for colour images of any
+    order of channels, "passthrough" for maps."""
+    is_padded = message.step != image_messages.row_bytes(message)
+    if _bridge is not None and not message.is_bigendian and not is_padded:
         return _bridge.imgmsg_to_cv2(message, desired_encoding)
-    pixels = _view(message)
-    if desired_encoding == "bgr8" and message.encoding in _TO_BGR:
-        return cv2.cvtColor(pixels, _TO_BGR[message.encoding])
-    return pixels
+    return image_messages.to_array(message)
 
 
 def cv2_to_imgmsg(pixels: npt.NDArray[np.uint8], encoding: Literal["mono8", "bgr8"],
@@ -107,23 +78,7 @@ def cv2_to_imgmsg(pixels: npt.NDArray[np.uint8], encoding: Literal["mono8", "bgr
 
     height, width = pixels.shape[:2]
     message = Image(header=header, height=height, width=width, encoding=encoding,
-                    is_bigendian=0, step=width * LAYOUTS[encoding].channels)
+                    is_bigendian=0, step=width * image_messages.LAYOUTS[encoding].channels)
     # An array.array is taken as it is; bytes and lists are checked byte by byte, in Python.
     message.data = array.array("B", pixels.tobytes())
     return message
-
-
-def _is_padded(message: Any) -> bool:
-    layout = LAYOUTS[message.encoding]
-    return message.step != message.width * layout.channels * np.dtype(layout.dtype).itemsize
-
-
-def _view(message: Any) -> npt.NDArray[Any]:
-    dtype, channels = LAYOUTS[message.encoding]
-    sent = np.dtype(dtype).newbyteorder(">" if message.is_bigendian else "<")
-    pixels: npt.NDArray[Any] = np.ndarray(
-        (message.height, message.width, channels), sent, buffer=message.data,
-        strides=(message.step, channels * sent.itemsize, sent.itemsize))
-    if channels == 1:
-        pixels = pixels[..., 0]
-    return pixels if sent.isnative else pixels.astype(sent.newbyteorder("="))

@@ -19,12 +19,11 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from ssma_core import ConfusionMatrix, Segmenter, SsmaError, written_whole
-from ssma_ros import bags, messages
+from ssma_core import ConfusionMatrix, Segmenter, SsmaError, bags, image_messages, written_whole
+from ssma_ros import messages
 from ssma_ros.pairing import Pair, Pairing, Stream
 from ssma_ros.parameters import Parameters
 
-LABEL_ENCODINGS = ("mono8", "mono16", "16UC1")
 LABELS_KEPT = 100  # true and predicted label images that wait for each other
 
 
@@ -104,8 +103,9 @@ def _segment(segmenter: Segmenter, pair: Pair[messages.Frame],
 
 def _label_frame(message: bags.Recorded) -> messages.Frame:
     frame = messages.frame(bags.decode(message), "aux", message.topic)
-    if frame.message.encoding not in LABEL_ENCODINGS:
-        raise SsmaError(f"labels are images of class ids, {' or '.join(LABEL_ENCODINGS)}; these "
+    encodings = image_messages.LABEL_ENCODINGS
+    if frame.message.encoding not in encodings:
+        raise SsmaError(f"labels are images of class ids, {' or '.join(encodings)}; these "
                         f"have the encoding {frame.message.encoding!r}")
     return frame
 

@@ -10,14 +10,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ssma_core import SsmaError
+from ssma_core import image_messages
 from ssma_ros import distro
 from ssma_ros.pairing import Stream
 
-COLOUR_ENCODINGS = ("bgr8", "rgb8", "bgra8", "rgba8")
 ENCODINGS: dict[Stream, tuple[str, ...]] = {
-    "rgb": COLOUR_ENCODINGS,
-    "aux": (*COLOUR_ENCODINGS, "mono8", "mono16", "16UC1", "32FC1"),
+    "rgb": image_messages.COLOUR_ENCODINGS,
+    "aux": image_messages.COLOUR_ENCODINGS + image_messages.MAP_ENCODINGS,
 }
 
 
@@ -36,26 +35,13 @@ class Frame:
     def image(self) -> npt.NDArray[Any]:
         """What Segmenter.segment takes: H×W×3 uint8 BGR for colour images of any order, otherwise
         the sensor's own H×W uint8, uint16 or float32. A view of the message where it can be."""
-        is_colour = self.message.encoding in COLOUR_ENCODINGS
+        is_colour = self.message.encoding in image_messages.COLOUR_ENCODINGS
         return distro.imgmsg_to_cv2(self.message, "bgr8" if is_colour else "passthrough")
 
 
 def frame(message: Any, stream: Stream, topic: str) -> Frame:
     """Checks an image message. Raises SsmaError naming the topic and what is wrong with it."""
-    if message.encoding not in ENCODINGS[stream]:
-        raise SsmaError(f"{topic}: images of encoding {message.encoding!r} are not understood; "
-                        f"it must be one of {', '.join(ENCODINGS[stream])}")
-    if not message.width or not message.height:
-        raise SsmaError(f"{topic}: an image of {message.width}x{message.height} has no pixels")
-    layout = distro.LAYOUTS[message.encoding]
-    row = message.width * layout.channels * np.dtype(layout.dtype).itemsize
-    if message.step < row:
-        raise SsmaError(f"{topic}: a row of {message.width} pixels in {message.encoding} takes "
-                        f"{row} bytes, but the images say step {message.step}")
-    if len(message.data) != message.step * message.height:
-        raise SsmaError(f"{topic}: {message.height} rows of {message.step} bytes are "
-                        f"{message.step * message.height}, but the images have "
-                        f"{len(message.data)} bytes of data")
+    image_messages.check(message, ENCODINGS[stream], topic)
     return Frame(message)
 
 

@@ -28,8 +28,7 @@ except ImportError as error:
 from rosbags.interfaces import QosDurability, QosReliability
 from tqdm import tqdm
 
-from ssma_core import SsmaError
-from ssma_ros import bags
+from ssma_core import SsmaError, bags
 
 CLOCK = "/clock"
 TICK_S = 0.025  # /clock at 40 Hz, as `ros2 bag play --clock` has it

@@ -7,8 +7,7 @@ import pytest
 import yaml
 from rosbags.highlevel import AnyReader
 
-from ssma_core import SsmaError
-from ssma_ros import bags
+from ssma_core import SsmaError, bags
 
 START = 1_700_000_000 * 10**9
 RGB, AUX = "/camera/color/image_raw", "/camera/depth/image_raw"

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssma_core import ConfusionMatrix, Segmenter
-from ssma_ros import bags
+from ssma_core import ConfusionMatrix, Segmenter, bags
 from ssma_ros.evaluate_bag import main
 
 RGB, AUX, LABEL = "/camera/color/image_raw", "/camera/depth/image_raw", "/truth/label"

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from ssma_ros import bags
+from ssma_core import bags
 
 rclpy = pytest.importorskip("rclpy", reason="needs rclpy")
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402

@@ -24,7 +24,7 @@ from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
-from ssma_core import SsmaError
+from ssma_core.errors import SsmaError
 
 Storage = Literal["mcap", "sqlite3"]
 IMAGE = "sensor_msgs/msg/Image"
