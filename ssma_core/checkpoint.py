@@ -1,6 +1,7 @@
 """Model files: weights and spec in one safetensors file. Nothing in it is ever executed."""
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,6 +81,16 @@ def read_spec(path: str | Path) -> ModelSpec:
         return ModelSpec.from_json(metadata["spec"])
     except SsmaError as error:
         raise SsmaError(f"{path}: {error}") from error
+
+
+def weights_hash(model: SegmentationNetwork) -> str:
+    """SHA-256 of the tensors, their names and shapes: the same for the same weights, wherever they
+    are and whichever file they came from."""
+    digest = hashlib.sha256()
+    for name, weight in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tuple(weight.shape)} {weight.dtype}".encode())
+        digest.update(weight.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def differences(given: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> str:

@@ -79,7 +79,7 @@ def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "message"), [
     ("model.onnx", "not an ONNX model, or it is cut short"),
     ("model.safetensors", "model.safetensors"),
-    ("model.pth", "ends in .onnx or .safetensors"),
+    ("model.pth", "ends in .safetensors, .onnx or .engine"),
 ])
 def test_a_foreign_file_is_named(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / name).write_bytes(b"not a model at all")

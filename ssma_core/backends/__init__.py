@@ -5,39 +5,68 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
+from ssma_core.exported import Precision
 from ssma_core.spec import ModelSpec
 
 
 class Backend(Protocol):
-    """Runs one model on one frame at a time."""
+    """Runs one model on one frame at a time.
+
+    fused: whether it takes the sensors' arrays and answers at their size; else it takes what
+      `network_images` makes of them and answers at spec.input_size.
+    """
 
     name: str
     spec: ModelSpec
+    precision: Precision
+    fused: bool
 
-    def run(self, images: Sequence[npt.NDArray[np.uint8]],
+    def run(self, images: Sequence[npt.NDArray[Any]],
             outputs: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
-        """images: h×w×3 uint8 BGR at spec.input_size, one a modality.
-        outputs: of "labels" (h×w uint8), "confidence" (h×w uint8, 255 = certain) and "logits"
-        (classes×h×w float32), those wanted."""
+        """images: the frame, as `fused` says.
+        outputs: those wanted of "labels" (H×W uint8), "confidence" (H×W uint8, 255 = certain),
+        "trust" (H×W uint8, 255 = only the second modality; of two modalities) and, unless fused,
+        "logits" (classes×H×W float32).
+        Raises SsmaError when the frame is not one that the file takes."""
+
+    def close(self) -> None:
+        """Frees the model's memory; nothing can be run after that."""
 
 
-def open_backend(model: Path, threads: int | None) -> Backend:
-    """Raises SsmaError when there is no such file, no backend for it, or its library is missing."""
+def open_backend(model: Path, threads: int | None, device: str | None = None,
+                 precision: str | None = None) -> Backend:
+    """device, precision: for checkpoints alone, as for `Segmenter`. Raises SsmaError when there is
+    no such file, no backend for it, its library is missing, or it cannot be run so."""
     if not model.is_file():
         raise SsmaError(f"there is no model file {model}")
+    if model.suffix in (".onnx", ".engine"):
+        _refuse_choices(model, device, precision)
     try:
         if model.suffix == ".onnx":
             from ssma_core.backends.onnxruntime import OnnxRuntimeBackend
             return OnnxRuntimeBackend(model, threads)
+        if model.suffix == ".engine":
+            from ssma_core.backends.tensorrt import TensorRtBackend
+            return TensorRtBackend(model)
         if model.suffix == ".safetensors":
             from ssma_core.backends.torch import TorchBackend
-            return TorchBackend(model, threads)
+            return TorchBackend(model, threads, device, precision)
     except ModuleNotFoundError as error:
         raise SsmaError(f"{model} needs the Python package {error.name!r}, which is not "
                         f"installed: pip install {error.name}") from error
-    raise SsmaError(f"{model}: a model file ends in .onnx or .safetensors, not "
+    raise SsmaError(f"{model}: a model file ends in .safetensors, .onnx or .engine, not "
                     f"{model.suffix or 'nothing'}")
+
+
+def _refuse_choices(model: Path, device: str | None, precision: str | None) -> None:
+    if precision is not None:
+        raise SsmaError(f"{model} was written for one precision, and {precision} cannot be chosen "
+                        "now: leave it out, or write another file with `ssma export --precision "
+                        f"{precision}`")
+    if device is not None:
+        where = "the CPU" if model.suffix == ".onnx" else "the GPU it was built for"
+        raise SsmaError(f"{model} runs on {where}, and {device} cannot be chosen: leave it out, or "
+                        "give the .safetensors file")

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
 from ssma_core.errors import SsmaError
-from ssma_core.spec import ModelSpec
+from ssma_core.exported import frame_inputs, from_metadata, network_inputs
 
 
 class OnnxRuntimeBackend:
@@ -29,15 +28,19 @@ class OnnxRuntimeBackend:
             raise SsmaError(f"{model} is not an ONNX model, or it is cut short ({error}); write it "
                             "again with `ssma export`") from error
         metadata = self._session.get_modelmeta().custom_metadata_map
-        if "spec" not in metadata:
-            raise SsmaError(f"{model} is an ONNX model, but not one of ours: it carries no spec; "
-                            "make one with `ssma export`")
         try:
-            self.spec = ModelSpec.from_json(metadata["spec"])
+            self._exported = from_metadata(metadata)
         except SsmaError as error:
             raise SsmaError(f"{model}: {error}") from error
+        self.spec = self._exported.spec
+        self.precision = self._exported.precision
+        self.fused = self._exported.frame is not None
 
-    def run(self, images: Sequence[npt.NDArray[np.uint8]],
+    def run(self, images: Sequence[npt.NDArray[Any]],
             outputs: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
-        inputs = {m.name: image for m, image in zip(self.spec.modalities, images)}
+        bound = frame_inputs if self.fused else network_inputs
+        inputs = bound(self._exported, images)
         return dict(zip(outputs, self._session.run(list(outputs), inputs)))
+
+    def close(self) -> None:
+        del self._session

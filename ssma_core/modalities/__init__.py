@@ -2,6 +2,7 @@
 and the node."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -34,20 +35,31 @@ def network_images(spec: ModelSpec, rgb: Array, aux: Array | None = None) -> tup
     Raises SsmaError where an array does not fit the spec or the two differ in size.
     """
     arrays = [rgb] if aux is None else [rgb, aux]
+    modalities = check_frame(spec, arrays)
+    resized = [_resize(array, spec.input_size) for array in arrays]
+    images = [encode(m, a, resized[0]) for m, a in zip(modalities, resized)]
+    return tuple(images[-len(spec.modalities):])
+
+
+def check_frame(spec: ModelSpec, arrays: Sequence[Array]) -> tuple[Modality, ...]:
+    """What each of a frame's arrays is; two are given for a model of a vegetation index alone, of
+    which the first is the modality "colour".
+
+    arrays: as `network_images` takes them. Raises SsmaError as it does.
+    """
     modalities = _given_as(spec, len(arrays))
     for modality, array in zip(modalities, arrays):
         check_array(modality, array)
+    rgb, aux = arrays[0], arrays[-1]
     if modalities[0].encoding in VEGETATION_INDICES and rgb.ndim == 2:
         raise SsmaError("near infrared alone makes no vegetation index: give this model the colour "
                         "image and the near infrared, or the index already encoded, as an HxWx3 "
                         "uint8 image")
-    if aux is not None and rgb.shape[:2] != aux.shape[:2]:
+    if rgb.shape[:2] != aux.shape[:2]:
         raise SsmaError(f"the {modalities[0].name} image is {width_x_height(rgb)} and the "
                         f"{modalities[1].name} image {width_x_height(aux)} (width x height): "
                         "they must be registered to each other, pixel by pixel")
-    resized = [_resize(array, spec.input_size) for array in arrays]
-    images = [encode(m, a, resized[0]) for m, a in zip(modalities, resized)]
-    return tuple(images[-len(spec.modalities):])
+    return modalities
 
 
 def _given_as(spec: ModelSpec, arrays: int) -> tuple[Modality, ...]:

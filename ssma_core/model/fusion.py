@@ -22,6 +22,9 @@ class SsmaBlock(nn.Module):
         self.output = output
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        return self.output(self.gated(first, second))
+
+    def gated(self, first: Tensor, second: Tensor) -> Tensor:
+        """Both maps side by side, as far as the gate lets them through."""
         both = torch.cat([first, second], 1)
-        gate = torch.sigmoid(self.excite(F.relu(self.squeeze(both))))
-        return self.output(both * gate)
+        return both * torch.sigmoid(self.excite(F.relu(self.squeeze(both))))

@@ -24,6 +24,7 @@ class Ssma(SegmentationNetwork):
         fused, both = colour.channels, colour.channels + second.channels
         super().__init__(fused, d, spec.classes, weigh_skips=True, auxiliary_heads=auxiliary_heads)
         self.experts = nn.ModuleList([colour, second])
+        self.colour_channels = colour.channels
         self.fuse_easpp = SsmaBlock(both.context, d.fused_easpp_gate,
                                     ConvNorm(both.context, fused.context, 1, relu=False))
         self.fuse_eighth = SsmaBlock(both.eighth, d.fused_skip_gate,
@@ -34,11 +35,22 @@ class Ssma(SegmentationNetwork):
         initialize(self)
 
     def features(self, *images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return self.fused(*self.gated(*images))
+
+    def gated(self, *images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the gates of the three SSMA blocks let through of both experts, side by side: the
+        context at 1/16, the skips at 1/8 and 1/4."""
         colour, second = images
         easpp1, eighth1, quarter1 = self.experts[0](colour)
         easpp2, eighth2, quarter2 = self.experts[1](second)
-        return (self.fuse_easpp(easpp1, easpp2), self.fuse_eighth(eighth1, eighth2),
-                self.fuse_quarter(quarter1, quarter2))
+        return (self.fuse_easpp.gated(easpp1, easpp2), self.fuse_eighth.gated(eighth1, eighth2),
+                self.fuse_quarter.gated(quarter1, quarter2))
+
+    def fused(self, easpp: Tensor, eighth: Tensor,
+              quarter: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the blocks make of that: one map each."""
+        return (self.fuse_easpp.output(easpp), self.fuse_eighth.output(eighth),
+                self.fuse_quarter.output(quarter))
 
     def load_experts(self, colour: AdapNetPP, second: AdapNetPP) -> None:
         """Copies the experts of two trained networks, which must be this one's own by name and
