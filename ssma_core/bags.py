@@ -2,8 +2,9 @@
 from __future__ import annotations
 
 import os
+import struct
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -69,10 +70,14 @@ def check_topics(path: str | Path, wanted: Iterable[str]) -> None:
     found = topics(path)
     missing = [name for name in wanted if name not in found]
     if missing:
-        listed = [f"\n  {name}  {topic.type}  {topic.messages} messages"
-                  for name, topic in sorted(found.items())]
         raise SsmaError(f"{path} has no topic {' and no '.join(missing)}; it has"
-                        + ("".join(listed) or " none at all"))
+                        + listed(found))
+
+
+def listed(found: Mapping[str, Topic]) -> str:
+    """Topics for people, a line each, to go behind "it has"."""
+    return "".join(f"\n  {name}  {topic.type}  {topic.messages} messages"
+                   for name, topic in sorted(found.items())) or " none at all"
 
 
 def messages(path: str | Path, wanted: Sequence[str]) -> Iterator[Recorded]:
@@ -96,6 +101,17 @@ def decode(message: Recorded) -> Any:
     except Exception as error:  # damaged bytes can fail anywhere in the generated code
         raise SsmaError(f"a message on {message.topic} cannot be read as {message.type}: "
                         f"{_reason(error)}") from error
+
+
+def stamp_ns(message: Recorded) -> int:
+    """The stamp of a message that begins with a std_msgs/Header, in nanoseconds, without decoding
+    the rest. Raises SsmaError for bytes that are too few."""
+    if len(message.data) < 12:
+        raise SsmaError(f"a message on {message.topic} of {len(message.data)} bytes has no header")
+    # Four bytes of encapsulation, of which the second says the order of the bytes that follow.
+    seconds, nanoseconds = struct.unpack_from("<iI" if message.data[1] & 1 else ">iI",
+                                              message.data, 4)
+    return int(seconds) * 10**9 + int(nanoseconds)
 
 
 def image(topic: str, time_ns: int, stamp_ns: int, pixels: npt.NDArray[np.generic],

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import yaml
 from rosbags.highlevel import AnyReader
+from rosbags.typesys import Stores, get_typestore
 
 from ssma_core import SsmaError, bags
 
@@ -139,6 +140,20 @@ def test_bytes_that_are_no_image_are_named_by_topic() -> None:
         bags.decode(whole._replace(data=whole.data[:40]))
     with pytest.raises(SsmaError, match="robot_msgs/msg/Secret"):
         bags.decode(whole._replace(type="robot_msgs/msg/Secret"))
+
+
+@pytest.mark.parametrize("little_endian", [True, False])
+@pytest.mark.parametrize(("seconds", "nanoseconds"), [(1_700_000_000, 5), (-1, 999_999_999)])
+def test_a_stamp_is_read_without_decoding_the_rest(
+        little_endian: bool, seconds: int, nanoseconds: int) -> None:
+    whole = bags.image(RGB, 1, 1, pictures(0)[0], "bgr8")
+    message = bags.decode(whole)
+    message.header.stamp.sec, message.header.stamp.nanosec = seconds, nanoseconds
+    data = get_typestore(Stores.ROS2_JAZZY).serialize_cdr(
+        message, bags.IMAGE, little_endian=little_endian)
+    assert bags.stamp_ns(whole._replace(data=bytes(data))) == seconds * 10**9 + nanoseconds
+    with pytest.raises(SsmaError, match=f"message on {RGB} of 11 bytes has no header"):
+        bags.stamp_ns(whole._replace(data=bytes(data[:11])))
 
 
 @STORAGES

@@ -32,13 +32,13 @@ class Folders(Folded):
         """Raises SsmaError for a pattern without a folder, when nothing matches, and for a frame
         without its partner."""
         root = Path(self.root)
-        by_stem, weathers = cache(_by_stem), cache(_weathers)
+        found, weathers = cache(by_stem), cache(_weathers)
 
         def partner(frame: Path, name: str) -> Path:
             folder = frame.parent.parent / name
-            if frame.stem not in by_stem(folder):
+            if frame.stem not in found(folder):
                 raise SsmaError(f"{frame} has no partner: there is no {folder / frame.stem}.*")
-            return by_stem(folder)[frame.stem]
+            return found(folder)[frame.stem]
 
         def sample(frame: Path) -> Pictures:
             drive = frame.parent.parent
@@ -59,7 +59,9 @@ class Folders(Folded):
         return found
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
+def by_stem(folder: Path) -> dict[str, Path]:
+    """The files in a folder, hidden ones left out, sorted. Raises SsmaError where there is no
+    folder, or two files could both be meant."""
     if not folder.is_dir():
         raise SsmaError(f"there is no folder {folder}; check the data section")
     paths: dict[str, Path] = {}

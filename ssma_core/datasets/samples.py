@@ -57,17 +57,24 @@ class Pictures:
         return str(self.rgb)
 
     def read(self, classes: int) -> Arrays:
-        rgb, aux, label = read_colour(self.rgb), read_sensor(self.aux), read_sensor(self.label)
+        rgb, aux = read_colour(self.rgb), read_sensor(self.aux)
+        label = read_label(self.label, classes)
         for path, array in ((self.aux, aux), (self.label, label)):
             if array.shape[:2] != rgb.shape[:2]:
                 raise SsmaError(f"{path} is {width_x_height(array)}, but {self.rgb} is "
                                 f"{width_x_height(rgb)} (width x height)")
-        if label.ndim != 2 or label.dtype != np.uint8:
-            raise SsmaError(f"{self.label} is no label image: it must have one channel of 8 bits "
-                            "that holds the class's number, no colours and no palette; got shape "
-                            f"{label.shape} of {label.dtype}")
-        check_ids(label, classes, str(self.label))
-        return rgb, aux, label.astype(np.uint8, copy=False)
+        return rgb, aux, label
+
+
+def read_label(path: Path, classes: int) -> npt.NDArray[np.uint8]:
+    """A label picture, H×W class ids. Raises SsmaError when it cannot be read or is none."""
+    label = read_sensor(path)
+    if label.ndim != 2 or label.dtype != np.uint8:
+        raise SsmaError(f"{path} is no label image: it must have one channel of 8 bits that holds "
+                        "the class's number, no colours and no palette; got shape "
+                        f"{label.shape} of {label.dtype}")
+    check_ids(label, classes, str(path))
+    return label.astype(np.uint8, copy=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,269 @@
+"""Frames for calibration and parity: the same from folders, lists, records and bags."""
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssma_core import Modality, ModelSpec, SsmaError, bags
+from ssma_core.datasets.file_list import write_list
+from ssma_core.datasets.given import Given, open_given
+from ssma_core.datasets.stamps import APART_NS, together
+
+RGB, DEPTH, LABEL = "/camera/color", "/camera/depth", "/truth"
+TOPICS = (RGB, DEPTH, LABEL)
+START, PERIOD, MS = 1_700_000_000 * 10**9, 10**8, 10**6
+
+
+def pictures(root: Path) -> list[tuple[np.ndarray, ...]]:
+    """Colour, depth and label of the frames of `easy_frames`, by drive and name."""
+    return [tuple(cv2.imread(str(path.parents[1] / folder / path.name), cv2.IMREAD_UNCHANGED)
+                  for folder in ("rgb", "depth", "label"))
+            for path in sorted(root.glob("drive_*/rgb/*"))]
+
+
+def check_frames(found: list[Given], expected: list[tuple[np.ndarray, ...]]) -> None:
+    """The same arrays, and labels where the expected frames have a third."""
+    assert len(found) == len(expected)
+    assert len({frame.name for frame in found}) == len(found)
+    for frame, arrays in zip(found, expected):
+        for array, picture in zip(frame.arrays, arrays[:2], strict=True):
+            np.testing.assert_array_equal(array, picture, strict=True)
+        if len(arrays) == 3:
+            assert frame.label is not None
+            np.testing.assert_array_equal(frame.label, arrays[2], strict=True)
+        else:
+            assert frame.label is None
+
+
+def alone(spec: ModelSpec, *modalities: Modality) -> ModelSpec:
+    return replace(spec, architecture="adapnet++", modalities=modalities)
+
+
+def recording(frames: list[tuple[np.ndarray, ...]]) -> Iterator[bags.Recorded]:
+    """Depth 4 ms after colour; every label comes in after all the frames."""
+    stamps = [START + i * PERIOD for i in range(len(frames))]
+    for stamp, (rgb, depth, _) in zip(stamps, frames):
+        yield bags.image(DEPTH, stamp + 8 * MS, stamp + 4 * MS, depth, "16UC1")
+        yield bags.image(RGB, stamp + 9 * MS, stamp, rgb, "bgr8")
+    for stamp, (*_, label) in zip(stamps, frames):
+        yield bags.image(LABEL, stamps[-1] + PERIOD, stamp, label, "mono8")
+
+
+@pytest.fixture
+def drives(easy_frames: Path, tmp_path: Path) -> Path:
+    """A copy that a test may change."""
+    return Path(shutil.copytree(easy_frames, tmp_path / "drives"))
+
+
+@pytest.fixture
+def bag(easy_frames: Path, tmp_path: Path) -> Path:
+    bags.write(tmp_path / "drive", recording(pictures(easy_frames)))
+    return tmp_path / "drive"
+
+
+def test_drives_are_gone_through_in_order_and_again(
+        easy_frames: Path, tiny_spec: ModelSpec) -> None:
+    frames = open_given(easy_frames, tiny_spec)
+    assert len(frames) == 6
+    for _ in range(2):
+        check_frames(list(frames), pictures(easy_frames))
+
+
+def test_a_folder_of_sensors_is_a_drive_of_its_own(
+        easy_frames: Path, tiny_spec: ModelSpec) -> None:
+    check_frames(list(open_given(easy_frames / "drive_000", tiny_spec)), pictures(easy_frames)[:3])
+
+
+def test_labels_may_lack(drives: Path, tiny_spec: ModelSpec) -> None:
+    shutil.rmtree(drives / "drive_000" / "label")
+    (drives / "drive_001" / "label" / "000003.png").unlink()
+    expected = [frame[:2] if i < 3 or i == 4 else frame
+                for i, frame in enumerate(pictures(drives))]
+    check_frames(list(open_given(drives, tiny_spec)), expected)
+
+
+def test_half_written_drives_are_passed_over(drives: Path, tiny_spec: ModelSpec) -> None:
+    (drives / "drive_001").rename(drives / ".drive_001.partial")
+    assert len(open_given(drives, tiny_spec)) == 3
+
+
+def test_a_list_file(easy_frames: Path, tmp_path: Path, tiny_spec: ModelSpec) -> None:
+    colour = sorted(easy_frames.glob("drive_*/rgb/*"))
+    write_list(tmp_path / "frames.txt", [
+        (path, *(path.parents[1] / folder / path.name for folder in ("depth", "label")))
+        for path in colour])
+    check_frames(list(open_given(tmp_path / "frames.txt", tiny_spec)), pictures(easy_frames))
+
+
+def test_records(shared: Path, tiny_spec: ModelSpec) -> None:
+    spec = replace(tiny_spec, class_names=tuple("abcdefghijkl"),
+                   class_colours=tuple((i, i, i) for i in range(12)))
+    golden = np.load(shared / "golden" / "three_examples.npz")
+    expected = list(zip(golden["modality1"], golden["modality2"], golden["label"].squeeze()))
+    check_frames(list(open_given(shared / "golden" / "three_examples.tfrecord", spec)), expected)
+
+
+@pytest.mark.parametrize("modalities, taken", [
+    ((Modality("rgb", "image"),), [0]),
+    ((Modality("depth", "jet", 8000.0),), [1]),
+    ((Modality("depth", "evi"),), [0, 1]),
+])
+def test_a_lone_modality_s_model_gets_what_it_takes(
+        easy_frames: Path, bag: Path, tiny_spec: ModelSpec,
+        modalities: tuple[Modality, ...], taken: list[int]) -> None:
+    """An index is made of colour and its sensor; the list file has both for every model."""
+    spec = alone(tiny_spec, *modalities)
+    folder, listed = easy_frames / "drive_000", bag.parent / "frames.txt"
+    write_list(listed, [tuple(  # type: ignore[misc]
+        folder / name / f"00000{i}.png" for name in ("rgb", "depth", "label")) for i in (0, 2, 4)])
+    for frames in (open_given(folder, spec), open_given(listed, spec),
+                   open_given(bag, spec, [TOPICS[i] for i in taken])):
+        for frame, expected in zip(frames, pictures(easy_frames)):
+            for array, i in zip(frame.arrays, taken, strict=True):
+                np.testing.assert_array_equal(array, expected[i], strict=True)
+
+
+def test_a_bag_gives_what_its_frames_were(
+        easy_frames: Path, bag: Path, tiny_spec: ModelSpec) -> None:
+    expected = pictures(easy_frames)
+    for path in (bag, next(bag.glob("*.mcap"))):
+        frames = open_given(path, tiny_spec, TOPICS)
+        assert len(frames) == 6
+        check_frames(list(frames), expected)
+        check_frames(list(open_given(path, tiny_spec, TOPICS[:2])),
+                     [frame[:2] for frame in expected])
+
+
+def test_a_bag_whose_images_are_cut_off_gives_the_whole_frames(
+        easy_frames: Path, tmp_path: Path, tiny_spec: ModelSpec) -> None:
+    expected = pictures(easy_frames)
+    kept = [message for i, message in enumerate(recording(expected))
+            if i not in (0, 5, 14)]  # the first depth, the third colour, the third label
+    kept = [message for message in kept if bags.stamp_ns(message) != START + 3 * PERIOD
+            or message.topic != LABEL]
+    bags.write(tmp_path / "drive", kept)
+    found = list(open_given(tmp_path / "drive", tiny_spec, TOPICS))
+    check_frames(found, [expected[1], expected[3][:2], expected[4], expected[5]])
+
+
+def test_a_missing_topic_is_named_with_those_there_are(bag: Path, tiny_spec: ModelSpec) -> None:
+    with pytest.raises(SsmaError, match=rf"(?s)no topic /nir; it has\n.*\n  {DEPTH}  sensor_msgs"):
+        open_given(bag, tiny_spec, (RGB, "/nir"))
+
+
+@pytest.mark.parametrize("topics", [(), (RGB,), (*TOPICS, "/more")])
+def test_a_bag_s_topics_are_asked_for(
+        bag: Path, tiny_spec: ModelSpec, topics: tuple[str, ...]) -> None:
+    with pytest.raises(SsmaError, match=f"those of rgb and depth, in this order.*\n  {RGB}  "):
+        open_given(bag, tiny_spec, topics)
+
+
+def test_only_images_are_frames(bag: Path, tmp_path: Path, tiny_spec: ModelSpec) -> None:
+    strange = bags.Recorded("/turtle", "geometry_msgs/msg/PoseStamped", START, bytes(80))
+    bags.write(tmp_path / "other", [strange, *bags.messages(bag, TOPICS)])
+    with pytest.raises(SsmaError, match="/turtle has geometry_msgs/msg/PoseStamped, not sensor_m"):
+        open_given(tmp_path / "other", tiny_spec, (RGB, "/turtle"))
+
+
+def test_sensors_that_never_see_the_same_are_no_frames(
+        easy_frames: Path, tmp_path: Path, tiny_spec: ModelSpec) -> None:
+    rgb, depth, _ = pictures(easy_frames)[0]
+    bags.write(tmp_path / "bag", [bags.image(RGB, 1, 0, rgb, "bgr8"),
+                                  bags.image(DEPTH, 2, 51 * MS, depth, "16UC1")])
+    with pytest.raises(SsmaError, match=rf"{RGB} \(1\) and {DEPTH} \(1\), none .* 0\.05 s apart"):
+        open_given(tmp_path / "bag", tiny_spec, (RGB, DEPTH))
+
+
+@pytest.mark.parametrize("image, says", [
+    ((0, np.zeros((48, 64), np.uint8), "mono8"), f"{RGB}: images of encoding 'mono8'"),
+    ((1, np.zeros((48, 64), np.uint8), "8UC1"), f"{DEPTH}: images of encoding '8UC1'"),
+    ((2, np.zeros((48, 64), np.float32), "32FC1"), f"{LABEL}: images of encoding '32FC1'"),
+    ((2, np.full((48, 64), 6, np.uint8), "mono8"), "label has the id 6, but there are only 6"),
+    ((2, np.zeros((24, 64), np.uint8), "mono8"), "is 64x48, but its label is 64x24"),
+])
+def test_images_in_a_bag_that_cannot_be_used_are_refused(
+        easy_frames: Path, tmp_path: Path, tiny_spec: ModelSpec,
+        image: tuple[int, np.ndarray, str], says: str) -> None:
+    column, array, encoding = image
+    stamped = list(recording(pictures(easy_frames)[:1]))
+    bags.write(tmp_path / "bag", [
+        bags.image(message.topic, message.time_ns, bags.stamp_ns(message), array, encoding)
+        if message.topic == TOPICS[column] else message for message in stamped])
+    with pytest.raises(SsmaError, match=says):
+        list(open_given(tmp_path / "bag", tiny_spec, TOPICS))
+
+
+def test_a_frame_without_its_second_image_is_named(drives: Path, tiny_spec: ModelSpec) -> None:
+    (drives / "drive_001" / "depth" / "000003.png").unlink()
+    with pytest.raises(SsmaError, match=r"drive_001/rgb/000003.png has no partner: there is no "
+                       r".*drive_001/depth/000003"):
+        open_given(drives, tiny_spec)
+
+
+@pytest.mark.parametrize("label, says", [
+    (np.full((48, 64), 6, np.uint8), "has the id 6"),
+    (np.zeros((48, 64), np.uint16), "is no label image"),
+    (np.zeros((24, 64), np.uint8), "is 64x48, but its label is 64x24"),
+])
+def test_a_label_that_does_not_fit_is_refused(
+        drives: Path, tiny_spec: ModelSpec, label: np.ndarray, says: str) -> None:
+    cv2.imwrite(str(drives / "drive_000" / "label" / "000002.png"), label)
+    with pytest.raises(SsmaError, match=f"drive_000/.*/000002.png.*{says}"):
+        list(open_given(drives, tiny_spec))
+
+
+def test_what_is_no_data_is_said(tmp_path: Path, tiny_spec: ModelSpec) -> None:
+    (tmp_path / "empty" / "rgb").mkdir(parents=True)
+    (tmp_path / "lists.txt").write_text("\n")
+    for name, says in [("nowhere", "is no data, or is not there: give a folder"),
+                       ("empty", "holds no frames.*folders rgb and depth"),
+                       ("nowhere.mcap", "there is no bag at"),
+                       ("nowhere.tfrecord", "cannot read"),
+                       ("lists.txt", "lists no frame")]:
+        with pytest.raises(SsmaError, match=says):
+            open_given(tmp_path / name, tiny_spec, TOPICS if name.endswith("mcap") else ())
+    with pytest.raises(SsmaError, match="is no bag, and only bags have topics: leave out /a /b"):
+        open_given(tmp_path / "empty", tiny_spec, ("/a", "/b"))
+
+
+WILD = st.lists(st.integers(-2**31 * 10**9, 2**31 * 10**9)
+                | st.integers(0, 10).map(lambda i: i * APART_NS // 2), max_size=12)
+
+
+@given(st.lists(WILD, min_size=1, max_size=3), st.data())
+def test_whatever_the_stamps_frames_are_neighbours_and_go_forward(
+        stamps: list[list[int]], data: st.DataObject) -> None:
+    columns = [np.array(column, np.int64) for column in stamps]
+    needed = data.draw(st.integers(1, len(columns)))
+    frames = together(columns, needed)
+    for column, places in zip(stamps, zip(*frames)):
+        reached = [place for place in places if place is not None]
+        assert reached == sorted(set(reached))
+        assert all(0 <= place < len(column) for place in reached)
+    for first, *others in frames:
+        assert first is not None and None not in others[:needed - 1]
+        for column, place in zip(stamps[1:], others):
+            if place is not None:
+                apart = abs(column[place] - stamps[0][first])
+                assert apart <= APART_NS
+                assert apart == min(abs(stamp - stamps[0][first]) for stamp in column)
+                assert apart == min(abs(column[place] - stamp) for stamp in stamps[0])
+
+
+@given(st.lists(st.integers(-49 * MS, 49 * MS), min_size=1, max_size=20), st.data())
+def test_sensors_that_run_side_by_side_lose_no_frame(
+        offsets: list[int], data: st.DataObject) -> None:
+    """10 frames a second, off by less than half a period; some of the second's are lost."""
+    colour = np.array([START + i * PERIOD for i in range(len(offsets))], np.int64)
+    lost = data.draw(st.sets(st.integers(0, len(offsets) - 1)))
+    kept = [i for i in range(len(offsets)) if i not in lost]
+    second = np.array([colour[i] + offsets[i] for i in kept], np.int64)
+    assert together([colour, second], 2) == [(i, place) for place, i in enumerate(kept)]
