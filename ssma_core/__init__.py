@@ -3,11 +3,15 @@
 What stands here is all that ssma_ros sees of the core. Nothing here imports torch.
 """
 from ssma_core.errors import SsmaError
+from ssma_core.evaluation.comparison import Comparison, Interval, compare
 from ssma_core.files import written_whole
 from ssma_core.metrics import ConfusionMatrix
 from ssma_core.pictures import colourize, contact_sheet, overlay
+from ssma_core.plain import from_plain
+from ssma_core.provenance import versions
 from ssma_core.segmenter import Segmentation, Segmenter
 from ssma_core.spec import Modality, ModelSpec
 
-__all__ = ["ConfusionMatrix", "Modality", "ModelSpec", "Segmentation", "Segmenter", "SsmaError",
-           "colourize", "contact_sheet", "overlay", "written_whole"]
+__all__ = ["Comparison", "ConfusionMatrix", "Interval", "Modality", "ModelSpec", "Segmentation",
+           "Segmenter", "SsmaError", "colourize", "compare", "contact_sheet", "from_plain",
+           "overlay", "versions", "written_whole"]

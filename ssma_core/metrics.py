@@ -59,6 +59,12 @@ class ConfusionMatrix:
             return float("nan")
         return float(mean_iou(self.iou()))
 
+    def frame_score(self) -> float:
+        """The mean of `iou` over the classes that occur, true or predicted, 0–1; NaN where all is
+        void. For a single frame, of which `mean_iou` says little."""
+        ious = self.iou()
+        return float("nan") if np.isnan(ious).all() else float(np.nanmean(ious))
+
     def absent(self, class_names: Sequence[str]) -> list[str]:
         """The classes, other than void, that no true pixel has."""
         return [name for i, name in enumerate(class_names)

@@ -13,8 +13,8 @@ T = TypeVar("T")
 def from_plain(kind: type[T], values: Any, where: str) -> T:
     """Builds the dataclass `kind` from a mapping.
 
-    Understands nested dataclasses, tuples, optional values, Literal, str, int, float, bool, and a
-    union of dataclasses: it is the one whose fields are named.
+    Understands nested dataclasses, tuples, dict[str, …], optional values, Literal, str, int, float,
+    bool, and a union of dataclasses: it is the one whose fields are named.
     where: how errors name the whole, for example "spec" or the file's name.
     Raises SsmaError that names the field and what it should be.
     """
@@ -22,22 +22,35 @@ def from_plain(kind: type[T], values: Any, where: str) -> T:
 
 
 def _convert(kind: Any, value: Any, where: str) -> Any:
-    origin, arguments = get_origin(kind), get_args(kind)
     if is_dataclass(kind):
         return _dataclass(kind, value, where)
-    if origin is tuple:
-        return _tuple(arguments, value, where)
-    if origin in (Union, types.UnionType):
-        return _union(arguments, value, where)
-    if origin is Literal:
-        if value in arguments:
-            return value
-        raise SsmaError(f"{where} must be one of {', '.join(map(str, arguments))}, got {value!r}")
+    by_origin = {tuple: _tuple, dict: _dict, Union: _union, types.UnionType: _union,
+                 Literal: _literal}
+    origin = get_origin(kind)
+    if origin in by_origin:
+        return by_origin[origin](get_args(kind), value, where)
     if kind is float and type(value) in (int, float):
         return float(value)
     if type(value) is not kind:
         raise SsmaError(f"{where} must be of type {kind.__name__}, got {value!r}")
     return value
+
+
+def _literal(choices: tuple[Any, ...], value: Any, where: str) -> Any:
+    if value in choices:
+        return value
+    raise SsmaError(f"{where} must be one of {', '.join(map(str, choices))}, got {value!r}")
+
+
+def _dict(kinds: tuple[Any, ...], values: Any, where: str) -> dict[str, Any]:
+    return {name: _convert(kinds[1], value, f"{where}.{name}")
+            for name, value in _mapping(values, where).items()}
+
+
+def _mapping(values: Any, where: str) -> dict[str, Any]:
+    if isinstance(values, dict):
+        return values
+    raise SsmaError(f"{where} must be a mapping of names to values, got {values!r}")
 
 
 def _union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
@@ -61,10 +74,8 @@ def _required(kind: Any) -> list[str]:
 
 
 def _dataclass(kind: Any, values: Any, where: str) -> Any:
-    if not isinstance(values, dict):
-        raise SsmaError(f"{where} must be a mapping of names to values, got {values!r}")
     known = [field.name for field in fields(kind)]
-    for name in values:
+    for name in _mapping(values, where):
         if name not in known:
             raise SsmaError(f"{where} has an unknown field {name!r}; known: {', '.join(known)}")
     missing = [name for name in _required(kind) if name not in values]

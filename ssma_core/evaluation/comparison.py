@@ -59,6 +59,27 @@ class Comparison:
         better = "B is better" if interval.difference > 0 else "A is better"
         return better + (" (few drives)" if self.few else "")
 
+    def drawn_from(self) -> str:
+        """What the intervals rest on."""
+        text = f"drawn anew {RESAMPLES:,} times from {self.units} "
+        if self.kind == "drives":
+            return text + "whole drives, whose frames resemble each other"
+        why = "no drives are known" if self.kind == "frames" else "they are all of one drive"
+        return (f"{text}single frames, since {why}: if they resemble each other, the intervals are "
+                "too narrow")
+
+    def conclusion(self) -> str:
+        """What the mean's interval allows to say."""
+        mean = self.mean
+        interval = f"The interval, {100 * mean.low:+.2f} to {100 * mean.high:+.2f} points of mIoU,"
+        if not mean.excludes_0:
+            return f"{interval} includes 0: these frames do not tell A and B apart."
+        better, worse = ("B", "A") if mean.difference > 0 else ("A", "B")
+        if self.few:
+            return (f"{interval} excludes 0: {better} is better than {worse} on these frames; "
+                    f"fewer than {ENOUGH_DRIVES} drives are too few to say so of others.")
+        return f"{interval} excludes 0: {better} is better than {worse}."
+
 
 def compare(a: Counts, b: Counts, drives: Sequence[str], void_id: int) -> Comparison:
     """The paired bootstrap's percentile interval (B. Efron and R. J. Tibshirani, An Introduction to
@@ -91,7 +112,7 @@ def compare_files(first: str, second: str) -> str:
     void = a.spec.void_id
     everything = compare(*counts, drives, void)
     lines = [f"A: {first} ({a.model}, {a.options})", f"B: {second} ({b.model}, {b.options})",
-             f"{len(a.frames)} frames, {_drawn_from(everything)}", "",
+             f"{len(a.frames)} frames, {everything.drawn_from()}", "",
              *_class_table(counts, everything, a.spec.class_names, void)]
     conditions = a.groups("condition")
     if conditions:
@@ -100,7 +121,7 @@ def compare_files(first: str, second: str) -> str:
         compared = {name: compare(*parts[name], [drives[i] for i in chosen], void)
                     for name, chosen in conditions.items()}
         lines += ["", *_condition_table(parts, compared, void)]
-    return "\n".join([*lines, "", _conclusion(everything)])
+    return "\n".join([*lines, "", everything.conclusion()])
 
 
 def _kind(drives: list[str]) -> Literal["drives", "frames", "frames of one drive"]:
@@ -196,24 +217,3 @@ def _row(name: str, a: float, b: float, interval: Interval,
     return (name, *values, f"{100 * interval.difference:+.2f}",
             f"{100 * interval.low:+.2f} to {100 * interval.high:+.2f}",
             comparison.verdict(interval))
-
-
-def _drawn_from(comparison: Comparison) -> str:
-    text = f"drawn anew {RESAMPLES:,} times from {comparison.units} "
-    if comparison.kind == "drives":
-        return text + "whole drives, whose frames resemble each other"
-    why = ("no drives are known" if comparison.kind == "frames" else "they are all of one drive")
-    return (f"{text}single frames, since {why}: if they resemble each other, the intervals are too "
-            "narrow")
-
-
-def _conclusion(comparison: Comparison) -> str:
-    mean = comparison.mean
-    interval = f"The interval, {100 * mean.low:+.2f} to {100 * mean.high:+.2f} points of mIoU,"
-    if not mean.excludes_0:
-        return f"{interval} includes 0: these frames do not tell A and B apart."
-    better, worse = ("B", "A") if mean.difference > 0 else ("A", "B")
-    if comparison.few:
-        return (f"{interval} excludes 0: {better} is better than {worse} on these frames; fewer "
-                f"than {ENOUGH_DRIVES} drives are too few to say so of others.")
-    return f"{interval} excludes 0: {better} is better than {worse}."

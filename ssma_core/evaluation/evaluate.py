@@ -1,16 +1,11 @@
 """A model on a data set: its answers counted frame by frame."""
 from __future__ import annotations
 
-import importlib
-import platform
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
@@ -25,6 +20,7 @@ from ssma_core.evaluation.results import Frame, Result, write
 from ssma_core.files import make_folder, write_picture
 from ssma_core.metrics import ConfusionMatrix
 from ssma_core.pictures import colourize, contact_sheet, legend, resize_labels
+from ssma_core.provenance import versions
 from ssma_core.spec import ModelSpec
 
 Image = npt.NDArray[np.uint8]
@@ -41,6 +37,7 @@ class Evaluation:
     def __init__(self, model: Path, data: ModelSpec, options: Options) -> None:
         self._backend = open_backend(model, None)
         self.spec = self._backend.spec
+        self.backend = self._backend.name
         self.options = options
         self._data = replace(data, input_size=self.spec.input_size)
         answers.check(options, self._backend)
@@ -76,15 +73,6 @@ class Evaluation:
         sheet = contact_sheet(rows, [*names, "prediction", "truth"], row_titles=titles)
         return np.vstack([sheet, legend(self.spec, sheet.shape[1])])
 
-    def versions(self) -> tuple[str, ...]:
-        library = importlib.import_module(self._backend.name)
-        versions = {"python": platform.python_version(), "numpy": np.__version__,
-                    "opencv": cv2.__version__, self._backend.name: library.__version__}
-        # Run from its folder, without an installation, it has no version.
-        with suppress(metadata.PackageNotFoundError):
-            versions["ssma_ros"] = metadata.version("ssma_ros")
-        return tuple(f"{name} {version}" for name, version in versions.items())
-
     def _answer(self, rgb: npt.NDArray[Any], aux: npt.NDArray[Any]) -> Image:
         arrays = answers.arrays_for(self.spec, self._data, rgb, aux)
         return answers.answer(self._backend, arrays, self.options)
@@ -100,7 +88,7 @@ def evaluate(evaluation: Evaluation, samples: Sequence[Sample], folder: Path | N
     if folder:
         make_folder(folder)  # before the work, not after it
     result = Result(**names, spec=evaluation.spec, options=evaluation.options,
-                    versions=evaluation.versions(), frames=tuple(evaluation.frames(samples)))
+                    versions=versions(evaluation.backend), frames=tuple(evaluation.frames(samples)))
     if folder:
         write(result, folder / "result.json")
         write_picture(folder / "confusion.png", confusion_picture(result.total(), result.spec))

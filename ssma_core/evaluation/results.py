@@ -80,11 +80,9 @@ class Result:
                 for name, chosen in self.groups(by).items()}
 
     def frame_scores(self) -> npt.NDArray[np.float64]:
-        """A frame's mean IoU over the classes that occur in it, true or predicted, float64[F]; NaN
-        where all is void. The paper's mean, over all classes, says little about a single frame."""
-        ious = [ConfusionMatrix.summed(counts[None], self.spec.void_id).iou()
-                for counts in self.counts]
-        return np.array([np.nan if np.isnan(iou).all() else np.nanmean(iou) for iou in ious])
+        """`ConfusionMatrix.frame_score` of every frame, float64[F]."""
+        return np.array([ConfusionMatrix.summed(counts[None], self.spec.void_id).frame_score()
+                         for counts in self.counts])
 
 
 def in_words(result: Result) -> str:
