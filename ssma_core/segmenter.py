@@ -48,6 +48,7 @@ class Segmenter:
         self._backend = open_backend(self._model, threads, device, precision)
         self.spec = self._backend.spec
         self.backend = self._backend.name
+        self.precision = self._backend.precision
 
     def segment(self, rgb: npt.NDArray[Any], aux: npt.NDArray[Any] | None = None, *,
                 confidence: bool = False, trust: bool = False,
