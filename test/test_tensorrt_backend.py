@@ -262,6 +262,8 @@ def test_what_goes_wrong_in_a_frame_is_ours(
     with pytest.raises(SsmaError, match=message):
         segmenter.segment(*frame())
     gpu.faults.clear()
+    segmenter.close()
+    assert not gpu.live
 
 
 def test_a_plan_that_tensorrt_cannot_load_is_named(gpu: FakeGpu, tmp_path: Path) -> None:
