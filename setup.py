@@ -4,6 +4,7 @@
     pip install -e .[cpu,ros]  the node where there is only pip; a ROS distribution brings its own
     pip install -e .[train]    PyTorch: train, evaluate, export, import the original's weights
     pip install -e .[gpu]      TensorRT on an NVIDIA GPU
+    pip install -e .[rtx]      TensorRT for RTX, likewise
     pip install -e .[test]     everything that `make test` runs
 """
 from glob import glob
@@ -22,8 +23,11 @@ ROS = [
 TRAIN = ["torch>=2.6", "safetensors>=0.4.3", "onnx>=1.16", "onnxscript>=0.3", "PyYAML>=6",
          "tensorboard>=2.16", "matplotlib>=3.8"]
 GPU = ["tensorrt>=10", "pycuda>=2024.1"]
+RTX = ["tensorrt-rtx-cu13>=1.7", "pycuda>=2024.1"]
 TEST = ["pytest>=8", "hypothesis>=6", "ruff==0.17.6", "mypy==2.4.1", "types-PyYAML", "types-tqdm",
-        "colcon-common-extensions", "wheel"]
+        "colcon-common-extensions", "wheel",
+        # Wheels for Linux and Windows, CPython 3.10 to 3.14.
+        "tensorrt-rtx-cu13==1.7.1.116; sys_platform != 'darwin'"]
 
 setup(
     name="ssma_ros",
@@ -45,7 +49,7 @@ setup(
     ],
     install_requires=["numpy>=1.26", "opencv-python-headless>=4.6", "tqdm>=4.66",
                       "rosbags>=0.10"],
-    extras_require={"cpu": CPU, "ros": ROS, "train": TRAIN, "gpu": GPU,
+    extras_require={"cpu": CPU, "ros": ROS, "train": TRAIN, "gpu": GPU, "rtx": RTX,
                     "test": CPU + ROS + TRAIN + TEST},
     entry_points={"console_scripts": [
         "ssma = ssma_core.cli:main",

@@ -1,0 +1,42 @@
+"""A TensorRT build on the terminal, and how it is stopped."""
+from __future__ import annotations
+
+import sys
+from threading import Lock
+from typing import Any
+
+from tqdm import tqdm
+
+
+def progress_monitor(module: Any) -> Any:
+    """An IProgressMonitor of `tensorrt` or `tensorrt_rtx`: a bar for every phase under way, inner
+    ones below outer ones. `cancel` stops the build at its next step."""
+
+    class Progress(module.IProgressMonitor):
+        def __init__(self) -> None:
+            super().__init__()
+            self._cancelled = False
+            self._bars: dict[str, tqdm[Any]] = {}
+            self._lock = Lock()  # TensorRT may call from several threads
+
+        def cancel(self) -> None:
+            self._cancelled = True
+            tqdm.write("stopping at the build's next step", file=sys.stderr)
+
+        def phase_start(self, name: str, parent: str | None, steps: int) -> None:
+            with self._lock:
+                # Phases of a moment are not worth a line.
+                self._bars[name] = tqdm(desc=name, total=steps, position=len(self._bars),
+                                        leave=False, delay=0.2, disable=None)
+
+        def step_complete(self, name: str, step: int) -> bool:
+            with self._lock:
+                bar = self._bars[name]
+                bar.update(step + 1 - bar.n)
+            return not self._cancelled
+
+        def phase_finish(self, name: str) -> None:
+            with self._lock:
+                self._bars.pop(name).close()
+
+    return Progress()

@@ -1,0 +1,164 @@
+"""An ONNX file of `ssma export` as an engine, by TensorRT 10 or 11 or TensorRT for RTX. Networks
+are strongly typed: the ONNX file alone decides the precision. Imports no torch and no onnx."""
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from ssma_core import engine_file, protobuf, tensorrt_library
+from ssma_core.engine_file import EngineHeader, Gpu, Library
+from ssma_core.errors import SsmaError
+from ssma_core.export.build_progress import progress_monitor
+from ssma_core.exported import Exported, from_metadata
+from ssma_core.files import written_whole
+from ssma_core.tensorrt_library import TensorRt
+
+_MIB = 1 << 20
+
+
+def build_engine(model: Path, output: Path, command: str, *, library: Library | None = None,
+                 capabilities: Sequence[tuple[int, int]] = (), workspace: int | None = None,
+                 timing_cache: Path | None = None) -> EngineHeader:
+    """Writes `output`, whole or not at all, and returns its header.
+
+    model: an .onnx file of `ssma export`. command: EngineHeader.command.
+    library: as for `ssma_core.tensorrt_library.load`.
+    capabilities: limits what TensorRT for RTX builds to these compute capabilities; none: no limit.
+    workspace: the most MiB that a layer may take beside its tensors; None: all there is.
+    timing_cache: TensorRT's measurements, read where there are some and written after the build.
+    Raises SsmaError when the file, the library or an option does not fit, and with TensorRT's own
+    words when it cannot build. A KeyboardInterrupt stops the build before it goes on.
+    """
+    exported = read_exported(model)
+    if output.suffix != ".engine" or not os.access(output.parent, os.W_OK):
+        raise SsmaError(f"cannot write {output}: an engine's name ends in .engine, in a folder "
+                        "that exists and can be written")
+    tensorrt = tensorrt_library.load(library)
+    gpu = _gpu_to_build_for(tensorrt, capabilities, timing_cache)
+    builder = tensorrt.module.Builder(tensorrt.logger)
+    network, _parser = _network(tensorrt, builder, model)
+    config = builder.create_builder_config()
+    if workspace is not None:
+        config.set_memory_pool_limit(tensorrt.module.MemoryPoolType.WORKSPACE, workspace * _MIB)
+    _limit(tensorrt, config, capabilities)
+    cache = None if timing_cache is None else _timing_cache(config, timing_cache)
+    plan = _built(tensorrt, builder, network, config)
+    header = EngineHeader(exported, tensorrt.library, tensorrt.version, gpu, tuple(capabilities),
+                          command)
+    engine_file.write(output, header, plan)
+    if cache is not None and timing_cache is not None:
+        with written_whole(timing_cache) as temporary:
+            temporary.write_bytes(cache.serialize())
+    return header
+
+
+def read_exported(model: Path) -> Exported:
+    """What an ONNX file says it is. Raises SsmaError, naming it, where it is none of ours."""
+    try:
+        message = protobuf.fields(model.read_bytes())
+        pairs = [protobuf.fields(pair) for pair in message.get(14, [])]  # ModelProto.metadata_props
+        metadata = {_text(pair[1][-1]): _text(pair[2][-1]) for pair in pairs}
+    except OSError as error:
+        raise SsmaError(f"cannot read {model}: {error.strerror}") from error
+    except (ValueError, LookupError) as error:
+        raise SsmaError(f"{model} is not an ONNX model, or it is cut short; write it again with "
+                        "`ssma export`") from error
+    try:
+        return from_metadata(metadata)
+    except SsmaError as error:
+        raise SsmaError(f"{model}: {error}") from error
+
+
+def _text(value: int | bytes) -> str:
+    if isinstance(value, int):
+        raise ValueError("a number where a text is wanted")
+    return value.decode()
+
+
+def _gpu_to_build_for(tensorrt: TensorRt, capabilities: Sequence[tuple[int, int]],
+                      timing_cache: Path | None) -> Gpu | None:
+    """None with TensorRT for RTX. Raises SsmaError for an option that the library has no use for,
+    and where TensorRT has no GPU."""
+    if tensorrt.library == "tensorrt_rtx":
+        if timing_cache is not None:
+            raise SsmaError("TensorRT for RTX measures nothing while it builds: leave out "
+                            "--timing-cache")
+        return None
+    if capabilities:
+        raise SsmaError("TensorRT builds for the GPU at hand: leave out --compute-capability, or "
+                        "build with --library tensorrt_rtx")
+    try:
+        from ssma_core.backends import cuda
+        return cuda.gpu()
+    except ModuleNotFoundError as error:
+        raise SsmaError("TensorRT builds with the help of pycuda, which is not installed: "
+                        "pip install pycuda") from error
+    except SsmaError as error:
+        raise SsmaError(f"TensorRT builds on the GPU that is to run the engine ({error}): run this "
+                        "command there, or build with --library tensorrt_rtx") from error
+
+
+def _network(tensorrt: TensorRt, builder: Any, model: Path) -> tuple[Any, Any]:
+    """The network, and the parser that owns its weights."""
+    # TensorRT 10 must be asked; 11 and RTX know no other networks, and may drop the flag.
+    flag = getattr(tensorrt.module.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+    network = builder.create_network(0 if flag is None else 1 << int(flag))
+    parser = tensorrt.module.OnnxParser(network, tensorrt.logger)
+    if not parser.parse_from_file(str(model)):
+        faults = [_parser_error(parser.get_error(i)) for i in range(parser.num_errors)]
+        raise SsmaError(f"{model}: {tensorrt.name} {tensorrt.version} cannot take "
+                        + "; ".join(faults))
+    return network, parser
+
+
+def _parser_error(error: Any) -> str:
+    # It fails to format its own complaint without a GPU, and says so too; that is not the reason.
+    reason = ", ".join(line for line in error.desc().splitlines() if "CudaError" not in line)
+    where = f"the node {error.node_name()!r} ({error.node_operator()})" if error.node() >= 0 else (
+        "the file")
+    return f"{where}: {reason} [{error.code().name}]"
+
+
+def _limit(tensorrt: TensorRt, config: Any, capabilities: Sequence[tuple[int, int]]) -> None:
+    if not capabilities:
+        return
+    known = {name.removeprefix("SM"): value  # "SM86" is 8.6
+             for name, value in tensorrt.module.ComputeCapability.__members__.items()
+             if name.startswith("SM")}
+    config.num_compute_capabilities = len(capabilities)
+    for index, (major, minor) in enumerate(capabilities):
+        if f"{major}{minor}" not in known:
+            numbers = [f"{name[:-1]}.{name[-1]}" for name in sorted(known, key=int)]
+            raise SsmaError(f"{tensorrt.name} {tensorrt.version} builds for no compute capability "
+                            f"{major}.{minor}; it knows {', '.join(numbers)}")
+        config.set_compute_capability(known[f"{major}{minor}"], index)
+
+
+def _timing_cache(config: Any, path: Path) -> Any:
+    cache = config.create_timing_cache(path.read_bytes() if path.exists() else b"")
+    if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
+        raise SsmaError(f"the timing cache {path} is of another TensorRT or another GPU; delete "
+                        "it, or give another file")
+    return cache
+
+
+def _built(tensorrt: TensorRt, builder: Any, network: Any, config: Any) -> Any:
+    """The serialized engine. Built in a thread of its own: a KeyboardInterrupt comes up here, not
+    within the library's calls of the monitor, which must not raise."""
+    monitor = progress_monitor(tensorrt.module)
+    config.progress_monitor = monitor
+    tensorrt.logger.errors.clear()
+    with ThreadPoolExecutor(1) as thread:
+        building = thread.submit(builder.build_serialized_network, network, config)
+        try:
+            plan = building.result()
+        except KeyboardInterrupt:
+            monitor.cancel()
+            raise
+    if plan is None:
+        raise SsmaError(f"{tensorrt.name} {tensorrt.version} cannot build the engine: "
+                        + ("; ".join(tensorrt.logger.errors) or "it gives no reason"))
+    return plan
