@@ -70,6 +70,9 @@ class Context:
     def pop(self) -> None:
         self.gpu.depth.value -= 1
 
+    def detach(self) -> None:
+        """At the end of the process."""
+
     def get_device(self) -> Any:
         self.gpu.check("cuCtxGetDevice")
         return SimpleNamespace(name=lambda: "Fake", compute_capability=lambda: (9, 0))

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -71,7 +72,10 @@ def gpu() -> Gpu:
 def _context() -> Any:
     """The one that all libraries of the process share, kept until it ends."""
     driver.init()
-    return driver.Device(0).retain_primary_context()
+    context = driver.Device(0).retain_primary_context()
+    # At the end, after every segmenter's memory: pycuda's own destructor lets go of it wrongly.
+    weakref.finalize(driver, context.detach)
+    return context
 
 
 def new_stream() -> Any:
