@@ -4,7 +4,7 @@ What stands here is all that ssma_ros sees of the core. Nothing here imports tor
 """
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation.comparison import Comparison, Interval, compare
-from ssma_core.files import written_whole
+from ssma_core.files import read_json, written_whole
 from ssma_core.metrics import ConfusionMatrix
 from ssma_core.pictures import colourize, contact_sheet, overlay
 from ssma_core.plain import from_plain
@@ -14,4 +14,4 @@ from ssma_core.spec import Modality, ModelSpec
 
 __all__ = ["Comparison", "ConfusionMatrix", "Interval", "Modality", "ModelSpec", "Segmentation",
            "Segmenter", "SsmaError", "colourize", "compare", "contact_sheet", "from_plain",
-           "overlay", "versions", "written_whole"]
+           "overlay", "read_json", "versions", "written_whole"]

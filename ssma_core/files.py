@@ -1,6 +1,7 @@
 """Files: written whole or not at all, and pictures read with an error a user understands."""
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -45,6 +46,16 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SsmaError(f"cannot make the folder {folder}: {error.strerror}") from error
+
+
+def read_json(path: str | Path) -> Any:
+    """What a JSON file holds. Raises SsmaError naming the file when it cannot be read."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SsmaError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise SsmaError(f"{path} is not JSON: {error}") from error
 
 
 def read_colour(path: str | Path) -> npt.NDArray[np.uint8]:

@@ -70,10 +70,29 @@ class ConfusionMatrix:
         return [name for i, name in enumerate(class_names)
                 if i != self.void_id and not self.counts[i].any()]
 
+    def taken_for(self) -> tuple[list[int], list[int], npt.NDArray[np.float64]]:
+        """(rows, columns, shares): the true classes, what their pixels were taken for, and which
+        share of a row's pixels (0–1, rows×columns).
+
+        Void has no row, since it is not judged, and a column only where it was predicted. The row
+        of a class that does not occur is 0.
+        """
+        rows = [i for i in range(self.classes) if i != self.void_id]
+        columns = [i for i in range(self.classes) if i in rows or self.counts[rows, i].any()]
+        pixels = self.counts.sum(axis=1, keepdims=True)
+        shares = np.divide(self.counts, pixels, out=np.zeros(self.counts.shape), where=pixels > 0)
+        return rows, columns, shares[np.ix_(rows, columns)]
+
+    def shares(self) -> npt.NDArray[np.float64]:
+        """Each class's share of the labelled pixels, 0–1, float64[N]; 0 for void."""
+        pixels = self.counts.sum(axis=1).astype(np.float64)
+        pixels[self.void_id] = 0
+        return pixels / max(pixels.sum(), 1.0)
+
     def table(self, class_names: Sequence[str]) -> str:
         """A line a class and one for the mean, IoU in percent, and the class's share of the
         labelled pixels; a dash where a class does not occur."""
-        shares = self._shares()
+        shares = self.shares()
         width = max(len(name) for name in (*class_names, "mean"))
         lines = [f"{'class':<{width}}  IoU %  share %"]
         for name, iou, share in self._rows(class_names, shares):
@@ -87,14 +106,9 @@ class ConfusionMatrix:
         return {
             "miou": _or_none(self.mean_iou()),
             "iou": {name: _or_none(iou) for name, iou, _ in
-                    self._rows(class_names, self._shares())},
+                    self._rows(class_names, self.shares())},
             "counts": self.counts.tolist(),
         }
-
-    def _shares(self) -> npt.NDArray[np.float64]:
-        pixels = self.counts.sum(axis=1).astype(np.float64)
-        pixels[self.void_id] = 0
-        return pixels / max(pixels.sum(), 1.0)
 
     def _rows(self, class_names: Sequence[str],
               shares: npt.NDArray[np.float64]) -> list[tuple[str, float, float]]:

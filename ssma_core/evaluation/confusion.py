@@ -16,23 +16,15 @@ _INCHES_A_CLASS = 0.55
 
 
 def confusion_picture(matrix: ConfusionMatrix, spec: ModelSpec) -> npt.NDArray[np.uint8]:
-    """Rows are true classes, columns what they were taken for, in percent of the row; H×W×3 uint8
-    BGR.
-
-    Void has no row, since it is not judged, and a column only where it was predicted. A class that
-    does not occur has an empty row.
-    """
-    rows = [i for i in range(spec.classes) if i != spec.void_id]
-    columns = [i for i in range(spec.classes) if i in rows or matrix.counts[rows, i].any()]
-    pixels = matrix.counts.sum(axis=1, keepdims=True)
-    shares = 100 * np.divide(matrix.counts, pixels, out=np.zeros(matrix.counts.shape),
-                             where=pixels > 0)[np.ix_(rows, columns)]
+    """`ConfusionMatrix.taken_for` in percent; H×W×3 uint8 BGR."""
+    rows, columns, shares = matrix.taken_for()
+    shares = 100 * shares
     figure = Figure(figsize=(_INCHES_A_CLASS * len(columns), _INCHES_A_CLASS * len(rows)), dpi=120)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.imshow(shares, cmap=matplotlib.colormaps["Blues"], vmin=0, vmax=100)
     axes.set_xticks(range(len(columns)), [spec.class_names[i] for i in columns], rotation=45,
                     ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(rows)), [spec.class_names[i] if pixels[i] else
+    axes.set_yticks(range(len(rows)), [spec.class_names[i] if matrix.counts[i].any() else
                                        f"{spec.class_names[i]} (does not occur)" for i in rows])
     axes.set_xlabel("prediction")
     axes.set_ylabel("truth")

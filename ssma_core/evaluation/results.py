@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation.answers import Options
-from ssma_core.files import written_whole
+from ssma_core.files import read_json, written_whole
 from ssma_core.metrics import ConfusionMatrix
 from ssma_core.plain import from_plain
 from ssma_core.spec import ModelSpec
@@ -115,12 +115,7 @@ def write(result: Result, path: Path) -> None:
 
 def read(path: str | Path) -> Result:
     """Raises SsmaError naming the file when it cannot be read or is no result."""
-    try:
-        values: Any = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SsmaError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise SsmaError(f"{path} is not JSON: {error}") from error
+    values = read_json(path)
     if isinstance(values, dict):
         values.pop("figures", None)
     try:
