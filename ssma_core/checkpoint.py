@@ -34,7 +34,7 @@ def save(path: str | Path, model: SegmentationNetwork, spec: ModelSpec) -> None:
 def load(path: str | Path) -> tuple[SegmentationNetwork, ModelSpec]:
     """The network, on the CPU and in evaluation mode, and its spec.
 
-    Auxiliary heads come along where the file has them. Raises SsmaError when the file cannot be
+    Auxiliary heads and decoders for the experts alone come along where the file has them. Raises SsmaError when the file cannot be
     read, is no model file of this project, asks for an expert that is not registered here, or holds
     other weights than its spec asks for.
     """
@@ -46,10 +46,11 @@ def load(path: str | Path) -> tuple[SegmentationNetwork, ModelSpec]:
     with safe_open(path, framework="pt") as file:
         # Copies: the file's own memory is unaligned, and may be written anew while we run.
         weights = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-    heads = any(name.startswith("auxiliary_heads.") for name in weights)
+    heads, alone = (any(name.startswith(part) for name in weights)
+                    for part in ("auxiliary_heads.", "alone."))
     try:
         with torch.device("meta"):  # nothing is drawn: the file's tensors take its own ones' place
-            model = build(spec, auxiliary_heads=heads)
+            model = build(spec, auxiliary_heads=heads, alone=alone)
     except SsmaError as error:
         raise SsmaError(f"{path}: {error}") from error
     wanted = model.state_dict()

@@ -107,7 +107,7 @@ def training(shared: Path, seeded: ModuleType) -> tuple[Any, Ssma, Tensor, list[
                                  shared / "golden/ssma_6.npz")
     network = import_variables(variables, SSMA)
     assert isinstance(network, Ssma)
-    network.freeze_experts()
+    network.freeze(network.experts)
     return golden, network.train(), torch.from_numpy(golden["label"]), list(images(golden))
 
 

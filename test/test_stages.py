@@ -21,7 +21,7 @@ def read(folder: Path, values: dict[str, Any]) -> Training:
 
 @pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda p: p.stem)
 def test_the_shipped_configurations_are_valid(path: Path) -> None:
-    assert read_training(path).stages[-1].trains == "fusion"
+    assert read_training(path).stages[-1].trains in ("fusion", "alone")
 
 
 @pytest.mark.parametrize("path", [p for p in CONFIGURATIONS if p.stem.startswith("paper")],
@@ -74,6 +74,8 @@ def test_a_papers_model_is_the_one_its_data_were_prepared_for(
     (("stages", 0, "modality_dropout"), 0.1, "of a fusion's frames only, got 0.1"),
     (("stages", 2, "modality_dropout"), 1.5, "a share from 0 to 1"),
     (("stages", 2, "start"), [], r"start must name 1 or 2 model\(s\), got \[\]"),
+    (("stages", 2, "trains"), "alone", "'fusion': encoder_learning_rate has no meaning here"),
+    (("stages", 0, "trains"), "alone", "'expert_rgb': auxiliary_weights has no meaning here"),
     (("stages", 0, "start"), ["fusion"], "starts from 'fusion', which is neither"),
     (("data", "train", "aux"), 3, r"data.train.aux must be of type str"),
     (("augmentation", "scale"), [1.5, 0.5], "augmentation: scale"),

@@ -15,12 +15,13 @@ from torch.nn import functional
 
 from ssma_core import Segmenter, SsmaError, checkpoint
 from ssma_core.datasets.frames import preload
+from ssma_core.model import build
 from ssma_core.training.batches import loader
 from ssma_core.training.distributed import Processes
 from ssma_core.training.learner import Learner
 from ssma_core.training.loop import train
 from ssma_core.training.loss import poly, segmentation_loss
-from ssma_core.training.stages import read_training
+from ssma_core.training.stages import expert_spec, read_training
 
 # Loss and schedule
 
@@ -186,6 +187,40 @@ def test_a_third_stage_starts_from_the_fusion(run, tmp_path):
              if "running" not in name and "num_batches" not in name}
     assert max(moved.values()) == pytest.approx(0.003, rel=1e-3)
     assert all(distance == 0 for name, distance in moved.items() if name.startswith("experts."))
+
+
+def alone_stage(run, training):
+    parts = ("fusion", "expert_rgb", "expert_depth")
+    return replace(training.stages[2], name="alone", trains="alone", encoder_learning_rate=None,
+                   start=tuple(str(run / f"{part}.safetensors") for part in parts))
+
+
+def test_decoders_for_the_experts_alone_learn_and_leave_the_fusion_as_it_was(run, tmp_path):
+    training = read_training(run.parent / "run.yaml")
+    train(replace(training, stages=(alone_stage(run, training),)), tmp_path)
+    fusion, both = (checkpoint.load(path)[0].state_dict() for path in
+                    (run / "fusion.safetensors", tmp_path / "alone.safetensors"))
+    added = {name: value for name, value in both.items() if name not in fusion}
+    assert all(torch.equal(both[name], value) for name, value in fusion.items())
+    for i, expert in enumerate(("rgb", "depth")):
+        start = checkpoint.load(run / f"expert_{expert}.safetensors")[0].state_dict()
+        name = "decoder.scores.convolution.weight"
+        moved = (added.pop(f"alone.{i}.{name.removeprefix('decoder.')}") - start[name]).abs().max()
+        assert 0 < moved < 20 * 0.003
+    assert all(name.startswith("alone.") for name in added)
+
+
+def test_an_expert_alone_is_adapnet_pp(run, tmp_path):
+    """Its encoder as the fusion has it, and its decoder."""
+    training = read_training(run.parent / "run.yaml")
+    train(replace(training, stages=(replace(alone_stage(run, training), steps=2),)), tmp_path)
+    network, spec = checkpoint.load(tmp_path / "alone.safetensors")
+    image = 255 * torch.rand(1, 3, 48, 64)
+    for i in range(2):
+        expert = build(expert_spec(spec, i), auxiliary_heads=False).eval()
+        expert.expert.load_state_dict(network.experts[i].state_dict())
+        expert.decoder.load_state_dict(network.alone[i].state_dict())
+        assert torch.equal(network.logits_alone(i, image), expert(image))
 
 
 def test_in_16_bits_a_stage_learns(run, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ssma_core.model.adapnet_pp import AdapNetPP
+from ssma_core.model.decoder import Decoder
 from ssma_core.model.expert import Expert
 from ssma_core.model.fusion import SsmaBlock
 from ssma_core.model.layers import ConvNorm, Convolution, initialize
@@ -16,10 +17,13 @@ class Ssma(SegmentationNetwork):
     """Takes the colour image and the second modality's image, both as AdapNet++ takes its one.
 
     What is fused has the channels of the colour image's expert.
+
+    alone: a decoder for each expert, AdapNet++'s, for when the other sensor is dead; None where the
+      network has none.
     """
 
     def __init__(self, spec: ModelSpec, colour: Expert, second: Expert, *,
-                 auxiliary_heads: bool = False) -> None:
+                 auxiliary_heads: bool = False, alone: bool = False) -> None:
         d = DIMENSIONS[spec.size]
         fused, both = colour.channels, colour.channels + second.channels
         super().__init__(fused, d, spec.classes, weigh_skips=True, auxiliary_heads=auxiliary_heads)
@@ -31,8 +35,17 @@ class Ssma(SegmentationNetwork):
                                      Convolution(both.eighth, fused.eighth, 3, bias=True))
         self.fuse_quarter = SsmaBlock(both.quarter, d.fused_skip_gate,
                                       Convolution(both.quarter, fused.quarter, 3, bias=True))
-        self.experts_frozen = False
+        self.alone = nn.ModuleList(
+            Decoder(expert.channels, d, spec.classes, weigh_skips=False)
+            for expert in (colour, second)) if alone else None
+        self.frozen: list[nn.Module] = []
         initialize(self)
+
+    def logits_alone(self, modality: int, image: Tensor) -> Tensor:
+        """What one expert makes of its own image, without the other."""
+        assert self.alone is not None, "built without decoders for the experts alone"
+        logits: Tensor = self.alone[modality](*self.experts[modality](image))[0]
+        return logits
 
     def features(self, *images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return self.fused(*self.gated(*images))
@@ -58,14 +71,15 @@ class Ssma(SegmentationNetwork):
         for expert, trained in zip(self.experts, (colour, second)):
             expert.load_state_dict(trained.expert.state_dict())
 
-    def freeze_experts(self) -> None:
-        """From now on the experts get no gradients, and their batch norms stay as they are."""
-        self.experts_frozen = True
-        self.experts.requires_grad_(False)
-        self.experts.eval()
+    def freeze(self, *parts: nn.Module) -> None:
+        """From now on these parts get no gradients, and their batch norms stay as they are."""
+        self.frozen += parts
+        for part in parts:
+            part.requires_grad_(False)
+        self.train(self.training)
 
     def train(self, mode: bool = True) -> Ssma:
         super().train(mode)
-        if self.experts_frozen:
-            self.experts.eval()
+        for part in self.frozen:
+            part.eval()
         return self

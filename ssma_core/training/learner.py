@@ -14,7 +14,7 @@ from ssma_core.model import Ssma
 from ssma_core.training.batches import Batch, image_tensor
 from ssma_core.training.distributed import Processes
 from ssma_core.training.loss import poly, segmentation_loss
-from ssma_core.training.stages import Stage, Training
+from ssma_core.training.stages import ALONE, Stage, Training
 from ssma_core.training.start import Network, starting_network
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -71,16 +71,25 @@ class Learner:
         with torch.autocast(device.type, dtype, enabled=dtype is not None):
             logits = self._logits(*(image_tensor(image, device) for image in images))
         label = label.to(device, non_blocking=True)
-        weights = (1.0, *(self.stage.auxiliary_weights or ()))
+        weights = ((1.0, 1.0) if self.stage.trains == ALONE
+                   else (1.0, *(self.stage.auxiliary_weights or ())))
         losses = [weight * segmentation_loss(one.float(), label, self.training.model.void_id)
                   for weight, one in zip(weights, logits)]
         return torch.stack(losses).sum()
 
     def _eager_logits(self, *images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """The network's own, and its auxiliary heads' where the stage has a use for them."""
-        if self.stage.auxiliary_weights is None:
-            return (self.network(*images),)
-        return self.network.forward_with_auxiliary(*images)
+        """What the stage's losses look at: the network's own, with its auxiliary heads' where the
+        stage has a use for them; or those of its experts alone."""
+        if self.stage.auxiliary_weights is not None:
+            return self.network.forward_with_auxiliary(*images)
+        return self.answers(*images)
+
+    def answers(self, *images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The logits that the stage is about: the network's, or each of its experts' alone."""
+        if self.stage.trains == ALONE:
+            assert isinstance(self.network, Ssma)
+            return tuple(self.network.logits_alone(i, image) for i, image in enumerate(images))
+        return (self.network(*images),)
 
     def state(self) -> dict[str, Any]:
         """All that changes from step to step."""
@@ -105,6 +114,8 @@ def _parameter_groups(network: Network, stage: Stage) -> list[dict[str, Any]]:
     """For Adam: a fusion's experts learn at a rate of their own, all else at the stage's."""
     if not isinstance(network, Ssma):
         return [{"params": list(network.parameters()), "first_lr": stage.learning_rate}]
+    if network.alone is not None:
+        return [{"params": list(network.alone.parameters()), "first_lr": stage.learning_rate}]
     inside = list(network.experts.parameters())
     others = [p for name, p in network.named_parameters() if not name.startswith("experts.")]
     groups = [{"params": others, "first_lr": stage.learning_rate}]

@@ -162,8 +162,9 @@ def _validate(learner: Learner, frames: Frames, history: History, files: StageFi
     mine = Subset(cast("Dataset[Any]", frames), range(processes.rank, len(frames), processes.world))
     for images, label in DataLoader(mine, VALIDATION_BATCH, num_workers=learner.training.workers):
         inputs = (images[i] for i in learner.training.inputs(learner.stage))
-        logits = learner.network(*(image_tensor(image, processes.device) for image in inputs))
-        matrix.add(label.numpy(), logits.argmax(1).cpu().numpy())
+        tensors = [image_tensor(image, processes.device) for image in inputs]
+        for logits in learner.answers(*tensors):
+            matrix.add(label.numpy(), logits.argmax(1).cpu().numpy())
     learner.network.train()
     counts = torch.from_numpy(matrix.counts).to(processes.device)
     matrix.counts = processes.sum(counts).cpu().numpy()

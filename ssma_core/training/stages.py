@@ -14,7 +14,7 @@ from ssma_core.plain import from_plain
 from ssma_core.spec import ModelSpec
 from ssma_core.training.augment import Augmentation
 
-FUSION = "fusion"
+FUSION, ALONE = "fusion", "alone"
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,13 @@ class Stage:
     """One training from start to end, with Adam and the poly schedule.
 
     name: of the model file that it writes.
-    trains: a modality's name, for its expert with a decoder of its own; or "fusion", for SSMA.
+    trains: a modality's name, for its expert with a decoder of its own; "fusion", for SSMA; or
+      "alone", for decoders that let each of a fusion's experts go on when the other's sensor is
+      dead: they alone learn, and the fusion stays as it is.
     start: where the weights come from: names of earlier stages, or paths of .safetensors files as
       seen from the run's output folder. An expert: none, for random weights, or one model of its
-      own kind. A fusion: its two experts, the first modality's first, or one fusion.
+      own kind. A fusion: its two experts, the first modality's first, or one fusion. "alone": the
+      fusion and its two experts, whose decoders are a start.
     steps: of one batch each.
     accumulate: into how many equal parts a batch is cut, to be computed one after the other where
       it does not fit into memory whole.
@@ -74,15 +77,16 @@ class Stage:
             raise SsmaError(f"{where}: modality_dropout is a share from 0 to 1, of a fusion's "
                             f"frames only, got {self.modality_dropout}")
         self._check_rates(where)
-        wanted = (1, 2) if self.trains == FUSION else (0, 1)
+        wanted = {FUSION: (1, 2), ALONE: (3,)}.get(self.trains, (0, 1))
         if len(self.start) not in wanted:
-            raise SsmaError(f"{where}: start must name {wanted[0]} or {wanted[1]} model(s), got "
-                            f"{list(self.start)}")
+            raise SsmaError(f"{where}: start must name {' or '.join(map(str, wanted))} model(s), "
+                            f"got {list(self.start)}")
 
     def _check_rates(self, where: str) -> None:
         given = {"auxiliary_weights": self.auxiliary_weights is not None,
                  "encoder_learning_rate": self.encoder_learning_rate is not None}
-        needed = "encoder_learning_rate" if self.trains == FUSION else "auxiliary_weights"
+        needed = {FUSION: "encoder_learning_rate", ALONE: None}.get(
+            self.trains, "auxiliary_weights")
         for field, is_given in given.items():
             if is_given != (field == needed):
                 verb = "is missing" if field == needed else "has no meaning here"
@@ -129,9 +133,9 @@ class Training:
         names = [modality.name for modality in self.model.modalities]
         earlier: list[str] = []
         for stage in self.stages:
-            if stage.trains not in (*names, FUSION):
+            if stage.trains not in (*names, FUSION, ALONE):
                 raise SsmaError(f"stage {stage.name!r} trains {stage.trains!r}; it can be one of "
-                                f"{', '.join((*names, FUSION))}")
+                                f"{', '.join((*names, FUSION, ALONE))}")
             for start in stage.start:
                 if not start.endswith(".safetensors") and start not in earlier:
                     raise SsmaError(f"stage {stage.name!r} starts from {start!r}, which is neither "
@@ -143,11 +147,11 @@ class Training:
     def inputs(self, stage: Stage) -> tuple[int, ...]:
         """Which of the modalities the stage's model takes."""
         return tuple(i for i, modality in enumerate(self.model.modalities)
-                     if stage.trains in (modality.name, FUSION))
+                     if stage.trains in (modality.name, FUSION, ALONE))
 
     def spec(self, stage: Stage) -> ModelSpec:
         """Of the model that the stage trains."""
-        if stage.trains == FUSION:
+        if stage.trains in (FUSION, ALONE):
             return self.model
         (modality,) = self.inputs(stage)
         return expert_spec(self.model, modality)

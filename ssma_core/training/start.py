@@ -7,7 +7,7 @@ from ssma_core import checkpoint
 from ssma_core.errors import SsmaError
 from ssma_core.model import AdapNetPP, SegmentationNetwork, Ssma, build
 from ssma_core.spec import ModelSpec
-from ssma_core.training.stages import Stage, Training, expert_spec
+from ssma_core.training.stages import ALONE, Stage, Training, expert_spec
 
 Network = AdapNetPP | Ssma
 
@@ -18,20 +18,32 @@ def starting_network(training: Training, stage: Stage, output: Path) -> Network:
     Raises SsmaError when a model that it starts from is not there, or is another than needed.
     """
     spec = training.spec(stage)
-    network = build(spec)
+    network = build(spec, alone=stage.trains == ALONE)
     files = start_files(stage, output)
-    if len(files) == 1:
-        # Not strict: a file without auxiliary heads is a start, too.
+    if len(files) in (1, 3):
+        # Not strict: a file without auxiliary heads, or without decoders alone, is a start, too.
         network.load_state_dict(_load(files[0], spec).state_dict(), strict=False)
-    elif isinstance(network, Ssma):
-        colour, second = (_load(file, expert_spec(spec, modality))
-                          for modality, file in enumerate(files))
-        assert isinstance(colour, AdapNetPP) and isinstance(second, AdapNetPP)  # as their specs say
-        network.load_experts(colour, second)
+    if isinstance(network, Ssma):
+        if len(files) in (2, 3):
+            _load_experts(network, spec, files[-2:])
+        if network.alone is not None:
+            network.freeze(*(part for name, part in network.named_children() if name != "alone"))
+        elif stage.encoder_learning_rate == 0:
+            network.freeze(network.experts)
     network.set_dropout(stage.dropout_keep)
-    if isinstance(network, Ssma) and stage.encoder_learning_rate == 0:
-        network.freeze_experts()
     return network
+
+
+def _load_experts(network: Ssma, spec: ModelSpec, files: list[Path]) -> None:
+    """Of the two experts' files: the experts; or their decoders, where the network wants these."""
+    colour, second = (_load(file, expert_spec(spec, modality))
+                      for modality, file in enumerate(files))
+    assert isinstance(colour, AdapNetPP) and isinstance(second, AdapNetPP)  # as their specs say
+    if network.alone is None:
+        network.load_experts(colour, second)
+    else:
+        for decoder, trained in zip(network.alone, (colour, second)):
+            decoder.load_state_dict(trained.decoder.state_dict())
 
 
 def start_files(stage: Stage, output: Path) -> list[Path]:
