@@ -34,9 +34,9 @@ def save(path: str | Path, model: SegmentationNetwork, spec: ModelSpec) -> None:
 def load(path: str | Path) -> tuple[SegmentationNetwork, ModelSpec]:
     """The network, on the CPU and in evaluation mode, and its spec.
 
-    Auxiliary heads and decoders for the experts alone come along where the file has them. Raises SsmaError when the file cannot be
-    read, is no model file of this project, asks for an expert that is not registered here, or holds
-    other weights than its spec asks for.
+    Auxiliary heads and decoders for the experts alone come along where the file has them. Raises
+    SsmaError when the file cannot be read, is no model file of this project, asks for an expert
+    that is not registered here, or holds other weights than its spec asks for.
     """
     import torch
 
