@@ -1,0 +1,178 @@
+"""Where two ONNX files of one network part: what each layer adds to the difference.
+
+Layers are nodes that have one name in both files; what stands between them in one file alone, such
+as casts, quantizers or a camera's images on their way to the network's size, counts to the layer
+that comes after it.
+"""
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
+from tqdm import tqdm
+
+from ssma_core.errors import SsmaError
+from ssma_core.exported import frame_inputs, from_metadata, network_inputs
+from ssma_core.modalities import network_images
+
+Array = npt.NDArray[Any]
+
+AT_ONCE = 32  # layers whose outputs are in memory together
+_GIVEN = "/given"  # behind the name of a tensor that is put in from outside
+_FLOATS = {TensorProto.FLOAT: np.float32, TensorProto.FLOAT16: np.float16}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """How far a layer's output in the second file is from that in the first: the norm of the
+    difference by the norm of the first, infinite where the second is not finite.
+
+    own: where the second file's layer is given what the first file's layer is given.
+    whole: with all the layers before it in the second file, too.
+    """
+
+    name: str
+    own: float
+    whole: float
+
+
+def compare_layers(a: Path, b: Path, arrays: Sequence[Array]) -> list[Layer]:
+    """The layers that both files have, in the second one's order, with a progress bar.
+
+    arrays: a frame that both files take, as `Segmenter.segment` takes it.
+    Raises SsmaError when onnxruntime cannot run a file on the CPU, such as one of bf16, or when no
+    layer of one file has its name in the other.
+    """
+    first, second = _Graph(a, arrays), _Graph(b, arrays)
+    names = [name for name in second.layers if name in first.layers]
+    if not names:
+        raise SsmaError(f"{a} and {b} name no layer alike: export both with this program")
+    given = {second.layers[name]: first.layers[name] for name in names}
+    found: list[Layer] = []
+    with tqdm(total=len(names), desc="comparing layers", unit="layer", leave=False,
+              disable=None) as progress:
+        for begin in range(0, len(names), AT_ONCE):
+            group = names[begin:begin + AT_ONCE]
+            found += _apart(first, second, group, given)
+            progress.update(len(group))
+    return found
+
+
+def first_apart(layers: Sequence[Layer]) -> Layer:
+    """The first of those that by themselves add at least half as much as the one that adds most."""
+    most = max(layer.own for layer in layers)
+    return next(layer for layer in layers if layer.own >= most / 2)
+
+
+def usual(layers: Sequence[Layer]) -> float:
+    """What a layer adds by itself: the median."""
+    return float(np.median([layer.own for layer in layers]))
+
+
+class _Graph:
+    """A file, its inputs' values for a frame, and its layers: the name of each one's output, in the
+    order in which they are computed."""
+
+    def __init__(self, file: Path, arrays: Sequence[Array]) -> None:
+        self.file = file
+        self.model = onnx.shape_inference.infer_shapes(onnx.load(file))
+        graph = self.model.graph
+        self.types = {value.name: value.type.tensor_type.elem_type
+                      for value in (*graph.value_info, *graph.input, *graph.output)}
+        self.layers = {node.name: node.output[0] for node in graph.node
+                       if self.types.get(node.output[0]) in _FLOATS}
+        exported = from_metadata({entry.key: entry.value for entry in self.model.metadata_props})
+        if exported.frame is None:
+            self.inputs = network_inputs(exported, network_images(exported.spec, *arrays))
+        else:
+            self.inputs = frame_inputs(exported, arrays)
+
+    def run(self, wanted: Sequence[str], given: Mapping[str, Array]) -> dict[str, Array]:
+        """The tensors wanted, where those given are put in for what the graph computes."""
+        part = _part(self.model, wanted, given, self.types)
+        options = onnxruntime.SessionOptions()
+        # The layers as they are in the file, none fused with another.
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.log_severity_level = 3
+        try:
+            session = onnxruntime.InferenceSession(part.SerializeToString(), options,
+                                                   providers=["CPUExecutionProvider"])
+            values = self.inputs | {name + _GIVEN: array for name, array in given.items()}
+            taken = {value.name: values[value.name] for value in part.graph.input}
+            return dict(zip(wanted, session.run(list(wanted), taken)))
+        except Exception as error:  # onnxruntime has a class of its own for each way to fail
+            raise SsmaError(f"{self.file}: onnxruntime cannot run its layers on the CPU ({error})"
+                            ) from error
+
+
+def _apart(first: _Graph, second: _Graph, names: Sequence[str],
+           given: Mapping[str, str]) -> list[Layer]:
+    """given: by each layer's output in the second file the same layer's in the first."""
+    outputs = [second.layers[name] for name in names]
+    _, reached = _needed(second.model, outputs, given)
+    expected = first.run([given[tensor] for tensor in dict.fromkeys([*outputs, *reached])], {})
+    with np.errstate(over="ignore"):  # what is beyond a half's range is infinite there, too
+        inputs = {tensor: expected[given[tensor]].astype(_FLOATS[second.types[tensor]])
+                  for tensor in reached}
+    own = second.run(outputs, inputs)
+    whole = second.run(outputs, {})
+    return [Layer(name, relative_error(expected[given[tensor]], own[tensor]),
+                  relative_error(expected[given[tensor]], whole[tensor]))
+            for name, tensor in zip(names, outputs)]
+
+
+def relative_error(expected: Array, found: Array) -> float:
+    """The norm of the difference by the norm of what is expected; infinite where `found` is not
+    finite or where nothing but 0 is expected and something else was found."""
+    with np.errstate(invalid="ignore"):
+        apart = float(np.linalg.norm(found.astype(np.float64) - expected))
+    size = float(np.linalg.norm(expected.astype(np.float64)))
+    if not np.isfinite(apart) or (size == 0 and apart > 0):
+        return float("inf")
+    return apart / size if size else 0.0
+
+
+def _part(model: ModelProto, wanted: Sequence[str], given: Collection[str],
+          types: Mapping[str, int]) -> ModelProto:
+    """The model that computes the tensors wanted from the model's own inputs and those given, which
+    come as inputs, too, with _GIVEN behind their names."""
+    nodes, reached = _needed(model, wanted, given)
+    part = ModelProto(ir_version=model.ir_version, opset_import=model.opset_import,
+                      functions=model.functions)
+    part.graph.name = model.graph.name
+    for node in nodes:
+        copy = part.graph.node.add()
+        copy.CopyFrom(node)
+        copy.input[:] = [name + _GIVEN if name in given else name for name in node.input]
+    used = {name for node in part.graph.node for name in node.input}
+    part.graph.initializer.extend(i for i in model.graph.initializer if i.name in used)
+    part.graph.input.extend(i for i in model.graph.input if i.name in used)
+    part.graph.input.extend(_value(name + _GIVEN, types[name]) for name in reached)
+    part.graph.output.extend(_value(name, types[name]) for name in wanted)
+    return part
+
+
+def _needed(model: ModelProto, wanted: Iterable[str],
+            given: Collection[str]) -> tuple[list[NodeProto], list[str]]:
+    """The nodes, in order, that compute the tensors wanted, be these given or not, and which of
+    those given they start from."""
+    wanted = set(wanted)
+    reached: dict[str, None] = {}
+    nodes = []
+    for node in reversed(model.graph.node):  # every node stands behind those that it needs
+        if wanted.intersection(node.output):
+            nodes.append(node)
+            reached |= dict.fromkeys(name for name in node.input if name in given)
+            wanted.update(name for name in node.input if name not in given)
+    return nodes[::-1], list(reached)
+
+
+def _value(name: str, kind: int) -> ValueInfoProto:
+    return onnx.helper.make_tensor_value_info(name, kind, None)
