@@ -99,8 +99,7 @@ def frame_inputs(exported: Exported, arrays: Sequence[Array]) -> dict[str, Array
     """
     assert exported.frame is not None
     given = check_frame(exported.spec, arrays)
-    format_given = FrameFormat((arrays[0].shape[1], arrays[0].shape[0]),
-                               _aux_format(exported.spec, arrays))
+    format_given = frame_format(exported.spec, arrays)
     if format_given != exported.frame:
         raise SsmaError(
             f"the file takes frames of {_format_in_words(exported.frame)}, and this one is of "
@@ -109,6 +108,11 @@ def frame_inputs(exported: Exported, arrays: Sequence[Array]) -> dict[str, Array
     names = input_formats(exported.spec, exported.frame)
     return {modality.name: _bound(array) for modality, array in zip(given, arrays)
             if modality.name in names}
+
+
+def frame_format(spec: ModelSpec, arrays: Sequence[Array]) -> FrameFormat:
+    """Of a frame that `check_frame` accepts."""
+    return FrameFormat((arrays[0].shape[1], arrays[0].shape[0]), _aux_format(spec, arrays))
 
 
 def input_formats(spec: ModelSpec, frame: FrameFormat | None) -> dict[str, AuxFormat]:
@@ -179,7 +183,6 @@ def _is_made_of_colour(spec: ModelSpec, frame: FrameFormat | None) -> bool:
 
 
 def _aux_format(spec: ModelSpec, arrays: Sequence[Array]) -> AuxFormat | None:
-    """Of a frame that `check_frame` accepts."""
     sensor = arrays[-1]
     if len(arrays) == 1 and spec.modalities[0].encoding == "image":
         return None

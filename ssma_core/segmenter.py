@@ -61,24 +61,27 @@ class Segmenter:
           metres (0, NaN and infinity = no return), disparity in the sensor's unit, near infrared,
           or an H×W×3 uint8 image that is encoded already.
         Raises SsmaError when the arrays do not fit the model or each other, or when the model has
-        no such answer: trust where there is but one modality, logits where the file holds the
-        frame's whole way and keeps only labels.
+        no such answer: trust where there is but one modality, logits where an exported file holds
+        the frame's whole way and keeps only labels.
         """
         wanted = ["labels"] + ["confidence"] * confidence + ["trust"] * trust + ["logits"] * logits
         if trust and len(self.spec.modalities) == 1:
             raise SsmaError(f"{self._model} has one modality, and trust is between two")
         arrays = (rgb,) if aux is None else (rgb, aux)
-        if self._backend.fused:
-            if logits:
-                raise SsmaError(f"{self._model} goes all the way to labels of the camera's size, "
-                                "and gives no logits: ask a file exported without --camera, or the "
-                                ".safetensors file")
-            return Segmentation(**self._backend.run(arrays, wanted))
-        answer = self._backend.run(network_images(self.spec, *arrays), wanted)
-        size = (rgb.shape[1], rgb.shape[0])
-        maps = {name: resize_labels(answer[name], size) for name in wanted if name != "logits"}
-        return Segmentation(
-            **maps, logits=answer["logits"].transpose(1, 2, 0) if logits else None)
+        if not self._backend.fused:
+            answer = self._backend.run(network_images(self.spec, *arrays), wanted)
+            size = (rgb.shape[1], rgb.shape[0])
+            answer |= {name: resize_labels(answer[name], size) for name in wanted
+                       if name != "logits"}
+        elif logits and self._model.suffix != ".safetensors":
+            raise SsmaError(f"{self._model} goes all the way to labels of the camera's size, and "
+                            "gives no logits: ask a file exported without --camera, or the "
+                            ".safetensors file")
+        else:
+            answer = self._backend.run(arrays, wanted)
+        if logits:
+            answer["logits"] = answer["logits"].transpose(1, 2, 0)
+        return Segmentation(**answer)
 
     def close(self) -> None:
         """Frees the model's memory; the segmenter cannot be used after that."""
