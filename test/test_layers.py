@@ -68,9 +68,9 @@ def test_a_wrong_layer_is_told_from_those_that_it_misleads(
     other = write(tmp_path / "b.onnx", tiny_spec, CHAIN,
                   {"factor": number(2), "more": number(16)})
     found = compare_layers(doubled, other, FRAME)
-    assert [layer.name for layer in found] == ["image", "twice", "plus", "root"]
-    assert [layer.own for layer in found] == pytest.approx([0, 0, 11 / 25, 0])
-    assert [layer.whole for layer in found] == pytest.approx([0, 0, 11 / 25, 1 / 5])
+    assert [layer.name for layer in found] == ["twice", "plus", "root"]
+    assert [layer.own for layer in found] == pytest.approx([0, 11 / 25, 0])
+    assert [layer.whole for layer in found] == pytest.approx([0, 11 / 25, 1 / 5])
     assert first_apart(found).name == "plus"
 
 
@@ -84,7 +84,7 @@ def test_what_one_file_alone_has_counts_to_the_layer_behind_it(
         CHAIN[0], ("to half", "Cast", ["a"], "half"), ("back", "Cast", ["half"], "rounded"),
         ("plus", "Add", ["rounded", "more"], "b"), CHAIN[2]], values)
     found = {layer.name: layer for layer in compare_layers(full, half, FRAME)}
-    assert list(found) == ["image", "twice", "plus", "root"]
+    assert list(found) == ["twice", "plus", "root"]
     assert found["plus"].own == pytest.approx(0.05 / 505.2, rel=1e-3)
     assert found["root"].own == 0
 
@@ -117,8 +117,16 @@ def test_files_without_a_layer_in_common_are_refused(
     for node in other.graph.node:
         node.name += "_again"
     onnx.save(other, tmp_path / "b.onnx")
-    with pytest.raises(SsmaError, match="name no layer alike"):
+    with pytest.raises(SsmaError, match="are not of one network"):
         compare_layers(doubled, tmp_path / "b.onnx", FRAME)
+
+
+def test_files_of_other_networks_are_refused(
+        doubled: Path, tmp_path: Path, tiny_spec: ModelSpec) -> None:
+    other = write(tmp_path / "b.onnx", replace(tiny_spec, rates="paper"), CHAIN,
+                  {"factor": number(2), "more": number(5)})
+    with pytest.raises(SsmaError, match="are not of one network"):
+        compare_layers(doubled, other, FRAME)
 
 
 def test_a_file_that_cannot_be_run_here_is_named(

@@ -71,7 +71,8 @@ def worst_sheet(comparison: Comparison) -> npt.NDArray[np.uint8]:
              colourize(frame.b, spec),
              cv2.dilate(np.where(frame.a == frame.b, 0, 255).astype(np.uint8), _FRINGE)]
             for frame in worst]
-    models = [f"{model.file.name} ({model.precision})" for model in (comparison.a, comparison.b)]
+    models = [f"{letter}: {model.file.name} ({model.precision})"
+              for letter, model in (("A", comparison.a), ("B", comparison.b))]
     sheet = contact_sheet(
         rows, [spec.modalities[0].name, *models, "differ"],
         row_titles=[f"{frame.given.name}   {100 * frame.agreement:.2f} % agree" for frame in worst])
@@ -97,7 +98,8 @@ def _parting(comparison: Comparison, built_from: Path | None) -> tuple[list[Laye
     first = first_apart(layers)
     if not first.own:
         return layers, "No layer differs: they part before the network or behind it."
-    largest = sorted(layers, key=lambda layer: layer.own, reverse=True)[:LARGEST]
+    largest = sorted((layer for layer in layers if layer.own), key=lambda layer: layer.own,
+                     reverse=True)[:LARGEST]
     return layers, "\n".join([
         f"They part first in {first.name}: by itself it is {_percent(first.own)} % off, and a "
         f"usual layer {_percent(usual(layers))} % (on {frame.name}). The largest:",
@@ -128,9 +130,11 @@ def _plain(comparison: Comparison, layers: Sequence[Layer]) -> dict[str, Any]:
     parity = comparison.parity
 
     def model(which: Model, confusion: ConfusionMatrix) -> dict[str, Any]:
-        figures = confusion.to_dict(comparison.spec.class_names) if parity.labelled else {}
-        return {"file": str(which.file), "backend": which.backend,
-                "precision": which.precision, **figures}
+        plain = {"file": str(which.file), "backend": which.backend, "precision": which.precision}
+        if parity.labelled:
+            figures = confusion.to_dict(comparison.spec.class_names)
+            plain |= {key: figures[key] for key in ("miou", "iou")}
+        return plain
 
     return {
         "a": model(comparison.a, parity.a), "b": model(comparison.b, parity.b),

@@ -1,8 +1,8 @@
 """Where two ONNX files of one network part: what each layer adds to the difference.
 
-Layers are nodes that have one name in both files; what stands between them in one file alone, such
-as casts, quantizers or a camera's images on their way to the network's size, counts to the layer
-that comes after it.
+Layers are nodes, other than casts, that have one name in both files. What stands between them in
+one file alone, such as quantizers or a camera's images on their way to the network's size, counts
+to the layer that comes after it.
 """
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def compare_layers(a: Path, b: Path, arrays: Sequence[Array]) -> list[Layer]:
     """The layers that both files have, in the second one's order, with a progress bar.
 
     arrays: a frame that both files take, as `Segmenter.segment` takes it.
-    Raises SsmaError when onnxruntime cannot run a file on the CPU, such as one of bf16, or when no
-    layer of one file has its name in the other.
+    Raises SsmaError when they are not of one spec, no layer has one name in both, or onnxruntime
+    cannot run a file on the CPU, such as one of bf16.
     """
     first, second = _Graph(a, arrays), _Graph(b, arrays)
     names = [name for name in second.layers if name in first.layers]
-    if not names:
-        raise SsmaError(f"{a} and {b} name no layer alike: export both with this program")
+    if first.spec != second.spec or not names:
+        raise SsmaError(f"{a} and {b} are not of one network, layer by layer")
     given = {second.layers[name]: first.layers[name] for name in names}
     found: list[Layer] = []
     with tqdm(total=len(names), desc="comparing layers", unit="layer", leave=False,
@@ -87,8 +87,10 @@ class _Graph:
         self.types = {value.name: value.type.tensor_type.elem_type
                       for value in (*graph.value_info, *graph.input, *graph.output)}
         self.layers = {node.name: node.output[0] for node in graph.node
-                       if self.types.get(node.output[0]) in _FLOATS}
+                       if node.name and node.op_type != "Cast"
+                       and self.types.get(node.output[0]) in _FLOATS}
         exported = from_metadata({entry.key: entry.value for entry in self.model.metadata_props})
+        self.spec = exported.spec
         if exported.frame is None:
             self.inputs = network_inputs(exported, network_images(exported.spec, *arrays))
         else:
