@@ -64,7 +64,7 @@ class Record:
 
 
 def silences(record: Record, topics: Mapping[Stream, str], publishers: Mapping[Stream, int],
-             slop: float) -> list[str]:
+             pairing: Pairing) -> list[str]:
     """What has not come for SILENT_S, in words for whoever can mend it.
 
     topics: full names; publishers: how many there are of each.
@@ -72,13 +72,22 @@ def silences(record: Record, topics: Mapping[Stream, str], publishers: Mapping[S
     now = time.monotonic()
     silent = [stream for stream in STREAMS if now - record.last_seen[stream] > SILENT_S]
     if not silent and now - record.last_paired > SILENT_S:
-        return [f"images come on {topics['rgb']} and {topics['aux']}, but none pair: no two stamps "
-                f"lie within the slop of {slop:g} s, or the images were refused"]
+        return [f"images come on {topics['rgb']} and {topics['aux']}, but none pair: "
+                + _why_none_pair(pairing)]
     return [f"no image on {topics[stream]} for {SILENT_S:g} s: " + (
         "somebody publishes it, so look at its rate and QoS with `ros2 topic info -v`"
         if publishers[stream] else
         "nobody publishes it; is the sensor's driver running, and the topic remapped to it?")
         for stream in silent]
+
+
+def _why_none_pair(pairing: Pairing) -> str:
+    apart = pairing.apart()
+    if apart is None or apart <= pairing.slop:
+        return "they were refused, or came late, as the counters say"
+    return (f"the nearest stamps lie {apart:g} s apart, beyond the slop of {pairing.slop:g} s. Are "
+            "both of one clock? Then a slop of that would pair them, or an aux_delay where the "
+            "second sensor's stamps are always as late")
 
 
 def status(name: str, facts: Mapping[str, str], record: Record, pairing: Pairing, *,
@@ -97,6 +106,7 @@ def status(name: str, facts: Mapping[str, str], record: Record, pairing: Pairing
         "failed": record.failed,
         **{cause: ended[cause] for cause in ("unmatched", "late", "duplicate")},
         "refused": record.refused,
+        "clock jumps": pairing.clock_jumps,
         "latency p50 ms": _milliseconds(record.latencies, 50),
         "latency p99 ms": _milliseconds(record.latencies, 99),
         "inference p50 ms": _milliseconds(record.inferences, 50),

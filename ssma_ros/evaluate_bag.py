@@ -69,36 +69,39 @@ def evaluate(recorded: Iterable[bags.Recorded], topics: Topics, segmenter: Segme
         with _about(message):
             if message.topic == topics.label:
                 truth = _label_frame(message)
-                both = labels.add("aux", truth.stamp_ns, truth.image())
+                _score(result, labels.add("aux", truth.stamp_ns, truth.image()))
             else:
-                pair = _pair(message, topics, pairing)
-                if pair is None:
-                    continue
-                both = labels.add("rgb", pair.rgb_stamp_ns,
-                                  _segment(segmenter, pair, result.latencies_ms))
-            if both:
-                result.confusion.add(truth=both.aux, prediction=both.rgb)
-                result.scored += 1
-    _check_scored(result, topics)
+                _segment(result, segmenter, _pairs(message, topics, pairing), labels)
+    apart = pairing.apart()
+    _segment(result, segmenter, pairing.flush(), labels)
+    _score(result, labels.flush())
+    _check_scored(result, topics, apart)
     return result
 
 
-def _pair(message: bags.Recorded, topics: Topics,
-          pairing: Pairing[messages.Frame]) -> Pair[messages.Frame] | None:
+def _pairs(message: bags.Recorded, topics: Topics,
+           pairing: Pairing[messages.Frame]) -> list[Pair[messages.Frame]]:
     stream: Stream = "rgb" if message.topic == topics.rgb else "aux"
     frame = messages.frame(bags.decode(message), stream, message.topic)
     return pairing.add(stream, frame.stamp_ns, frame)
 
 
-def _segment(segmenter: Segmenter, pair: Pair[messages.Frame],
-             latencies_ms: list[float]) -> npt.NDArray[np.uint8]:
-    images = pair.rgb.image(), pair.aux.image()
-    if not latencies_ms:
-        segmenter.segment(*images)  # warm up, as the node does before its first frame
-    begin = time.perf_counter()
-    labels = segmenter.segment(*images).labels
-    latencies_ms.append(1000 * (time.perf_counter() - begin))
-    return labels
+def _segment(result: Evaluation, segmenter: Segmenter, pairs: Iterable[Pair[messages.Frame]],
+             labels: Pairing[npt.NDArray[Any]]) -> None:
+    for pair in pairs:
+        images = pair.rgb.image(), pair.aux.image()
+        if not result.latencies_ms:
+            segmenter.segment(*images)  # warm up, as the node does before its first frame
+        begin = time.perf_counter()
+        prediction = segmenter.segment(*images).labels
+        result.latencies_ms.append(1000 * (time.perf_counter() - begin))
+        _score(result, labels.add("rgb", pair.rgb_stamp_ns, prediction))
+
+
+def _score(result: Evaluation, labels: Iterable[Pair[npt.NDArray[Any]]]) -> None:
+    for both in labels:
+        result.confusion.add(truth=both.aux, prediction=both.rgb)
+        result.scored += 1
 
 
 def _label_frame(message: bags.Recorded) -> messages.Frame:
@@ -110,14 +113,15 @@ def _label_frame(message: bags.Recorded) -> messages.Frame:
     return frame
 
 
-def _check_scored(result: Evaluation, topics: Topics) -> None:
+def _check_scored(result: Evaluation, topics: Topics, apart: float | None) -> None:
     counts, slop = result.pairing.counts, result.pairing.slop
     if not result.latencies_ms:
         raise SsmaError(
             f"no image on {topics.rgb} has a partner on {topics.aux} within {slop:g} s "
-            f"({sum(counts['rgb'].values()) + result.pairing.waiting('rgb')} and "
-            f"{sum(counts['aux'].values()) + result.pairing.waiting('aux')} images): are they of "
-            "one clock? A larger --slop pairs stamps that lie further apart")
+            f"({sum(counts['rgb'].values())} and {sum(counts['aux'].values())} images"
+            + (f", their nearest stamps {apart:g} s apart" if apart is not None else "")
+            + "): are they of one clock? Then a --slop of that would pair them, or an --aux-delay "
+            "where the second sensor's stamps are always as late")
     if not result.scored:
         raise SsmaError(f"none of the {len(result.latencies_ms)} pairs has a label on "
                         f"{topics.label} within {slop:g} s of the stamp on {topics.rgb}: labels "
@@ -159,6 +163,8 @@ def _parser() -> argparse.ArgumentParser:
                         help="how far the stamps of a pair may lie apart (default: %(default)g)")
     parser.add_argument("--queue-size", type=int, default=defaults.queue_size, metavar="N",
                         help="how many frames may wait for a partner (default: %(default)d)")
+    parser.add_argument("--aux-delay", type=float, default=defaults.aux_delay, metavar="SECONDS",
+                        help="how late the second sensor's stamps are (default: %(default)g)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
     return parser
 
@@ -171,7 +177,9 @@ def _evaluate_bag(options: argparse.Namespace) -> None:
     with closing(Segmenter(options.model)) as segmenter:
         recorded = tqdm(bags.messages(options.bag, wanted), total=total, desc="evaluate",
                         unit="message", disable=None)
-        result = evaluate(recorded, topics, segmenter, Pairing(options.slop, options.queue_size))
+        pairing: Pairing[messages.Frame] = Pairing(
+            options.slop, options.queue_size, options.aux_delay)
+        result = evaluate(recorded, topics, segmenter, pairing)
         names = segmenter.spec.class_names
         about = {"bag": str(options.bag), "model": str(options.model),
                  "backend": segmenter.backend}
@@ -183,11 +191,9 @@ def _evaluate_bag(options: argparse.Namespace) -> None:
 
 
 def _figures(result: Evaluation) -> dict[str, Any]:
-    pairing = result.pairing
-    frames = {stream: {**counts, "waiting": pairing.waiting(stream)}
-              for stream, counts in pairing.counts.items()}
     return {
-        "frames": frames,
+        "frames": {stream: dict(counts) for stream, counts in result.pairing.counts.items()},
+        "clock_jumps": result.pairing.clock_jumps,
         "pairs": len(result.latencies_ms),
         "scored": result.scored,
         "latency_ms": {"p50": result.latency_ms(50), "p99": result.latency_ms(99)},

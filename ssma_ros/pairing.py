@@ -1,22 +1,48 @@
 """Stamps to pairs: which colour image belongs to which image of the second sensor.
 
 Pure Python and without a clock of its own, so that a live node and a bag's evaluation pair alike.
+
+Which: the closest two frames are a pair if they lie no further apart than the slop; then the
+closest of those before it and of those after it, and so on. So none crosses another, and labels
+never go back in time. The order in which the streams' frames reach us does not matter.
+
+When: as soon as nothing better can come, that is, when the two are each other's nearest and the
+next frame of neither stream can be nearer. A stream's next frame is expected no sooner than the
+shortest of its recent gaps (two slops, while there is none) after its newest. So equal stamps never
+wait, and at constant rates a pair is out when its second frame is in. With gaps that vary it may
+wait for the next frame of the stream that could bring something nearer. If that stays away, the
+pair is out when one of its frames must go: when there is no room for it, or when the other stream
+has passed it by OVERTAKE_NS. It then goes with the nearest that is there. A pair thus waits for
+one period as a rule, and at most while `queue_size` frames of a stream come.
+
+How it ends: every frame is paired, unmatched (nothing was near enough), late (newer ones were
+paired already) or a duplicate. Until they are late, frames that were overtaken pair like others.
+
+Clocks: a stamp that is older than its stream's newest by more than OVERTAKE_NS was not overtaken:
+the clock was set back, as by a looped bag, a simulation's reset or a corrected clock. So was it if
+LATE_IN_A_ROW frames of a stream come late, one after the other, as with the loop of a short bag.
+Then what waits ends as at the end of a bag, and pairing begins anew.
 """
 from __future__ import annotations
 
-from collections import Counter
+import math
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Generic, Literal, TypeVar, get_args
 
 from ssma_core import SsmaError
 
 Stream = Literal["rgb", "aux"]
 STREAMS: tuple[Stream, ...] = get_args(Stream)
+OTHER: dict[Stream, Stream] = {"rgb": "aux", "aux": "rgb"}
 Cause = Literal["paired", "unmatched", "late", "duplicate", "zero stamp"]
 
-# Frames of one drive do not overtake each other by this much; a stamp that does is of another time:
-# a looped bag, a simulation started again, a corrected clock.
-JUMP_NS = 1_000_000_000
+OVERTAKE_NS = 1_000_000_000  # frames of one drive do not overtake each other by more
+LATE_IN_A_ROW = 10
+RECENT = 20  # so many stamps of a stream tell its period, and how far it lies from the other
 
 Frame = TypeVar("Frame")
 
@@ -32,29 +58,36 @@ class Pair(Generic[Frame]):
 
 
 class Pairing(Generic[Frame]):
-    """Pairs two streams by stamp: a frame goes with the nearest of those that wait for a partner.
+    """Pairs two streams by stamp, as said above.
 
-    slop: the most seconds that the stamps of a pair may lie apart.
+    slop: the most seconds that a pair may lie apart.
     queue_size: how many frames of a stream may wait; the one that came first makes room.
-    counts: for each stream how many frames ended how. "late" frames are older than the last pair
-      (labels never go back in time), "unmatched" ones found no partner. Every frame that came in
-      is either counted once or still waiting.
+    aux_delay: how many seconds late the second sensor's stamps are: what it saw together with a
+      colour image of stamp t is stamped t + aux_delay. Negative where they are early.
+    counts: for each stream how many frames ended how. Every frame that came in is either counted
+      once or still waiting.
+    clock_jumps: how often the clock was set back.
     Raises SsmaError for a negative slop or a queue without room.
     """
 
-    def __init__(self, slop: float, queue_size: int) -> None:
+    def __init__(self, slop: float, queue_size: int, aux_delay: float = 0.0) -> None:
         if slop < 0 or queue_size < 1:
             raise SsmaError(f"the slop must be 0 s or more and the queue size at least 1, got "
                             f"{slop:g} and {queue_size}")
         self.slop = slop
         self.queue_size = queue_size
         self.counts: dict[Stream, Counter[Cause]] = {stream: Counter() for stream in STREAMS}
+        self.clock_jumps = 0
+        self._slop_ns = round(slop * 1e9)
+        self._delay_ns = {"rgb": 0, "aux": round(aux_delay * 1e9)}
+        # All by time, in nanoseconds: the stamp less the stream's delay.
         self._waiting: dict[Stream, dict[int, Frame]] = {stream: {} for stream in STREAMS}
-        self._last: dict[Stream, int] = {}
+        self._recent: dict[Stream, deque[int]] = {s: deque(maxlen=RECENT) for s in STREAMS}
+        self._ended: dict[Stream, float] = dict.fromkeys(STREAMS, -math.inf)
         self._late_in_a_row: Counter[Stream] = Counter()
 
-    def add(self, stream: Stream, stamp_ns: int, frame: Frame) -> Pair[Frame] | None:
-        """Takes one frame in; returns the pair that it completes, if it does.
+    def add(self, stream: Stream, stamp_ns: int, frame: Frame) -> list[Pair[Frame]]:
+        """Takes one frame in; returns the pairs that are certain now, in the order of time.
 
         Raises SsmaError for a stamp of zero: the frame cannot be paired, whatever comes.
         """
@@ -62,62 +95,124 @@ class Pairing(Generic[Frame]):
             self.counts[stream]["zero stamp"] += 1
             raise SsmaError(f"the {stream} images have a stamp of zero and cannot be paired: the "
                             "driver must stamp its images with the time of capture")
-        if stamp_ns in self._waiting[stream] or stamp_ns == self._last.get(stream):
+        time = stamp_ns - self._delay_ns[stream]
+        pairs = []
+        if self._clock_jumped(stream, time):
+            self.clock_jumps += 1
+            pairs += self.flush()
+        if time in self._waiting[stream] or time == self._ended[stream]:
             self.counts[stream]["duplicate"] += 1
-            return None
-        if stamp_ns < self._last.get(stream, stamp_ns) and not self._clock_jumped(stream, stamp_ns):
+            return pairs
+        if time < self._ended[stream]:
+            self._late_in_a_row[stream] += 1
             self.counts[stream]["late"] += 1
-            return None
+            return pairs
         self._late_in_a_row[stream] = 0
-        partner = self._nearest("aux" if stream == "rgb" else "rgb", stamp_ns)
-        if partner is None:
-            self._wait(stream, stamp_ns, frame)
-            return None
-        self._waiting[stream][stamp_ns] = frame
-        return self._pair(*((stamp_ns, partner) if stream == "rgb" else (partner, stamp_ns)))
+        self._waiting[stream][time] = frame
+        if time > self._newest(stream):
+            self._recent[stream].append(time)
+        while certain := self._certain():
+            pairs += self._end(certain)
+        return pairs + self._make_room()
+
+    def flush(self) -> list[Pair[Frame]]:
+        """Ends what waits, as at the end of a bag: returns the pairs among it, counts the rest as
+        unmatched, and begins anew."""
+        pairs = self._end({stream: self._newest(stream) for stream in STREAMS})
+        for stream in STREAMS:
+            self._recent[stream].clear()
+            self._ended[stream] = -math.inf
+        return pairs
 
     def waiting(self, stream: Stream) -> int:
         """How many frames of a stream wait for a partner."""
         return len(self._waiting[stream])
 
-    def _nearest(self, stream: Stream, stamp_ns: int) -> int | None:
-        nearest = min(self._waiting[stream], key=lambda s: abs(s - stamp_ns), default=None)
-        if nearest is None or abs(nearest - stamp_ns) > round(self.slop * 1e9):
+    def apart(self) -> float | None:
+        """How many seconds the nearest stamps of the two streams lie apart, of late: nine in ten
+        frames of the slower stream have one that near, so a slop of this would pair them. Rounded
+        up to milliseconds. None while there are none to compare."""
+        if not all(self._recent.values()):
             return None
-        return nearest
+        slow, fast = sorted(self._recent.values(), key=lambda times: times[0] - times[-1])
+        # Frames whose nearest has yet to come, or is forgotten, say nothing.
+        near = sorted(min(abs(time - each) for each in fast)
+                      for time in slow if fast[0] <= time <= fast[-1])
+        apart_ns = near[9 * len(near) // 10] if near else abs(slow[-1] - fast[-1])
+        return math.ceil(apart_ns / 1e6) / 1e3
 
-    def _wait(self, stream: Stream, stamp_ns: int, frame: Frame) -> None:
-        queue = self._waiting[stream]
-        queue[stamp_ns] = frame
-        if len(queue) > self.queue_size:
-            self._drop(stream, next(iter(queue)))
+    def _clock_jumped(self, stream: Stream, time: int) -> bool:
+        return (time < self._newest(stream) - OVERTAKE_NS
+                or (time < self._ended[stream]
+                    and self._late_in_a_row[stream] == LATE_IN_A_ROW))
 
-    def _pair(self, rgb_stamp_ns: int, aux_stamp_ns: int) -> Pair[Frame]:
-        pair = Pair(self._waiting["rgb"].pop(rgb_stamp_ns), self._waiting["aux"].pop(aux_stamp_ns),
-                    rgb_stamp_ns, aux_stamp_ns)
-        self._last = {"rgb": rgb_stamp_ns, "aux": aux_stamp_ns}
-        for stream, last in self._last.items():
-            self.counts[stream]["paired"] += 1
-            for stamp in [s for s in self._waiting[stream] if not last < s <= last + JUMP_NS]:
-                self._drop(stream, stamp)
-        return pair
+    def _certain(self) -> Mapping[Stream, int] | None:
+        """Two of those that wait that nothing in order can part."""
+        rgb, aux = (sorted(self._waiting[stream]) for stream in STREAMS)
+        for r in rgb:
+            a = _nearest(aux, r, self._slop_ns)
+            if (a is not None and r == _nearest(rgb, a, self._slop_ns)
+                    and self._next("rgb") >= a + abs(a - r)
+                    and self._next("aux") >= r + abs(a - r)):
+                return {"rgb": r, "aux": a}
+        return None
 
-    def _clock_jumped(self, stream: Stream, stamp_ns: int) -> bool:
-        """Whether a late frame means that time begins anew; if so, forgets what was before.
+    def _make_room(self) -> list[Pair[Frame]]:
+        pairs = []
+        for stream in STREAMS:
+            passed = self._newest(OTHER[stream]) - self._slop_ns - OVERTAKE_NS
+            queue = self._waiting[stream]
+            for time in list(queue):
+                if time in queue and (time < passed or len(queue) > self.queue_size):
+                    pairs += self._give_up(stream, time)
+        return pairs
 
-        A jump may also be shorter than JUMP_NS (the loop of a short bag): then late frames do not
-        come singly, as overtaken ones do, but one after the other.
-        """
-        self._late_in_a_row[stream] += 1
-        if (stamp_ns >= self._last[stream] - JUMP_NS
-                and self._late_in_a_row[stream] <= self.queue_size):
-            return False
-        self._last.clear()
-        for each in STREAMS:
-            for stamp in list(self._waiting[each]):
-                self._drop(each, stamp)
-        return True
+    def _give_up(self, stream: Stream, time: int) -> list[Pair[Frame]]:
+        partner = _nearest(sorted(self._waiting[OTHER[stream]]), time, self._slop_ns)
+        if partner is None:
+            self._drop(stream, time)
+            return []
+        return self._end({stream: time, OTHER[stream]: partner})
 
-    def _drop(self, stream: Stream, stamp_ns: int) -> None:
-        del self._waiting[stream][stamp_ns]
+    def _end(self, until: Mapping[Stream, float]) -> list[Pair[Frame]]:
+        """Pairs what waits and is not newer; what finds no partner there will find none."""
+        rgb, aux = ([t for t in self._waiting[s] if t <= until[s]] for s in STREAMS)
+        pairs = []
+        for r, a in _closest_first(rgb, aux, self._slop_ns):
+            pairs.append(Pair(self._waiting["rgb"].pop(r), self._waiting["aux"].pop(a),
+                              r, a + self._delay_ns["aux"]))
+            for stream in STREAMS:
+                self.counts[stream]["paired"] += 1
+        for stream in STREAMS:
+            for time in [t for t in self._waiting[stream] if t <= until[stream]]:
+                self._drop(stream, time)
+        self._ended = dict(until)
+        return pairs
+
+    def _drop(self, stream: Stream, time: int) -> None:
+        del self._waiting[stream][time]
         self.counts[stream]["unmatched"] += 1
+
+    def _newest(self, stream: Stream) -> float:
+        return self._recent[stream][-1] if self._recent[stream] else -math.inf
+
+    def _next(self, stream: Stream) -> float:
+        """The time before which the stream's next frame is not expected."""
+        gaps = (later - before for before, later in pairwise(self._recent[stream]))
+        return self._newest(stream) + min(gaps, default=2 * self._slop_ns)
+
+
+def _nearest(times: Sequence[int], time: int, within: int) -> int | None:
+    """Of rising times the nearest, the earlier of two that are equally near."""
+    place = bisect_left(times, time)
+    near = min(times[max(0, place - 1):place + 1], key=lambda t: abs(t - time), default=None)
+    return near if near is not None and abs(near - time) <= within else None
+
+
+def _closest_first(rgb: Iterable[int], aux: Sequence[int], within: int) -> list[tuple[int, int]]:
+    """Pairs of times, the closest first, that neither cross nor share; returned in order."""
+    pairs: list[tuple[int, int]] = []
+    for _, r, a in sorted((abs(a - r), r, a) for r in rgb for a in aux if abs(a - r) <= within):
+        if all((r - other_r) * (a - other_a) > 0 for other_r, other_a in pairs):
+            pairs.append((r, a))
+    return sorted(pairs)

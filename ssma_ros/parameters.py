@@ -25,6 +25,10 @@ class Parameters:
         "neighbours can be taken for partners", (0.0, 10.0))
     queue_size: int = _parameter(
         10, "how many images of a topic may wait for their partner", (1, 1000))
+    aux_delay: float = _parameter(
+        0.0, "seconds that the second sensor's stamps are late: what it sees together with a "
+        "colour image of stamp t, it stamps t + aux_delay; negative where its stamps are early",
+        (-10.0, 10.0))
     threads: int = _parameter(
         0, "CPU threads for one frame; 0 leaves the choice to the inference library", (0, 256))
 

@@ -30,11 +30,11 @@ class Outputs:
     error: Callable[[str], None]
 
 
-class Job(NamedTuple):
-    """A pair to segment, and when it was complete (time.perf_counter)."""
+class Arrived(NamedTuple):
+    """A frame, and when it came (time.perf_counter)."""
 
-    pair: Pair[Frame]
-    arrived: float
+    frame: Frame
+    time: float
 
 
 class Pipeline:
@@ -43,40 +43,42 @@ class Pipeline:
     Frames that cannot be used are counted and each reason is logged once; it always goes on.
     """
 
-    def __init__(self, segmenter: Segmenter, pairing: Pairing[Frame], outputs: Outputs) -> None:
+    def __init__(self, segmenter: Segmenter, pairing: Pairing[Arrived], outputs: Outputs) -> None:
         self.record = Record()
         self.pairing = pairing
         self._segmenter = segmenter
         self._outputs = outputs
         self._told: set[str] = set()
         self._idle_since = 0.0
-        self.worker: Worker[Job] = Worker(self._segment, self._failed)
+        self.worker: Worker[Pair[Arrived]] = Worker(self._segment, self._failed)
 
     def receive(self, message: Any, stream: Stream, topic: str) -> None:
         """Takes an image in. Returns at once: the work is the worker's."""
         self.record.image_received(stream)
         try:
             frame = messages.frame(message, stream, topic)
-            pair = self.pairing.add(stream, frame.stamp_ns, frame)
+            pairs = self.pairing.add(
+                stream, frame.stamp_ns, Arrived(frame, time.perf_counter()))
         except SsmaError as error:
             self.record.refused += 1
             self._say_once(str(error))
             return
-        if pair:
+        for pair in pairs:
             self.record.last_paired = time.monotonic()
-            self.worker.offer(Job(pair, time.perf_counter()))
+            self.worker.offer(pair)
 
-    def _segment(self, job: Job) -> None:
-        begin = max(job.arrived, self._idle_since)
-        header = job.pair.rgb.message.header
-        rgb, aux = job.pair.rgb.image(), job.pair.aux.image()
+    def _segment(self, pair: Pair[Arrived]) -> None:
+        arrived = max(pair.rgb.time, pair.aux.time)
+        begin = max(arrived, self._idle_since)
+        header = pair.rgb.frame.message.header
+        rgb, aux = pair.rgb.frame.image(), pair.aux.frame.image()
         before = time.perf_counter()
         labels = self._segmenter.segment(rgb, aux).labels
         inference = time.perf_counter() - before
         self._outputs.label(messages.image(labels, "mono8", header))
         published = time.perf_counter()
         self.record.label_published(
-            published - job.arrived, inference, published - begin - inference)
+            published - arrived, inference, published - begin - inference)
         if self._outputs.overlay_wanted():
             picture = overlay(rgb, labels, self._segmenter.spec)
             self._outputs.overlay(messages.image(picture, "bgr8", header))

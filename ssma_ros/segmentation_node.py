@@ -31,7 +31,7 @@ import numpy as np
 from ssma_core import Segmenter, SsmaError
 from ssma_ros import diagnostics, distro, parameters
 from ssma_ros.pairing import STREAMS, Pairing, Stream
-from ssma_ros.pipeline import Outputs, Pipeline
+from ssma_ros.pipeline import Arrived, Outputs, Pipeline
 
 RELIABLE = QoSProfile(depth=5)
 DIAGNOSTICS_PERIOD_S = 1.0
@@ -85,8 +85,9 @@ class SegmentationNode(LifecycleNode):
     @_logged
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._silences_said = ([], 0.0)
-        pipeline = Pipeline(self._segmenter, Pairing(self._given.slop, self._given.queue_size),
-                            self._outputs)
+        pairing: Pairing[Arrived] = Pairing(
+            self._given.slop, self._given.queue_size, self._given.aux_delay)
+        pipeline = Pipeline(self._segmenter, pairing, self._outputs)
         self._active.callback(pipeline.worker.stop)
         topics = {stream: self._subscribe(stream, pipeline) for stream in STREAMS}
         # Steady time: with use_sim_time and no /clock, "nothing comes" must still be said.
@@ -162,7 +163,7 @@ class SegmentationNode(LifecycleNode):
 
     def _diagnose(self, pipeline: Pipeline, topics: dict[Stream, str]) -> None:
         publishers = {stream: self.count_publishers(topic) for stream, topic in topics.items()}
-        silences = diagnostics.silences(pipeline.record, topics, publishers, self._given.slop)
+        silences = diagnostics.silences(pipeline.record, topics, publishers, pipeline.pairing)
         self._say_silences(silences)
         facts = {"model": Path(self._given.model).name, "backend": self._segmenter.backend}
         array = DiagnosticArray(status=[diagnostics.status(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,28 @@ def test_a_silent_topic_is_named(start: Callable[..., Robot], tiny_model: Path) 
     robot.until(lambda: bool(robot.diagnostics)
                 and robot.diagnostics[-1].level == DiagnosticStatus.WARN)
     assert "/front/depth" in robot.diagnostics[-1].message
+
+
+def test_streams_that_lie_apart_are_told_how_far(
+        start: Callable[..., Robot], tiny_model: Path) -> None:
+    robot = start("-p", f"model:={tiny_model}", "-p", "slop:=0.004")
+    robot.change(CONFIGURE, ACTIVATE)
+    stamps = count(1000)
+    robot.until(lambda: "the nearest stamps lie 0.005 s apart" in robot.said(), seconds=6,
+                meanwhile=lambda: robot.send_pair(next(stamps)))
+    assert not robot.labels
+
+
+def test_a_sensors_delay_is_taken_off_and_a_clock_that_jumps_back_is_followed(
+        start: Callable[..., Robot], tiny_model: Path) -> None:
+    robot = start("-p", f"model:={tiny_model}", "-p", "slop:=0.0", "-p", "aux_delay:=0.005")
+    robot.change(CONFIGURE, ACTIVATE)
+    for begin in (1000, 100):
+        seconds = range(begin, begin + 500)
+        stamps = iter(seconds)
+        robot.until(lambda s=seconds: any(label.header.stamp.sec in s for label in robot.labels),
+                    meanwhile=lambda s=stamps: robot.send_pair(next(s)))
+    robot.until(lambda: any(dict(_values(s))["clock jumps"] == "1" for s in robot.diagnostics))
 
 
 def test_it_stops_frees_and_comes_back(start: Callable[..., Robot], tiny_model: Path) -> None:

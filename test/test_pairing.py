@@ -1,7 +1,8 @@
-"""Which frames become pairs, and that every frame is accounted for."""
+"""Which frames become pairs, when, and that every frame is accounted for."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from random import Random
 
 import pytest
@@ -9,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssma_core import SsmaError
-from ssma_ros.pairing import JUMP_NS, STREAMS, Pair, Pairing, Stream
+from ssma_ros.pairing import OVERTAKE_NS, STREAMS, Pair, Pairing, Stream
 
 MS = 1_000_000
-SLOP_NS = 20 * MS
+SLOP_MS = 20
 START = 1_700_000_000_000_000_000
 
 # An arrival is a stream and a stamp; frames are their own place in the order of arrival.
@@ -20,28 +21,40 @@ Arrival = tuple[Stream, int]
 
 
 def feed(pairing: Pairing[int], arrivals: Sequence[Arrival]) -> list[Pair[int]]:
-    pairs = [pairing.add(stream, stamp, place) for place, (stream, stamp) in enumerate(arrivals)]
-    return [pair for pair in pairs if pair]
+    return [pair for place, (stream, stamp) in enumerate(arrivals)
+            for pair in pairing.add(stream, stamp, place)]
 
 
-def pairing(queue_size: int = 10) -> Pairing[int]:
-    return Pairing(SLOP_NS / 1e9, queue_size)
+def pairing(queue_size: int = 10, aux_delay: float = 0.0) -> Pairing[int]:
+    return Pairing(SLOP_MS / 1e3, queue_size, aux_delay)
 
 
 def at(stream: Stream, *milliseconds: float) -> list[Arrival]:
     return [(stream, START + round(ms * MS)) for ms in milliseconds]
 
 
-arrivals = st.lists(st.tuples(st.sampled_from(STREAMS), st.one_of(
+def milliseconds(pairs: Sequence[Pair[int]]) -> list[tuple[float, float]]:
+    """The stamps of both frames of each pair, as `at` takes them."""
+    return [((p.rgb_stamp_ns - START) / MS, (p.aux_stamp_ns - START) / MS) for p in pairs]
+
+
+def known(rgb_period: float, aux_period: float) -> list[Arrival]:
+    """What tells both streams' periods, long before anything else and too far apart to pair."""
+    return [*at("aux", -9000, -9000 + aux_period), *at("rgb", -5000, -5000 + rgb_period)]
+
+
+anything = st.lists(st.tuples(st.sampled_from(STREAMS), st.one_of(
     st.integers(1, 300).map(lambda ms: START + ms * MS),
-    st.integers(1, 5 * JUMP_NS).map(lambda ns: START + ns))), max_size=80)
+    st.integers(1, 5 * OVERTAKE_NS).map(lambda ns: START + ns))), max_size=80)
 
 
-@given(arrivals, st.integers(1, 8))
+@given(anything, st.integers(1, 8), st.integers(-50, 50))
 def test_no_pair_beyond_the_slop_and_no_frame_twice(
-        arrived: list[Arrival], queue_size: int) -> None:
-    pairs = feed(pairing(queue_size), arrived)
-    assert all(abs(p.rgb_stamp_ns - p.aux_stamp_ns) <= SLOP_NS for p in pairs)
+        arrived: list[Arrival], queue_size: int, delay_ms: int) -> None:
+    under_test = pairing(queue_size, delay_ms / 1e3)
+    pairs = feed(under_test, arrived) + under_test.flush()
+    assert all(abs(p.rgb_stamp_ns - (p.aux_stamp_ns - delay_ms * MS)) <= SLOP_MS * MS
+               for p in pairs)
     used = [frame for p in pairs for frame in (p.rgb, p.aux)]
     assert len(used) == len(set(used))
     for pair in pairs:
@@ -49,18 +62,80 @@ def test_no_pair_beyond_the_slop_and_no_frame_twice(
         assert arrived[pair.aux] == ("aux", pair.aux_stamp_ns)
 
 
-@given(arrivals, st.integers(1, 8))
+@given(anything, st.integers(1, 8))
 def test_every_frame_is_counted_once_or_waits_and_few_wait(
         arrived: list[Arrival], queue_size: int) -> None:
     under_test = pairing(queue_size)
+    pairs = 0
     for place, (stream, stamp) in enumerate(arrived, start=1):
-        under_test.add(stream, stamp, place)
+        pairs += len(under_test.add(stream, stamp, place))
         for each in STREAMS:
             came = sum(s == each for s, _ in arrived[:place])
-            waiting = under_test.waiting(each)
-            assert sum(under_test.counts[each].values()) + waiting == came
-            assert waiting <= queue_size
-    assert under_test.counts["rgb"]["paired"] == under_test.counts["aux"]["paired"]
+            assert sum(under_test.counts[each].values()) + under_test.waiting(each) == came
+            assert under_test.waiting(each) <= queue_size
+            assert under_test.counts[each]["paired"] == pairs
+    under_test.flush()
+    for each in STREAMS:
+        assert under_test.waiting(each) == 0
+        assert sum(under_test.counts[each].values()) == sum(s == each for s, _ in arrived)
+
+
+@given(anything)
+def test_labels_never_go_back_in_time_unless_the_clock_does(arrived: list[Arrival]) -> None:
+    under_test = pairing()
+    last = {"rgb": 0, "aux": 0}
+    for place, (stream, stamp) in enumerate(arrived):
+        jumps = under_test.clock_jumps
+        pairs = under_test.add(stream, stamp, place)
+        if under_test.clock_jumps != jumps:
+            last = {"rgb": 0, "aux": 0}
+        else:
+            for pair in pairs:
+                assert pair.rgb_stamp_ns > last["rgb"] and pair.aux_stamp_ns > last["aux"]
+                last = {"rgb": pair.rgb_stamp_ns, "aux": pair.aux_stamp_ns}
+
+
+def best(rgb: list[int], aux: list[int]) -> list[tuple[float, float]]:
+    """The pairs by definition, for someone who knows both streams from beginning to end."""
+    near = [(abs(r - a), r, a) for r in rgb for a in aux if abs(r - a) <= SLOP_MS]
+    if not near:
+        return []
+    _, r, a = min(near)
+    return [*best([x for x in rgb if x < r], [x for x in aux if x < a]), (r, a),
+            *best([x for x in rgb if x > r], [x for x in aux if x > a])]
+
+
+gaps = st.lists(st.integers(4, 60), min_size=1, max_size=4)  # milliseconds, again and again
+
+
+@given(gaps, gaps, st.integers(0, 60), st.randoms())
+def test_the_pairs_are_the_best_whatever_the_rates_and_whoever_comes_first(
+        rgb_gaps: list[int], aux_gaps: list[int], offset: int, random: Random) -> None:
+    rgb, aux = list(accumulate(3 * rgb_gaps)), list(accumulate(3 * aux_gaps, initial=offset))
+    stamps = {"rgb": iter(rgb), "aux": iter(aux)}
+    order: list[Stream] = [*["rgb"] * len(rgb), *["aux"] * len(aux)]  # type: ignore[list-item]
+    random.shuffle(order)
+    under_test = pairing(queue_size=50)
+    feed(under_test, known(min(rgb_gaps), min(aux_gaps)))
+    pairs = feed(under_test, [a for stream in order for a in at(stream, next(stamps[stream]))])
+    assert milliseconds(pairs + under_test.flush()) == best(rgb, aux)
+
+
+periods = st.floats(2 * SLOP_MS + 1, 100)
+
+
+@given(periods, periods, st.floats(0, 100), st.randoms())
+def test_at_constant_rates_a_pair_is_out_when_its_second_frame_is_in(
+        rgb_period: float, aux_period: float, offset: float, random: Random) -> None:
+    arrived = [a for i in range(20)
+               for a in at("rgb", i * rgb_period) + at("aux", i * aux_period + offset)]
+    # One sensor's messages take longer, but not so long that anything is lost.
+    slow, latency = random.choice(STREAMS), random.uniform(0, 200 * MS)
+    under_test = pairing()
+    for stream, stamp in sorted(arrived, key=lambda a: a[1] + latency * (a[0] == slow)):
+        for pair in under_test.add(stream, stamp, 0):
+            assert stamp == (pair.rgb_stamp_ns if stream == "rgb" else pair.aux_stamp_ns)
+    assert under_test.flush() == []
 
 
 @given(st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9)), min_size=1, max_size=50),
@@ -76,17 +151,47 @@ def test_streams_of_one_rate_pair_completely_whatever_arrives_first(
     assert len(feed(pairing(), arrived)) == len(jitters)
 
 
+@pytest.mark.parametrize("first, second", [STREAMS, STREAMS[::-1]])
+def test_a_nearer_frame_that_may_still_come_is_waited_for(first: Stream, second: Stream) -> None:
+    under_test = pairing()
+    feed(under_test, known(33, 33))
+    assert feed(under_test, at(first, 0) + at(second, 18)) == []
+    pair, = feed(under_test, at(first, 33))
+    assert sorted(milliseconds([pair])[0]) == [18, 33]
+    assert under_test.counts[first]["unmatched"] == 3  # two of them only told the period
+
+
+def test_if_the_nearer_frame_stays_away_the_pair_still_comes() -> None:
+    under_test = pairing(queue_size=3)
+    feed(under_test, known(33, 33))
+    pairs = feed(under_test, at("rgb", 0) + at("aux", 18, 51, 84, 117))
+    assert milliseconds(pairs) == [(0, 18)]
+
+
+def test_everything_is_out_that_a_frame_makes_certain() -> None:
+    under_test = pairing()
+    feed(under_test, known(1, 1))
+    assert feed(under_test, at("rgb", 1, 2, 50) + at("aux", 0)) == []
+    assert milliseconds(feed(under_test, at("aux", 5))) == [(1, 0), (2, 5)]
+
+
 def test_the_nearest_waiting_frame_is_taken_and_not_the_first() -> None:
     pairs = feed(pairing(), at("rgb", 0, 15) + at("aux", 14))
     assert [p.rgb for p in pairs] == [1]
+
+
+def test_pairs_do_not_cross() -> None:
+    under_test = pairing()
+    feed(under_test, known(1, 1))
+    assert feed(under_test, at("rgb", 0, 5) + at("aux", 10, 15)) == []
+    assert milliseconds(under_test.flush()) == [(5, 10)]
 
 
 def test_one_stream_many_times_faster() -> None:
     fast = [arrival for ms in range(0, 300, 10) for arrival in
             at("aux", ms) + (at("rgb", ms + 2) if ms % 100 == 0 else [])]
     under_test = pairing()
-    pairs = feed(under_test, fast)
-    assert [p.rgb_stamp_ns - p.aux_stamp_ns for p in pairs] == [2 * MS] * 3
+    assert milliseconds(feed(under_test, fast)) == [(2, 0), (102, 100), (202, 200)]
     assert under_test.waiting("aux") <= 10
 
 
@@ -96,15 +201,30 @@ def test_a_slop_of_zero_wants_equal_stamps() -> None:
     assert [p.rgb_stamp_ns for p in pairs] == [START + 1]
 
 
+def test_a_constant_delay_is_taken_off_the_second_sensors_stamps() -> None:
+    late = feed(pairing(aux_delay=0.2), at("rgb", 0, 190, 200) + at("aux", 203))
+    assert milliseconds(late) == [(0, 203)]
+    early = feed(pairing(aux_delay=-0.2), at("rgb", 0, 200) + at("aux", 3))
+    assert milliseconds(early) == [(200, 3)]
+
+
 def test_a_frame_that_was_overtaken_in_its_queue_still_pairs() -> None:
     pairs = feed(pairing(), at("rgb", 100, 0) + at("aux", 0, 100))
     assert [(p.rgb, p.aux) for p in pairs] == [(1, 2), (0, 3)]
 
 
-def test_labels_never_go_back_in_time() -> None:
+def test_what_comes_after_its_successors_were_paired_is_late() -> None:
     under_test = pairing()
     assert len(feed(under_test, at("rgb", 100) + at("aux", 100) + at("rgb", 0) + at("aux", 0))) == 1
     assert under_test.counts["rgb"]["late"] == under_test.counts["aux"]["late"] == 1
+
+
+def test_overtaken_frames_that_come_singly_are_no_jump_of_the_clock() -> None:
+    under_test = pairing()
+    overtaken = [a for ms in range(100, 700, 30)
+                 for a in at("rgb", ms) + at("aux", ms) + at("rgb", ms - 10)]
+    assert len(feed(under_test, overtaken)) == under_test.counts["rgb"]["late"] == 20
+    assert under_test.clock_jumps == 0
 
 
 def test_the_same_stamp_again_is_a_duplicate_waiting_or_paired() -> None:
@@ -122,24 +242,92 @@ def test_a_stamp_of_zero_is_refused_with_what_to_mend(stream: Stream) -> None:
     assert under_test.waiting(stream) == 0
 
 
-@pytest.mark.parametrize("back_ms", [60_000, 900])
-@pytest.mark.parametrize("first", STREAMS)
-def test_a_clock_that_jumps_back_is_followed(back_ms: int, first: Stream) -> None:
-    """A bag of a minute and one of less than a second, looped: pairing goes on, if not at once."""
-    def drive(begin: int) -> list[Arrival]:
-        order: tuple[Stream, Stream] = ("rgb", "aux") if first == "rgb" else ("aux", "rgb")
-        return [a for ms in range(begin, begin + 900, 30) for s in order for a in at(s, ms)]
-
+@pytest.mark.parametrize("dead, alive", [STREAMS, STREAMS[::-1]])
+def test_nothing_is_kept_of_a_stream_that_died(dead: Stream, alive: Stream) -> None:
     under_test = pairing()
-    assert len(feed(under_test, drive(back_ms))) == 30
-    assert len(feed(under_test, drive(0))) >= 30 - under_test.queue_size - 1
-    assert len(feed(under_test, drive(900))) == 30
+    feed(under_test, at(dead, 0, 30, 60) + at(alive, *range(100, 1200, 30)))
+    assert under_test.waiting(dead) == 0
+    assert under_test.counts[dead] == {"unmatched": 3}
 
 
-def test_one_stamp_from_the_future_stops_nothing() -> None:
-    future: list[Arrival] = [("rgb", START + 100 * JUMP_NS), ("aux", START + 100 * JUMP_NS)]
-    normal = [a for ms in range(0, 900, 30) for a in at("rgb", ms) + at("aux", ms)]
-    assert len(feed(pairing(), normal[:20] + future + normal[20:])) == 31
-    alone = pairing()
-    assert len(feed(alone, normal[:20] + future[:1] + normal[20:])) == 30
-    assert alone.waiting("rgb") == 0
+def drive(begin: int, first: Stream = "rgb") -> list[Arrival]:
+    """900 ms with 30 frames of each stream."""
+    order = STREAMS if first == "rgb" else STREAMS[::-1]
+    return [a for ms in range(begin, begin + 900, 30) for stream in order for a in at(stream, ms)]
+
+
+@pytest.mark.parametrize("first", STREAMS)
+def test_a_clock_that_jumps_back_costs_no_pair(first: Stream) -> None:
+    under_test = pairing()
+    for jumps in range(3):  # a bag of a minute, looped
+        assert len(feed(under_test, drive(0, first) + drive(60_000, first))) == 60
+        assert under_test.clock_jumps == jumps
+
+
+@pytest.mark.parametrize("first", STREAMS)
+def test_a_jump_too_short_to_tell_from_overtaking_costs_ten_frames(first: Stream) -> None:
+    under_test = pairing()
+    feed(under_test, drive(0, first))
+    assert len(feed(under_test, drive(0, first))) == 30 - 10
+    assert under_test.counts["rgb"]["late"] == under_test.counts["aux"]["late"] == 10
+    assert under_test.clock_jumps == 1
+    assert len(feed(under_test, drive(900, first))) == 30
+
+
+def test_what_waits_when_the_clock_jumps_is_unmatched_and_no_partner_of_what_comes() -> None:
+    under_test = pairing()
+    feed(under_test, drive(60_000) + at("rgb", 60_950))
+    assert len(feed(under_test, drive(0) + drive(60_000) + at("aux", 60_950))) == 60
+    assert under_test.counts["rgb"]["unmatched"] == 1
+
+
+def test_a_pair_that_waits_for_something_nearer_when_the_clock_jumps_comes() -> None:
+    under_test = pairing()
+    feed(under_test, known(33, 33))
+    pairs = feed(under_test, at("rgb", 0) + at("aux", 18) + at("rgb", -4000))
+    assert milliseconds(pairs) == [(0, 18)]
+
+
+@pytest.mark.parametrize("wrong, pairs", [(("rgb", "aux"), 31), (("rgb",), 30), (("aux",), 29)])
+def test_a_stamp_from_the_future_stops_nothing(wrong: tuple[Stream, ...], pairs: int) -> None:
+    """A frame may find no partner for it, as long as nothing else of that stream has come."""
+    future = [a for stream in wrong for a in at(stream, 100_000)]
+    normal = drive(0)
+    under_test = pairing()
+    assert len(feed(under_test, normal[:20] + future + normal[20:])) == pairs
+    assert under_test.waiting("rgb") == under_test.waiting("aux") == 0
+
+
+@pytest.mark.parametrize("rgb_period, aux_period, offset, apart", [
+    (30, 30, 12, 0.012),
+    (30, 30, 28, 0.002),  # from the next one
+    (100, 10, 4, 0.004),
+    (10, 100, 4, 0.004),
+])
+def test_it_says_how_far_the_nearest_stamps_lie_apart(
+        rgb_period: int, aux_period: int, offset: int, apart: float) -> None:
+    under_test: Pairing[int] = Pairing(0.0, 10)
+    assert under_test.apart() is None
+    arrived = at("rgb", *range(0, 1000, rgb_period)) + at("aux", *range(offset, 1000, aux_period))
+    feed(under_test, sorted(arrived, key=lambda arrival: arrival[1]))
+    assert under_test.apart() == apart
+
+
+def test_one_frame_that_was_lost_and_one_that_is_off_put_the_streams_no_further_apart() -> None:
+    offsets = {ms: 12 for ms in range(0, 900, 30) if ms != 600} | {690: 15}
+    under_test: Pairing[int] = Pairing(0.0, 10)
+    feed(under_test, [a for ms in range(0, 900, 30) for a in
+                      at("rgb", ms) + (at("aux", ms + offsets[ms]) if ms in offsets else [])])
+    assert under_test.apart() == 0.012
+
+
+def test_two_clocks_lie_as_far_apart_as_their_newest_stamps() -> None:
+    under_test: Pairing[int] = Pairing(0.0, 10)
+    feed(under_test, [a for ms in range(0, 900, 30) for a in at("rgb", ms) + at("aux", ms + 5000)])
+    assert under_test.apart() == 5.0
+
+
+@pytest.mark.parametrize("slop, queue_size", [(-0.1, 10), (0.1, 0)])
+def test_an_impossible_setting_is_refused(slop: float, queue_size: int) -> None:
+    with pytest.raises(SsmaError, match="slop must be 0 s or more and the queue size at least 1"):
+        Pairing(slop, queue_size)

@@ -38,8 +38,9 @@ def test_defaults_stand_in_one_place(context: Context) -> None:
 
 
 def test_what_is_given_is_taken(context: Context) -> None:
-    given = parameters.declare(node(context, model="m.onnx", slop=0.25, queue_size=3, threads=2))
-    assert given == parameters.Parameters("m.onnx", 0.25, 3, 2)
+    given = parameters.declare(
+        node(context, model="m.onnx", slop=0.25, queue_size=3, aux_delay=-0.04, threads=2))
+    assert given == parameters.Parameters("m.onnx", 0.25, 3, -0.04, 2)
 
 
 @pytest.mark.parametrize("name", [f.name for f in fields(parameters.Parameters)])
@@ -59,6 +60,7 @@ def test_each_is_described_and_read_only(context: Context, name: str) -> None:
     ("slop", -0.1, "out of range.*-0.1"),
     ("slop", 10.5, "out of range.*10.5"),
     ("slop", 1, "INTEGER.*expecting type.*DOUBLE"),
+    ("aux_delay", 10.5, "out of range.*10.5"),
     ("queue_size", 0, "out of range.*0"),
     ("threads", "two", "'two'.*expecting type.*INTEGER"),
     ("model", 5, "'5'.*expecting type.*STRING"),

@@ -11,7 +11,7 @@ import pytest
 
 from ssma_core import SsmaError
 from ssma_ros import messages
-from ssma_ros.pairing import Pairing
+from ssma_ros.pairing import STREAMS, Pairing, Stream
 from ssma_ros.pipeline import Outputs, Pipeline
 
 pytest.importorskip("sensor_msgs.msg", reason="needs ROS's message packages")
@@ -41,13 +41,19 @@ class Rig:
         return SimpleNamespace(labels=rgb[..., 0] // 50)
 
     def pair(self, seconds: int, encoding: str = "bgr8") -> None:
-        for stream, pixels in (("rgb", COLOUR), ("aux", NEAR_INFRARED)):
-            header = Header(frame_id=f"{stream}_frame")
-            header.stamp.sec = seconds
-            image = messages.image(pixels, "bgr8" if stream == "rgb" else "mono8", header)
-            if stream == "rgb":
-                image.encoding = encoding
-            self.pipeline.receive(image, stream, f"/robot/{stream}")  # type: ignore[arg-type]
+        for stream in STREAMS:
+            self.send(stream, seconds, encoding=encoding)
+
+    def send(self, stream: Stream, seconds: int, milliseconds: int = 0,
+             encoding: str = "bgr8") -> None:
+        """encoding: what a colour image says that it is."""
+        header = Header(frame_id=f"{stream}_frame")
+        header.stamp.sec, header.stamp.nanosec = seconds, milliseconds * 10**6
+        image = (messages.image(COLOUR, "bgr8", header) if stream == "rgb"
+                 else messages.image(NEAR_INFRARED, "mono8", header))
+        if stream == "rgb":
+            image.encoding = encoding
+        self.pipeline.receive(image, stream, f"/robot/{stream}")
 
     def until(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 5
@@ -137,3 +143,20 @@ def test_the_sums_agree(rig: Rig) -> None:
     assert record.received == {"rgb": 29, "aux": 29}
     assert record.refused == 4
     assert paired == 25
+    pairing.flush()
+    for stream in STREAMS:
+        ended = sum(pairing.counts[stream].values())
+        assert record.received[stream] == ended + (record.refused if stream == "rgb" else 0)
+
+
+def test_the_latency_begins_when_the_second_image_came(rig: Rig) -> None:
+    """Also where the pair waits for something nearer: colour's period may be 10 ms."""
+    for milliseconds in (0, 10, 400):
+        rig.send("rgb", 1, milliseconds)
+    rig.send("aux", 1, 418)
+    time.sleep(0.05)
+    assert not rig.labels
+    rig.send("rgb", 1, 440)
+    rig.until(lambda: rig.pipeline.record.published == 1)
+    assert rig.labels[0].header.stamp.nanosec == 400 * 10**6
+    assert rig.pipeline.record.latencies[0] > 0.05
