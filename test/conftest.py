@@ -47,25 +47,30 @@ def tiny_spec() -> ModelSpec:
     return TINY_SPEC
 
 
-@pytest.fixture(scope="session")
-def tiny_model_safetensors(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny SSMA for colour and depth, 6 classes, with random weights and the batch-norm
-    statistics that belong to them, so that it answers with more than one class."""
+def save_untrained(path: Path, spec: ModelSpec) -> None:
+    """A model with random weights and the batch-norm statistics that belong to them, so that it
+    answers with more than one class."""
     import torch
 
     from ssma_core import checkpoint
     from ssma_core.model import build
 
     torch.manual_seed(0)
-    network = build(TINY_SPEC)
+    network = build(spec)
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0
     with torch.no_grad():
         network(*(torch.nn.functional.interpolate(256 * torch.rand(2, 3, 6, 12), (96, 192))
-                  for _ in range(2)))
+                  for _ in spec.modalities))
+    checkpoint.save(path, network, spec)
+
+
+@pytest.fixture(scope="session")
+def tiny_model_safetensors(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny SSMA for colour and depth, 6 classes, untrained."""
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    checkpoint.save(path, network, TINY_SPEC)
+    save_untrained(path, TINY_SPEC)
     return path
 
 
