@@ -26,6 +26,7 @@ GPU = ["tensorrt>=10", "pycuda>=2024.1"]
 RTX = ["tensorrt-rtx-cu13>=1.7", "pycuda>=2024.1"]
 TEST = ["pytest>=8", "hypothesis>=6", "ruff==0.17.6", "mypy==2.4.1", "types-PyYAML", "types-tqdm",
         "colcon-common-extensions", "wheel",
+        "playwright==1.65.2",  # drives the chromium of the system, and brings none
         # Wheels for Linux and Windows, CPython 3.10 to 3.14.
         "tensorrt-rtx-cu13==1.7.1.116; sys_platform != 'darwin'"]
 
@@ -39,6 +40,7 @@ setup(
     python_requires=">=3.10",
     # training/ holds scripts: it is no package, and must not become a global one called "training".
     packages=find_packages(include=["ssma_core*", "ssma_ros*"]),
+    package_data={"ssma_ros.report": ["page.css", "page.js"]},
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/ssma_ros"]),
         ("share/ssma_ros", ["package.xml"]),

@@ -1,16 +1,18 @@
-"""`make demo`: a bag over real DDS into the node, labels out; what became of every frame, and a
-picture.
+"""`make demo`: a bag over real DDS into the node, labels out; what became of every frame, a
+picture, and the report of evaluate_bag.
 
 A synthetic forest drive, and where the road data set is, a real drive too.
 """
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import signal
 import sys
 from pathlib import Path
+
+from ssma_core import Segmenter, SsmaError
+from ssma_ros import dds
 
 ROOT = Path(__file__).resolve().parent.parent
 ROAD = ROOT.parent / "shared" / "data" / "road"
@@ -20,9 +22,7 @@ SCENES = ("forest", "road")
 def main() -> int:
     """Returns the exit status: 0, or 1 after a message on standard error."""
     options = _parser().parse_args()
-    _isolate()
-    from ssma_core import SsmaError
-
+    dds.isolate()  # before anything imports rclpy
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         options.output.mkdir(parents=True, exist_ok=True)
@@ -52,24 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _isolate() -> None:
-    """DDS of this demo alone: on this machine, in a domain of its own, with room for images.
-
-    Before rclpy is imported: Fast DDS reads its profile when it is loaded.
-    """
-    profile = str(ROOT / "config" / "fastdds_images.xml")
-    os.environ["FASTRTPS_DEFAULT_PROFILES_FILE"] = profile
-    os.environ["FASTDDS_DEFAULT_PROFILES_FILE"] = profile
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
-
-
 def _run(scene: str, model: Path, frames: int, output: Path) -> None:
-    import live
     import recordings
     import report
-
-    from ssma_core import Segmenter
 
     segmenter = Segmenter(model)  # a model that cannot be used is told before the work begins
     bag = output / f"{scene}_bag"
@@ -78,9 +63,10 @@ def _run(scene: str, model: Path, frames: int, output: Path) -> None:
         recordings.write_forest(bag, frames)
     else:
         recordings.write_road(bag, frames, ROAD)
-    collected = live.replay_through_node(bag, model, output / scene)
+    collected, labels = report.through_node(bag, model, output / scene)
     report.show(f"{scene}: {bag} through {model} ({segmenter.backend})", bag, segmenter.spec,
-                collected, output / f"{scene}.png")
+                collected, labels=labels, picture=output / f"{scene}.png")
+    report.write_page(bag, model, output / f"{scene}.html")
 
 
 if __name__ == "__main__":

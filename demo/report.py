@@ -1,35 +1,62 @@
-"""What became of the frames of a bag, in words and in a picture."""
+"""What becomes of the frames of a bag, in words, in a picture and on a page."""
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import recordings
-from live import Collected
 
-from ssma_core import ConfusionMatrix, ModelSpec, SsmaError, colourize, contact_sheet
+from ssma_core import ConfusionMatrix, ModelSpec, colourize, contact_sheet
 from ssma_core.files import write_picture
 from ssma_core.modalities import encode
+from ssma_ros import evaluate_bag, live
+from ssma_ros.live import Collected
+from ssma_ros.parameters import Parameters
+from ssma_ros.report.record import Settings
 
 ROWS = 5
+DEFAULTS = Parameters()
+SETTINGS = Settings(recordings.RGB, recordings.AUX, recordings.LABEL, DEFAULTS.slop,
+                    DEFAULTS.queue_size, DEFAULTS.aux_delay)
+
+Labels = dict[int, npt.NDArray[Any]]  # H×W class ids, by the stamp of their colour image
 
 
-def show(title: str, bag: Path, spec: ModelSpec, collected: Collected, picture: Path) -> None:
+def through_node(bag: Path, model: Path, logs: Path) -> tuple[Collected, Labels]:
+    """Replays the bag through the node. Arguments and errors as of `live.replay_through_node`."""
+    labels: Labels = {}
+
+    def take(stamp_ns: int, bag_time_ns: int, label: npt.NDArray[Any]) -> None:
+        labels[stamp_ns] = label
+
+    return live.replay_through_node(bag, model, SETTINGS, logs, take=take), labels
+
+
+def write_page(bag: Path, model: Path, page: Path) -> None:
+    """The report of evaluate_bag, without DDS."""
+    evaluate_bag.write_page(page, *evaluate_bag.evaluate([str(bag)], model, SETTINGS))
+    print(f"  report    {page}")
+
+
+def show(title: str, bag: Path, spec: ModelSpec, collected: Collected, *, labels: Labels,
+         picture: Path) -> None:
     """Prints the figures and writes the contact sheet. Raises SsmaError when what was sent, what
     the node counted and what arrived do not add up."""
     confusion = ConfusionMatrix(spec.classes, spec.void_id)
-    labelled = sorted(collected.labels)
+    labelled = sorted(labels)
     chosen = {labelled[i] for i in np.linspace(0, len(labelled) - 1, ROWS).round().astype(int)}
     rows, sent = [], 0
     for stamp_ns, frame in recordings.read(bag):
         sent += 1
-        label = collected.labels.get(stamp_ns)
+        label = labels.get(stamp_ns)
         if label is not None:
             confusion.add(frame.label, label)
         if stamp_ns in chosen:
             rows.append([frame.rgb, encode(spec.modalities[1], frame.aux, frame.rgb),
-                         colourize(collected.labels[stamp_ns], spec),
+                         colourize(labels[stamp_ns], spec),
                          colourize(frame.label, spec)])
     write_picture(picture,
                   contact_sheet(rows, ["colour", spec.modalities[1].name, "label", "truth"]))
@@ -39,9 +66,9 @@ def show(title: str, bag: Path, spec: ModelSpec, collected: Collected, picture: 
 
 def _figures(title: str, sent: int, collected: Collected, confusion: ConfusionMatrix,
              class_names: Sequence[str]) -> str:
-    labelled = len(collected.labels)
-    dropped = causes_of_drops(sent, collected)
-    latency = np.percentile(collected.stamp_to_label_ms(), [50, 99])
+    labelled = len(collected.arrivals_ns)
+    dropped = collected.causes_of_drops(sent)
+    latency = np.percentile([*map(collected.latency_ms, collected.arrivals_ns)], [50, 99])
     node = collected.counters
     return "\n".join([
         "", title,
@@ -58,27 +85,3 @@ def _figures(title: str, sent: int, collected: Collected, confusion: ConfusionMa
         f"  mIoU      {100 * confusion.mean_iou():.1f} % on the labelled frames",
         *(f"            {line}" for line in confusion.table(class_names).splitlines()),
     ])
-
-
-def causes_of_drops(sent: int, collected: Collected) -> dict[str, int]:
-    """How many of the colour frames came to no label, by cause.
-
-    What the node counts (overwritten, failed, unmatched …) is checked against what follows from
-    frames sent, received, paired, published and collected. Raises SsmaError where they disagree.
-    """
-    node = {key: int(value) for key, value in collected.counters.items() if value.isdigit()}
-    paired, published = node["paired"], node["published"]
-    waiting = (node["rgb received"] + node["aux received"] - 2 * paired
-               - sum(node[key] for key in ("unmatched", "late", "duplicate", "refused")))
-    causes = {
-        "lost before the node": sent - node["rgb received"],
-        "without a partner within the slop": node["rgb received"] - paired,
-        "overwritten by a newer pair": node["overwritten"],
-        "failed": node["failed"],
-        "lost after the node": published - len(collected.labels),
-    }
-    if (sum(causes.values()) != sent - len(collected.labels) or waiting < 0
-            or min(causes.values()) < 0):
-        raise SsmaError(f"the counts do not add up: {sent} colour frames sent, "
-                        f"{len(collected.labels)} labels, {node}")
-    return causes

@@ -1,219 +1,215 @@
-"""`evaluate_bag`: a rosbag2 through the node's own functions, without DDS and with nothing dropped.
+"""`evaluate_bag`: how good and how fast a model is on rosbag2s with true labels, in words, as JSON
+and as a page to look at; or two such results side by side.
 
-What the node does with a message (check, pair by stamp, segment) happens here in one loop, so that
-the figures are the model's and do not depend on how fast this machine is.
+The frames go the node's own way, without DDS and with nothing dropped, so that the figures are the
+model's and do not depend on how fast this machine is. With --live they also go through the node
+itself, and what its pace costs is told beside it.
 """
 from __future__ import annotations
 
 import argparse
-import json
+import os
+import signal
 import sys
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
-import numpy.typing as npt
 from tqdm import tqdm
 
-from ssma_core import ConfusionMatrix, Segmenter, SsmaError, bags, image_messages, written_whole
-from ssma_ros import messages
-from ssma_ros.pairing import Pair, Pairing, Stream
+from ssma_core import ModelSpec, Segmenter, SsmaError, bags, versions, written_whole
+from ssma_ros import dds, offline, parallel
 from ssma_ros.parameters import Parameters
-
-LABELS_KEPT = 100  # true and predicted label images that wait for each other
-
-
-@dataclass(frozen=True)
-class Topics:
-    """Where in the bag the colour images, the second sensor's images and the true labels are."""
-
-    rgb: str
-    aux: str
-    label: str
+from ssma_ros.report import compare, record
+from ssma_ros.report.looks import Look, Sheet, chosen
+from ssma_ros.report.page import report_page
+from ssma_ros.report.record import Report, Run, Settings
+from ssma_ros.report.words import in_words
 
 
-@dataclass
-class Evaluation:
-    """What came out of a bag.
+class Job(NamedTuple):
+    """A bag to evaluate. threads: the CPU's share of it; None leaves the choice to the library."""
 
-    pairing: its counts say how the frames of both streams ended.
-    latencies_ms: one a pair, the whole call of Segmenter.segment, in the order of the frames.
-    scored: how many of the pairs had a true label.
+    bag: str
+    settings: Settings
+    model: Path
+    threads: int | None
+
+
+class Done(NamedTuple):
+    """What came out of a bag, and the model's own facts."""
+
+    run: Run
+    sheet: Sheet
+    spec: ModelSpec
+    backend: str
+
+
+def evaluate(paths: Sequence[str], model: Path, settings: Settings, jobs: int | None = None,
+             over_dds: bool = False) -> tuple[Report, list[Look], list[Look]]:
+    """The report on all bags, and the worst and the typical frames of them.
+
+    jobs: how many bags at once; None: one a core. over_dds: whether they go through the node, too.
+    Raises SsmaError for what cannot be used, naming it.
     """
-
-    pairing: Pairing[messages.Frame]
-    confusion: ConfusionMatrix
-    latencies_ms: list[float] = field(default_factory=list)
-    scored: int = 0
-
-    def latency_ms(self, percentile: float) -> float:
-        return float(np.percentile(self.latencies_ms, percentile))
-
-
-def evaluate(recorded: Iterable[bags.Recorded], topics: Topics, segmenter: Segmenter,
-             pairing: Pairing[messages.Frame]) -> Evaluation:
-    """Segments every pair and scores it against the true label of the colour image's stamp, or
-    the nearest within the pairing's slop.
-
-    Raises SsmaError for the first image that cannot be used, for images whose sizes differ, for
-    labels that are no class of the model, and when not a single pair could be scored.
-    """
-    spec = segmenter.spec
-    result = Evaluation(pairing, ConfusionMatrix(spec.classes, spec.void_id))
-    labels: Pairing[npt.NDArray[Any]] = Pairing(pairing.slop, LABELS_KEPT)
-    for message in recorded:
-        with _about(message):
-            if message.topic == topics.label:
-                truth = _label_frame(message)
-                _score(result, labels.add("aux", truth.stamp_ns, truth.image()))
-            else:
-                _segment(result, segmenter, _pairs(message, topics, pairing), labels)
-    apart = pairing.apart()
-    _segment(result, segmenter, pairing.flush(), labels)
-    _score(result, labels.flush())
-    _check_scored(result, topics, apart)
-    return result
+    total = sum(_messages(bag, settings) for bag in paths)
+    cpus = len(os.sched_getaffinity(0))
+    at_once = min(jobs or cpus, len(paths))
+    threads = max(1, cpus // at_once) if at_once > 1 else None
+    work = [Job(bag, settings, model, threads) for bag in paths]
+    with tqdm(total=total, desc="evaluate", unit="message", disable=None) as bar:
+        if at_once == 1:
+            done = [_one(job, bar.update) for job in work]
+        else:
+            done = parallel.each(_one, work, at_once, bar.update)
+    spec, backend = done[0].spec, done[0].backend
+    runs = tuple(each.run for each in done)
+    live = tuple(_over_dds(run, model, spec, settings) for run in runs) if over_dds else ()
+    report = Report(str(model), backend, spec, versions(backend), settings, at_once, runs, live)
+    scores = np.concatenate([run.scores(spec.void_id) for run in runs])
+    return report, *chosen([each.sheet for each in done], scores)
 
 
-def _pairs(message: bags.Recorded, topics: Topics,
-           pairing: Pairing[messages.Frame]) -> list[Pair[messages.Frame]]:
-    stream: Stream = "rgb" if message.topic == topics.rgb else "aux"
-    frame = messages.frame(bags.decode(message), stream, message.topic)
-    return pairing.add(stream, frame.stamp_ns, frame)
-
-
-def _segment(result: Evaluation, segmenter: Segmenter, pairs: Iterable[Pair[messages.Frame]],
-             labels: Pairing[npt.NDArray[Any]]) -> None:
-    for pair in pairs:
-        images = pair.rgb.image(), pair.aux.image()
-        if not result.latencies_ms:
-            segmenter.segment(*images)  # warm up, as the node does before its first frame
-        begin = time.perf_counter()
-        prediction = segmenter.segment(*images).labels
-        result.latencies_ms.append(1000 * (time.perf_counter() - begin))
-        _score(result, labels.add("rgb", pair.rgb_stamp_ns, prediction))
-
-
-def _score(result: Evaluation, labels: Iterable[Pair[npt.NDArray[Any]]]) -> None:
-    for both in labels:
-        result.confusion.add(truth=both.aux, prediction=both.rgb)
-        result.scored += 1
-
-
-def _label_frame(message: bags.Recorded) -> messages.Frame:
-    frame = messages.frame(bags.decode(message), "aux", message.topic)
-    encodings = image_messages.LABEL_ENCODINGS
-    if frame.message.encoding not in encodings:
-        raise SsmaError(f"labels are images of class ids, {' or '.join(encodings)}; these "
-                        f"have the encoding {frame.message.encoding!r}")
-    return frame
-
-
-def _check_scored(result: Evaluation, topics: Topics, apart: float | None) -> None:
-    counts, slop = result.pairing.counts, result.pairing.slop
-    if not result.latencies_ms:
-        raise SsmaError(
-            f"no image on {topics.rgb} has a partner on {topics.aux} within {slop:g} s "
-            f"({sum(counts['rgb'].values())} and {sum(counts['aux'].values())} images"
-            + (f", their nearest stamps {apart:g} s apart" if apart is not None else "")
-            + "): are they of one clock? Then a --slop of that would pair them, or an --aux-delay "
-            "where the second sensor's stamps are always as late")
-    if not result.scored:
-        raise SsmaError(f"none of the {len(result.latencies_ms)} pairs has a label on "
-                        f"{topics.label} within {slop:g} s of the stamp on {topics.rgb}: labels "
-                        "must carry the stamp of their colour image")
-
-
-@contextmanager
-def _about(message: bags.Recorded) -> Iterator[None]:
-    """Says at which message an error came up."""
-    try:
-        yield
-    except SsmaError as error:
-        raise SsmaError(f"at the message on {message.topic} recorded at "
-                        f"{message.time_ns / 1e9:.3f}: {error}") from error
+def write_page(path: Path, report: Report, worst: Sequence[Look], typical: Sequence[Look]) -> None:
+    """Of what `evaluate` returns, whole or not at all."""
+    _write(path, report_page(report, worst, typical))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The console script. Returns the exit status: 0, or 1 after a message on standard error."""
-    options = _parser().parse_args(arguments)
+    """The console script. Returns the exit status: 0, 1 after a message on standard error, or 130
+    when interrupted."""
+    options = _options(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        _evaluate_bag(options)
+        _check_writable([path for path in (options.json, options.report) if path])
+        if options.compare:
+            _compare(options)
+        else:
+            _evaluate(options)
     except SsmaError as error:
         print(f"evaluate_bag: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("evaluate_bag: interrupted", file=sys.stderr)
+        return 130
     return 0
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    options = parser.parse_intermixed_args(arguments)
+    needed = {"a bag": options.bags, **{f"--{name}": getattr(options, name)
+                                        for name in ("model", "rgb", "aux", "label")}}
+    if options.compare:
+        wrong = [name for name, value in needed.items() if value]
+        if wrong or options.live or options.json:
+            parser.error("--compare takes two results and, if a page is wanted, --report")
+    elif missing := [name for name, value in needed.items() if not value]:
+        parser.error(f"give {', '.join(missing)}; or --compare A.json B.json")
+    paths = [Path(bag).resolve() for bag in options.bags]
+    if len(set(paths)) < len(paths):
+        parser.error("a bag is given twice")
+    if options.jobs is not None and options.jobs < 1:
+        parser.error(f"--jobs must be at least 1, got {options.jobs}")
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:
     defaults = Parameters()
     parser = argparse.ArgumentParser(
-        prog="evaluate_bag", description="Segments every frame of a bag, without DDS and with "
-        "nothing dropped, and compares with the true labels in it.")
-    parser.add_argument("bag", help="rosbag2 folder, .mcap or .db3 file")
-    parser.add_argument("--model", required=True, help="model file (.onnx or .safetensors)")
-    parser.add_argument("--rgb", required=True, metavar="TOPIC", help="colour images")
-    parser.add_argument("--aux", required=True, metavar="TOPIC", help="the second sensor's images")
-    parser.add_argument("--label", required=True, metavar="TOPIC", help="true labels, mono8")
+        prog="evaluate_bag", description="Segments every frame of bags, without DDS and with "
+        "nothing dropped, and compares with the true labels in them.")
+    parser.add_argument("bags", nargs="*", metavar="BAG",
+                        help="rosbag2 folders, .mcap or .db3 files")
+    parser.add_argument("--model", type=Path, help="model file (.onnx, .engine or .safetensors)")
+    parser.add_argument("--rgb", metavar="TOPIC", help="colour images")
+    parser.add_argument("--aux", metavar="TOPIC", help="the second sensor's images")
+    parser.add_argument("--label", metavar="TOPIC", help="true labels, mono8")
     parser.add_argument("--slop", type=float, default=defaults.slop, metavar="SECONDS",
                         help="how far the stamps of a pair may lie apart (default: %(default)g)")
     parser.add_argument("--queue-size", type=int, default=defaults.queue_size, metavar="N",
                         help="how many frames may wait for a partner (default: %(default)d)")
     parser.add_argument("--aux-delay", type=float, default=defaults.aux_delay, metavar="SECONDS",
                         help="how late the second sensor's stamps are (default: %(default)g)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+    parser.add_argument("--report", type=Path, metavar="FILE.html",
+                        help="write a page to look at: one file, needs no network")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
+    parser.add_argument("--jobs", type=int, metavar="N", help="how many bags at once, each on its "
+                        "share of the CPU (default: one a core)")
+    parser.add_argument("--live", action="store_true", help="replay the bags through the node over "
+                        "DDS, too, at their own pace: adds drops and latency")
+    parser.add_argument("--compare", nargs=2, metavar=("A.json", "B.json"),
+                        help="compare two results of --json instead")
     return parser
 
 
-def _evaluate_bag(options: argparse.Namespace) -> None:
-    topics = Topics(options.rgb, options.aux, options.label)
-    wanted = [topics.rgb, topics.aux, topics.label]
-    bags.check_topics(options.bag, wanted)
-    total = sum(bags.topics(options.bag)[name].messages for name in wanted)
-    with closing(Segmenter(options.model)) as segmenter:
-        recorded = tqdm(bags.messages(options.bag, wanted), total=total, desc="evaluate",
-                        unit="message", disable=None)
-        pairing: Pairing[messages.Frame] = Pairing(
-            options.slop, options.queue_size, options.aux_delay)
-        result = evaluate(recorded, topics, segmenter, pairing)
-        names = segmenter.spec.class_names
-        about = {"bag": str(options.bag), "model": str(options.model),
-                 "backend": segmenter.backend}
-    figures = {**about, **_figures(result), **result.confusion.to_dict(names)}
-    print(_table(figures, result.confusion.table(names)))
+def _evaluate(options: argparse.Namespace) -> None:
+    settings = Settings(options.rgb, options.aux, options.label, options.slop, options.queue_size,
+                        options.aux_delay)
+    report, *looks = evaluate(options.bags, options.model, settings, options.jobs, options.live)
+    print(in_words(report))
     if options.json:
-        with written_whole(options.json) as temporary:
-            temporary.write_text(json.dumps(figures, indent=2) + "\n")
+        record.write(report, options.json)
+    if options.report:
+        write_page(options.report, report, *looks)
 
 
-def _figures(result: Evaluation) -> dict[str, Any]:
-    return {
-        "frames": {stream: dict(counts) for stream, counts in result.pairing.counts.items()},
-        "clock_jumps": result.pairing.clock_jumps,
-        "pairs": len(result.latencies_ms),
-        "scored": result.scored,
-        "latency_ms": {"p50": result.latency_ms(50), "p99": result.latency_ms(99)},
-    }
+def _compare(options: argparse.Namespace) -> None:
+    both = compare.both(*options.compare)
+    print(compare.in_words(both))
+    if options.report:
+        _write(options.report, compare.comparison_page(both))
 
 
-def _table(figures: dict[str, Any], classes: str) -> str:
-    latency = figures["latency_ms"]
-    ends = {stream: ", ".join(f"{n} {cause}" for cause, n in counts.items())
-            for stream, counts in figures["frames"].items()}
-    return "\n".join([
-        f"bag      {figures['bag']}",
-        f"model    {figures['model']} ({figures['backend']})",
-        f"colour   {ends['rgb']}",
-        f"second   {ends['aux']}",
-        f"scored   {figures['scored']} of {figures['pairs']} pairs",
-        f"segment  p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms",
-        "",
-        classes,
-    ])
+def _write(path: Path, page: str) -> None:
+    with written_whole(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _check_writable(paths: Sequence[Path]) -> None:
+    """Before the work rather than after it."""
+    for path in paths:
+        if path.is_dir() or not os.access(path.parent, os.W_OK):
+            raise SsmaError(f"cannot write {path}: give a file in a folder that exists and can be "
+                            "written")
+
+
+def _messages(bag: str, settings: Settings) -> int:
+    """How many images of both sensors a bag has. Raises SsmaError when it lacks a topic."""
+    bags.check_topics(bag, [settings.rgb, settings.aux, settings.label])
+    found = bags.topics(bag)
+    return found[settings.rgb].messages + found[settings.aux].messages
+
+
+def _one(job: Job, progress: Callable[[], Any]) -> Done:
+    if job.threads:
+        cv2.setNumThreads(job.threads)
+    with closing(Segmenter(job.model, job.threads)) as segmenter:
+        try:
+            found = offline.evaluate(job.bag, job.settings, segmenter, progress)
+        except SsmaError as error:
+            raise SsmaError(f"{job.bag}: {error}") from error
+        return Done(*found, segmenter.spec, segmenter.backend)
+
+
+def _over_dds(run: Run, model: Path, spec: ModelSpec, settings: Settings) -> Run:
+    dds.isolate()
+    try:
+        from ssma_ros import live
+    except ImportError as error:
+        raise SsmaError(f"--live needs ROS 2, which is not here ({error}): source the setup.bash "
+                        "of a ROS distribution, or install this package's extra 'ros' (pip)"
+                        ) from error
+    begin_ns = next(bags.messages(run.bag, [settings.rgb, settings.aux])).time_ns
+    seconds = round(run.timeline.seconds)
+    with tqdm(total=seconds, desc="over DDS", unit="s", disable=None) as bar:
+        def tick(now_ns: int) -> None:
+            bar.update(min(seconds, (now_ns - begin_ns) // 10**9) - int(bar.n))
+
+        return live.evaluate(run.bag, model, spec, settings, tick)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,7 @@ def test_a_drive_comes_out_as_labels_and_the_sums_agree(
     assert sent - labelled == dropped == sum(map(int, causes))
     assert re.search(r"stamp to label p50 \d+\.\d ms, p99 \d+\.\d ms", said)
     assert cv2.imread(str(tmp_path / f"{scene}.png")).shape[1] == 1600
+    assert f"<h1>{scene}_bag</h1>" in (tmp_path / f"{scene}.html").read_text()
 
     if dropped == 0:  # then DDS changes nothing: the same figures as without it
         bag = str(tmp_path / f"{scene}_bag")
@@ -90,19 +91,18 @@ def test_a_model_that_cannot_be_used_ends_the_demo_with_the_reason(tmp_path: Pat
 
 
 @pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
+def counted() -> Counted:
     """causes_of_drops for 20 frames sent, 15 labels collected, and counters as given."""
-    monkeypatch.syspath_prepend(ROOT / "demo")
-    from live import Collected
-    from report import causes_of_drops
+    from ssma_ros.live import Collected
 
     def count(**changed: int) -> dict[str, int]:
         counters = {"rgb received": 19, "aux received": 20, "paired": 18, "published": 16,
                     "overwritten": 1, "failed": 1, "unmatched": 2, "late": 0, "duplicate": 0,
                     "refused": 0, "latency p50 ms": "31.20"} | changed
-        collected = Collected(labels=dict.fromkeys(range(15)),
+        collected = Collected(take=lambda *_: None, tick=lambda _: None,
+                              arrivals_ns=dict.fromkeys(range(15), 0),
                               counters={key: str(value) for key, value in counters.items()})
-        return causes_of_drops(20, collected)
+        return collected.causes_of_drops(20)
 
     return count
 

@@ -1,14 +1,18 @@
-"""evaluate_bag: the figures are those of the frames themselves, and nothing is dropped."""
+"""evaluate_bag: the figures are those of the frames themselves, nothing is dropped, and what is
+written is whole."""
 import json
+import multiprocessing
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from ssma_core import ConfusionMatrix, Segmenter, bags
+from ssma_ros import offline
 from ssma_ros.evaluate_bag import main
 
 RGB, AUX, LABEL = "/camera/color/image_raw", "/camera/depth/image_raw", "/truth/label"
@@ -46,10 +50,15 @@ def bag(tmp_path: Path) -> Path:
     return tmp_path / "drive"
 
 
+def figures_of(path: Path) -> dict[str, Any]:
+    """What a file of --json says in total."""
+    return json.loads(path.read_text())["figures"]
+
+
 def test_the_metric_is_that_of_the_frames_themselves(
         bag: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert evaluate(bag, tiny_model, "--json", str(bag.parent / "figures.json")) == 0
-    figures = json.loads((bag.parent / "figures.json").read_text())
+    figures = figures_of(bag.parent / "figures.json")
 
     segmenter = Segmenter(tiny_model)
     expected = ConfusionMatrix(6, 0)
@@ -63,12 +72,15 @@ def test_the_metric_is_that_of_the_frames_themselves(
 
 def test_every_frame_is_accounted_for(bag: Path, tiny_model: Path) -> None:
     assert evaluate(bag, tiny_model, "--json", str(bag.parent / "figures.json")) == 0
-    figures = json.loads((bag.parent / "figures.json").read_text())
-    assert figures["pairs"] == figures["scored"] == FRAMES
+    figures = figures_of(bag.parent / "figures.json")
+    assert figures["labelled"] == figures["scored"] == FRAMES
     assert figures["frames"] == {s: {"paired": FRAMES} for s in ("rgb", "aux")}
     assert figures["clock_jumps"] == 0
     assert 0 < figures["latency_ms"]["p50"] <= figures["latency_ms"]["p99"]
-    assert figures["backend"] == "onnxruntime"
+    about = json.loads((bag.parent / "figures.json").read_text())
+    assert about["backend"] == "onnxruntime"
+    assert about["spec"]["class_names"] == list(Segmenter(tiny_model).spec.class_names)
+    assert any(version.startswith("onnxruntime ") for version in about["versions"])
 
 
 def test_a_frame_without_partner_or_truth_is_told(tmp_path: Path, tiny_model: Path) -> None:
@@ -77,9 +89,15 @@ def test_a_frame_without_partner_or_truth_is_told(tmp_path: Path, tiny_model: Pa
             if (message.topic, n // 3) not in lost)
     bags.write(tmp_path / "drive", kept)
     assert evaluate(tmp_path / "drive", tiny_model, "--json", str(tmp_path / "figures.json")) == 0
-    figures = json.loads((tmp_path / "figures.json").read_text())
+    figures = figures_of(tmp_path / "figures.json")
     assert figures["frames"]["rgb"] == {"paired": FRAMES - 1, "unmatched": 1}
-    assert (figures["pairs"], figures["scored"]) == (FRAMES - 1, FRAMES - 2)
+    assert (figures["labelled"], figures["scored"]) == (FRAMES - 1, FRAMES - 2)
+    run, = json.loads((tmp_path / "figures.json").read_text())["runs"]
+    assert [frame["stamp_ns"] for frame in run["frames"] if frame["counts"] is None] == [
+        START + 4 * PERIOD]
+    drop, = run["timeline"]["drops"]
+    assert drop["kind"] == "colour unmatched"
+    assert 2 <= (drop["stamp_ns"] - START) / PERIOD <= 4  # known when the next pair is
 
 
 def replaced(topic: str, array: np.ndarray, encoding: str) -> Iterator[bags.Recorded]:
@@ -96,7 +114,7 @@ def replaced(topic: str, array: np.ndarray, encoding: str) -> Iterator[bags.Reco
     (replaced(LABEL, np.zeros((48, 96), np.uint8), "mono8"),
      "truth and prediction differ in size"),
     (replaced(LABEL, np.zeros((96, 192, 3), np.uint8), "rgb8"),
-     "these have the encoding 'rgb8'"),
+     "images of encoding 'rgb8' are not understood"),
     (replaced(AUX, np.zeros((96, 160), np.uint16), "16UC1"),
      "the rgb image is 192x96 and the depth image 160x96"),
     (replaced(AUX, np.zeros((96, 192), np.int16), "16SC1"),
@@ -117,7 +135,8 @@ def test_bad_input_is_named_and_no_figures_are_written(
         tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str],
         messages: Iterator[bags.Recorded], says: str) -> None:
     bags.write(tmp_path / "drive", messages)
-    assert evaluate(tmp_path / "drive", tiny_model, "--json", str(tmp_path / "f.json")) == 1
+    assert evaluate(tmp_path / "drive", tiny_model, "--json", str(tmp_path / "f.json"),
+                    "--report", str(tmp_path / "f.html")) == 1
     assert says in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["drive"]
 
@@ -139,17 +158,140 @@ def test_a_pair_that_waits_for_something_nearer_at_the_end_counts_too(
     bags.write(tmp_path / "drive", kept)
     assert evaluate(tmp_path / "drive", tiny_model, "--slop", "0.09", "--json",
                     str(tmp_path / "figures.json")) == 0
-    figures = json.loads((tmp_path / "figures.json").read_text())
+    figures = figures_of(tmp_path / "figures.json")
     assert figures["frames"] == {"rgb": {"paired": 6, "unmatched": 1}, "aux": {"paired": 6}}
     assert figures["scored"] == 6
 
 
-@pytest.mark.parametrize("missing", ["model", "folder of the JSON file"])
-def test_a_file_that_is_not_there_is_named(
-        bag: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str], missing: str) -> None:
-    model = bag / "no_model.onnx" if missing == "model" else tiny_model
-    assert evaluate(bag, model, "--json", str(bag / "no" / "figures.json")) == 1
-    assert (str(model) if missing == "model" else "figures.json") in capsys.readouterr().err
+@pytest.mark.parametrize("option", ["--json", "--report"])
+@pytest.mark.parametrize("name", ["no/file", "."])
+def test_a_file_that_cannot_be_written_is_told_before_the_work(
+        bag: Path, capsys: pytest.CaptureFixture[str], option: str, name: str) -> None:
+    assert evaluate(bag, bag / "no_model.onnx", option, str(bag / name)) == 1
+    assert f"cannot write {bag / name}: give a file in a folder" in capsys.readouterr().err
+
+
+def test_a_model_that_is_not_there_is_named(
+        bag: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate(bag, bag / "no_model.onnx") == 1
+    assert str(bag / "no_model.onnx") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("arguments", "complaint"), [
+    ([], "give a bag, --model, --rgb, --aux, --label; or --compare"),
+    (["drive", "--model", "m", "--rgb", "r", "--aux", "a"], "give --label"),
+    (["drive", "./drive", "--model", "m", "--rgb", "r", "--aux", "a", "--label", "l"],
+     "a bag is given twice"),
+    (["drive", "--model", "m", "--rgb", "r", "--aux", "a", "--label", "l", "--jobs", "0"],
+     "--jobs must be at least 1"),
+    (["drive", "--compare", "a.json", "b.json"], "--compare takes two results"),
+])
+def test_arguments_that_make_no_sense_are_refused(
+        capsys: pytest.CaptureFixture[str], arguments: list[str], complaint: str) -> None:
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert complaint in capsys.readouterr().err
+
+
+@pytest.fixture
+def two_bags(tmp_path: Path) -> list[Path]:
+    """One drive, and the same without its second half."""
+    bags.write(tmp_path / "drive", recording())
+    bags.write(tmp_path / "short", recording(FRAMES // 2))
+    return [tmp_path / "drive", tmp_path / "short"]
+
+
+def evaluate_both(two_bags: list[Path], model: Path, *more: str) -> int:
+    return evaluate(two_bags[0], model, *more, str(two_bags[1]))
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_bags_are_counted_together_and_alone_however_many_at_once(
+        two_bags: list[Path], tiny_model: Path, capsys: pytest.CaptureFixture[str],
+        jobs: str) -> None:
+    output = two_bags[0].parent
+    assert evaluate_both(two_bags, tiny_model, "--jobs", jobs,
+                         "--json", str(output / "both.json")) == 0
+    both = figures_of(output / "both.json")
+    for bag in two_bags:
+        assert evaluate(bag, tiny_model, "--json", str(output / "one.json")) == 0
+        one = figures_of(output / "one.json")
+        del one["bags"], one["latency_ms"], both["bags"][bag.name]["latency_ms"]
+        assert both["bags"][bag.name] == one
+    assert both["counts"] == np.sum([each["counts"] for each in both["bags"].values()], 0).tolist()
+    assert both["scored"] == FRAMES + FRAMES // 2
+    assert "drive" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_bag_that_cannot_be_used_is_named_among_others_and_ends_them(
+        two_bags: list[Path], tiny_model: Path, capsys: pytest.CaptureFixture[str],
+        jobs: str) -> None:
+    bad = two_bags[0].parent / "bad"
+    bags.write(bad, replaced(LABEL, np.zeros((48, 96), np.uint8), "mono8"))
+    assert evaluate_both([two_bags[0], bad], tiny_model, "--jobs", jobs,
+                         "--json", str(bad.parent / "figures.json")) == 1
+    assert f"evaluate_bag: {bad}: at the message on {LABEL}" in capsys.readouterr().err
+    assert not (bad.parent / "figures.json").exists()
+    assert not multiprocessing.active_children()
+
+
+def test_the_page_is_one_whole_document(bag: Path, tiny_model: Path) -> None:
+    page = bag.parent / "report.html"
+    assert evaluate(bag, tiny_model, "--report", str(page)) == 0
+    text = page.read_text()
+    assert text.startswith("<!doctype html>") and text.endswith("</html>")
+    assert text.count('class="look"') >= 1
+    assert {path.name for path in bag.parent.iterdir()} == {"drive", "report.html"}
+
+
+def test_two_results_are_compared_in_words_and_on_a_page(
+        bag: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = bag.parent
+    for name in ("a", "b"):
+        assert evaluate(bag, tiny_model, "--json", str(output / f"{name}.json")) == 0
+    capsys.readouterr()
+    results = [str(output / "a.json"), str(output / "b.json")]
+    assert main(["--compare", *results, "--report", str(output / "page.html")]) == 0
+    assert f"{FRAMES} frames of both" in capsys.readouterr().out
+    assert (output / "page.html").read_text().startswith("<!doctype html>")
+
+    assert main(["--compare", results[0], str(output / "none.json")]) == 1
+    assert f"cannot read {output / 'none.json'}" in capsys.readouterr().err
+
+
+@pytest.mark.ros
+def test_live_adds_what_becomes_of_the_frames_at_the_bags_own_pace(
+        bag: Path, tiny_model: Path) -> None:
+    pytest.importorskip("rclpy", reason="needs rclpy")
+    done = subprocess.run(
+        [sys.executable, "-m", "ssma_ros.evaluate_bag", str(bag), "--model", str(tiny_model),
+         "--rgb", RGB, "--aux", AUX, "--label", LABEL, "--live",
+         "--json", str(bag.parent / "figures.json"), "--report", str(bag.parent / "report.html")],
+        capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    figures = figures_of(bag.parent / "figures.json")
+    live, = json.loads((bag.parent / "figures.json").read_text())["live"]
+    ends = dict(figures["live"]["frames"]["rgb"])
+    labelled = ends.pop("labelled")
+    assert labelled == len(live["frames"]) == figures["live"]["scored"] > 0
+    assert sum(ends.values()) == FRAMES - labelled == len(live["timeline"]["drops"])
+    if labelled == FRAMES:  # then DDS changes nothing
+        assert figures["live"]["counts"] == figures["counts"]
+    assert "over DDS" in done.stdout
+    assert "over DDS" in (bag.parent / "report.html").read_text()
+
+
+def test_an_interrupted_evaluation_says_so_and_writes_nothing(
+        bag: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(offline, "evaluate", interrupted)
+    assert evaluate(bag, tiny_model, "--json", str(bag.parent / "figures.json")) == 130
+    assert capsys.readouterr().err == "evaluate_bag: interrupted\n"
+    assert not (bag.parent / "figures.json").exists()
 
 
 def test_an_impossible_slop_is_refused(

@@ -53,6 +53,11 @@ def test_ros2_finds(install: Path, name: str) -> None:
     assert (install / name).is_file()
 
 
+def test_the_report_finds_its_style_and_script(install: Path) -> None:
+    assert {path.name for path in install.glob("lib/python*/site-packages/ssma_ros/report/page.*")
+            } >= {"page.css", "page.js"}
+
+
 def test_training_is_no_global_package(install: Path) -> None:
     packages = next(install.glob("lib/python*/site-packages"))
     assert {p.name for p in packages.iterdir() if (p / "__init__.py").exists()} == {

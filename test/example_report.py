@@ -1,0 +1,62 @@
+"""Reports as evaluate_bag makes them, of made-up frames: for the tests of the pages."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ssma_core import ConfusionMatrix, Modality, ModelSpec
+from ssma_ros.report.looks import Look, look_at
+from ssma_ros.report.record import (
+    Event,
+    Labelled,
+    Report,
+    Run,
+    Settings,
+    Timeline,
+    plain_counts,
+)
+
+BEGIN, PERIOD = 1_700_000_000 * 10**9, 10**8
+SIZE = (48, 96)  # height, width
+
+
+def spec(classes: Sequence[str] = ("void", "trail", "grass"), second: str = "depth") -> ModelSpec:
+    colours = tuple((90 * i % 256, 70 * i % 256, 40 * i % 256) for i in range(len(classes)))
+    return ModelSpec("ssma", "tiny", tuple(classes), colours,
+                     (Modality("rgb", "image"), Modality(second, "jet", 9000.0)), (96, 48))
+
+
+def matrix(of: ModelSpec, seed: int) -> ConfusionMatrix:
+    """A frame's, more right than wrong."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, of.classes, SIZE)
+    found = ConfusionMatrix(of.classes, of.void_id)
+    found.add(truth, np.where(rng.random(SIZE) < 0.7, truth, rng.integers(0, of.classes, SIZE)))
+    return found
+
+
+def report(of: ModelSpec, bags: Sequence[str] = ("drive",), *, model: str = "model.onnx",
+           topic: str = "/camera/image", drop: str = "colour unmatched", version: str = "numpy 2",
+           live: bool = False, frames: int = 30, seed: int = 0) -> Report:
+    def run(bag: str) -> Run:
+        stamps = range(BEGIN, BEGIN + frames * PERIOD, PERIOD)
+        return Run(
+            bag, Timeline(BEGIN, stamps[-1], (Event(stamps[3], drop), Event(stamps[7], drop)),
+                          (Event(BEGIN, "fused"), Event(stamps[12], "colour only"))),
+            {"rgb": {"paired": frames, "unmatched": 2}, "aux": {"paired": frames}},
+            tuple(Labelled(stamp, 20.0 + i % 7, plain_counts(matrix(of, 1000 * seed + i)))
+                  for i, stamp in enumerate(stamps)))
+
+    runs = tuple(map(run, bags))
+    return Report(model, "onnxruntime", of, (version,),
+                  Settings(topic, topic, topic, 0.02, 10, 0.0), 1, runs, runs if live else ())
+
+
+def looks(of: ModelSpec, bag: str = "drive", count: int = 2) -> list[Look]:
+    rng = np.random.default_rng(0)
+    return [look_at(of, bag, BEGIN + i * PERIOD, matrix(of, i),
+                    rgb=rng.integers(0, 256, (*SIZE, 3), np.uint8),
+                    aux=rng.integers(0, 9000, SIZE, np.uint16),
+                    labels=rng.integers(0, of.classes, SIZE, np.uint8),
+                    truth=rng.integers(0, of.classes, SIZE, np.uint8)) for i in range(count)]
