@@ -65,6 +65,12 @@ def topics(path: str | Path) -> dict[str, Topic]:
         }
 
 
+def seconds(path: str | Path) -> float:
+    """How long it took to record. Raises SsmaError when the bag cannot be read."""
+    with _opened(path) as reader:
+        return reader.duration / 1e9
+
+
 def check_topics(path: str | Path, wanted: Iterable[str]) -> None:
     """Raises SsmaError when the bag lacks one of the wanted topics, naming those it has."""
     found = topics(path)

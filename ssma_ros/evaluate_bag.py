@@ -204,7 +204,7 @@ def _over_dds(run: Run, model: Path, spec: ModelSpec, settings: Settings) -> Run
                         "of a ROS distribution, or install this package's extra 'ros' (pip)"
                         ) from error
     begin_ns = next(bags.messages(run.bag, [settings.rgb, settings.aux])).time_ns
-    seconds = round(run.timeline.seconds)
+    seconds = round(bags.seconds(run.bag))
     with tqdm(total=seconds, desc="over DDS", unit="s", disable=None) as bar:
         def tick(now_ns: int) -> None:
             bar.update(min(seconds, (now_ns - begin_ns) // 10**9) - int(bar.n))

@@ -51,7 +51,7 @@ class _Walk:
             settings.slop, settings.queue_size, settings.aux_delay)
         self._ended: dict[Stream, Counter[Any]] = {stream: Counter() for stream in STREAMS}
         self._truths = Truths(bag, settings.label, settings.slop)
-        self._sheet = Sheet()
+        self._sheet = Sheet(bags.seconds(bag))
         self._frames: list[Labelled] = []
         self._drops: list[Event] = []
         self._newest: bags.Recorded

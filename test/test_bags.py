@@ -72,6 +72,11 @@ def test_topics_are_listed_with_type_count_and_qos(bag: Path) -> None:
     assert [qos.reliability.name for qos in found[RGB].offered_qos] == ["RELIABLE"]
 
 
+def test_a_bag_is_as_long_as_from_its_first_message_to_its_last(bag: Path) -> None:
+    for path in (bag, data_file(bag)):
+        assert bags.seconds(path) == pytest.approx(19 * 0.1 + 4e-9, abs=2e-9)
+
+
 def test_the_folder_is_a_rosbag2_that_others_read(bag: Path) -> None:
     """metadata.yaml as rosbag2 writes it; and rosbags reads the bag with the message definitions
     that travel in it, knowing no types of its own."""

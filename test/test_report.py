@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 
 from ssma_core import ConfusionMatrix, SsmaError
 from ssma_ros.report import charts, compare, record
-from ssma_ros.report.looks import APART_NS, SAMPLED, TYPICAL, WORST, Look, Sheet, chosen, look_at
+from ssma_ros.report.looks import SAMPLED, TYPICAL, WORST, Look, Sheet, chosen, look_at
 from ssma_ros.report.page import report_page
 from ssma_ros.report.record import short_names
 from ssma_ros.report.words import in_words
 
 SPEC = example.spec()
+SECOND = 10**9
 # Halves of surrogate pairs too: Python makes them of file names that are no UTF-8.
 NAMES = st.text(st.characters(exclude_categories=()), min_size=1, max_size=20) | st.sampled_from([
     "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "a&b &amp; &lt;", "'--%>",
@@ -133,25 +134,27 @@ def test_bags_have_the_shortest_names_that_tell_them_apart(
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=200))
 def test_the_worst_frames_are_kept_whatever_their_order(scores: list[float]) -> None:
-    sheet = Sheet()
+    sheet = Sheet(0)
     for i, score in enumerate(scores):
-        sheet.offer(score, i * APART_NS, lambda i=i, score=score: look(i * APART_NS, score))
+        sheet.offer(score, i * SECOND, lambda i=i, score=score: look(i * SECOND, score))
     assert [kept.score for kept in sheet.worst] == sorted(scores)[:WORST]
 
 
-@given(st.lists(st.tuples(st.integers(0, 30 * 10**9), st.floats(0, 1)), min_size=1, max_size=300))
-def test_the_worst_frames_are_of_different_moments(frames: list[tuple[int, float]]) -> None:
+@pytest.mark.parametrize(("seconds", "apart"), [(30, 1), (600, 10)])
+@given(frames=st.lists(st.tuples(st.integers(0, 30 * 10**9), st.floats(0, 1)), min_size=1))
+def test_the_worst_frames_are_of_different_moments(
+        seconds: float, apart: float, frames: list[tuple[int, float]]) -> None:
     """Ten neighbours that are bad for one reason are one frame to look at, the worst of them."""
-    sheet = Sheet()
+    sheet = Sheet(seconds)
     for stamp, score in frames:
         sheet.offer(score, stamp, lambda stamp=stamp, score=score: look(stamp, score))
     stamps = sorted(kept.stamp_ns for kept in sheet.worst)
-    assert all(later - before >= APART_NS for before, later in pairwise(stamps))
+    assert all(later - before >= apart * SECOND for before, later in pairwise(stamps))
     assert sheet.worst[0].score == min(score for _, score in frames)
 
 
 def test_a_long_bag_takes_no_more_memory_and_encodes_few_frames() -> None:
-    sheet, encoded = Sheet(), []
+    sheet, encoded = Sheet(600), []
     scores = np.random.default_rng(0).random(6000)
     for i, score in enumerate(scores.tolist()):
         def encode(i: int = i, score: float = score) -> Look:
@@ -168,7 +171,7 @@ def test_every_frame_has_the_same_chance_to_be_sampled() -> None:
     """Of 100 frames 24 are kept: in 400 bags each 96 times, with a standard deviation of 9."""
     times = np.zeros(100)
     for seed in range(400):
-        sheet = Sheet()
+        sheet = Sheet(0)
         sheet._random.seed(seed)
         for i in range(100):
             sheet.offer(1.0, i, lambda i=i: look(i, 1.0))
@@ -177,10 +180,10 @@ def test_every_frame_has_the_same_chance_to_be_sampled() -> None:
 
 
 def test_typical_frames_are_those_near_the_median_that_are_not_shown_as_the_worst() -> None:
-    sheet = Sheet()
+    sheet = Sheet(0)
     scores = np.array([0.1, 0.2, *np.linspace(0.5, 0.9, 20)])
     for i, score in enumerate(scores):
-        sheet.offer(score, i * APART_NS, lambda i=i, score=score: look(i * APART_NS, score))
+        sheet.offer(score, i * SECOND, lambda i=i, score=score: look(i * SECOND, score))
     worst, typical = chosen([sheet], scores)
     assert [kept.score for kept in worst] == sorted(scores)[:WORST]
     others = sorted(scores)[WORST:]
@@ -191,7 +194,7 @@ def test_typical_frames_are_those_near_the_median_that_are_not_shown_as_the_wors
 
 
 def test_a_frame_that_is_all_void_is_not_shown() -> None:
-    sheet = Sheet()
+    sheet = Sheet(0)
     sheet.offer(float("nan"), 0, lambda: look(0, 0))
     assert chosen([sheet], np.array([np.nan])) == ([], [])
 

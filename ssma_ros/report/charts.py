@@ -99,8 +99,9 @@ def drop_lanes(timeline: Timeline) -> Html:
 
 def time_axis(timeline: Timeline) -> Html:
     seconds = timeline.seconds
+    step = next((step for step in (60, 120, 300, 600, 1800) if 60 < seconds <= 8 * step), None)
     return _lane("", "", _axis([(value / seconds if seconds else 0.0, clock(value))
-                                for value in ticks(seconds)]))
+                                for value in ticks(seconds, step)]))
 
 
 def scatter(a: Values, b: Values) -> Html:
@@ -125,11 +126,11 @@ def clock(seconds: float) -> str:
     return f"{minutes}:{rest:02d}"
 
 
-def ticks(end: float, about: int = 8) -> list[float]:
-    """Round numbers from 0 to end."""
+def ticks(end: float, step: float | None = None) -> list[float]:
+    """From 0 to end, by a step; None: by a round one that makes nine at most."""
     if end <= 0:
         return [0.0]
-    step = _step(end, about)
+    step = step or _step(end, 8)
     return [i * step for i in range(math.floor(end / step + 1e-9) + 1)]
 
 
@@ -205,7 +206,8 @@ def _lane(name: str, figure: str, *content: Html) -> Html:
 
 
 def _axis(places: Iterable[tuple[float, str]]) -> Html:
-    return tag("div", *(tag("span", words, style=f"left:{_percent(place)}")
+    return tag("div", *(tag("span", words, style=f"left:{_percent(place)}",
+                            class_="end" if place > 0.95 else None)
                         for place, words in places), class_="axis")
 
 

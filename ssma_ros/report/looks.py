@@ -17,7 +17,7 @@ Image = npt.NDArray[np.uint8]
 
 WORST, TYPICAL = 8, 4
 SAMPLED = 24  # frames of a bag, drawn at random, of which the most typical are shown
-APART_NS = 1_000_000_000  # the worst frames are of different moments
+MOMENTS = 60  # of a bag, of which no two of the worst frames are
 WIDTH = 768  # pixels: no picture is wider
 _WRONG = (92, 59, 255, 255)  # BGRA
 _RIGHT = (20, 14, 10, 170)
@@ -47,10 +47,12 @@ class Look:
 class Sheet:
     """Takes the frames of one bag in turn and keeps few.
 
-    worst: at most WORST, no two within APART_NS. sampled: at most SAMPLED, each frame with the same
-    chance (reservoir sampling), the same in every run.
+    seconds: how long the bag is. worst: at most WORST, no two within a sixtieth of the bag, or a
+    second. sampled: at most SAMPLED, each frame with the same chance (reservoir sampling), the same
+    in every run.
     """
 
+    seconds: float
     worst: list[Look] = field(default_factory=list)
     sampled: list[Look] = field(default_factory=list)
     _seen: int = 0
@@ -75,13 +77,16 @@ class Sheet:
                 self.sampled[place] = made
 
     def _is_worst(self, score: float, stamp_ns: int) -> bool:
-        near = [kept for kept in self.worst if abs(kept.stamp_ns - stamp_ns) < APART_NS]
+        near = [kept for kept in self.worst if self._are_near(kept.stamp_ns, stamp_ns)]
         if near:
             return score < min(kept.score for kept in near)
         return len(self.worst) < WORST or score < self.worst[-1].score
 
+    def _are_near(self, one_ns: int, other_ns: int) -> bool:
+        return abs(one_ns - other_ns) < 1e9 * max(1.0, self.seconds / MOMENTS)
+
     def _keep_worst(self, look: Look) -> None:
-        far = [kept for kept in self.worst if abs(kept.stamp_ns - look.stamp_ns) >= APART_NS]
+        far = [kept for kept in self.worst if not self._are_near(kept.stamp_ns, look.stamp_ns)]
         self.worst = sorted([*far, look], key=lambda kept: kept.score)[:WORST]
 
 
