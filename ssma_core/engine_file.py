@@ -98,8 +98,10 @@ def check(header: EngineHeader, library: Library, version: str, gpu: Gpu) -> Non
 def rebuild_command(header: EngineHeader, library: Library, gpu: Gpu) -> str:
     """The command line that builds the engine for this library and GPU, and for the compute
     capabilities that it was limited to before."""
+    if gpu.capability < _PORTABLE_FROM:  # there, TensorRT for RTX has no float32 matrix products
+        library = "tensorrt"
     command = f"{header.command} --library {library}"
-    if library == "tensorrt_rtx" and (header.capabilities or gpu.capability < _PORTABLE_FROM):
+    if library == "tensorrt_rtx" and header.capabilities:
         capabilities = sorted({*header.capabilities, gpu.capability})
         command += f" --compute-capability {' '.join(map(_number, capabilities))}"
     return command

@@ -100,8 +100,8 @@ def test_an_interrupted_build_stops_and_leaves_nothing(
 @needs_rtx
 def test_an_engine_can_be_limited_to_some_gpus(tiny_model: Path, tmp_path: Path) -> None:
     header = build_engine(tiny_model, tmp_path / "m.engine", "", library="tensorrt_rtx",
-                          capabilities=[(7, 5), (8, 6)], workspace=512)
-    assert header.capabilities == ((7, 5), (8, 6))
+                          capabilities=[(8, 6), (12, 0)], workspace=512)
+    assert header.capabilities == ((8, 6), (12, 0))
     assert engine_file.read(tmp_path / "m.engine")[0] == header
 
 
@@ -159,14 +159,6 @@ def test_an_onnx_file_that_is_cut_short_is_refused(tiny_model: Path, tmp_path: P
     (tmp_path / "m.onnx").write_bytes(tiny_model.read_bytes()[:-1000])
     with pytest.raises(SsmaError, match=r"m.onnx is not an ONNX model, or it is cut short"):
         build_engine(tmp_path / "m.onnx", tmp_path / "m.engine", "")
-
-
-@pytest.mark.parametrize("name", ["nowhere/m.engine", "m.onnx", "m"])
-def test_a_name_that_cannot_be_written_is_refused_before_the_work(
-        tiny_model: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tensorrt_library, "load", None)
-    with pytest.raises(SsmaError, match=f"cannot write .*{name}: an engine's name ends in .engine"):
-        build_engine(tiny_model, tmp_path / name, "")
 
 
 # -------------------------------------------------------------- TensorRT, and which library

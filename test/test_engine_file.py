@@ -16,14 +16,15 @@ from ssma_core.exported import Exported, FrameFormat
 
 ORIN = Gpu("Orin", (8, 7))
 L4, RTX_4090 = Gpu("NVIDIA L4", (8, 9)), Gpu("NVIDIA GeForce RTX 4090", (8, 9))
-RTX_2080, RTX_3090 = (Gpu("NVIDIA GeForce RTX 2080", (7, 5)),
-                      Gpu("NVIDIA GeForce RTX 3090", (8, 6)))
+RTX_2080, RTX_3090, RTX_5090 = (Gpu("NVIDIA GeForce RTX 2080", (7, 5)),
+                                Gpu("NVIDIA GeForce RTX 3090", (8, 6)),
+                                Gpu("NVIDIA GeForce RTX 5090", (12, 0)))
 
 BUILD = "ssma build-engine --model /m/forest.onnx --output /m/forest.engine"
 EXPORTED = Exported(TINY_SPEC, "fp16", FrameFormat((1280, 720), "uint16"), "0" * 64)
 TENSORRT = EngineHeader(EXPORTED, "tensorrt", "10.13.3.9", L4, (), BUILD)
 RTX = EngineHeader(EXPORTED, "tensorrt_rtx", "1.7.1.116", None, (), BUILD)
-LIMITED = replace(RTX, capabilities=((7, 5), (8, 6)))
+LIMITED = replace(RTX, capabilities=((8, 6), (12, 0)))
 
 
 @pytest.mark.parametrize("header", [
@@ -79,9 +80,8 @@ def test_a_header_with_other_fields_is_of_another_version(
 
 @pytest.mark.parametrize(("header", "gpu"), [
     (TENSORRT, L4),
-    (RTX, RTX_3090), (RTX, RTX_4090), (RTX, Gpu("NVIDIA A100", (8, 0))),
-    (RTX, Gpu("NVIDIA GeForce RTX 5090", (12, 0))),
-    (LIMITED, RTX_2080), (LIMITED, RTX_3090),
+    (RTX, RTX_3090), (RTX, RTX_4090), (RTX, RTX_5090), (RTX, Gpu("NVIDIA A100", (8, 0))),
+    (LIMITED, RTX_3090), (LIMITED, RTX_5090),
 ])
 def test_what_it_was_built_for_may_run_it(header: EngineHeader, gpu: Gpu) -> None:
     engine_file.check(header, header.library, header.version, gpu)
@@ -107,15 +107,15 @@ def test_what_it_was_built_for_may_run_it(header: EngineHeader, gpu: Gpu) -> Non
      "--library tensorrt"),
     (TENSORRT, ("tensorrt", "10.13.3.9", RTX_4090), "here is NVIDIA GeForce RTX 4090",
      "--library tensorrt"),
-    # TensorRT for RTX: Ampere and later, or what it was limited to.
+    # TensorRT for RTX: Ampere and later, or what it was limited to. Older GPUs have TensorRT.
     (RTX, ("tensorrt_rtx", "1.7.1.116", RTX_2080),
      "built for compute capability 8.0 and later, and here is NVIDIA GeForce RTX 2080",
-     "--library tensorrt_rtx --compute-capability 7.5"),
+     "--library tensorrt"),
     (LIMITED, ("tensorrt_rtx", "1.7.1.116", L4),
-     "built for compute capability 7.5, 8.6, and here is NVIDIA L4",
-     "--library tensorrt_rtx --compute-capability 7.5 8.6 8.9"),
+     "built for compute capability 8.6, 12.0, and here is NVIDIA L4",
+     "--library tensorrt_rtx --compute-capability 8.6 8.9 12.0"),
     (LIMITED, ("tensorrt_rtx", "1.6.1.120", RTX_3090), "here is TensorRT for RTX 1.6.1.120",
-     "--library tensorrt_rtx --compute-capability 7.5 8.6"),
+     "--library tensorrt_rtx --compute-capability 8.6 12.0"),
 ])
 def test_anything_else_is_refused_with_the_command_that_rebuilds_it(
         header: EngineHeader, here: tuple[Library, str, Gpu], fault: str, more: str) -> None:

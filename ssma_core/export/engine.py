@@ -2,7 +2,6 @@
 are strongly typed: the ONNX file alone decides the precision. Imports no torch and no onnx."""
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -33,9 +32,6 @@ def build_engine(model: Path, output: Path, command: str, *, library: Library | 
     words when it cannot build. A KeyboardInterrupt stops the build before it goes on.
     """
     exported = read_exported(model)
-    if output.suffix != ".engine" or not os.access(output.parent, os.W_OK):
-        raise SsmaError(f"cannot write {output}: an engine's name ends in .engine, in a folder "
-                        "that exists and can be written")
     tensorrt = tensorrt_library.load(library)
     gpu = _gpu_to_build_for(tensorrt, capabilities, timing_cache)
     builder = tensorrt.module.Builder(tensorrt.logger)
@@ -53,6 +49,18 @@ def build_engine(model: Path, output: Path, command: str, *, library: Library | 
         with written_whole(timing_cache) as temporary:
             temporary.write_bytes(cache.serialize())
     return header
+
+
+def gpu_at_hand(why: str, otherwise: str) -> Gpu:
+    """Raises SsmaError where none can be used: why it is needed, what is wrong, what else to do."""
+    try:
+        from ssma_core.backends import cuda
+        return cuda.gpu()
+    except ModuleNotFoundError as error:
+        fault = f"{error.name} is not installed: pip install {error.name}"
+    except SsmaError as error:
+        fault = str(error)
+    raise SsmaError(f"{why}, which cannot be used here ({fault}): {otherwise}")
 
 
 def read_exported(model: Path) -> Exported:
@@ -90,15 +98,8 @@ def _gpu_to_build_for(tensorrt: TensorRt, capabilities: Sequence[tuple[int, int]
     if capabilities:
         raise SsmaError("TensorRT builds for the GPU at hand: leave out --compute-capability, or "
                         "build with --library tensorrt_rtx")
-    try:
-        from ssma_core.backends import cuda
-        return cuda.gpu()
-    except ModuleNotFoundError as error:
-        raise SsmaError("TensorRT builds with the help of pycuda, which is not installed: "
-                        "pip install pycuda") from error
-    except SsmaError as error:
-        raise SsmaError(f"TensorRT builds on the GPU that is to run the engine ({error}): run this "
-                        "command there, or build with --library tensorrt_rtx") from error
+    return gpu_at_hand("TensorRT builds on the GPU that is to run the engine",
+                       "run this command there, or build with --library tensorrt_rtx")
 
 
 def _network(tensorrt: TensorRt, builder: Any, model: Path) -> tuple[Any, Any]:
