@@ -46,6 +46,7 @@ class Done(NamedTuple):
     sheet: Sheet
     spec: ModelSpec
     backend: str
+    precision: str
 
 
 def evaluate(paths: Sequence[str], model: Path, settings: Settings, jobs: int | None = None,
@@ -65,10 +66,11 @@ def evaluate(paths: Sequence[str], model: Path, settings: Settings, jobs: int | 
             done = [_one(job, bar.update) for job in work]
         else:
             done = parallel.each(_one, work, at_once, bar.update)
-    spec, backend = done[0].spec, done[0].backend
+    _, _, spec, backend, precision = done[0]
     runs = tuple(each.run for each in done)
     live = tuple(_over_dds(run, model, spec, settings) for run in runs) if over_dds else ()
-    report = Report(str(model), backend, spec, versions(backend), settings, at_once, runs, live)
+    report = Report(str(model), backend, precision, spec, versions(backend), settings, at_once,
+                    runs, live)
     scores = np.concatenate([run.scores(spec.void_id) for run in runs])
     return report, *chosen([each.sheet for each in done], scores)
 
@@ -192,7 +194,7 @@ def _one(job: Job, progress: Callable[[], Any]) -> Done:
             found = offline.evaluate(job.bag, job.settings, segmenter, progress)
         except SsmaError as error:
             raise SsmaError(f"{job.bag}: {error}") from error
-        return Done(*found, segmenter.spec, segmenter.backend)
+        return Done(*found, segmenter.spec, segmenter.backend, segmenter.precision)
 
 
 def _over_dds(run: Run, model: Path, spec: ModelSpec, settings: Settings) -> Run:

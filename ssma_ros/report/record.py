@@ -99,11 +99,13 @@ class Run:
 
 @dataclass(frozen=True)
 class Report:
-    """runs: one a bag, without DDS. live: the same bags over DDS, where that was asked for.
+    """model: the file. backend, precision: what it ran on, and how, such as "fp16".
+    runs: one a bag, without DDS. live: the same bags over DDS, where that was asked for.
     processes: how many bags were segmented at once, each on its share of the CPU."""
 
     model: str
     backend: str
+    precision: str
     spec: ModelSpec
     versions: tuple[str, ...]
     settings: Settings

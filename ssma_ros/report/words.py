@@ -16,7 +16,7 @@ def in_words(report: Report) -> str:
             ] if report.live else []
     return "\n".join([
         *(f"bag      {run.bag}" for run in report.runs),
-        f"model    {report.model} ({report.backend})",
+        f"model    {report.model} ({report.backend}, {report.precision})",
         *_figures(report.runs, report.spec), "",
         record.total(report.runs, report.spec).table(names), *several, *live])
 
