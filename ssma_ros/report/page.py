@@ -42,7 +42,8 @@ def report_page(report: Report, worst: Sequence[Look], typical: Sequence[Look]) 
                 "frame." if worst else "Stamps since the bag's first.",
                 *(_timeline(report, i, worst) for i in range(len(report.runs)))),
         section("frames", "Frames", "Drag across a picture, or use the arrow keys: to the left is "
-                "the colour image, to the right what you choose here.",
+                "the colour image, to the right what you choose here. A frame's figure is its mean "
+                "IoU over the classes that occur in it.",
                 cards.frames(report, worst, typical)),
         section("about", "About", "", about(report)),
     ]
@@ -193,7 +194,7 @@ def _timeline(report: Report, i: int, worst: Sequence[Look]) -> Html:
              charts.drop_lanes(run.timeline)]
     if report.live:
         over_dds = report.live[i].timeline
-        lanes += [tag("h4", "over DDS"),
+        lanes += [tag("h4", "over DDS" if over_dds.drops else "over DDS: every frame labelled"),
                   charts.mode_lane(over_dds) if over_dds.modes else Html(),
                   charts.drop_lanes(over_dds)]
     name = [tag("h3", report.names[i])] if len(report.runs) > 1 else []
