@@ -18,7 +18,7 @@ from ssma_core import ConfusionMatrix, SsmaError
 from ssma_ros.report import charts, compare, record
 from ssma_ros.report.looks import SAMPLED, TYPICAL, WORST, Look, Sheet, chosen, look_at
 from ssma_ros.report.page import report_page
-from ssma_ros.report.record import short_names
+from ssma_ros.report.record import Event, Timeline, short_names
 from ssma_ros.report.words import in_words
 
 SPEC = example.spec()
@@ -243,6 +243,23 @@ def test_ticks_are_round_and_few(end: float) -> None:
     (0, "0.0 s"), (12.34, "12.3 s"), (60, "1:00"), (187.4, "3:07"), (59.99, "1:00")])
 def test_time_is_told_in_seconds_and_then_in_minutes(seconds: float, words: str) -> None:
     assert charts.clock(seconds) == words
+
+
+def test_modes_last_until_the_next_and_the_last_to_the_end() -> None:
+    timeline = Timeline(0, 60 * SECOND, modes=tuple(
+        Event(at * SECOND, mode) for at, mode in
+        [(0, "fused"), (20, "colour only"), (25, "fused"), (50, "none")]))
+    lane = Document(charts.mode_lane(timeline))
+    assert {"fused 45.0 s", "colour only 5.0 s", "none 10.0 s"} <= lane.texts
+    assert len([tag for tag, *_ in lane.elements if tag == "rect"]) == 4
+
+
+def test_each_cause_has_a_line_with_its_number_and_a_tick_a_drop() -> None:
+    drops = [Event(10 * SECOND, "late"), Event(30 * SECOND, "unmatched"),
+             Event(60 * SECOND, "unmatched")]
+    lanes = charts.drop_lanes(Timeline(0, 60 * SECOND, tuple(drops)))
+    assert {"late", "1", "unmatched", "2"} <= Document(lanes).texts
+    assert re.findall(r'd="([^"]*)"', lanes) == ["M167 0V1", "M500 0V1M1000 0V1"]
 
 
 def write(folder: Path, name: str, **changes: object) -> str:
