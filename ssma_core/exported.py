@@ -4,7 +4,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from ssma_core.spec import VEGETATION_INDICES, ModelSpec
 Array = npt.NDArray[Any]
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 AuxFormat = Literal["uint8", "uint16", "float32", "encoded"]
+AUX_FORMATS: tuple[AuxFormat, ...] = get_args(AuxFormat)
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,18 @@ def input_formats(spec: ModelSpec, frame: FrameFormat | None) -> dict[str, AuxFo
     if _is_made_of_colour(spec, frame):
         formats = {"colour": "encoded", **formats}
     return formats
+
+
+def blank_inputs(exported: Exported) -> dict[str, Array]:
+    """The graph's inputs, by name, in order, filled with zeros: their shapes and types."""
+    spec, frame = exported.spec, exported.frame
+    width, height = spec.input_size if frame is None else frame.size
+    blank: dict[AuxFormat, Array] = {
+        "encoded": np.zeros((height, width, 3), np.uint8),
+        "uint8": np.zeros((height, width), np.uint8),
+        "uint16": np.zeros((height, width, 2), np.uint8),
+        "float32": np.zeros((height, width), np.float32)}
+    return {name: blank[aux] for name, aux in input_formats(spec, frame).items()}
 
 
 def export_command(precision: Precision, frame: FrameFormat | None,

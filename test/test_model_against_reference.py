@@ -41,10 +41,10 @@ IN_SSMA = IN_FIRST_EXPERT | DECODER | {
     "expert1_pool": "experts.0.encoder.pool",
     "expert1_skip_eighth": "experts.0.encoder.skip_eighth",
     "expert1_skip_quarter": "experts.0.encoder.skip_quarter",
-    "fuse_easpp": "fuse_easpp",
+    "fuse_easpp": "fuse_easpp.output",
     "fuse_easpp_gate": "fuse_easpp.excite",  # before its sigmoid
-    "fuse_eighth": "fuse_eighth",
-    "fuse_quarter": "fuse_quarter",
+    "fuse_eighth": "fuse_eighth.output",
+    "fuse_quarter": "fuse_quarter.output",
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy.typing as npt
 import onnxruntime
+from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented
 
 from ssma_core.errors import SsmaError
 from ssma_core.exported import frame_inputs, from_metadata, network_inputs
@@ -24,6 +25,10 @@ class OnnxRuntimeBackend:
         try:
             self._session = onnxruntime.InferenceSession(
                 str(model), options, providers=["CPUExecutionProvider"])
+        except NotImplemented as error:
+            raise SsmaError(f"onnxruntime cannot run {model} on the CPU ({error}); a file in bf16 "
+                            f"is for TensorRT: `ssma build-engine --model {model}`, or export it "
+                            "again with --precision fp32") from error
         except Exception as error:  # onnxruntime has a class of its own for each way to fail
             raise SsmaError(f"{model} is not an ONNX model, or it is cut short ({error}); write it "
                             "again with `ssma export`") from error

@@ -61,6 +61,10 @@ class Options:
 def check(options: Options, backend: Backend) -> None:
     """Raises SsmaError when the model cannot be asked so."""
     spec = backend.spec
+    if backend.fused:
+        raise SsmaError("this model file goes all the way from the camera's arrays to labels of "
+                        "their size, and is not asked at the network's: evaluate the .safetensors "
+                        "file, or one exported without --camera; `ssma parity` compares them")
     if backend.name != "torch" and set(options.sizes(spec.input_size)) != {spec.input_size}:
         raise SsmaError("this model file runs at {}x{} only: evaluate the .safetensors file that "
                         "it was made from at other scales".format(*spec.input_size))

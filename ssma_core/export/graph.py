@@ -9,9 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from ssma_core.model import Channels, SegmentationNetwork, Ssma
+from ssma_core.export.preprocessing import Preprocessing
+from ssma_core.export.resize import Nearest
+from ssma_core.exported import FrameFormat
+from ssma_core.model import Channels, Expert, SegmentationNetwork, Ssma
 from ssma_core.model.encoder import MultiscaleConvolution
 from ssma_core.model.layers import Upsampling
+from ssma_core.spec import ModelSpec
 
 
 class Frame(nn.Module):
@@ -21,8 +25,8 @@ class Frame(nn.Module):
     precision: of the network. What is before and after it is in float32.
 
     forward(*images): one H×W×3 uint8 BGR image a modality →
-      "labels" H×W uint8; "confidence" H×W uint8, the softmax of the winning class · 255;
-      "trust", of two modalities only, H×W uint8, see `trust`; "logits" classes×H×W float32.
+      "labels" H×W uint8; "confidence" H×W uint8, the softmax of the winning class · 255; "trust",
+      of two modalities only, H×W uint8, see `Trust`; "logits" classes×H×W float32.
     """
 
     def __init__(self, network: SegmentationNetwork,
@@ -30,59 +34,124 @@ class Frame(nn.Module):
         super().__init__()
         self.network = copy.deepcopy(network).eval()
         self.network.auxiliary_heads = None
-        last = self.network.decoder.to_full
-        assert isinstance(last, Upsampling)
-        self.network.decoder.to_full = SubPixelUpsampling(last)
+        if isinstance(self.network, Ssma):
+            self.network.alone = None
+            self.trust = Trust(*(expert.channels for expert in self.network.experts
+                                 if isinstance(expert, Expert)))
+        decoder = self.network.decoder
+        decoder.to_full = SubPixelUpsampling(decoder.to_full)
+        if precision == torch.bfloat16:  # TensorRT for RTX 1.7 transposes no convolution in it
+            for stage in (decoder.to_eighth, decoder.to_quarter):
+                stage.upsampling = SubPixelUpsampling(stage.upsampling)
         fold_batch_norms(self.network)
         self.network.to(precision)
         self.precision = precision
+        self.decision = Decision()
 
     def forward(self, *images: Tensor) -> dict[str, Tensor]:
         # Cast first: TensorRT refuses to transpose uint8.
-        return self.answers([image.float().permute(2, 0, 1) for image in images])
+        maps = self.maps([image.float().permute(2, 0, 1) for image in images])
+        logits = maps.pop("logits")
+        return {name: values.to(torch.uint8) for name, values in maps.items()} | {"logits": logits}
 
-    def answers(self, images: Sequence[Tensor]) -> dict[str, Tensor]:
-        """images: 3×H×W float32 a modality, BGR, 0–255."""
+    def maps(self, images: Sequence[Tensor]) -> dict[str, Tensor]:
+        """The same answers, whole numbers still of a type that TensorRT can work on.
+
+        images: 3×H×W float32 a modality, BGR, 0–255.
+        """
         batches = [image.unsqueeze(0).to(self.precision) for image in images]
         if not isinstance(self.network, Ssma):
-            return pictures(self.network(*batches))
-        gated = self.network.gated(*batches)
-        logits = self.network.decoder(*self.network.fused(*gated))[0]
-        return {"trust": trust(gated, self.network.colour_channels, logits.shape[2:]),
-                **pictures(logits)}
+            return self.decision(self.network(*batches))
+        fused, gated = zip(*self.network.fusions(*batches))
+        logits = self.network.decoder(*fused)[0]
+        return {**self.decision(logits), "trust": self.trust(*gated)}
 
 
-def pictures(logits: Tensor) -> dict[str, Tensor]:
-    """1×classes×H×W → "labels", "confidence" and "logits", as `Frame` gives them."""
-    logits = logits.squeeze(0).float()
-    # The winner's softmax: exp(0) over the sum. Runtimes compute this several times faster than
-    # a softmax over the first axis, and they compute every output whether asked for or not.
-    certainty = 1 / (logits - logits.amax(dim=0)).exp().sum(dim=0)
-    return {
-        "labels": logits.argmax(dim=0).to(torch.uint8),
-        "confidence": (certainty * 255).round().to(torch.uint8),
-        "logits": logits,
-    }
+class FusedFrame(nn.Module):
+    """One frame's whole way.
 
-
-def trust(gated: Sequence[Tensor], first: Channels, size: Sequence[int]) -> Tensor:
-    """How much the fusion leans on the second modality: H×W uint8, 255 = on nothing else.
-
-    In each SSMA block, at each place: the second modality's share Σ|g·x| / Σ|g·x| of the gated
-    activations (gates g, features x; the upper sum over its channels, the lower over all). The
-    blocks' maps are enlarged bilinearly and averaged.
-
-    gated: of the blocks, each 1×channels×h×w: context, skip at 1/8, skip at 1/4.
-    first: how many of their channels are the first modality's. size: (H, W).
+    forward(*arrays): the sensors' arrays, as `ssma_core.exported.frame_inputs` binds them →
+      "labels", "confidence" and, of two modalities, "trust", as `Frame` gives them, brought to the
+      camera's size by nearest neighbour.
     """
-    shares = []
-    for both, channels in zip(gated, (first.context, first.eighth, first.quarter)):
-        strength = both.float().abs()
-        second = strength[:, channels:].sum(dim=1, keepdim=True)
-        whole = strength.sum(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
-        shares.append(F.interpolate(second / whole, tuple(size), mode="bilinear"))
-    mean = torch.cat(shares).mean(dim=0).squeeze(0)
-    return (mean * 255).round().to(torch.uint8)
+
+    def __init__(self, network: SegmentationNetwork, spec: ModelSpec, frame: FrameFormat,
+                 precision: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.preprocessing = Preprocessing(spec, frame)
+        self.frame = Frame(network, precision)
+        self.to_camera = Nearest(spec.input_size, frame.size)
+
+    def forward(self, *arrays: Tensor) -> dict[str, Tensor]:
+        maps = self.frame.maps(self.preprocessing(*arrays))
+        del maps["logits"]
+        return {name: self.to_camera(values).to(torch.uint8) for name, values in maps.items()}
+
+
+class Decision(nn.Module):
+    """1×classes×H×W → "labels", "confidence" and "logits", as of `Frame.maps`."""
+
+    def forward(self, logits: Tensor) -> dict[str, Tensor]:
+        logits = logits.squeeze(0).float()
+        # The winner's softmax: exp(0) over the sum. Runtimes compute this several times faster than
+        # a softmax over the first axis, and they compute every output whether asked for or not.
+        scores = (logits - logits.amax(dim=0)).exp()
+        total = weighed(scores, scores.new_ones(1, len(scores))).squeeze(0)
+        return {
+            "labels": logits.argmax(dim=0),
+            "confidence": (255 / total).round(),
+            "logits": logits,
+        }
+
+
+class Trust(nn.Module):
+    """How much the fusion leans on the second modality, H×W, 0–255, 255 = on nothing else.
+
+    The mean of the three SSMA blocks' shares, all bilinearly enlarged to a quarter of the size, and
+    then enlarged to the whole.
+
+    colour, second: how many channels of each are the first modality's and the second's.
+    forward(gated): 1×channels×h×w of the blocks' context at 1/16, skips at 1/8 and at 1/4.
+    """
+
+    def __init__(self, colour: Channels, second: Channels) -> None:
+        super().__init__()
+        self.context = SecondShare(colour.context, second.context)
+        self.eighth = SecondShare(colour.eighth, second.eighth)
+        self.quarter = SecondShare(colour.quarter, second.quarter)
+
+    def forward(self, context: Tensor, eighth: Tensor, quarter: Tensor) -> Tensor:
+        shares = (enlarged(self.context(context), 4) + enlarged(self.eighth(eighth), 2)
+                  + self.quarter(quarter))
+        return (enlarged(shares, 4).squeeze((0, 1)) * (255 / 3)).round()
+
+
+class SecondShare(nn.Module):
+    """1×channels×h×w of an SSMA block → 1×1×h×w: what share the second modality has, 0–1, of the
+    gated activations at each place: Σ|g·x| / Σ|g·x|, with gates g and features x, the upper sum
+    over its channels, the lower over all."""
+
+    channels: Tensor
+
+    def __init__(self, colour: int, second: int) -> None:
+        super().__init__()
+        seconds = torch.cat([torch.zeros(colour), torch.ones(second)])
+        self.register_buffer("channels", torch.stack([seconds, torch.ones(colour + second)]))
+
+    def forward(self, gated: Tensor) -> Tensor:
+        second, both = weighed(gated.squeeze(0).float().abs(), self.channels)
+        return (second / both.clamp(min=torch.finfo(torch.float32).tiny)).expand(1, 1, -1, -1)
+
+
+def weighed(maps: Tensor, weights: Tensor) -> Tensor:
+    """n×h×w, each the sum of the maps (m×h×w) with its weights (n×m): a product of matrices, since
+    runtimes are slow at sums over the first axis."""
+    return (weights @ maps.flatten(1)).unflatten(1, maps.shape[1:])
+
+
+def enlarged(maps: Tensor, times: int) -> Tensor:
+    """1×n×h×w, bilinearly."""
+    return F.interpolate(maps, scale_factor=times, mode="bilinear")
 
 
 def fold_batch_norms(network: nn.Module) -> None:
@@ -121,8 +190,9 @@ class SubPixelUpsampling(nn.Module):
     CVPR 2016). Same answer; several times faster on CPUs where the channels are as few as classes.
     """
 
-    def __init__(self, upsampling: Upsampling) -> None:
+    def __init__(self, upsampling: nn.Module) -> None:
         super().__init__()
+        assert isinstance(upsampling, Upsampling)
         convolution = copy.deepcopy(upsampling.convolution)
         _fold(convolution, upsampling.norm, slice(None))
         assert convolution.bias is not None

@@ -1,43 +1,117 @@
-"""A checkpoint as one ONNX file: uint8 images in, uint8 labels out, the spec in its metadata."""
+"""A checkpoint as one ONNX file: uint8 images in, uint8 labels out, what it is in its metadata."""
 from __future__ import annotations
 
 import logging
+import re
 import warnings
+from ast import literal_eval
+from collections import Counter
 from pathlib import Path
 
 import onnx
 import torch
+from torch import nn
 
 from ssma_core.checkpoint import weights_hash
-from ssma_core.export.graph import Frame
-from ssma_core.exported import Exported, to_metadata
+from ssma_core.export.graph import Frame, FusedFrame
+from ssma_core.exported import Exported, FrameFormat, Precision, blank_inputs, to_metadata
 from ssma_core.files import written_whole
 from ssma_core.model import SegmentationNetwork
 from ssma_core.spec import ModelSpec
 
-OPSET = 18
+TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+# From 22 on, ONNX has convolutions of bfloat16.
+OPSETS = {"fp32": 18, "fp16": 18, "bf16": 22}
+_SCOPES = "pkg.torch.onnx.name_scopes"
 
 
-def export(network: SegmentationNetwork, spec: ModelSpec, path: str | Path) -> None:
-    """Writes `network` (in eval mode) as ONNX, whole or not at all.
+def export(network: SegmentationNetwork, spec: ModelSpec, path: str | Path,
+           frame: FrameFormat | None = None, precision: Precision = "fp32") -> None:
+    """Writes `network` (in eval mode) as ONNX, whole or not at all. The same network gives the same
+    bytes, and they tell nothing about the machine they were made on.
 
-    Inputs: one a modality, by its name, height×width×3 uint8 BGR at spec.input_size.
-    Outputs: as of ssma_core.export.graph.Frame.
+    frame: what the camera gives; the file then holds the frame's whole way. Its inputs are then
+      those of ssma_core.exported.blank_inputs, its outputs those of
+      ssma_core.export.graph.FusedFrame. None: the images that the network sees go in, under the
+      modalities' names, and what comes out is that of ssma_core.export.graph.Frame.
+    precision: of the network: fp32, fp16 or bf16.
+    Raises SsmaError when the frame does not fit the spec or the file cannot be written.
     """
-    width, height = spec.input_size
-    images = tuple(torch.zeros(height, width, 3, dtype=torch.uint8) for _ in spec.modalities)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    frame = Frame(network)
-    with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            frame, images, dynamo=True, opset_version=OPSET, verbose=False,
-            input_names=[m.name for m in spec.modalities],
-            output_names=list(frame(*images)))
-    assert program is not None
-    model = program.model_proto
-    onnx.helper.set_model_props(
-        model, to_metadata(Exported(spec, "fp32", None, weights_hash(network))))
-    onnx.checker.check_model(model)
+    exported = Exported(spec, precision, frame, weights_hash(network))
+    write(to_onnx(network, exported), exported, path)
+
+
+def write(model: onnx.ModelProto, exported: Exported, path: str | Path) -> None:
+    """Writes a checked model with what it is in its metadata."""
+    onnx.helper.set_model_props(model, to_metadata(exported))
+    onnx.checker.check_model(model, full_check=True)
     with written_whole(path) as temporary:
         onnx.save(model, temporary)
+
+
+def to_onnx(network: SegmentationNetwork, exported: Exported) -> onnx.ModelProto:
+    """The network as `exported` says (not in int8), without metadata; its nodes and tensors are
+    named after the modules they come from."""
+    spec, frame, precision = exported.spec, exported.frame, TYPES[exported.precision]
+    module = (Frame(network, precision) if frame is None
+              else FusedFrame(network, spec, frame, precision))
+    model = _traced(module, exported)
+    _rename(model.graph)
+    _forget_the_machine(model.graph)
+    return model
+
+
+def _traced(module: nn.Module, exported: Exported) -> onnx.ModelProto:
+    inputs = {name: torch.from_numpy(array) for name, array in blank_inputs(exported).items()}
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")
+        outputs = list(module(*inputs.values()))
+        program = torch.onnx.export(
+            module.eval(), tuple(inputs.values()), dynamo=True, verbose=False,
+            opset_version=OPSETS[exported.precision], input_names=list(inputs),
+            output_names=outputs)
+    assert program is not None
+    return program.model_proto
+
+
+def _rename(graph: onnx.GraphProto) -> None:
+    """Nodes are called after their module and what they do, as "experts.0/encoder/stem/relu/Relu",
+    their outputs as the node, weights as in the checkpoint."""
+    names = {value.name: value.name for value in [*graph.input, *graph.output]}
+    for weight in graph.initializer:
+        names[weight.name] = weight.name = _in_checkpoint(weight.name)
+    met: Counter[str] = Counter()
+    for node in graph.node:
+        name = "/".join([*_modules(node), node.op_type])
+        met[name] += 1
+        node.name = name if met[name] == 1 else f"{name}_{met[name]}"
+        for i, output in enumerate(node.output):
+            names.setdefault(output, f"{node.name}:{i}" if i else node.name)
+        node.input[:] = [names.get(value, value) for value in node.input]
+        node.output[:] = [names[value] for value in node.output]
+    for value in graph.value_info:
+        value.name = names.get(value.name, value.name)
+
+
+def _modules(node: onnx.NodeProto) -> list[str]:
+    """The modules that a node lies in, from outside to inside: ["experts.0", "encoder"]."""
+    scopes = [literal_eval(entry.value) for entry in node.metadata_props if entry.key == _SCOPES]
+    path = _in_checkpoint(scopes[0][-2]) if scopes else ""
+    return re.split(r"\.(?!\d)", path) if path else []
+
+
+def _in_checkpoint(name: str) -> str:
+    return name.removeprefix("frame.").removeprefix("network.")
+
+
+def _forget_the_machine(graph: onnx.GraphProto) -> None:
+    """Drops what the exporter notes down, such as lines of our files by their full path."""
+    weights = {weight.name for weight in graph.initializer}
+    shapes = [value for value in graph.value_info if value.name not in weights]
+    del graph.value_info[:]
+    graph.value_info.extend(shapes)
+    for part in [graph, *graph.input, *graph.output, *graph.initializer, *graph.value_info,
+                 *graph.node]:
+        del part.metadata_props[:]
+        part.doc_string = ""

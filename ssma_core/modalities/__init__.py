@@ -82,16 +82,21 @@ def encode(modality: Modality, array: Array, rgb: Array) -> Image:
         return array.astype(np.uint8, copy=False)
     if modality.encoding in _INDICES:
         return index_in_jet(_INDICES[modality.encoding](array, rgb))
-    is_depth = modality.name == "depth" or modality.encoding == "hha"
     if modality.fill:
-        array = fill_holes(array, modality.fill, larger_is_nearer=not is_depth)
+        array = fill_holes(array, modality.fill, larger_is_nearer=not is_depth(modality))
     if modality.camera is not None:
         return in_hha(array, modality.camera)
     assert modality.range is not None  # the spec sees to it
-    values = millimetres(array) if is_depth else array
+    values = millimetres(array) if is_depth(modality) else array
     if modality.level is not None:
         values = levelled(values, modality.level)
     return in_jet(values, modality.range)
+
+
+def is_depth(modality: Modality) -> bool:
+    """Whether it is a distance, larger farther away and in metres where it is float; else larger
+    is nearer, and the unit is the sensor's."""
+    return modality.name == "depth" or modality.encoding == "hha"
 
 
 def check_array(modality: Modality, array: Array) -> None:

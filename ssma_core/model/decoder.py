@@ -18,7 +18,7 @@ class DecoderStage(nn.Module):
 
     def __init__(self, inputs: int, skip: int, width: int, weigh_skip: bool) -> None:
         super().__init__()
-        self.upsampling = Upsampling(inputs, width, 2)
+        self.upsampling: nn.Module = Upsampling(inputs, width, 2)
         self.skip_weight = ConvNorm(width, skip, 1) if weigh_skip else None
         self.refine = nn.Sequential(ConvNorm(width + skip, width, 3), ConvNorm(width, width, 3))
 

@@ -21,10 +21,8 @@ class SsmaBlock(nn.Module):
         self.excite = Convolution(gate, inputs, 3, bias=True)
         self.output = output
 
-    def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        return self.output(self.gated(first, second))
-
-    def gated(self, first: Tensor, second: Tensor) -> Tensor:
-        """Both maps side by side, as far as the gate lets them through."""
+    def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns (the one map, both maps side by side as far as the gate lets them through)."""
         both = torch.cat([first, second], 1)
-        return both * torch.sigmoid(self.excite(F.relu(self.squeeze(both))))
+        gated = both * torch.sigmoid(self.excite(F.relu(self.squeeze(both))))
+        return self.output(gated), gated

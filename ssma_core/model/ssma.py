@@ -28,7 +28,6 @@ class Ssma(SegmentationNetwork):
         fused, both = colour.channels, colour.channels + second.channels
         super().__init__(fused, d, spec.classes, weigh_skips=True, auxiliary_heads=auxiliary_heads)
         self.experts = nn.ModuleList([colour, second])
-        self.colour_channels = colour.channels
         self.fuse_easpp = SsmaBlock(both.context, d.fused_easpp_gate,
                                     ConvNorm(both.context, fused.context, 1, relu=False))
         self.fuse_eighth = SsmaBlock(both.eighth, d.fused_skip_gate,
@@ -48,22 +47,16 @@ class Ssma(SegmentationNetwork):
         return logits
 
     def features(self, *images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return self.fused(*self.gated(*images))
+        (easpp, _), (eighth, _), (quarter, _) = self.fusions(*images)
+        return easpp, eighth, quarter
 
-    def gated(self, *images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What the gates of the three SSMA blocks let through of both experts, side by side: the
-        context at 1/16, the skips at 1/8 and 1/4."""
+    def fusions(self, *images: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """What each of the three SSMA blocks returns: of the context at 1/16, of the skips at 1/8
+        and 1/4."""
         colour, second = images
-        easpp1, eighth1, quarter1 = self.experts[0](colour)
-        easpp2, eighth2, quarter2 = self.experts[1](second)
-        return (self.fuse_easpp.gated(easpp1, easpp2), self.fuse_eighth.gated(eighth1, eighth2),
-                self.fuse_quarter.gated(quarter1, quarter2))
-
-    def fused(self, easpp: Tensor, eighth: Tensor,
-              quarter: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What the blocks make of that: one map each."""
-        return (self.fuse_easpp.output(easpp), self.fuse_eighth.output(eighth),
-                self.fuse_quarter.output(quarter))
+        blocks = self.fuse_easpp, self.fuse_eighth, self.fuse_quarter
+        return [fuse(*maps) for fuse, *maps in
+                zip(blocks, self.experts[0](colour), self.experts[1](second))]
 
     def load_experts(self, colour: AdapNetPP, second: AdapNetPP) -> None:
         """Copies the experts of two trained networks, which must be this one's own by name and

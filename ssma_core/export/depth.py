@@ -1,0 +1,93 @@
+"""ssma_core.modalities.depth in operations that ONNX and TensorRT have. Maps are H×W float32."""
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+LARGEST, TINY = torch.finfo(torch.float32).max, torch.finfo(torch.float32).tiny
+NOTHING = -LARGEST
+
+
+def measured(values: Tensor) -> Tensor:
+    """Above zero, not NaN, not infinite; bool."""
+    return (values > 0) & (values <= LARGEST)
+
+
+def fill_holes(values: Tensor, widest: int, larger_is_nearer: bool) -> Tensor:
+    """As `ssma_core.modalities.depth.fill_holes`, which grows its windows while a pixel that is to
+    be filled is left; here as often as the widest gap can need."""
+    known = measured(values)
+    sign = 1 if larger_is_nearer else -1
+    spread = torch.where(known, sign * values, NOTHING)
+    side = min(widest + 1, max(values.shape))
+    for doubling in range(math.ceil(math.log2(side))):
+        radius = 2**doubling
+        nearest = window_maximum(padded(spread, radius, NOTHING), 2 * radius + 1)
+        spread = torch.where(spread == NOTHING, nearest, spread)
+    filled = (spread > NOTHING) & ~_wide(known, widest)
+    return torch.where(filled, sign * spread, 0)
+
+
+def _wide(known: Tensor, widest: int) -> Tensor:
+    """The pixels that a square without anything known, `widest` + 1 wide and inside the image,
+    covers; bool."""
+    side = widest + 1
+    if side > min(known.shape):
+        return torch.zeros_like(known)
+    squares = 1 - window_maximum(known.float(), side)
+    return window_maximum(padded(squares, widest, 0), side) > 0
+
+
+def window_maximum(values: Tensor, side: int) -> Tensor:
+    """The maximum of every side×side window inside the map, (H−side+1)×(W−side+1)."""
+    return _column_maximum(_column_maximum(values, side).T, side).T
+
+
+def _column_maximum(values: Tensor, side: int) -> Tensor:
+    """Of `side` pixels one below the other: of two windows half as long, a few rows apart.
+
+    Two rows `step` apart are two neighbours where `step` rows are seen as one, so that a max-pool
+    compares them; TensorRT takes minutes and more for a chain of shifted maps and their maxima.
+    """
+    reach = 1
+    while reach < side:
+        step = min(reach, side - reach)
+        rows, columns = values.shape
+        values = F.pad(values, (0, 0, 0, -rows % step), value=NOTHING)
+        values = F.max_pool2d(values.reshape(1, 1, -1, step * columns), (2, 1), stride=1)
+        values = values.reshape(-1, columns)[:rows - step]
+        reach += step
+    return values
+
+
+def padded(values: Tensor, margin: int, value: float) -> Tensor:
+    return F.pad(values, (margin, margin, margin, margin), value=value)
+
+
+def levelled(values: Tensor, level: float, highest: float, steps: int) -> Tensor:
+    """As `ssma_core.modalities.depth.levelled`.
+
+    highest, steps: the median is found between −1 and here by so many bisections: exactly, for
+    whole numbers up to 2^steps − 1.
+    """
+    known = measured(values)
+    median = _median(torch.where(known, values, LARGEST), known.float().sum(), highest, steps)
+    return torch.where(known, (values + (level - median)).clamp(min=TINY), 0)
+
+
+def _median(values: Tensor, number: Tensor, highest: float, steps: int) -> Tensor:
+    """Of the `number` values that are not LARGEST. ONNX and TensorRT sort no whole images."""
+    def up_to(limit: Tensor) -> Tensor:
+        return (values <= limit).float().sum()
+
+    low, high = number.new_tensor(-1), number.new_tensor(highest)
+    for _ in range(steps):
+        middle = (low + high) / 2
+        enough = 2 * up_to(middle) >= number
+        low, high = torch.where(enough, low, middle), torch.where(enough, middle, high)
+    # Of an even number, the median is the mean of the two in the middle.
+    other = torch.where(values > high, values, LARGEST).min()
+    return torch.where(2 * up_to(high) > number, high, (high + other) / 2)

@@ -1,0 +1,129 @@
+"""cv2's resizing in the graph. Images come as H×W×3 float32 with whole levels 0–255 and go as
+3×H×W; sizes are (width, height)."""
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+Size = tuple[int, int]
+
+
+def colour_resize(before: Size, after: Size) -> nn.Module:
+    """As `network_images` does it: means of areas where no side grows, else linear."""
+    if before == after:
+        return Planar()
+    shrinks = before[0] >= after[0] and before[1] >= after[1]
+    return AreaResize(before, after) if shrinks else LinearResize(before, after)
+
+
+class Planar(nn.Module):
+    def forward(self, image: Tensor) -> Tensor:
+        return image.permute(2, 0, 1)
+
+
+class AreaResize(nn.Module):
+    """INTER_AREA: every pixel is the mean of the area it covers.
+
+    On each axis that is a matrix; with g the greatest common divisor of the sides it has g equal
+    blocks of after/g × before/g on its diagonal and nothing beside them.
+    """
+
+    columns: Tensor
+    rows: Tensor
+
+    def __init__(self, before: Size, after: Size) -> None:
+        super().__init__()
+        columns, rows = (_area_block(*sides) for sides in zip(before, after))
+        self.register_buffer("columns", columns.T.contiguous())
+        self.register_buffer("rows", rows)
+        self.after = after
+        # Where four pixels become one, cv2 rounds half a level up; otherwise to the even level.
+        self.rounds_up = before == (2 * after[0], 2 * after[1])
+
+    def forward(self, image: Tensor) -> Tensor:
+        width, height = self.after
+        # Rows first: that leaves less to bring into planes.
+        image = self.rows @ image.reshape(height // len(self.rows), self.rows.shape[1], -1)
+        planes = image.reshape(height, -1, 3).permute(2, 0, 1)
+        planes = (planes.reshape(-1, len(self.columns)) @ self.columns).reshape(3, height, width)
+        return (planes + 0.5).floor() if self.rounds_up else planes.round()
+
+
+def _area_block(before: int, after: int) -> Tensor:
+    """after/g × before/g: what cv2 does to the rows of a unit matrix."""
+    common = math.gcd(before, after)
+    before, after = before // common, after // common
+    unit = np.eye(before, dtype=np.float32)
+    return torch.from_numpy(cv2.resize(unit, (before, after), interpolation=cv2.INTER_AREA))
+
+
+class LinearResize(nn.Module):
+    """INTER_LINEAR, in cv2's fixed-point numbers: weights of 11 bits, and what is cut off on the
+    way. Computed exactly, every eighth value would differ by one level and one label in a thousand
+    with it.
+    """
+
+    columns: Tensor
+    column_weights: Tensor
+    rows: Tensor
+    row_weights: Tensor
+
+    def __init__(self, before: Size, after: Size) -> None:
+        super().__init__()
+        for name, *sides in zip(("column", "row"), before, after):
+            places, weights = _linear(*sides)
+            self.register_buffer(f"{name}s", places)
+            self.register_buffer(f"{name}_weights", weights[:, :, None, None])
+
+    def forward(self, image: Tensor) -> Tensor:
+        # Whole rows are gathered, see Nearest: for the columns, of the transposed image.
+        left, right = (image.transpose(0, 1).index_select(0, place) for place in self.columns)
+        left_weight, right_weight = self.column_weights / 2**4
+        image = (left * left_weight + right * right_weight).floor().transpose(0, 1)
+        upper, lower = (image.index_select(0, place) for place in self.rows)
+        upper_weight, lower_weight = self.row_weights / 2**16
+        quarters = (upper * upper_weight).floor() + (lower * lower_weight).floor()
+        return ((quarters + 2) / 4).floor().permute(2, 0, 1)
+
+
+def _linear(before: int, after: int) -> tuple[Tensor, Tensor]:
+    """The two pixels that each one lies between, 2×after, and their weights of 2048 together."""
+    centre = (torch.arange(after, dtype=torch.float64) + 0.5) * (before / after) - 0.5
+    place = centre.float().floor()
+    far = centre.float() - place
+    places = torch.stack([place, place + 1]).clamp(0, before - 1).long()
+    return places, (torch.stack([1 - far, far]) * 2048).round()
+
+
+class Nearest(nn.Module):
+    """INTER_NEAREST of a map, H×W of any type."""
+
+    columns: Tensor
+    rows: Tensor
+
+    def __init__(self, before: Size, after: Size) -> None:
+        super().__init__()
+        self.same = before == after
+        self.rows_first = after[1] < before[1]  # that way there is less to move
+        for name, *sides in zip(("columns", "rows"), before, after):
+            self.register_buffer(name, _nearest(*sides))
+
+    def forward(self, values: Tensor) -> Tensor:
+        if self.same:
+            return values
+        # Whole rows are gathered, of the transposed map for the columns: on CPUs several times
+        # faster than pixel by pixel.
+        if self.rows_first:
+            return values.index_select(0, self.rows).T.index_select(0, self.columns).T
+        return values.T.index_select(0, self.columns).T.index_select(0, self.rows)
+
+
+def _nearest(before: int, after: int) -> Tensor:
+    """Where each pixel comes from: what cv2 makes of a row that counts."""
+    count = np.arange(before, dtype=np.float32)[None]
+    return torch.from_numpy(
+        cv2.resize(count, (after, 1), interpolation=cv2.INTER_NEAREST)[0]).long()
