@@ -75,17 +75,23 @@ class FusedFrame(nn.Module):
       camera's size by nearest neighbour.
     """
 
-    def __init__(self, network: SegmentationNetwork, spec: ModelSpec, frame: FrameFormat,
-                 precision: torch.dtype = torch.float32) -> None:
+    def __init__(self, frame: Frame, spec: ModelSpec, camera: FrameFormat) -> None:
         super().__init__()
-        self.preprocessing = Preprocessing(spec, frame)
-        self.frame = Frame(network, precision)
-        self.to_camera = Nearest(spec.input_size, frame.size)
+        self.preprocessing = Preprocessing(spec, camera)
+        self.frame = frame
+        self.to_camera = Nearest(spec.input_size, camera.size)
 
     def forward(self, *arrays: Tensor) -> dict[str, Tensor]:
+        answers = self.with_logits(*arrays)
+        del answers["logits"]
+        return answers
+
+    def with_logits(self, *arrays: Tensor) -> dict[str, Tensor]:
+        """The same, and "logits" as `Frame` gives them."""
         maps = self.frame.maps(self.preprocessing(*arrays))
-        del maps["logits"]
-        return {name: self.to_camera(values).to(torch.uint8) for name, values in maps.items()}
+        logits = maps.pop("logits")
+        return {name: self.to_camera(values).to(torch.uint8)
+                for name, values in maps.items()} | {"logits": logits}
 
 
 class Decision(nn.Module):

@@ -52,10 +52,9 @@ def write(model: onnx.ModelProto, exported: Exported, path: str | Path) -> None:
 def to_onnx(network: SegmentationNetwork, exported: Exported) -> onnx.ModelProto:
     """The network as `exported` says (not in int8), without metadata; its nodes and tensors are
     named after the modules they come from."""
-    spec, frame, precision = exported.spec, exported.frame, TYPES[exported.precision]
-    module = (Frame(network, precision) if frame is None
-              else FusedFrame(network, spec, frame, precision))
-    model = _traced(module, exported)
+    frame = Frame(network, TYPES[exported.precision])
+    model = _traced(frame if exported.frame is None
+                    else FusedFrame(frame, exported.spec, exported.frame), exported)
     _rename(model.graph)
     _forget_the_machine(model.graph)
     return model
