@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import cv2
@@ -56,6 +57,7 @@ def evaluate(paths: Sequence[str], model: Path, settings: Settings, jobs: int | 
     jobs: how many bags at once; None: one a core. over_dds: whether they go through the node, too.
     Raises SsmaError for what cannot be used, naming it.
     """
+    live = _live() if over_dds else None  # what is not here is told before the work begins
     total = sum(_messages(bag, settings) for bag in paths)
     cpus = len(os.sched_getaffinity(0))
     at_once = min(jobs or cpus, len(paths))
@@ -68,9 +70,9 @@ def evaluate(paths: Sequence[str], model: Path, settings: Settings, jobs: int | 
             done = parallel.each(_one, work, at_once, bar.update)
     _, _, spec, backend, precision = done[0]
     runs = tuple(each.run for each in done)
-    live = tuple(_over_dds(run, model, spec, settings) for run in runs) if over_dds else ()
+    over = tuple(_over_dds(live, run, model, spec, settings) for run in runs) if live else ()
     report = Report(str(model), backend, precision, spec, versions(backend), settings, at_once,
-                    runs, live)
+                    runs, over)
     scores = np.concatenate([run.scores(spec.void_id) for run in runs])
     return report, *chosen([each.sheet for each in done], scores)
 
@@ -197,7 +199,8 @@ def _one(job: Job, progress: Callable[[], Any]) -> Done:
         return Done(*found, segmenter.spec, segmenter.backend, segmenter.precision)
 
 
-def _over_dds(run: Run, model: Path, spec: ModelSpec, settings: Settings) -> Run:
+def _live() -> ModuleType:
+    """`ssma_ros.live`. Raises SsmaError where there is no ROS."""
     dds.isolate()
     try:
         from ssma_ros import live
@@ -205,13 +208,18 @@ def _over_dds(run: Run, model: Path, spec: ModelSpec, settings: Settings) -> Run
         raise SsmaError(f"--live needs ROS 2, which is not here ({error}): source the setup.bash "
                         "of a ROS distribution, or install this package's extra 'ros' (pip)"
                         ) from error
+    return live
+
+
+def _over_dds(live: ModuleType, run: Run, model: Path, spec: ModelSpec, settings: Settings) -> Run:
     begin_ns = next(bags.messages(run.bag, [settings.rgb, settings.aux])).time_ns
     seconds = round(bags.seconds(run.bag))
     with tqdm(total=seconds, desc="over DDS", unit="s", disable=None) as bar:
         def tick(now_ns: int) -> None:
             bar.update(min(seconds, (now_ns - begin_ns) // 10**9) - int(bar.n))
 
-        return live.evaluate(run.bag, model, spec, settings, tick)
+        found: Run = live.evaluate(run.bag, model, spec, settings, tick)
+    return found
 
 
 if __name__ == "__main__":

@@ -282,6 +282,16 @@ def test_live_adds_what_becomes_of_the_frames_at_the_bags_own_pace(
     assert "over DDS" in (bag.parent / "report.html").read_text()
 
 
+def test_live_without_ros_is_told_before_the_work() -> None:
+    program = ("import sys; sys.modules['rclpy'] = None\n"
+               "from ssma_ros.evaluate_bag import main\n"
+               "sys.exit(main('none --model m --rgb r --aux a --label l --live'.split()))")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
+                          check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("evaluate_bag: --live needs ROS 2, which is not here")
+
+
 def test_an_interrupted_evaluation_says_so_and_writes_nothing(
         bag: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str]) -> None:
