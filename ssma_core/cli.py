@@ -13,6 +13,7 @@ COMMANDS = {
     "predict": ("predict", "segment one pair of pictures"),
     "import-tf": ("import_tf", "convert weights of the original TensorFlow code"),
     "export": ("export", "write a model as ONNX, everything in the graph"),
+    "build-engine": ("build_engine", "build a model's TensorRT engine"),
     "parity": ("parity", "whether one model file gives the same labels as another"),
     "prepare": ("prepare", "bring a public data set into list files and encoded images"),
     "synthesize": ("synthesize", "make drives through a synthetic forest"),

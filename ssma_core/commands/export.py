@@ -4,16 +4,19 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ssma_core import checkpoint
 from ssma_core.commands import size
 from ssma_core.errors import SsmaError
-from ssma_core.export.onnx import TYPES, export
 from ssma_core.exported import AUX_FORMATS, FrameFormat
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, type=Path, help="checkpoint (.safetensors)")
     parser.add_argument("--output", required=True, type=Path, help="file to write (.onnx)")
+    add_graph_arguments(parser)
+
+
+def add_graph_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the graph is to be; `ssma build-engine` takes these, too. None where it is not said."""
     parser.add_argument("--camera", type=size, metavar="WIDTHxHEIGHT",
                         help="size of the camera's images: the file then takes the sensors' arrays "
                         "as they come and gives labels of that size (default: it takes the images "
@@ -21,15 +24,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--aux", choices=AUX_FORMATS,
                         help="how the second sensor's array comes: of that type (float32: depth in "
                         "metres), or encoded as an image; with --camera")
-    parser.add_argument("--precision", choices=TYPES, default="fp32",
+    parser.add_argument("--precision", choices=("fp32", "fp16", "bf16"),
                         help="of the network (default fp32)")
 
 
 def run(options: argparse.Namespace) -> None:
+    write(options, options.output)
+    print(f"wrote {options.output} ({options.output.stat().st_size / 1e6:.1f} MB)")
+
+
+def write(options: argparse.Namespace, output: Path) -> None:
+    """The model as ONNX, as the arguments say."""
+    # Here, since a robot without torch builds engines of ONNX files.
+    from ssma_core import checkpoint
+    from ssma_core.export.onnx import export
+
+    frame = frame_asked(options)
+    network, spec = checkpoint.load(options.model)
+    export(network, spec, output, frame, options.precision or "fp32")
+
+
+def frame_asked(options: argparse.Namespace) -> FrameFormat | None:
     if options.aux and not options.camera:
         raise SsmaError("--aux says how the camera's arrays come: give their size too, with "
                         "--camera WIDTHxHEIGHT")
-    network, spec = checkpoint.load(options.model)
-    frame = FrameFormat(options.camera, options.aux) if options.camera else None
-    export(network, spec, options.output, frame, options.precision)
-    print(f"wrote {options.output} ({options.output.stat().st_size / 1e6:.1f} MB)")
+    return FrameFormat(options.camera, options.aux) if options.camera else None

@@ -1,0 +1,130 @@
+"""`ssma build-engine`: a model as an engine for an NVIDIA GPU."""
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ssma_core import tensorrt_library
+from ssma_core.commands import count
+from ssma_core.commands.export import add_graph_arguments, frame_asked
+from ssma_core.commands.export import write as export
+from ssma_core.engine_file import LIBRARY_NAMES, EngineHeader, runs_on
+from ssma_core.errors import SsmaError
+from ssma_core.export.engine import build_engine, gpu_at_hand, read_exported
+from ssma_core.exported import Exported, export_command, size_in_words
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", required=True, type=Path, help=".onnx, or .safetensors, which "
+                        "is exported first (needs PyTorch)")
+    parser.add_argument("--output", required=True, type=Path, help="file to write (.engine)")
+    add_graph_arguments(parser)
+    parser.add_argument("--library", choices=LIBRARY_NAMES, help="what builds the engine and is to "
+                        "run it; the default is what is installed, TensorRT where both are")
+    parser.add_argument("--compute-capability", nargs="+", type=capability, default=(),
+                        metavar="X.Y", help="with tensorrt_rtx: build for these GPUs alone, and "
+                        "not for 8.0 and later")
+    parser.add_argument("--workspace", type=count, metavar="MIB", help="memory that a layer may "
+                        "take beside its tensors; without it, all there is")
+    parser.add_argument("--timing-cache", type=Path, metavar="FILE", help="with tensorrt: keep "
+                        "measurements there, so that the next build is faster")
+    parser.add_argument("--data", type=Path, help="frames, as for `ssma parity`: the engine is "
+                        "written only if it gives the model's labels on them (needs the GPU)")
+    parser.add_argument("--topics", nargs="+", default=(), metavar="TOPIC",
+                        help="of --data, where that is a bag")
+
+
+def capability(text: str) -> tuple[int, int]:
+    """For argparse: "8.6" → (8, 6)."""
+    major, _, minor = text.partition(".")
+    if not (major.isdecimal() and minor.isdecimal()):
+        raise argparse.ArgumentTypeError(
+            f"a compute capability is written X.Y, for example 8.6, not {text!r}")
+    return int(major), int(minor)
+
+
+def run(options: argparse.Namespace) -> None:
+    if options.output.suffix != ".engine":
+        raise SsmaError(f"cannot write {options.output}: an engine's name ends in .engine")
+    if options.data is not None:
+        gpu_at_hand("--data runs the engine on the GPU", "leave it out here, and run `ssma parity` "
+                    "where the engine is to run")
+    tensorrt_library.load(options.library)  # is it there? Before the work, not after it
+    with _folder_beside(options.output) as folder:
+        onnx = _onnx(options, folder)
+        engine = folder / options.output.name
+        header = build_engine(
+            onnx, engine, _command(options), library=options.library,
+            capabilities=options.compute_capability, workspace=options.workspace,
+            timing_cache=options.timing_cache)
+        if options.data is not None:
+            from ssma_core.evaluation.gate import gate
+            print(gate(options.model, engine, options.data, options.topics, built_from=onnx))
+        os.replace(engine, options.output)
+    print(_summary(options.output, header))
+
+
+@contextmanager
+def _folder_beside(output: Path) -> Iterator[Path]:
+    """A folder from which a finished file can be renamed to `output`; gone afterwards."""
+    try:
+        folder = tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}.")
+    except OSError as error:
+        raise SsmaError(f"cannot write {output}: {error.strerror}; give a folder that exists and "
+                        "can be written") from error
+    with folder as name:
+        yield Path(name)
+
+
+def _onnx(options: argparse.Namespace, folder: Path) -> Path:
+    """The ONNX file to build: the one given, or the checkpoint's as the options say."""
+    if options.model.suffix == ".safetensors":
+        onnx = folder / f"{options.model.stem}.onnx"
+        export(options, onnx)
+        return onnx
+    if options.model.suffix == ".onnx":
+        _check_asked(options, read_exported(options.model))
+        return Path(options.model)
+    raise SsmaError(f"{options.model}: an engine is built from a .safetensors or an .onnx file")
+
+
+def _check_asked(options: argparse.Namespace, exported: Exported) -> None:
+    """Raises SsmaError where the options ask for something else than the ONNX file is."""
+    now = exported.frame
+    frame = frame_asked(argparse.Namespace(camera=options.camera or (now and now.size),
+                                           aux=options.aux or (now and now.aux)))
+    precision = options.precision or exported.precision
+    if (precision, frame) != (exported.precision, now):
+        command = export_command(precision, frame, output=str(options.model))
+        raise SsmaError(f"{options.model} is {_words(exported)}, and an ONNX file stays what it "
+                        f"was exported as; export another: {command}")
+
+
+def _command(options: argparse.Namespace) -> str:
+    """See EngineHeader.command. Paths are absolute, so that it works from any folder."""
+    words = ["ssma", "build-engine", "--model", options.model.resolve(),
+             "--output", options.output.resolve()]
+    if options.camera:
+        words += ["--camera", size_in_words(options.camera)]
+    for name in ("aux", "precision", "workspace"):
+        if getattr(options, name) is not None:
+            words += [f"--{name}", getattr(options, name)]
+    return shlex.join(map(str, words))
+
+
+def _words(exported: Exported) -> str:
+    frame = exported.frame
+    if frame is None:
+        return f"{exported.precision} without --camera"
+    aux = "" if frame.aux is None else f" --aux {frame.aux}"
+    return f"{exported.precision} with --camera {size_in_words(frame.size)}{aux}"
+
+
+def _summary(output: Path, header: EngineHeader) -> str:
+    return (f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB): {_words(header.exported)}, "
+            f"by {LIBRARY_NAMES[header.library]} {header.version} for {runs_on(header)}")
