@@ -10,16 +10,19 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+import torch
 from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import numpy_helper
 
-from ssma_core import ModelSpec, SsmaError, bags
+from ssma_core import ModelSpec, SsmaError, bags, checkpoint
 from ssma_core.cli import main
 from ssma_core.datasets.given import Given
 from ssma_core.evaluation.gate import gate
 from ssma_core.evaluation.parity import WORST, Compared, Comparison, Model, Parity, compare
+from ssma_core.export.onnx import export
+from ssma_core.exported import FrameFormat
 
 FOREST = ROOT / "models" / "tiny_forest.onnx"
 VOID, GROUND, SKY = range(3)
@@ -38,6 +41,15 @@ def forest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert main(["synthesize", "--output", str(folder), "--drives", "2", "--frames", "2",
                  "--fps", "1", "--size", "384x192", "--seed", "7000"]) == 0
     return folder
+
+
+@pytest.fixture(scope="module")
+def fused(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The frame's whole way for the forest's camera, in half precision."""
+    path = tmp_path_factory.mktemp("fused") / "fused.onnx"
+    network, spec = checkpoint.load(FOREST.with_suffix(".safetensors"))
+    export(network, spec, path, FrameFormat((384, 192), "uint16"), "fp16")
+    return path
 
 
 def disturbed(model: Path, output: Path, place: int, strength: float) -> str:
@@ -156,19 +168,41 @@ def test_a_disturbed_layer_closes_the_gate_and_is_named(
 
 
 def test_a_disturbed_checkpoint_s_layer_is_named(forest: Path, tmp_path: Path) -> None:
-    import torch
-
-    from ssma_core import checkpoint
-
     network, spec = checkpoint.load(FOREST.with_suffix(".safetensors"))
-    name = "experts.1.encoder.block2.units.0.reduce.convolution"
     torch.manual_seed(0)
     with torch.no_grad():
-        weight = network.get_submodule(name).weight
+        weight = network.get_submodule(
+            "experts.1.encoder.block2.units.0.reduce.convolution").weight
         weight += weight.std() * torch.randn_like(weight)
     checkpoint.save(tmp_path / "other.safetensors", network, spec)
-    with pytest.raises(SsmaError, match=rf"They part first in \S*{name}"):
+    with pytest.raises(SsmaError, match=r"They part first in "
+                       r"experts\.1/encoder/block2/units\.0/reduce/convolution/Conv: by itself"):
         gate(FOREST, tmp_path / "other.safetensors", forest)
+
+
+def test_another_graph_in_another_precision_stands_in(
+        fused: Path, forest: Path, tmp_path: Path) -> None:
+    gate(FOREST.with_suffix(".safetensors"), fused, forest, output=tmp_path)
+    figures = json.loads((tmp_path / "parity.json").read_text())
+    assert [figures[model]["precision"] for model in "ab"] == ["fp32", "fp16"]
+    assert figures["most_points"] == 0.1
+
+
+def test_the_layer_is_found_behind_another_graph_and_precision(
+        fused: Path, forest: Path, tmp_path: Path) -> None:
+    layer = disturbed(fused, tmp_path / "other.onnx", 60, strength=1.0)
+    with pytest.raises(SsmaError, match=f"They part first in {layer}: by itself"):
+        gate(FOREST, tmp_path / "other.onnx", forest)
+
+
+def test_frames_of_another_size_than_a_file_takes_are_refused(fused: Path, tmp_path: Path) -> None:
+    for kind, picture in (("rgb", np.zeros((96, 192, 3), np.uint8)),
+                          ("depth", np.zeros((96, 192), np.uint16))):
+        (tmp_path / kind).mkdir()
+        cv2.imwrite(str(tmp_path / kind / "0.png"), picture)
+    with pytest.raises(SsmaError, match=r"fused.onnx on the frame .*rgb/0.png: .*"
+                       r"ssma export .*--camera 192x96 --aux uint16 --precision fp16"):
+        compare(FOREST, fused, tmp_path)
 
 
 def recording(folder: Path) -> Iterator[bags.Recorded]:

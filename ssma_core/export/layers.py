@@ -53,7 +53,8 @@ def compare_layers(a: Path, b: Path, arrays: Sequence[Array]) -> list[Layer]:
     first, second = _Graph(a, arrays), _Graph(b, arrays)
     names = [name for name in second.layers if name in first.layers]
     if first.spec != second.spec or not names:
-        raise SsmaError(f"{a} and {b} are not of one network, layer by layer")
+        raise SsmaError(f"{a} and {b} are not of one network, layer by layer, or an older program "
+                        "named the layers of one otherwise; export it again")
     given = {second.layers[name]: first.layers[name] for name in names}
     found: list[Layer] = []
     with tqdm(total=len(names), desc="comparing layers", unit="layer", leave=False,
