@@ -1,0 +1,5 @@
+"""`ssma benchmark`: the same frames through every way there is to run a model, in one process.
+
+models.py, frames.py: what is run, on what. ways.py, eager.py: how. measure.py, with clock.py,
+memory.py and work.py: what is measured. report.py, chart.py: what is written about it.
+"""

@@ -1,0 +1,67 @@
+"""The files that ways need: exported and built for the benchmark."""
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from ssma_core.benchmark.models import Model
+from ssma_core.errors import SsmaError
+from ssma_core.exported import FrameFormat, Precision, size_in_words
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is the same for all models.
+
+    camera: (width, height) of the frames. threads: of the CPU.
+    calibration: data for int8, as `open_given` takes it.
+    folder: where files are written.
+    """
+
+    camera: tuple[int, int]
+    threads: int
+    calibration: Path | None
+    folder: Path
+
+
+@cache
+def exported(model: Model, precision: Precision, frame: FrameFormat | None,
+             setting: Setting) -> Path:
+    """The model as ONNX. frame: None for a file that takes what the network sees."""
+    from ssma_core import checkpoint
+    from ssma_core.export.onnx import export
+
+    assert model.checkpoint is not None
+    camera = [] if frame is None else [size_in_words(frame.size)]
+    path = setting.folder / ("_".join([model.name, *camera, precision]) + ".onnx")
+    if precision == "int8":
+        raise SsmaError("int8 cannot be exported yet")
+    network, spec = checkpoint.load(model.checkpoint)
+    export(network, spec, path, frame, precision)
+    return path
+
+
+def built(onnx: Path) -> Path:
+    """The engine of an ONNX file."""
+    from ssma_core.export.engine import build_engine
+
+    engine = onnx.with_suffix(".engine")
+    build_engine(onnx, engine, shlex.join(
+        ["ssma", "build-engine", "--model", str(onnx), "--output", str(engine)]))
+    return engine
+
+
+@cache
+def no_engines() -> str:
+    """Why none can be built and run here; "" where they can."""
+    from ssma_core import tensorrt_library
+    from ssma_core.export.engine import gpu_at_hand
+
+    try:
+        tensorrt_library.load()
+        gpu_at_hand("they run on an NVIDIA GPU", "run this command where there is one")
+    except SsmaError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,57 @@
+"""Frames for whatever model: a drive through the synthetic forest as its sensors would see it."""
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ssma_core.datasets.synthetic_forest import Frame, drive
+from ssma_core.modalities import is_depth
+from ssma_core.modalities.depth import in_jet
+from ssma_core.spec import VEGETATION_INDICES, Modality, ModelSpec
+
+Arrays = tuple[npt.NDArray[Any], ...]
+FAR = 20_000  # millimetres
+DIFFERENT = 4  # frames; they come again and again
+
+
+def camera_frames(spec: ModelSpec, size: tuple[int, int]) -> list[Arrays]:
+    """DIFFERENT frames as `Segmenter.segment` takes them, of that (width, height)."""
+    first, *more = spec.modalities
+    if first.encoding in VEGETATION_INDICES:  # it is made of two arrays
+        first, more = Modality("rgb", "image"), [first]
+    return [tuple(_resized(array, size) for array in (
+        frame.rgb if first.encoding == "image" else _sensed(first, frame),
+        *(_sensed(modality, frame) for modality in more))) for frame in _frames()]
+
+
+@cache
+def _frames() -> tuple[Frame, ...]:
+    return tuple(drive(0, DIFFERENT, weather="clear", fps=1))
+
+
+def seen_by(spec: ModelSpec, arrays: Arrays) -> Arrays:
+    """What a network for the colour image alone takes of another network's frame; else all of it.
+    """
+    return arrays[:1] if [m.encoding for m in spec.modalities] == ["image"] else arrays
+
+
+def _sensed(modality: Modality, frame: Frame) -> npt.NDArray[Any]:
+    """What another sensor than the colour camera gives."""
+    if modality.encoding in VEGETATION_INDICES:
+        return frame.near_infrared
+    if is_depth(modality):
+        return frame.depth
+    if modality.range is None:
+        return in_jet(frame.depth, FAR)  # encoded, somehow
+    near = (1 - np.minimum(frame.depth, FAR) / FAR) * modality.range
+    whole_numbers = modality.range > 255
+    return np.where(frame.depth, near, 0).astype(np.uint16 if whole_numbers else np.float32)
+
+
+def _resized(array: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
+    interpolation = cv2.INTER_LINEAR if array.ndim == 3 else cv2.INTER_NEAREST
+    return cv2.resize(array, size, interpolation=interpolation)

@@ -1,0 +1,71 @@
+"""How much memory something takes of the process and of the GPU."""
+from __future__ import annotations
+
+import ctypes
+import gc
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ssma_core.errors import SsmaError
+
+_STATUS = Path("/proc/self/status")
+_CLEAR = Path("/proc/self/clear_refs")
+
+
+@dataclass
+class Growth:
+    """Bytes, of the host at their highest. None where they cannot be known: the host's without
+    Linux, the GPU's without one."""
+
+    host: int | None = None
+    gpu: int | None = None
+
+
+@contextmanager
+def growth() -> Iterator[Growth]:
+    """Filled in when the block ends: what it added, whether that is still held or not. Libraries
+    that are loaded already add nothing."""
+    _give_back()
+    with suppress(OSError):  # not everybody may: then what is held at the end counts
+        _CLEAR.write_text("5")  # the highest so far is now the current
+    found, host, gpu = Growth(), _resident("VmRSS"), _gpu_in_use()
+    yield found
+    if host is not None:
+        found.host = max(0, (_resident("VmHWM") or 0) - host)
+    if gpu is not None:
+        found.gpu = max(0, (_gpu_in_use() or 0) - gpu)
+
+
+def _give_back() -> None:
+    """What was freed goes back to the system, so that what comes is not served from it unseen."""
+    gc.collect()
+    with suppress(OSError, AttributeError):  # another C library than glibc
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def _resident(field: str) -> int | None:
+    """VmRSS: what the process holds now; VmHWM: at its highest."""
+    try:
+        found = re.search(rf"{field}:\s+(\d+) kB", _STATUS.read_text())
+    except OSError:
+        return None
+    return 1024 * int(found[1]) if found else None
+
+
+def _gpu_in_use() -> int | None:
+    """Of the whole GPU, whoever holds it."""
+    with suppress(ModuleNotFoundError):
+        import torch
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+            free, total = torch.cuda.mem_get_info()
+            return int(total - free)
+    with suppress(ModuleNotFoundError, SsmaError):
+        from ssma_core.backends import cuda
+        with cuda.current():
+            free, total = cuda.driver.mem_get_info()
+            return int(total - free)
+    return None

@@ -1,0 +1,112 @@
+"""What is benchmarked: model files by their weights, and networks that nobody has trained yet."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import get_args
+
+from ssma_core.datasets.synthetic_forest import CLASS_COLOURS, CLASS_NAMES
+from ssma_core.errors import SsmaError
+from ssma_core.exported import Exported
+from ssma_core.spec import Modality, ModelSpec, Size
+
+
+@dataclass(frozen=True)
+class Model:
+    """weights: what makes it another model; `ssma_core.checkpoint.weights_hash`.
+    checkpoint: None where only exported files are given.
+    exported: files (.onnx, .engine) of the same weights.
+    trained: False: random weights, whose labels hang on rounding.
+    """
+
+    name: str
+    spec: ModelSpec
+    weights: str
+    checkpoint: Path | None
+    exported: tuple[tuple[Path, Exported], ...] = ()
+    trained: bool = True
+
+
+def models(given: Sequence[str], folder: Path) -> list[Model]:
+    """given: model files, or a size of the network ("full"), which is made in `folder`. Files of
+    the same weights are one model. Raises SsmaError where a file cannot be used."""
+    found: dict[str, Model] = {}
+    for each in given:
+        model = _model(each, folder)
+        before = found.get(model.weights)
+        if before is not None:
+            model = replace(before, checkpoint=before.checkpoint or model.checkpoint,
+                            exported=before.exported + model.exported)
+        elif model.name in (other.name for other in found.values()):
+            model = replace(model, name=f"{model.name}_{len(found)}")
+        found[model.weights] = model
+    return list(found.values())
+
+
+def untrained(name: str, spec: ModelSpec, folder: Path) -> Model:
+    """A network with random weights from a fixed seed: it takes as long as a trained one.
+
+    Its batch norms fit its weights, so that it tells more than one class, and keep most values
+    above zero: every ReLU that cuts makes more of a rounding error.
+    """
+    import torch
+    from torch import nn
+
+    from ssma_core import checkpoint
+    from ssma_core.model import build
+
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        network = build(spec, auxiliary_heads=False)
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = 1.0
+                nn.init.ones_(module.bias)
+        coarse = [256 * torch.rand(2, 3, 6, 12) for _ in spec.modalities]
+        network.train()(*(nn.functional.interpolate(image, (96, 192)) for image in coarse))
+    path = folder / f"{name}.safetensors"
+    checkpoint.save(path, network, spec)
+    return Model(name, spec, checkpoint.weights_hash(network), path, trained=False)
+
+
+def alone(model: Model, folder: Path) -> Model:
+    """AdapNet++ of the same size for the colour image alone, untrained: what the fusion costs."""
+    spec = replace(model.spec, architecture="adapnet++", modalities=model.spec.modalities[:1])
+    return untrained(f"{model.name}_alone", spec, folder)
+
+
+def _model(given: str, folder: Path) -> Model:
+    if given in get_args(Size):
+        return untrained(given, ModelSpec(
+            architecture="ssma", size=given, class_names=CLASS_NAMES,  # type: ignore[arg-type]
+            class_colours=CLASS_COLOURS, input_size=(768, 384),
+            modalities=(Modality("rgb", "image"), Modality("depth", "jet", 20_000))), folder)
+    path = Path(given)
+    if path.suffix == ".safetensors":
+        return _of_checkpoint(path)
+    exported = _exported(path)
+    return Model(path.stem, exported.spec, exported.weights, None, ((path, exported),))
+
+
+def _of_checkpoint(path: Path) -> Model:
+    try:
+        from ssma_core import checkpoint
+        network, spec = checkpoint.load(path)
+    except ModuleNotFoundError as error:
+        raise SsmaError(f"{path} needs the Python package {error.name!r}, which is not installed: "
+                        f"pip install {error.name}, or give .onnx and .engine files") from error
+    return Model(path.stem, spec, checkpoint.weights_hash(network), path)
+
+
+def _exported(path: Path) -> Exported:
+    from ssma_core import engine_file
+    from ssma_core.export.engine import read_exported
+
+    if path.suffix == ".onnx":
+        return read_exported(path)
+    if path.suffix == ".engine":
+        return engine_file.read(path)[0].exported
+    sizes = " or ".join(get_args(Size))
+    raise SsmaError(f"{path}: give a model file (.safetensors, .onnx, .engine), or {sizes} for a "
+                    "network that is not trained yet")

@@ -1,0 +1,93 @@
+"""What a benchmark found, as it goes to JSON."""
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ssma_core.benchmark.clock import Latency
+from ssma_core.benchmark.machine import Machine
+from ssma_core.benchmark.ways import Device, LeftOut
+from ssma_core.exported import Precision
+from ssma_core.files import written_whole
+
+
+@dataclass(frozen=True)
+class Together:
+    """Several frames at once. how: "in one batch" or "two under way"."""
+
+    frames: int
+    how: str
+    frames_per_second: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way's figures.
+
+    whole: ms from the sensors' arrays to labels of their size. network: ms from images as the
+      network sees them to labels of that size; None where the way takes no such images.
+    frames_per_second: one after the other, by the median of `whole`.
+    together: None where several frames would go one after the other.
+    host_bytes, gpu_bytes: what it added to the process at its peak; None where that is not known.
+    gflop: of a frame; None without PyTorch.
+    share_of_peak: gflop by the median of `whole`, of what the machine multiplies in this precision;
+      None where one of them is not known.
+    agreement: share of its labels, 0–1, that are those of the same network's first row.
+    times_as_fast: as the table's first row, by the medians of `whole`.
+    """
+
+    way: str
+    library: str
+    device: Device
+    precision: Precision
+    whole: Latency
+    network: Latency | None
+    frames_per_second: float
+    together: Together | None
+    host_bytes: int | None
+    gpu_bytes: int | None
+    gflop: float | None
+    share_of_peak: float | None
+    agreement: float
+    times_as_fast: float
+
+
+@dataclass(frozen=True)
+class Peak:
+    """1e9 operations a second that the machine reaches in products of large matrices, by the
+    median, in turn with the ways."""
+
+    device: Device
+    precision: Precision
+    gflops: float
+
+
+@dataclass(frozen=True)
+class Table:
+    """A model's rows. network: (width, height). trained: False for random weights.
+    peaks: of every device and precision that its rows have, where it could be measured."""
+
+    name: str
+    architecture: str
+    size: str
+    network: tuple[int, int]
+    trained: bool
+    peaks: tuple[Peak, ...]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """camera: (width, height) of the frames. frames: how many were timed in each way."""
+
+    machine: Machine
+    camera: tuple[int, int]
+    frames: int
+    tables: tuple[Table, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def write_json(report: Report, path: Path) -> None:
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps(asdict(report), indent=1) + "\n", encoding="utf-8")

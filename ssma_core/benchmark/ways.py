@@ -1,0 +1,145 @@
+"""The ways to run a model: every backend and precision that this machine has."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from ssma_core import engine_file
+from ssma_core.benchmark.files import Setting, built, exported, no_engines
+from ssma_core.benchmark.models import Model, alone
+from ssma_core.benchmark.opened import Engine, Front, Opened
+from ssma_core.errors import SsmaError
+from ssma_core.exported import FrameFormat, Precision
+
+Device = Literal["cpu", "gpu"]
+NAIVE = "torch fp32, naive"
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to run a model.
+
+    library: the backend's name.
+    fused: whether it takes the camera's arrays alone; else also the images that the network sees.
+    together: how it takes several frames at once; None: one after the other.
+    """
+
+    name: str
+    model: Model
+    library: str
+    device: Device
+    precision: Precision
+    fused: bool
+    together: Literal["in one batch", "two under way"] | None
+    open: Callable[[], Opened]
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.model.name}: {self.name}"
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What there is no figure of, and why."""
+
+    what: str
+    why: str
+
+
+def ways(model: Model, frame: FrameFormat, setting: Setting) -> Iterator[Way | LeftOut]:
+    """Exports and builds what they take. All that have the same model must give the labels of the
+    first of them. frame: the format of the camera's frames."""
+    if model.checkpoint is not None:
+        yield from _in_torch(model, setting)
+        yield _exported(model, "fp32", None, setting)
+        yield _exported(model, "fp32", frame, setting)
+        yield _exported(model, "int8", frame, setting)
+        yield _exported(model, "fp16", None, setting, engine=True)
+        yield _exported(model, "fp32", frame, setting, engine=True)
+        yield _exported(model, "fp16", frame, setting, engine=True)
+        yield _exported(model, "int8", frame, setting, engine=True)
+    for path, facts in model.exported:
+        way = _of_file(path, model, facts.precision, facts.frame is not None, setting)
+        yield replace(way, name=f"{way.name}, {path.name}")
+    if model.checkpoint is not None and model.spec.architecture == "ssma":
+        lone, frame = alone(model, setting.folder), FrameFormat(frame.size, None)
+        yield _naive(lone, setting)
+        yield _exported(lone, "fp32", frame, setting)
+        yield _exported(lone, "fp16", frame, setting, engine=True)
+
+
+def _in_torch(model: Model, setting: Setting) -> Iterator[Way | LeftOut]:
+    import torch
+
+    yield _naive(model, setting)
+    yield _eager("torch fp32, channels last", model, "fp32", setting, channels_last=True)
+    yield _front("torch fp32", model, "fp32", setting)
+    if torch.cuda.is_available():
+        yield _eager("torch fp16, channels last", model, "fp16", setting, channels_last=True)
+        yield _front("torch fp16", model, "fp16", setting)
+    else:
+        yield LeftOut("PyTorch on a GPU", f"PyTorch {torch.__version__} finds none")
+
+
+def _naive(model: Model, setting: Setting) -> Way:
+    return _eager(NAIVE, model, "fp32", setting, channels_last=False)
+
+
+def _eager(name: str, model: Model, precision: Precision, setting: Setting, *,
+           channels_last: bool) -> Way:
+    from ssma_core.benchmark.eager import Eager
+
+    assert model.checkpoint is not None
+    open_it = partial(Eager, model.checkpoint, setting.threads, precision, channels_last)
+    return Way(name, model, "torch", _torch_device(), precision, False, "in one batch", open_it)
+
+
+def _front(name: str, model: Model, precision: Literal["fp32", "fp16"], setting: Setting) -> Way:
+    assert model.checkpoint is not None
+    open_it = partial(Front, model.checkpoint, setting.threads, precision)
+    return Way(name, model, "torch", _torch_device(), precision, False, None, open_it)
+
+
+def _torch_device() -> Device:
+    """Where PyTorch runs unless told otherwise."""
+    import torch
+
+    return "gpu" if torch.cuda.is_available() else "cpu"
+
+
+def _exported(model: Model, precision: Precision, frame: FrameFormat | None, setting: Setting, *,
+              engine: bool = False) -> Way | LeftOut:
+    """As ONNX, or as an engine built from that."""
+    if engine and no_engines():
+        return LeftOut("engines", no_engines())
+    if precision == "int8" and setting.calibration is None:
+        return LeftOut("int8", "it is calibrated with frames: give some with --calibrate, or an "
+                       "exported int8 file as --model")
+    try:
+        path = exported(model, precision, frame, setting)
+        path = built(path) if engine else path
+    except SsmaError as error:
+        name = _name("TensorRT" if engine else "onnxruntime", precision, frame is not None)
+        return LeftOut(f"{model.name}: {name}", str(error))
+    return _of_file(path, model, precision, frame is not None, setting)
+
+
+def _of_file(path: Path, model: Model, precision: Precision, fused: bool, setting: Setting) -> Way:
+    """Of an exported one."""
+    if path.suffix == ".onnx":
+        return Way(_name("onnxruntime", precision, fused), model, "onnxruntime", "cpu", precision,
+                   fused, None, partial(Front, path, setting.threads))
+    library = engine_file.read(path)[0].library
+    name = _name(engine_file.LIBRARY_NAMES[library], precision, fused)
+    if fused:
+        return Way(name, model, library, "gpu", precision, True, "two under way",
+                   partial(Engine, path))
+    return Way(name, model, library, "gpu", precision, False, None,
+               partial(Front, path, setting.threads))
+
+
+def _name(library: str, precision: Precision, fused: bool) -> str:
+    return f"{library} {precision}" + (", fused" if fused else "")
