@@ -1,38 +1,149 @@
-"""Checkpoints in PyTorch."""
+"""Checkpoints in PyTorch, on the CPU or an NVIDIA GPU."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor, nn
 
 from ssma_core import checkpoint
-from ssma_core.export.graph import Frame
-from ssma_core.exported import Precision
+from ssma_core.errors import SsmaError
+from ssma_core.export.graph import TYPES, Frame
+from ssma_core.export.preprocessing import Preprocessing
+from ssma_core.export.resize import Nearest
+from ssma_core.exported import (
+    Exported,
+    FrameFormat,
+    Precision,
+    frame_format,
+    frame_inputs,
+    network_inputs,
+)
+from ssma_core.spec import ModelSpec
+
+Array = npt.NDArray[Any]
+_CAPTURING = Lock()  # torch captures one graph at a time
 
 
 class TorchBackend:
-    """See ssma_core.backends.Backend."""
+    """See ssma_core.backends.Backend.
+
+    device: "cpu", or "cuda" for the first GPU; None: the GPU where torch has one.
+    precision: of the network, fp32, fp16 or bf16; None: fp32.
+    On a GPU it takes the sensors' arrays, of whatever size: what a frame goes through is prepared
+    when the first of its format comes.
+    """
 
     name = "torch"
-    precision: Precision = "fp32"
-    fused = False
 
     def __init__(self, model: Path, threads: int | None, device: str | None = None,
                  precision: str | None = None) -> None:
+        self._on_gpu = _is_gpu(device)
+        if precision not in (None, *TYPES):
+            raise SsmaError(f"a checkpoint runs in {', '.join(TYPES)}, not in {precision}")
+        self.precision = cast(Precision, precision or "fp32")
         if threads:
             torch.set_num_threads(threads)
         network, self.spec = checkpoint.load(model)
-        self._frame = Frame(network).eval()
+        self._frame = Frame(network, TYPES[self.precision])
+        self.fused = self._on_gpu and _can_be_fused(self.spec)
+        self._captured: dict[FrameFormat | None, Captured] = {}
+        if self._on_gpu:
+            self._frame.cuda().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
-    def run(self, images: Sequence[npt.NDArray[np.uint8]],
-            outputs: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
-        answers = self._frame(*(torch.from_numpy(np.ascontiguousarray(i)) for i in images))
-        return {name: answers[name].numpy() for name in outputs}
+    def run(self, images: Sequence[Array], outputs: Sequence[str]) -> dict[str, Array]:
+        frame = frame_format(self.spec, images) if self.fused else None
+        exported = Exported(self.spec, self.precision, frame, weights="")
+        arrays = (frame_inputs if self.fused else network_inputs)(exported, images)
+        if not self._on_gpu:
+            answers = self._frame(*map(torch.from_numpy, arrays.values()))
+            return {name: answers[name].numpy() for name in outputs}
+        try:
+            if frame not in self._captured:
+                self._captured[frame] = Captured(self._whole_way(frame), arrays)
+            return self._captured[frame].run(arrays, outputs)
+        except torch.cuda.OutOfMemoryError as error:
+            raise SsmaError("the GPU is out of memory: end other programs on it, or choose a "
+                            "smaller model or fp16") from error
 
     def close(self) -> None:
+        self._captured.clear()
         del self._frame
+        if self._on_gpu:
+            torch.cuda.empty_cache()
+
+    def _whole_way(self, frame: FrameFormat | None) -> nn.Module:
+        return self._frame if frame is None else WholeWay(self._frame, self.spec, frame).cuda()
+
+
+class WholeWay(nn.Module):
+    """What ssma_core.export.graph.FusedFrame does, and "logits" as `frame` gives them; the network
+    is the frame's own."""
+
+    def __init__(self, frame: Frame, spec: ModelSpec, camera: FrameFormat) -> None:
+        super().__init__()
+        self.preprocessing = Preprocessing(spec, camera)
+        self.frame = frame
+        self.to_camera = Nearest(spec.input_size, camera.size)
+
+    def forward(self, *arrays: Tensor) -> dict[str, Tensor]:
+        maps = self.frame.maps(self.preprocessing(*arrays))
+        logits = maps.pop("logits")
+        return {name: self.to_camera(values).to(torch.uint8)
+                for name, values in maps.items()} | {"logits": logits}
+
+
+class Captured:
+    """A module on the GPU for arrays of one format: a CUDA graph, and the memory around it.
+
+    arrays: such a frame, in the order in which the module takes it.
+    """
+
+    def __init__(self, module: nn.Module, arrays: Mapping[str, Array]) -> None:
+        self._staged = {name: torch.from_numpy(np.array(array)).pin_memory()
+                        for name, array in arrays.items()}
+        self._inputs = {name: staged.cuda() for name, staged in self._staged.items()}
+        self._stream, self._graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
+        # Each convolution is tried in several ways first, and the fastest is captured.
+        with _CAPTURING, torch.backends.cudnn.flags(enabled=True, benchmark=True):
+            with torch.cuda.stream(self._stream):
+                for _ in range(3):
+                    module(*self._inputs.values())
+            self._stream.synchronize()
+            with torch.cuda.graph(self._graph, stream=self._stream,
+                                  capture_error_mode="thread_local"):
+                self._outputs = module(*self._inputs.values())
+        self._answers = {name: torch.empty_like(output, device="cpu", pin_memory=True)
+                         for name, output in self._outputs.items()}
+
+    def run(self, arrays: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
+        with torch.cuda.stream(self._stream):
+            for name, array in arrays.items():
+                np.copyto(self._staged[name].numpy(), array)
+                self._inputs[name].copy_(self._staged[name], non_blocking=True)
+            self._graph.replay()
+            for name in outputs:
+                self._answers[name].copy_(self._outputs[name], non_blocking=True)
+        self._stream.synchronize()
+        return {name: self._answers[name].numpy().copy() for name in outputs}
+
+
+def _is_gpu(device: str | None) -> bool:
+    if device not in (None, "cpu", "cuda"):
+        raise SsmaError(f"the device is cpu or cuda, not {device!r}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise SsmaError(f"cuda cannot be chosen: PyTorch {torch.__version__} finds no NVIDIA GPU "
+                        "here; leave it out, or install the driver and a PyTorch with CUDA")
+    return device != "cpu" and torch.cuda.is_available()
+
+
+def _can_be_fused(spec: ModelSpec) -> bool:
+    """Whether sensors' arrays can be encoded on the GPU: see `Exported`."""
+    first, sensor = spec.modalities[0], spec.modalities[-1]
+    return sensor.encoding != "hha" and (first is sensor or first.encoding == "image")

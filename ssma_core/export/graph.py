@@ -17,6 +17,9 @@ from ssma_core.model.encoder import MultiscaleConvolution
 from ssma_core.model.layers import Upsampling
 from ssma_core.spec import ModelSpec
 
+# What a network may be computed in, by its name.
+TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
 
 class Frame(nn.Module):
     """One frame, as the network sees it: what `network_images` makes of it, and answers of its

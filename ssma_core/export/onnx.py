@@ -13,13 +13,12 @@ import torch
 from torch import nn
 
 from ssma_core.checkpoint import weights_hash
-from ssma_core.export.graph import Frame, FusedFrame
+from ssma_core.export.graph import TYPES, Frame, FusedFrame
 from ssma_core.exported import Exported, FrameFormat, Precision, blank_inputs, to_metadata
 from ssma_core.files import written_whole
 from ssma_core.model import SegmentationNetwork
 from ssma_core.spec import ModelSpec
 
-TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 # From 22 on, ONNX has convolutions of bfloat16.
 OPSETS = {"fp32": 18, "fp16": 18, "bf16": 22}
 _SCOPES = "pkg.torch.onnx.name_scopes"

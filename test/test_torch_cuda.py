@@ -1,0 +1,60 @@
+"""Checkpoints in torch as they run on a GPU, as far as a CPU can tell; test_gpu.py asks a GPU."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+
+from ssma_core import Segmenter, SsmaError, checkpoint
+from ssma_core.backends.torch import WholeWay
+from ssma_core.datasets.synthetic_forest import drive
+from ssma_core.export.graph import Frame
+from ssma_core.exported import Exported, frame_format, frame_inputs
+
+FOREST = ROOT / "models/tiny_forest.safetensors"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused_in_one_line(tiny_model_safetensors: Path) -> None:
+    with pytest.raises(SsmaError, match="finds no NVIDIA GPU here; leave it out") as raised:
+        Segmenter(tiny_model_safetensors, device="cuda")
+    assert "\n" not in str(raised.value)
+
+
+def test_what_torch_cannot_run_in_is_refused(tiny_model_safetensors: Path) -> None:
+    with pytest.raises(SsmaError, match="fp32, fp16, bf16, not in int8"):
+        Segmenter(tiny_model_safetensors, precision="int8")  # type: ignore[arg-type]
+    with pytest.raises(SsmaError, match="cpu or cuda, not 'tpu'"):
+        Segmenter(tiny_model_safetensors, device="tpu")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_half_the_bits_give_the_same_labels(precision: str) -> None:
+    frame, = drive(seed=3, frames=1)
+    whole, half = (Segmenter(FOREST, device="cpu", precision=each)  # type: ignore[arg-type]
+                   for each in ("fp32", precision))
+    assert (half.precision, whole.precision) == (precision, "fp32")
+    labels = whole.segment(frame.rgb, frame.depth).labels
+    assert (half.segment(frame.rgb, frame.depth).labels == labels).mean() >= 0.995
+
+
+@pytest.mark.parametrize("size", [(768, 384), (640, 480)])
+def test_the_whole_way_gives_the_segmenters_answer(size: tuple[int, int]) -> None:
+    frame, = drive(seed=4, frames=1, size=size)
+    arrays = (frame.rgb, frame.depth)
+    network, spec = checkpoint.load(FOREST)
+    camera = frame_format(spec, arrays)
+    inputs = frame_inputs(Exported(spec, "fp32", camera, ""), arrays)
+    with torch.inference_mode():
+        found = WholeWay(Frame(network), spec, camera)(*map(torch.from_numpy, inputs.values()))
+    wanted = Segmenter(FOREST, device="cpu").segment(
+        *arrays, confidence=True, trust=True, logits=True)
+    assert (found["labels"].numpy() == wanted.labels).mean() >= 0.9995
+    for name in ("confidence", "trust"):
+        difference = found[name].numpy().astype(int) - getattr(wanted, name)
+        assert np.abs(difference).mean() <= 0.1, name
+    assert wanted.logits is not None
+    np.testing.assert_allclose(found["logits"].permute(1, 2, 0), wanted.logits, atol=0.05)
