@@ -195,6 +195,17 @@ def test_the_layer_is_found_behind_another_graph_and_precision(
         gate(FOREST, tmp_path / "other.onnx", forest)
 
 
+def test_an_engine_s_layers_are_those_of_the_onnx_file_behind_it(
+        fused: Path, forest: Path, tmp_path: Path) -> None:
+    """There is no GPU here to run one: another ONNX file stands in for the engine."""
+    engine = tmp_path / "other.onnx"
+    disturbed(FOREST, engine, 60, strength=1.0)
+    with pytest.raises(SsmaError, match=r"They part first in .*; in fused\.onnx, since an engine"):
+        gate(FOREST, engine, forest, built_from=fused)
+    with pytest.raises(SsmaError, match=r"In ONNX no layer differs: .* how their libraries compute"):
+        gate(FOREST, engine, forest, built_from=FOREST)
+
+
 def test_frames_of_another_size_than_a_file_takes_are_refused(fused: Path, tmp_path: Path) -> None:
     for kind, picture in (("rgb", np.zeros((96, 192, 3), np.uint8)),
                           ("depth", np.zeros((96, 192), np.uint16))):

@@ -67,6 +67,10 @@ def run(options: argparse.Namespace) -> None:
             print(gate(options.model, engine, options.data, options.topics, built_from=onnx))
         os.replace(engine, options.output)
     print(_summary(options.output, header))
+    if options.data is None:
+        print("its labels are not compared with the model's yet; where it is to run: "
+              f"{shlex.join(['ssma', 'parity', str(options.model), str(options.output)])} "
+              "--data DATA")
 
 
 @contextmanager
