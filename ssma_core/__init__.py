@@ -8,10 +8,10 @@ from ssma_core.files import read_json, written_whole
 from ssma_core.metrics import ConfusionMatrix
 from ssma_core.pictures import colourize, contact_sheet, overlay
 from ssma_core.plain import from_plain
-from ssma_core.provenance import versions
+from ssma_core.provenance import cpu, gpu, versions
 from ssma_core.segmenter import Segmentation, Segmenter
 from ssma_core.spec import Modality, ModelSpec
 
 __all__ = ["Comparison", "ConfusionMatrix", "Interval", "Modality", "ModelSpec", "Segmentation",
-           "Segmenter", "SsmaError", "colourize", "compare", "contact_sheet", "from_plain",
-           "overlay", "read_json", "versions", "written_whole"]
+           "Segmenter", "SsmaError", "colourize", "compare", "contact_sheet", "cpu", "from_plain",
+           "gpu", "overlay", "read_json", "versions", "written_whole"]

@@ -5,9 +5,12 @@ import importlib
 import platform
 from contextlib import suppress
 from importlib import metadata
+from pathlib import Path
 
 import cv2
 import numpy as np
+
+from ssma_core.errors import SsmaError
 
 
 def versions(backend: str) -> tuple[str, ...]:
@@ -19,3 +22,24 @@ def versions(backend: str) -> tuple[str, ...]:
     with suppress(metadata.PackageNotFoundError):
         found["ssma_ros"] = metadata.version("ssma_ros")
     return tuple(f"{name} {version}" for name, version in found.items())
+
+
+def cpu() -> str:
+    """The processor's name."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def gpu() -> str | None:
+    """The name of the one that torch or TensorRT would use; None where there is none."""
+    with suppress(ModuleNotFoundError):
+        import torch
+        if torch.cuda.is_available():
+            return torch.cuda.get_device_name()
+    with suppress(ModuleNotFoundError, SsmaError):
+        from ssma_core.backends import cuda
+        return cuda.gpu().name
+    return None

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ssma_core import ModelSpec, Segmenter, SsmaError, bags, versions, written_whole
+from ssma_core import ModelSpec, Segmenter, SsmaError, bags, cpu, gpu, versions, written_whole
 from ssma_ros import dds, offline, parallel
 from ssma_ros.parameters import Parameters
 from ssma_ros.report import compare, record
@@ -71,8 +71,8 @@ def evaluate(paths: Sequence[str], model: Path, settings: Settings, jobs: int | 
     _, _, spec, backend, precision = done[0]
     runs = tuple(each.run for each in done)
     over = tuple(_over_dds(live, run, model, spec, settings) for run in runs) if live else ()
-    report = Report(str(model), backend, precision, spec, versions(backend), settings, at_once,
-                    runs, over)
+    report = Report(str(model), backend, precision, _machine(backend, cpus), spec,
+                    versions(backend), settings, at_once, runs, over)
     scores = np.concatenate([run.scores(spec.void_id) for run in runs])
     return report, *chosen([each.sheet for each in done], scores)
 
@@ -197,6 +197,12 @@ def _one(job: Job, progress: Callable[[], Any]) -> Done:
         except SsmaError as error:
             raise SsmaError(f"{job.bag}: {error}") from error
         return Done(*found, segmenter.spec, segmenter.backend, segmenter.precision)
+
+
+def _machine(backend: str, cpus: int) -> str:
+    words = f"{cpu()}, {cpus} core{'s' * (cpus > 1)}"
+    card = None if backend == "onnxruntime" else gpu()
+    return f"{words}; {card}" if card else words
 
 
 def _live() -> ModuleType:

@@ -49,7 +49,7 @@ def report(of: ModelSpec, bags: Sequence[str] = ("drive",), *, model: str = "mod
                   for i, stamp in enumerate(stamps)))
 
     runs = tuple(map(run, bags))
-    return Report(model, "onnxruntime", "fp32", of, (version,),
+    return Report(model, "onnxruntime", "fp32", "a CPU", of, (version,),
                   Settings(topic, topic, topic, 0.02, 10, 0.0), 1, runs, runs if live else ())
 
 

@@ -8,13 +8,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from ssma_core.benchmark.files import Setting
-from ssma_core.benchmark.machine import gpu
 from ssma_core.benchmark.measure import benchmark
 from ssma_core.benchmark.report import Report, write_json
 from ssma_core.benchmark.text import in_words, read_document, write_into
 from ssma_core.commands import count, size
 from ssma_core.errors import SsmaError
 from ssma_core.files import make_folder
+from ssma_core.provenance import gpu
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

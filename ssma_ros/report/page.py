@@ -154,6 +154,7 @@ def facts_of(report: Report) -> dict[str, str]:
         "modalities": " and ".join(f"{m.name} ({m.encoding})" for m in spec.modalities),
         "classes": ", ".join(spec.class_names),
         "runs on": f"{report.backend}, {report.precision}",
+        "machine": report.machine,
         "versions": ", ".join(report.versions),
         "bags": "\n".join(run.bag for run in report.runs),
         "topics": f"{settings.rgb}, {settings.aux}; truth {settings.label}",

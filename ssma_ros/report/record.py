@@ -99,13 +99,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Report:
-    """model: the file. backend, precision: what it ran on, and how, such as "fp16".
+    """model: the file. backend, precision: what it ran on, and how, such as "fp16". machine: its
+    processors, in words.
     runs: one a bag, without DDS. live: the same bags over DDS, where that was asked for.
     processes: how many bags were segmented at once, each on its share of the CPU."""
 
     model: str
     backend: str
     precision: str
+    machine: str
     spec: ModelSpec
     versions: tuple[str, ...]
     settings: Settings
