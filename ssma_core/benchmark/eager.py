@@ -1,4 +1,4 @@
-"""The naive ways: a frame through PyTorch as a first script would do it."""
+"""A frame through PyTorch as a first script would do it, and as a second would."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -19,20 +19,22 @@ _TYPES = {"fp32": torch.float32, "fp16": torch.float16}
 
 
 class Eager:
-    """Preprocessing with OpenCV, the network as it was trained, on the GPU where PyTorch finds one,
-    and the logits brought to the CPU for their argmax.
+    """Preprocessing with OpenCV, and the network as it was trained, on the GPU where PyTorch finds
+    one.
 
-    channels_last: tensors lie in memory as images do; else as torch has them unless told otherwise.
+    naive: tensors lie in memory as PyTorch has them unless told otherwise, and the logits are
+      brought to the CPU for their argmax. Else they lie as images do, channels last, and what is
+      brought to the CPU are labels.
     """
 
-    def __init__(self, model: Path, threads: int, precision: Precision,
-                 channels_last: bool) -> None:
+    def __init__(self, model: Path, threads: int, precision: Precision, naive: bool) -> None:
         torch.set_num_threads(threads)
         network, self._spec = checkpoint.load(model)
         self._to: dict[str, Any] = {
             "device": "cuda" if torch.cuda.is_available() else "cpu", "dtype": _TYPES[precision],
-            "memory_format": torch.channels_last if channels_last else torch.contiguous_format}
+            "memory_format": torch.contiguous_format if naive else torch.channels_last}
         self._network = network.to(**self._to)
+        self._naive = naive
 
     def segment(self, *arrays: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
         """Labels of the arrays' size."""
@@ -44,7 +46,8 @@ class Eager:
         images = [network_images(self._spec, *arrays) for arrays in frames]
         batches = [torch.from_numpy(np.stack(modality)).permute(0, 3, 1, 2).to(**self._to)
                    for modality in zip(*images)]
-        labels = self._network(*batches).float().cpu().argmax(1).numpy().astype(np.uint8)
+        logits = self._network(*batches)
+        labels = (logits.cpu() if self._naive else logits).argmax(1).to(torch.uint8).cpu().numpy()
         return [resize_labels(each, (arrays[0].shape[1], arrays[0].shape[0]))
                 for each, arrays in zip(labels, frames)]
 

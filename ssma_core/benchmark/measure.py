@@ -6,6 +6,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 
+import cv2
+
 from ssma_core.benchmark.check import Checked, checked
 from ssma_core.benchmark.clock import Call, Latency, take_turns
 from ssma_core.benchmark.files import Setting
@@ -33,6 +35,7 @@ class Timed:
 
 def benchmark(given: Sequence[str], setting: Setting, frames: int) -> Report:
     """given: as for `models`. frames: how many are timed in each way."""
+    cv2.setNumThreads(setting.threads)
     timed = [(model, time_model(model, setting, frames))
              for model in models(given, setting.folder)]
     libraries = [each.way.library for _, found in timed for each, _ in found.ways]

@@ -15,7 +15,6 @@ from ssma_core.errors import SsmaError
 from ssma_core.exported import FrameFormat, Precision
 
 Device = Literal["cpu", "gpu"]
-NAIVE = "torch fp32, naive"
 
 
 @dataclass(frozen=True)
@@ -75,25 +74,25 @@ def _in_torch(model: Model, setting: Setting) -> Iterator[Way | LeftOut]:
     import torch
 
     yield _naive(model, setting)
-    yield _eager("torch fp32, channels last", model, "fp32", setting, channels_last=True)
+    yield _eager("torch fp32, channels last", model, "fp32", setting)
     yield _front("torch fp32", model, "fp32", setting)
     if torch.cuda.is_available():
-        yield _eager("torch fp16, channels last", model, "fp16", setting, channels_last=True)
+        yield _eager("torch fp16, channels last", model, "fp16", setting)
         yield _front("torch fp16", model, "fp16", setting)
     else:
         yield LeftOut("PyTorch on a GPU", f"PyTorch {torch.__version__} finds none")
 
 
 def _naive(model: Model, setting: Setting) -> Way:
-    return _eager(NAIVE, model, "fp32", setting, channels_last=False)
+    return _eager("torch fp32, naive", model, "fp32", setting, naive=True)
 
 
 def _eager(name: str, model: Model, precision: Precision, setting: Setting, *,
-           channels_last: bool) -> Way:
+           naive: bool = False) -> Way:
     from ssma_core.benchmark.eager import Eager
 
     assert model.checkpoint is not None
-    open_it = partial(Eager, model.checkpoint, setting.threads, precision, channels_last)
+    open_it = partial(Eager, model.checkpoint, setting.threads, precision, naive)
     return Way(name, model, "torch", _torch_device(), precision, False, "in one batch", open_it)
 
 
