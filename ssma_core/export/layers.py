@@ -1,8 +1,8 @@
 """Where two ONNX files of one network part: what each layer adds to the difference.
 
-Layers are nodes, other than casts, that have one name in both files. What stands between them in
-one file alone, such as quantizers or a camera's images on their way to the network's size, counts
-to the layer that comes after it.
+Layers are nodes, other than casts, that have one name and one shape in both files. What stands
+between them in one file alone, such as quantizers or a camera's images on their way to the
+network's size, counts to the layer that comes after it.
 """
 from __future__ import annotations
 
@@ -31,8 +31,7 @@ _FLOATS = {TensorProto.FLOAT: np.float32, TensorProto.FLOAT16: np.float16}
 
 @dataclass(frozen=True)
 class Layer:
-    """How far a layer's output in the second file is from that in the first: the norm of the
-    difference by the norm of the first, infinite where the second is not finite.
+    """How far a layer's output in the second file is from that in the first, see `relative_error`.
 
     own: where the second file's layer is given what the first file's layer is given.
     whole: with all the layers before it in the second file, too.
@@ -44,14 +43,16 @@ class Layer:
 
 
 def compare_layers(a: Path, b: Path, arrays: Sequence[Array]) -> list[Layer]:
-    """The layers that both files have, in the second one's order, with a progress bar.
+    """The layers behind the labels that both files have, in the second one's order, with a progress
+    bar.
 
     arrays: a frame that both files take, as `Segmenter.segment` takes it.
     Raises SsmaError when they are not of one spec, no layer has one name in both, or onnxruntime
     cannot run a file on the CPU, such as one of bf16.
     """
     first, second = _Graph(a, arrays), _Graph(b, arrays)
-    names = [name for name in second.layers if name in first.layers]
+    names = [name for name in second.layers
+             if name in first.layers and first.shape(name) == second.shape(name)]
     if first.spec != second.spec or not names:
         raise SsmaError(f"{a} and {b} are not of one network, layer by layer, or an older program "
                         "named the layers of one otherwise; export it again")
@@ -78,16 +79,18 @@ def usual(layers: Sequence[Layer]) -> float:
 
 
 class _Graph:
-    """A file, its inputs' values for a frame, and its layers: the name of each one's output, in the
-    order in which they are computed."""
+    """A file, its inputs' values for a frame, and the layers behind its labels: the name of each
+    one's output, in the order in which they are computed."""
 
     def __init__(self, file: Path, arrays: Sequence[Array]) -> None:
         self.file = file
         self.model = onnx.shape_inference.infer_shapes(onnx.load(file))
         graph = self.model.graph
-        self.types = {value.name: value.type.tensor_type.elem_type
-                      for value in (*graph.value_info, *graph.input, *graph.output)}
-        self.layers = {node.name: node.output[0] for node in graph.node
+        self._tensors = {value.name: value.type.tensor_type
+                         for value in (*graph.value_info, *graph.input, *graph.output)}
+        self.types = {name: tensor.elem_type for name, tensor in self._tensors.items()}
+        nodes, _ = _needed(self.model, ["labels"], ())
+        self.layers = {node.name: node.output[0] for node in nodes
                        if node.name and node.op_type != "Cast"
                        and self.types.get(node.output[0]) in _FLOATS}
         exported = from_metadata({entry.key: entry.value for entry in self.model.metadata_props})
@@ -96,6 +99,10 @@ class _Graph:
             self.inputs = network_inputs(exported, network_images(exported.spec, *arrays))
         else:
             self.inputs = frame_inputs(exported, arrays)
+
+    def shape(self, layer: str) -> list[int]:
+        """Of the layer's output; a side that is not fixed is 0."""
+        return [side.dim_value for side in self._tensors[self.layers[layer]].shape.dim]
 
     def run(self, wanted: Sequence[str], given: Mapping[str, Array]) -> dict[str, Array]:
         """The tensors wanted, where those given are put in for what the graph computes."""
@@ -132,11 +139,12 @@ def _apart(first: _Graph, second: _Graph, names: Sequence[str],
 
 
 def relative_error(expected: Array, found: Array) -> float:
-    """The norm of the difference by the norm of what is expected; infinite where `found` is not
-    finite or where nothing but 0 is expected and something else was found."""
+    """The mean magnitude of the difference by that of what is expected; infinite where `found` is
+    not finite or where nothing but 0 is expected and something else was found. No squares: a few
+    places with large values, which a quantizer cuts off, must not drown what befalls the others."""
     with np.errstate(invalid="ignore"):
-        apart = float(np.linalg.norm(found.astype(np.float64) - expected))
-    size = float(np.linalg.norm(expected.astype(np.float64)))
+        apart = float(np.abs(found.astype(np.float64) - expected).mean())
+    size = float(np.abs(expected).mean(dtype=np.float64))
     if not np.isfinite(apart) or (size == 0 and apart > 0):
         return float("inf")
     return apart / size if size else 0.0
