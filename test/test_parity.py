@@ -188,6 +188,16 @@ def test_another_graph_in_another_precision_stands_in(
     assert figures["most_points"] == 0.1
 
 
+def test_a_file_in_int8_says_so_and_gets_the_wider_bound(forest: Path, tmp_path: Path) -> None:
+    model = onnx.load(FOREST)
+    for entry in model.metadata_props:
+        if entry.key == "precision":
+            entry.value = "int8"
+    onnx.save(model, tmp_path / "int8.onnx")
+    assert "points apart (at most 0.5)" in gate(FOREST, tmp_path / "int8.onnx", forest)
+    assert "points apart (at most 0.1)" in gate(FOREST, FOREST, forest)
+
+
 def test_the_layer_is_found_behind_another_graph_and_precision(
         fused: Path, forest: Path, tmp_path: Path) -> None:
     layer = disturbed(fused, tmp_path / "other.onnx", 60, strength=1.0)
