@@ -68,7 +68,10 @@ def from_metadata(metadata: Mapping[str, str]) -> Exported:
         raise SsmaError(f"it does not say its {' and '.join(lacking)}: an older program wrote it; "
                         "export it again with `ssma export`")
     values = {key: metadata[key] for key in ("precision", "weights")}
-    frame = json.loads(metadata["frame"])
+    try:
+        frame = json.loads(metadata["frame"])
+    except ValueError as error:
+        raise SsmaError(f"the file's metadata are damaged ({error}): export it again") from error
     exported = from_plain(_Facts, values | {"frame": frame}, "the file's metadata")
     return Exported(spec, exported.precision, exported.frame, exported.weights)
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -23,15 +24,19 @@ def segmenter(tiny_model: Path) -> Segmenter:
 
 
 def test_both_backends_answer_the_same(tiny_model: Path, tiny_model_safetensors: Path) -> None:
-    onnx_answer = Segmenter(tiny_model).segment(RGB, DEPTH, confidence=True, logits=True)
+    onnx_answer = Segmenter(tiny_model).segment(
+        RGB, DEPTH, confidence=True, trust=True, logits=True)
     torch_answer = Segmenter(tiny_model_safetensors).segment(
-        RGB, DEPTH, confidence=True, logits=True)
+        RGB, DEPTH, confidence=True, trust=True, logits=True)
     assert onnx_answer.logits is not None and torch_answer.logits is not None
     difference = np.linalg.norm(onnx_answer.logits - torch_answer.logits)
     assert difference <= 1e-4 * np.linalg.norm(torch_answer.logits)
     assert (onnx_answer.labels == torch_answer.labels).mean() >= 0.9999
     assert onnx_answer.confidence is not None and torch_answer.confidence is not None
     assert np.abs(onnx_answer.confidence.astype(int) - torch_answer.confidence).max() <= 1
+    assert onnx_answer.trust is not None and torch_answer.trust is not None
+    assert np.abs(onnx_answer.trust.astype(int) - torch_answer.trust).max() <= 1
+    assert np.ptp(onnx_answer.trust) > 10
 
 
 def test_labels_have_the_camera_size_and_logits_the_model_size(segmenter: Segmenter) -> None:
@@ -69,6 +74,25 @@ def test_metres_millimetres_and_the_encoded_image_are_one_answer(segmenter: Segm
 def test_a_frame_without_any_depth_is_segmented_all_the_same(
         segmenter: Segmenter, depth: np.ndarray) -> None:
     assert segmenter.segment(RGB, depth).labels.shape == (384, 768)
+
+
+def test_trust_is_between_two_modalities(tmp_path: Path, tiny_spec: ModelSpec) -> None:
+    from ssma_core import checkpoint
+    from ssma_core.model import build
+    alone = replace(tiny_spec, architecture="adapnet++", modalities=tiny_spec.modalities[:1])
+    checkpoint.save(tmp_path / "alone.safetensors", build(alone), alone)
+    with pytest.raises(SsmaError, match="has one modality, and trust is between two"):
+        Segmenter(tmp_path / "alone.safetensors").segment(RGB, trust=True)
+
+
+@pytest.mark.parametrize(("choice", "message"), [
+    ({"precision": "fp16"}, r"was written for one precision.* `ssma export --precision fp16`"),
+    ({"device": "cuda"}, r"runs on the CPU, and cuda cannot be chosen.*\.safetensors"),
+])
+def test_an_exported_file_is_what_it_was_written_for(
+        tiny_model: Path, choice: dict[str, str], message: str) -> None:
+    with pytest.raises(SsmaError, match=message):
+        Segmenter(tiny_model, **choice)
 
 
 def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:

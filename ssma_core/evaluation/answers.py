@@ -61,13 +61,13 @@ class Options:
 def check(options: Options, backend: Backend) -> None:
     """Raises SsmaError when the model cannot be asked so."""
     spec = backend.spec
-    if backend.fused:
+    if backend.fused and backend.name != "torch":
         raise SsmaError("this model file goes all the way from the camera's arrays to labels of "
                         "their size, and is not asked at the network's: evaluate the .safetensors "
                         "file, or one exported without --camera; `ssma parity` compares them")
-    if backend.name != "torch" and set(options.sizes(spec.input_size)) != {spec.input_size}:
+    if (backend.fused or backend.name != "torch") and set(options.sizes(spec.input_size)) != {spec.input_size}:
         raise SsmaError("this model file runs at {}x{} only: evaluate the .safetensors file that "
-                        "it was made from at other scales".format(*spec.input_size))
+                        "it was made from at other scales, on the CPU".format(*spec.input_size))
     names = [modality.name for modality in spec.modalities]
     if options.without and (options.without not in names or len(names) == 1):
         raise SsmaError(f"the model cannot do without {options.without!r}: it takes "
