@@ -83,6 +83,7 @@ class Painted:
 
     name = "torch"
     spec = SPEC
+    fused = False
 
     def __init__(self, logits=None):
         self.shown = []

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, cast
@@ -13,9 +14,7 @@ from torch import Tensor, nn
 
 from ssma_core import checkpoint
 from ssma_core.errors import SsmaError
-from ssma_core.export.graph import TYPES, Frame
-from ssma_core.export.preprocessing import Preprocessing
-from ssma_core.export.resize import Nearest
+from ssma_core.export.graph import TYPES, Frame, FusedFrame
 from ssma_core.exported import (
     Exported,
     FrameFormat,
@@ -59,7 +58,10 @@ class TorchBackend:
     @torch.inference_mode()
     def run(self, images: Sequence[Array], outputs: Sequence[str]) -> dict[str, Array]:
         frame = frame_format(self.spec, images) if self.fused else None
-        exported = Exported(self.spec, self.precision, frame, weights="")
+        # Without a camera's format the network runs at whatever size the images have.
+        spec = self.spec if self.fused else replace(
+            self.spec, input_size=(images[0].shape[1], images[0].shape[0]))
+        exported = Exported(spec, self.precision, frame, weights="")
         arrays = (frame_inputs if self.fused else network_inputs)(exported, images)
         if not self._on_gpu:
             answers = self._frame(*map(torch.from_numpy, arrays.values()))
@@ -82,21 +84,11 @@ class TorchBackend:
         return self._frame if frame is None else WholeWay(self._frame, self.spec, frame).cuda()
 
 
-class WholeWay(nn.Module):
-    """What ssma_core.export.graph.FusedFrame does, and "logits" as `frame` gives them; the network
-    is the frame's own."""
-
-    def __init__(self, frame: Frame, spec: ModelSpec, camera: FrameFormat) -> None:
-        super().__init__()
-        self.preprocessing = Preprocessing(spec, camera)
-        self.frame = frame
-        self.to_camera = Nearest(spec.input_size, camera.size)
+class WholeWay(FusedFrame):
+    """And "logits", as the frame gives them."""
 
     def forward(self, *arrays: Tensor) -> dict[str, Tensor]:
-        maps = self.frame.maps(self.preprocessing(*arrays))
-        logits = maps.pop("logits")
-        return {name: self.to_camera(values).to(torch.uint8)
-                for name, values in maps.items()} | {"logits": logits}
+        return self.with_logits(*arrays)
 
 
 class Captured:
