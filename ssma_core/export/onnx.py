@@ -1,6 +1,7 @@
 """A checkpoint as one ONNX file: uint8 images in, uint8 labels out, what it is in its metadata."""
 from __future__ import annotations
 
+import copy
 import logging
 import re
 import warnings
@@ -64,7 +65,8 @@ def _traced(module: nn.Module, exported: Exported) -> onnx.ModelProto:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
-        outputs = list(module(*inputs.values()))
+        # Asked without computing: half precision takes minutes on a CPU.
+        outputs = list(copy.deepcopy(module).to("meta")(*(i.to("meta") for i in inputs.values())))
         program = torch.onnx.export(
             module.eval(), tuple(inputs.values()), dynamo=True, verbose=False,
             opset_version=OPSETS[exported.precision], input_names=list(inputs),
