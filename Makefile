@@ -24,9 +24,9 @@ models: $(VENV)/.test
 	$(RUN) -m ssma_core.cli synthesize --output data/forest/validation --drives 36 --frames 6 --fps 1 \
 	    --weather each --seed 1000
 	$(RUN) training/family.py 0
-	cp runs/forest/0/depth/fusion.safetensors models/tiny_forest.safetensors
-	cp runs/forest/0/evi/fusion.safetensors models/tiny_forest_evi.safetensors
-	cp runs/road/0/from_2/fusion.safetensors models/tiny_road.safetensors
+	cp runs/forest/0/depth/alone.safetensors models/tiny_forest.safetensors
+	cp runs/forest/0/evi/alone.safetensors models/tiny_forest_evi.safetensors
+	cp runs/road/0/from_2/alone.safetensors models/tiny_road.safetensors
 	for model in models/*.safetensors; do \
 	    $(RUN) -m ssma_core.cli export --model $$model --output $${model%.safetensors}.onnx || exit 1; \
 	done
