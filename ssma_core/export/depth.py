@@ -47,19 +47,21 @@ def window_maximum(values: Tensor, side: int) -> Tensor:
 
 
 def _column_maximum(values: Tensor, side: int) -> Tensor:
-    """Of `side` pixels one below the other: of two windows half as long, a few rows apart.
+    """Of `side` pixels one below the other: of up to eight shorter windows, `step` rows apart.
 
-    Two rows `step` apart are two neighbours where `step` rows are seen as one, so that a max-pool
-    compares them; TensorRT takes minutes and more for a chain of shifted maps and their maxima.
+    Rows that are `step` apart are neighbours where `step` rows are seen as one, so that a max-pool
+    compares them. (TensorRT takes minutes and more for a chain of shifted maps and their maxima.)
     """
     reach = 1
     while reach < side:
         step = min(reach, side - reach)
+        windows = min(8, 1 + (side - reach) // step)
         rows, columns = values.shape
         values = F.pad(values, (0, 0, 0, -rows % step), value=NOTHING)
-        values = F.max_pool2d(values.reshape(1, 1, -1, step * columns), (2, 1), stride=1)
-        values = values.reshape(-1, columns)[:rows - step]
-        reach += step
+        values = F.max_pool2d(values.reshape(1, 1, -1, step * columns), (windows, 1), stride=1)
+        grown = step * (windows - 1)
+        values = values.reshape(-1, columns)[:rows - grown]
+        reach += grown
     return values
 
 
