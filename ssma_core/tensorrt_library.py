@@ -61,6 +61,7 @@ def _load(library: Library) -> TensorRt:
     return TensorRt(library, module, _logger(module))
 
 
+@cache
 def _logger(module: Any) -> Any:
     severity_of = module.ILogger.Severity
     wrong = (severity_of.INTERNAL_ERROR, severity_of.ERROR)

@@ -3,23 +3,32 @@ another, by a stand-in."""
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import onnx
 import pytest
+import torch
 from conftest import ROOT, TINY_SPEC
+from safetensors import safe_open
 
-from ssma_core import SsmaError, engine_file, tensorrt_library
+from ssma_core import SsmaError, checkpoint, engine_file, tensorrt_library
+from ssma_core.checkpoint import weights_hash
+from ssma_core.cli import main
 from ssma_core.engine_file import Gpu
 from ssma_core.export import build_progress
 from ssma_core.export.engine import build_engine, read_exported
-from ssma_core.exported import Exported, to_metadata
+from ssma_core.exported import Exported, FrameFormat, to_metadata
+from ssma_core.model import build
 
 needs_rtx = pytest.mark.skipif(sys.platform == "darwin", reason="no TensorRT for RTX for macOS")
 EXPORTED = Exported(TINY_SPEC, "fp32", None, "0" * 64)
@@ -32,6 +41,7 @@ class Bars(list[Any]):
     def __init__(self) -> None:
         super().__init__()
         self.open = 0
+        self.cancelled = Event()
 
     def __call__(self, desc: str, total: int, position: int, **_: object) -> Any:
         bar = SimpleNamespace(desc=desc, total=total, position=position, n=0, below=self.open)
@@ -42,7 +52,8 @@ class Bars(list[Any]):
         return bar
 
     def write(self, text: str, file: object) -> None:
-        self.written = text
+        assert "stopping" in text
+        self.cancelled.set()
 
 
 @pytest.fixture
@@ -85,6 +96,7 @@ def test_an_interrupted_build_stops_and_leaves_nothing(
     def interrupting(*arguments: Any, **more: Any) -> Any:
         if not bars:
             os.kill(os.getpid(), signal.SIGINT)
+            assert bars.cancelled.wait(60)
         return bars(*arguments, **more)
 
     interrupting.write = bars.write  # type: ignore[attr-defined]
@@ -92,7 +104,6 @@ def test_an_interrupted_build_stops_and_leaves_nothing(
     with pytest.raises(KeyboardInterrupt):
         build_engine(tiny_model, tmp_path / "m.engine", "", library="tensorrt_rtx")
     assert "Build canceled" in " ".join(tensorrt_library.load("tensorrt_rtx").logger.errors)
-    assert "stopping" in bars.written
     assert not list(tmp_path.iterdir())
     build_engine(tiny_model, tmp_path / "m.engine", "", library="tensorrt_rtx")  # works as ever
 
@@ -282,3 +293,163 @@ def test_without_pycuda_tensorrt_says_what_to_do(
     monkeypatch.setitem(sys.modules, "pycuda", None)
     with pytest.raises(SsmaError, match="pip install pycuda"):
         build_engine(tiny_model, tmp_path / "m.engine", "")
+
+
+# -------------------------------------------------------------- the command
+
+FULL_SPEC = replace(TINY_SPEC, size="full", input_size=(768, 384))
+
+
+def build_with(model: Path, output: Path, *more: str) -> int:
+    return main(["build-engine", "--model", str(model), "--output", str(output), *more])
+
+
+def numbers(model: Path) -> int:
+    """How many a checkpoint holds."""
+    with safe_open(model, framework="numpy") as file:
+        return sum(file.get_tensor(name).size for name in file.keys())  # noqa: SIM118
+
+
+@needs_rtx
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_a_checkpoint_becomes_an_engine_for_a_camera(
+        tiny_model_safetensors: Path, tmp_path: Path, precision: str,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "m.engine"
+    assert build_with(tiny_model_safetensors, output, "--camera", "1280x720", "--aux", "uint16",
+                      "--precision", precision, "--library", "tensorrt_rtx") == 0
+    header, plan = engine_file.read(output)
+    assert header.exported.frame == FrameFormat((1280, 720), "uint16")
+    assert header.exported.precision == precision
+    network, spec = checkpoint.load(tiny_model_safetensors)
+    assert (header.exported.spec, header.exported.weights) == (spec, weights_hash(network))
+    assert len(plan) > 2 * numbers(tiny_model_safetensors) * 0.9  # batch norms are folded
+    said = capsys.readouterr().out
+    assert f"wrote {output}" in said
+    assert f"ssma parity {tiny_model_safetensors} {output} --data DATA" in said
+    assert list(tmp_path.iterdir()) == [output]  # nothing of the work is left
+
+
+@needs_rtx
+def test_the_full_model_becomes_an_engine_for_a_camera(tmp_path: Path) -> None:
+    """Random weights from a fixed seed. A weight takes two bytes in fp16, and would take four."""
+    torch.manual_seed(0)
+    model, output = tmp_path / "full.safetensors", tmp_path / "full.engine"
+    checkpoint.save(model, build(FULL_SPEC), FULL_SPEC)
+    assert build_with(model, output, "--camera", "1280x720", "--aux", "uint16",
+                      "--precision", "fp16", "--library", "tensorrt_rtx") == 0
+    header, plan = engine_file.read(output)
+    assert header.exported.spec == FULL_SPEC
+    assert 1.9 < len(plan) / numbers(model) < 2.5
+
+
+@needs_rtx
+def test_the_command_in_the_file_builds_it_again(
+        tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a b.onnx").write_bytes(tiny_model.read_bytes())
+    assert build_with(Path("a b.onnx"), Path("m.engine"), "--workspace", "512",
+                      "--library", "tensorrt_rtx", "--compute-capability", "8.6") == 0
+    header, _ = engine_file.read("m.engine")
+    (tmp_path / "m.engine").unlink()
+    monkeypatch.chdir("/")
+    ada = Gpu("NVIDIA GeForce RTX 4090", (8, 9))
+    program, *words = shlex.split(engine_file.rebuild_command(header, "tensorrt_rtx", ada))
+    assert program == "ssma" and main(words) == 0
+    again, _ = engine_file.read(tmp_path / "m.engine")
+    assert again == replace(header, capabilities=((8, 6), (8, 9)))
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    (["--precision", "fp16"], "m.onnx is fp32 without --camera, .* export another: ssma export "
+     "--model MODEL.safetensors --output .*m.onnx --precision fp16"),
+    (["--camera", "640x480", "--aux", "uint16"],
+     "export another: .* --camera 640x480 --aux uint16"),
+    (["--aux", "uint16"], "give their size too"),
+])
+def test_an_onnx_file_stays_what_it_is(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str],
+        message: str) -> None:
+    one_node(tmp_path / "m.onnx")
+    assert build_with(tmp_path / "m.onnx", tmp_path / "m.engine", *options) == 1
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_what_an_onnx_file_is_may_be_said(
+        tmp_path: Path, tensorrt: ModuleType) -> None:
+    fused = replace(EXPORTED, precision="fp16", frame=FrameFormat((640, 480), "uint16"))
+    one_node(tmp_path / "m.onnx", exported=fused)
+    assert build_with(tmp_path / "m.onnx", tmp_path / "m.engine", "--precision", "fp16",
+                      "--camera", "640x480") == 0
+    assert engine_file.read(tmp_path / "m.engine")[0].exported == fused
+
+
+@pytest.mark.parametrize(("names", "message"), [
+    (("m.onnx", "m.trt"), "m.trt: an engine's name ends in .engine"),
+    (("m.onnx", "nowhere/m.engine"), "cannot write .*nowhere/m.engine: No such file"),
+    (("m.pth", "m.engine"), "m.pth: an engine is built from a .safetensors or an .onnx file"),
+    (("none.onnx", "m.engine"), "cannot read .*none.onnx"),
+    (("none.safetensors", "m.engine"), "cannot read .*none.safetensors"),
+])
+def test_files_of_other_names_are_refused(
+        tmp_path: Path, tensorrt: ModuleType, capsys: pytest.CaptureFixture[str],
+        names: tuple[str, str], message: str) -> None:
+    one_node(tmp_path / "m.onnx")
+    assert build_with(*(tmp_path / name for name in names)) == 1
+    assert re.search(message, capsys.readouterr().err)
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+
+
+@pytest.mark.parametrize("text", ["86", "8.", "sm86"])
+def test_a_capability_is_written_with_a_dot(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
+    with pytest.raises(SystemExit):
+        build_with(tmp_path / "m.onnx", tmp_path / "m.engine", "--compute-capability", text)
+    assert f"for example 8.6, not '{text}'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_an_engine_with_other_labels_is_not_written(
+        tmp_path: Path, tensorrt: ModuleType, monkeypatch: pytest.MonkeyPatch, holds: bool) -> None:
+    """The gate itself has tests of its own, and here there is no GPU for it."""
+    one_node(tmp_path / "m.onnx")
+    asked: list[object] = []
+
+    def gate(a: Path, b: Path, data: Path, topics: object, *, built_from: Path) -> str:
+        asked.append((a, engine_file.read(b)[1], data, topics, built_from))
+        if not holds:
+            raise SsmaError("other labels")
+        return "the same labels"
+
+    monkeypatch.setattr("ssma_core.evaluation.gate.gate", gate)
+    built = build_with(tmp_path / "m.onnx", tmp_path / "m.engine", "--data", "bag",
+                       "--topics", "/rgb", "/depth")
+    assert built == (0 if holds else 1)
+    assert asked == [(tmp_path / "m.onnx", b"plan", Path("bag"), ["/rgb", "/depth"],
+                      tmp_path / "m.onnx")]
+    assert (tmp_path / "m.engine").exists() == holds
+
+
+def test_engines_are_compared_only_where_they_can_run(
+        tmp_path: Path, tensorrt: ModuleType, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    def none() -> None:
+        raise SsmaError("no GPU")
+
+    monkeypatch.setattr("ssma_core.backends.cuda", SimpleNamespace(gpu=none))
+    one_node(tmp_path / "m.onnx")
+    assert build_with(tmp_path / "m.onnx", tmp_path / "m.engine", "--data", "bag") == 1
+    assert "run `ssma parity` where the engine is to run" in capsys.readouterr().err
+
+
+def test_an_engine_of_an_onnx_file_is_built_without_torch(
+        tmp_path: Path, tensorrt: ModuleType) -> None:
+    one_node(tmp_path / "m.onnx")
+    program = ("import sys; from types import SimpleNamespace; from ssma_core import backends\n"
+               "from ssma_core.cli import main; from ssma_core.engine_file import Gpu\n"
+               "backends.cuda = SimpleNamespace(gpu=lambda: Gpu('NVIDIA L4', (8, 9)))\n"
+               f"assert main(['build-engine', '--model', {str(tmp_path / 'm.onnx')!r}, "
+               f"'--output', {str(tmp_path / 'm.engine')!r}]) == 0\n"
+               "assert not {'torch', 'onnx', 'safetensors'} & set(sys.modules)")
+    stand_ins = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "test" / "stand_ins")])}
+    subprocess.run([sys.executable, "-c", program], check=True, env=os.environ | stand_ins)

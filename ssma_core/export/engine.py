@@ -153,9 +153,9 @@ def _built(tensorrt: TensorRt, builder: Any, network: Any, config: Any) -> Any:
     config.progress_monitor = monitor
     tensorrt.logger.errors.clear()
     with ThreadPoolExecutor(1) as thread:
-        building = thread.submit(builder.build_serialized_network, network, config)
+        thread.submit(bool).result()  # a pool waits in the end only for a thread that has begun
         try:
-            plan = building.result()
+            plan = thread.submit(builder.build_serialized_network, network, config).result()
         except KeyboardInterrupt:
             monitor.cancel()
             raise
