@@ -25,9 +25,8 @@ def progress_monitor(module: Any) -> Any:
 
         def phase_start(self, name: str, parent: str | None, steps: int) -> None:
             with self._lock:
-                # Phases of a moment are not worth a line.
                 self._bars[name] = tqdm(desc=name, total=steps, position=len(self._bars),
-                                        leave=False, delay=0.2, disable=None)
+                                        unit="step", leave=False, disable=None)
 
         def step_complete(self, name: str, step: int) -> bool:
             with self._lock:
