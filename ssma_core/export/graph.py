@@ -120,7 +120,7 @@ class Trust(nn.Module):
     then enlarged to the whole.
 
     colour, second: how many channels of each are the first modality's and the second's.
-    forward(gated): 1×channels×h×w of the blocks' context at 1/16, skips at 1/8 and at 1/4.
+    forward(context, eighth, quarter): 1×channels×h×w, what the gates of each block let through.
     """
 
     def __init__(self, colour: Channels, second: Channels) -> None:
