@@ -5,6 +5,7 @@ Call `ssma_ros.dds.isolate` before this is imported.
 """
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -193,19 +194,41 @@ def _node_arguments(model: Path, settings: Settings) -> list[str]:
 def _running(logs: Path, name: str, *arguments: str) -> Iterator[Program]:
     """The program is over when the block is, however it ends."""
     log = logs.with_name(f"{logs.name}_{name}.log")
-    with log.open("wb") as output:
-        process = subprocess.Popen([sys.executable, "-m", f"ssma_ros.{name}", *arguments],
-                                   stdout=output, stderr=subprocess.STDOUT)
+    process = None
     try:
+        with log.open("wb") as output, _signals_wait():
+            process = subprocess.Popen([sys.executable, "-m", f"ssma_ros.{name}", *arguments],
+                                       stdout=output, stderr=subprocess.STDOUT)
         yield Program(name, process, log)
     finally:
-        process.terminate()
-        try:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(5)
-        finally:  # also when a second Ctrl-C comes meanwhile
-            process.kill()
-            process.wait()
+        if process:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(5)
+    finally:  # also when a second Ctrl-C comes meanwhile
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Ctrl-C and SIGTERM come after the block: in the midst of it they would lose a process that
+    has just begun."""
+    came: list[int] = []
+    handlers = {number: signal.signal(number, lambda number, _: came.append(number))
+                for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def _bring_up(here: Node, node: Program) -> None:

@@ -83,6 +83,16 @@ def test_an_interrupted_demo_takes_its_programs_with_it(
     assert left_nothing_behind(demo)
 
 
+def test_ctrl_c_while_a_program_is_being_started_comes_when_it_has_started() -> None:
+    from ssma_ros.live import _signals_wait
+
+    done = False
+    with pytest.raises(KeyboardInterrupt), _signals_wait():
+        signal.raise_signal(signal.SIGINT)
+        done = True
+    assert done
+
+
 def test_a_model_that_cannot_be_used_ends_the_demo_with_the_reason(tmp_path: Path) -> None:
     demo = started(tmp_path, tmp_path / "none.onnx", "forest", frames=12)
     said, _ = demo.communicate(timeout=60)
