@@ -65,7 +65,8 @@ def check(options: Options, backend: Backend) -> None:
         raise SsmaError("this model file goes all the way from the camera's arrays to labels of "
                         "their size, and is not asked at the network's: evaluate the .safetensors "
                         "file, or one exported without --camera; `ssma parity` compares them")
-    if (backend.fused or backend.name != "torch") and set(options.sizes(spec.input_size)) != {spec.input_size}:
+    scales = set(options.sizes(spec.input_size)) != {spec.input_size}
+    if scales and (backend.fused or backend.name != "torch"):
         raise SsmaError("this model file runs at {}x{} only: evaluate the .safetensors file that "
                         "it was made from at other scales, on the CPU".format(*spec.input_size))
     names = [modality.name for modality in spec.modalities]
