@@ -35,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "measurements there, so that the next build is faster")
     parser.add_argument("--data", type=Path, help="frames, as for `ssma parity`: the engine is "
                         "written only if it gives the model's labels on them (needs the GPU)")
-    parser.add_argument("--topics", nargs="+", default=(), metavar="TOPIC",
-                        help="of --data, where that is a bag")
+    parser.add_argument("--topics", nargs="+", default=(), metavar="TOPIC", help="where --data or "
+                        "--calibrate is a bag: the sensors', in the model's order")
 
 
 def capability(text: str) -> tuple[int, int]:
@@ -99,6 +99,9 @@ def _onnx(options: argparse.Namespace, folder: Path) -> Path:
 
 def _check_asked(options: argparse.Namespace, exported: Exported) -> None:
     """Raises SsmaError where the options ask for something else than the ONNX file is."""
+    if options.calibrate is not None:
+        raise SsmaError(f"--calibrate is for a .safetensors file; {options.model} is "
+                        f"{_words(exported)} already")
     now = exported.frame
     frame = frame_asked(argparse.Namespace(camera=options.camera or (now and now.size),
                                            aux=options.aux or (now and now.aux)))
@@ -118,6 +121,9 @@ def _command(options: argparse.Namespace) -> str:
     for name in ("aux", "precision", "workspace"):
         if getattr(options, name) is not None:
             words += [f"--{name}", getattr(options, name)]
+    if options.calibrate:
+        words += ["--calibrate", options.calibrate.resolve(), *(
+            ["--topics", *options.topics] if options.topics else [])]
     return shlex.join(map(str, words))
 
 

@@ -3,16 +3,19 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
-from ssma_core.commands import size
+from ssma_core.commands import percent, size
 from ssma_core.errors import SsmaError
-from ssma_core.exported import AUX_FORMATS, FrameFormat
+from ssma_core.exported import AUX_FORMATS, FrameFormat, Precision
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, type=Path, help="checkpoint (.safetensors)")
     parser.add_argument("--output", required=True, type=Path, help="file to write (.onnx)")
     add_graph_arguments(parser)
+    parser.add_argument("--topics", nargs="+", default=(), metavar="TOPIC",
+                        help="of a bag to calibrate with: the sensors, in the model's order")
 
 
 def add_graph_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,8 +27,11 @@ def add_graph_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--aux", choices=AUX_FORMATS,
                         help="how the second sensor's array comes: of that type (float32: depth in "
                         "metres), or encoded as an image; with --camera")
-    parser.add_argument("--precision", choices=("fp32", "fp16", "bf16"),
+    parser.add_argument("--precision", choices=("fp32", "fp16", "bf16", "int8"),
                         help="of the network (default fp32)")
+    parser.add_argument("--calibrate", type=Path, metavar="DATA",
+                        help="frames to measure int8 on: a folder, list file, .tfrecord or bag, as "
+                        "for `ssma parity`")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -35,13 +41,32 @@ def run(options: argparse.Namespace) -> None:
 
 def write(options: argparse.Namespace, output: Path) -> None:
     """The model as ONNX, as the arguments say."""
+    check_calibration(options)
     # Here, since a robot without torch builds engines of ONNX files.
     from ssma_core import checkpoint
     from ssma_core.export.onnx import export
 
     frame = frame_asked(options)
     network, spec = checkpoint.load(options.model)
-    export(network, spec, output, frame, options.precision or "fp32")
+    if options.precision != "int8":
+        export(network, spec, output, frame, options.precision or "fp32")
+        return
+    from ssma_core.datasets.given import open_given
+    from ssma_core.export.int8 import export_int8
+
+    data = open_given(options.calibrate, spec, options.topics)
+    asked = {} if options.agreement is None else {"agreement": options.agreement / 100}
+    print(export_int8(network, spec, output, data, frame=frame, **asked).in_words())
+
+
+def check_calibration(options: argparse.Namespace) -> None:
+    """Raises SsmaError where int8 lacks data, or data lack int8."""
+    if options.precision == "int8":
+        if options.calibrate is None:
+            raise SsmaError("int8 is calibrated with frames like those it is to see: give some "
+                            "with --calibrate DATA")
+    elif options.calibrate is not None or options.agreement is not None:
+        raise SsmaError("--calibrate and --agreement are for int8: give --precision int8, too")
 
 
 def frame_asked(options: argparse.Namespace) -> FrameFormat | None:
