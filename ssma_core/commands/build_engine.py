@@ -118,7 +118,7 @@ def _command(options: argparse.Namespace) -> str:
              "--output", options.output.resolve()]
     if options.camera:
         words += ["--camera", size_in_words(options.camera)]
-    for name in ("aux", "precision", "workspace"):
+    for name in ("aux", "precision", "agreement", "workspace"):
         if getattr(options, name) is not None:
             words += [f"--{name}", getattr(options, name)]
     if options.calibrate:

@@ -27,11 +27,13 @@ def add_graph_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--aux", choices=AUX_FORMATS,
                         help="how the second sensor's array comes: of that type (float32: depth in "
                         "metres), or encoded as an image; with --camera")
-    parser.add_argument("--precision", choices=("fp32", "fp16", "bf16", "int8"),
+    parser.add_argument("--precision", choices=get_args(Precision),
                         help="of the network (default fp32)")
-    parser.add_argument("--calibrate", type=Path, metavar="DATA",
-                        help="frames to measure int8 on: a folder, list file, .tfrecord or bag, as "
-                        "for `ssma parity`")
+    parser.add_argument("--calibrate", type=Path, metavar="DATA", help="frames to measure int8 on, "
+                        "like those it is to see: as for `ssma parity`; labels are not needed")
+    parser.add_argument("--agreement", type=percent, metavar="PERCENT", help="how many of the "
+                        "labels on these frames must be those of fp32 (default 99.5); with less, "
+                        "more of the network is computed in int8")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -60,13 +62,11 @@ def write(options: argparse.Namespace, output: Path) -> None:
 
 
 def check_calibration(options: argparse.Namespace) -> None:
-    """Raises SsmaError where int8 lacks data, or data lack int8."""
-    if options.precision == "int8":
-        if options.calibrate is None:
-            raise SsmaError("int8 is calibrated with frames like those it is to see: give some "
-                            "with --calibrate DATA")
-    elif options.calibrate is not None or options.agreement is not None:
-        raise SsmaError("--calibrate and --agreement are for int8: give --precision int8, too")
+    """Raises SsmaError where int8 lacks data, or what is for int8 lacks int8."""
+    is_int8, data = options.precision == "int8", options.calibrate
+    if is_int8 != (data is not None) or (options.agreement is not None and not is_int8):
+        raise SsmaError("--precision int8 and --calibrate DATA belong together, and --agreement is "
+                        "for them: int8 is measured on frames like those it is to see")
 
 
 def frame_asked(options: argparse.Namespace) -> FrameFormat | None:

@@ -61,14 +61,14 @@ class Calibration:
     frames: int
 
     def in_words(self) -> str:
-        stays = f"; in float: {', '.join(self.kept)}" if self.kept else ""
-        return (f"{100 * self.share:.0f} % of the multiplications in int8, which leaves "
-                f"{100 * self.agreement:.2f} % of the labels on {self.frames} frames as they are in "
-                f"float{stays}")
+        stays = f"; in float stay {', '.join(self.kept)}" if self.kept else ""
+        return (f"{100 * self.share:.0f} % of the multiplications in int8: on {self.frames} frames "
+                f"{100 * self.agreement:.2f} % of the labels are those of float{stays}")
 
 
-def export_int8(network: SegmentationNetwork, spec: ModelSpec, path: str | Path, data: Frames, *,
-                frame: FrameFormat | None = None, agreement: float = LEAST_AGREEMENT) -> Calibration:
+def export_int8(network: SegmentationNetwork, spec: ModelSpec, path: str | Path,
+                data: Frames, *, frame: FrameFormat | None = None,
+                agreement: float = LEAST_AGREEMENT) -> Calibration:
     """Writes `network` (in eval mode) as ONNX in int8, whole or not at all, with progress bars.
     The same network and data give the same bytes on the same machine.
 
