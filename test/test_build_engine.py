@@ -360,12 +360,29 @@ def test_the_command_in_the_file_builds_it_again(
     assert again == replace(header, capabilities=((8, 6), (8, 9)))
 
 
+def test_the_command_in_the_file_has_all_that_an_export_takes(
+        tmp_path: Path, tensorrt: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ssma_core.commands.build_engine.export",
+                        lambda options, path: one_node(path))
+    monkeypatch.chdir(tmp_path)
+    options = ["--camera", "640x480", "--aux", "uint16", "--precision", "int8",
+               "--agreement", "99.0", "--workspace", "512", "--calibrate"]
+    assert build_with(Path("m.safetensors"), Path("m.engine"), *options, "a bag",
+                      "--topics", "/rgb", "/depth") == 0
+    words = shlex.split(engine_file.read("m.engine")[0].command)
+    assert words == ["ssma", "build-engine", "--model", str(tmp_path / "m.safetensors"),
+                     "--output", str(tmp_path / "m.engine"), *options, str(tmp_path / "a bag"),
+                     "--topics", "/rgb", "/depth"]
+
+
 @pytest.mark.parametrize(("options", "message"), [
     (["--precision", "fp16"], "m.onnx is fp32 without --camera, .* export another: ssma export "
      "--model MODEL.safetensors --output .*m.onnx --precision fp16"),
     (["--camera", "640x480", "--aux", "uint16"],
      "export another: .* --camera 640x480 --aux uint16"),
     (["--aux", "uint16"], "give their size too"),
+    (["--calibrate", "frames"], "are for a .safetensors file; .*m.onnx is fp32 without --camera"),
+    (["--agreement", "99"], "are for a .safetensors file"),
 ])
 def test_an_onnx_file_stays_what_it_is(
         tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str],

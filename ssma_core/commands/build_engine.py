@@ -99,9 +99,9 @@ def _onnx(options: argparse.Namespace, folder: Path) -> Path:
 
 def _check_asked(options: argparse.Namespace, exported: Exported) -> None:
     """Raises SsmaError where the options ask for something else than the ONNX file is."""
-    if options.calibrate is not None:
-        raise SsmaError(f"--calibrate is for a .safetensors file; {options.model} is "
-                        f"{_words(exported)} already")
+    if options.calibrate is not None or options.agreement is not None:
+        raise SsmaError(f"--calibrate and --agreement are for a .safetensors file; {options.model} "
+                        f"is {_words(exported)} already")
     now = exported.frame
     frame = frame_asked(argparse.Namespace(camera=options.camera or (now and now.size),
                                            aux=options.aux or (now and now.aux)))
