@@ -1,7 +1,8 @@
 """Every parameter of the node: name, type, default, range and what it means, each said once."""
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from ssma_core import SsmaError
@@ -11,26 +12,54 @@ if TYPE_CHECKING:  # the defaults are needed where there is no ROS, too
     from rclpy.node import Node
 
 
-def _parameter(default: Any, description: str, allowed: tuple[Any, Any] | None = None) -> Any:
-    return field(default=default, metadata={"description": description, "allowed": allowed})
+def _parameter(default: Any, description: str, allowed: tuple[Any, ...] | None = None, *,
+               live: bool = True) -> Any:
+    """allowed: least and most of a number, or all that a string can be. live: whether a node that
+    is configured takes another value."""
+    return field(default=default, metadata={
+        "description": description, "allowed": allowed, "live": live})
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """What the node was started with. All are read-only: nothing changes under a running worker."""
+    """What the node is to go by. Times in seconds."""
 
-    model: str = _parameter("", "path of the model file, .onnx or .safetensors")
+    model: str = _parameter("", "path of the model file, .onnx, .engine or .safetensors",
+                            live=False)
+    threads: int = _parameter(
+        0, "CPU threads for one frame; 0 leaves the choice to the inference library", (0, 256),
+        live=False)
     slop: float = _parameter(
         0.02, "seconds that the stamps of a pair may lie apart; below half a frame's period, or "
         "neighbours can be taken for partners", (0.0, 10.0))
-    queue_size: int = _parameter(
-        10, "how many images of a topic may wait for their partner", (1, 1000))
     aux_delay: float = _parameter(
         0.0, "seconds that the second sensor's stamps are late: what it sees together with a "
         "colour image of stamp t, it stamps t + aux_delay; negative where its stamps are early",
         (-10.0, 10.0))
-    threads: int = _parameter(
-        0, "CPU threads for one frame; 0 leaves the choice to the inference library", (0, 256))
+    queue_size: int = _parameter(
+        10, "how many images of a topic may wait for their partner", (1, 1000))
+    aux_timeout: float = _parameter(
+        0.5, "seconds without a pair after which colour images are labelled alone", (0.05, 3600.0))
+    rgb_timeout: float = _parameter(
+        0.5, "seconds without a colour image after which the second sensor's images are labelled "
+        "alone", (0.05, 3600.0))
+    frozen_timeout: float = _parameter(
+        2.0, "seconds after which a camera is taken for dead that repeats its image to the byte "
+        "while the other one's changes", (0.1, 3600.0))
+    min_valid_depth: float = _parameter(
+        0.01, "share of the depth image's pixels that must be valid, or it is taken for dead; 0, "
+        "NaN and infinity are invalid", (0.0, 1.0))
+    rgb_transport: str = _parameter(
+        "raw", "how colour images come: raw on rgb/image, compressed (jpeg, png) on "
+        "rgb/image/compressed", ("raw", "compressed"), live=False)
+    aux_transport: str = _parameter(
+        "raw", "how the second sensor's images come: raw on aux/image, others below it by their "
+        "name", ("raw", "compressed", "compressedDepth"), live=False)
+    check_frame_id: bool = _parameter(
+        True, "refuse pairs whose frame_ids differ: the second image must be registered to the "
+        "colour image. False where a driver names registered images differently")
+    void_as_unlabeled: bool = _parameter(
+        False, "publish the class void as 255, UNLABELED of vision_msgs/LabelInfo")
 
 
 def declare(node: Node) -> Parameters:
@@ -41,22 +70,51 @@ def declare(node: Node) -> Parameters:
     from rclpy.exceptions import ParameterException
 
     try:
-        return Parameters(**{
+        given = Parameters(**{
             f.name: node.declare_parameter(f.name, f.default, _descriptor(f)).value
             for f in fields(Parameters)})
     except ParameterException as error:
         raise SsmaError(f"a parameter's value is refused: {error}") from error
+    return changed(Parameters(), vars(given), configured=False)
+
+
+def changed(given: Parameters, wanted: Mapping[str, Any], *, configured: bool) -> Parameters:
+    """What was given, with what is wanted now; names that are not ours are left out.
+
+    configured: whether a model is loaded and topics are chosen, so that some come too late.
+    Raises SsmaError, with the reason, for a value that cannot be taken (ROS itself looks after
+    types and ranges).
+    """
+    for parameter in fields(Parameters):
+        name, allowed = parameter.name, parameter.metadata["allowed"]
+        if name not in wanted or wanted[name] == getattr(given, name):
+            continue
+        if wanted[name] is None:
+            raise SsmaError(f"{name} is a parameter of this node and cannot be deleted")
+        if allowed and isinstance(wanted[name], str) and wanted[name] not in allowed:
+            raise SsmaError(f"{name} must be {' or '.join(allowed)}, got {wanted[name]!r}")
+        if configured and not parameter.metadata["live"]:
+            raise SsmaError(
+                f"{name} is read when the node is configured, which it is already: `ros2 lifecycle "
+                "set` it to cleanup (after deactivate), set the parameter, and configure it again; "
+                "or restart the node with the new value")
+    ours = {f.name for f in fields(Parameters)}
+    return replace(given, **{name: value for name, value in wanted.items() if name in ours})
 
 
 def _descriptor(parameter: Any) -> ParameterDescriptor:
     from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 
-    descriptor = ParameterDescriptor(
-        description=parameter.metadata["description"], read_only=True)
-    if parameter.metadata["allowed"]:
-        least, most = parameter.metadata["allowed"]
-        if isinstance(parameter.default, int):
-            descriptor.integer_range = [IntegerRange(from_value=least, to_value=most, step=1)]
-        else:
-            descriptor.floating_point_range = [FloatingPointRange(from_value=least, to_value=most)]
+    allowed = parameter.metadata["allowed"]
+    constraints = "" if parameter.metadata["live"] else "read when the node is configured"
+    descriptor = ParameterDescriptor(description=parameter.metadata["description"])
+    if isinstance(parameter.default, str) and allowed:
+        constraints = f"{' or '.join(allowed)}; {constraints}"
+    elif isinstance(parameter.default, float):
+        descriptor.floating_point_range = [
+            FloatingPointRange(from_value=allowed[0], to_value=allowed[1])]
+    elif allowed:
+        descriptor.integer_range = [
+            IntegerRange(from_value=allowed[0], to_value=allowed[1], step=1)]
+    descriptor.additional_constraints = constraints
     return descriptor

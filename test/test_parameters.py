@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -16,8 +16,15 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from ssma_ros import parameters
+from ssma_ros.parameters import Parameters
 
 pytestmark = pytest.mark.ros
+
+NOT_LIVE = {"model": "m.onnx", "threads": 2, "rgb_transport": "compressed",
+            "aux_transport": "compressedDepth"}
+LIVE = {"slop": 0.25, "aux_delay": -0.04, "queue_size": 3, "aux_timeout": 1.5, "rgb_timeout": 2.5,
+        "frozen_timeout": 9.0, "min_valid_depth": 0.5, "check_frame_id": False,
+        "void_as_unlabeled": True}
 
 
 @pytest.fixture(scope="module")
@@ -34,39 +41,71 @@ def node(context: Context, **given: Any) -> Node:
 
 
 def test_defaults_stand_in_one_place(context: Context) -> None:
-    assert parameters.declare(node(context)) == parameters.Parameters()
+    assert parameters.declare(node(context)) == Parameters()
 
 
 def test_what_is_given_is_taken(context: Context) -> None:
-    given = parameters.declare(
-        node(context, model="m.onnx", slop=0.25, queue_size=3, aux_delay=-0.04, threads=2))
-    assert given == parameters.Parameters("m.onnx", 0.25, 3, -0.04, 2)
+    given: dict[str, Any] = {**NOT_LIVE, **LIVE}
+    assert set(given) == {f.name for f in fields(Parameters)}
+    assert parameters.declare(node(context, **given)) == Parameters(**given)
 
 
-@pytest.mark.parametrize("name", [f.name for f in fields(parameters.Parameters)])
-def test_each_is_described_and_read_only(context: Context, name: str) -> None:
+@pytest.mark.parametrize("name", [f.name for f in fields(Parameters)])
+def test_each_is_described_with_its_range_and_when_it_is_read(context: Context, name: str) -> None:
     under_test = node(context)
     parameters.declare(under_test)
     descriptor = under_test.describe_parameter(name)
     assert descriptor.description
-    assert descriptor.read_only
-    result, = under_test.set_parameters(
-        [Parameter(name, value=getattr(parameters.Parameters(), name))])
-    assert not result.successful
-    assert name in result.reason
+    assert not descriptor.read_only
+    assert ("when the node is configured" in descriptor.additional_constraints) == (
+        name in NOT_LIVE)
+    if isinstance(getattr(Parameters(), name), float):
+        assert descriptor.floating_point_range
+    if name.endswith("transport"):
+        assert "raw or compressed" in descriptor.additional_constraints
 
 
 @pytest.mark.parametrize("name, value, reason", [
     ("slop", -0.1, "out of range.*-0.1"),
     ("slop", 10.5, "out of range.*10.5"),
+    ("slop", float("nan"), "out of range.*nan"),
     ("slop", 1, "INTEGER.*expecting type.*DOUBLE"),
     ("aux_delay", 10.5, "out of range.*10.5"),
     ("queue_size", 0, "out of range.*0"),
+    ("aux_timeout", 0.0, "out of range.*0"),
+    ("min_valid_depth", 1.1, "out of range.*1.1"),
     ("threads", "two", "'two'.*expecting type.*INTEGER"),
     ("model", 5, "'5'.*expecting type.*STRING"),
+    ("check_frame_id", "no", "'no'.*expecting type.*BOOL"),
+    ("rgb_transport", "compressedDepth", "must be raw or compressed, got 'compressedDepth'"),
+    ("aux_transport", "theora", "must be raw or compressed or compressedDepth, got 'theora'"),
 ])
 def test_a_wrong_value_is_refused_with_the_reason(
         context: Context, name: str, value: Any, reason: str) -> None:
     with pytest.raises(SsmaError, match=reason) as refusal:
         parameters.declare(node(context, **{name: value}))
     assert name in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(Parameters)])
+def test_what_is_read_at_configure_can_be_changed_before_and_what_is_live_always(
+        name: str) -> None:
+    value = {**LIVE, **NOT_LIVE}[name]
+    wanted = {name: value}
+    expected = replace(Parameters(), **wanted)
+    assert parameters.changed(Parameters(), wanted, configured=False) == expected
+    if name in NOT_LIVE:
+        with pytest.raises(SsmaError, match=f"{name} is read when the node is configured"):
+            parameters.changed(Parameters(), wanted, configured=True)
+    else:
+        assert parameters.changed(Parameters(), wanted, configured=True) == expected
+
+
+def test_the_same_value_again_is_no_change() -> None:
+    assert parameters.changed(Parameters(), {"model": ""}, configured=True) == Parameters()
+
+
+def test_none_can_be_deleted_and_those_of_others_are_left_alone() -> None:
+    with pytest.raises(SsmaError, match=r"slop.*cannot be deleted"):
+        parameters.changed(Parameters(), {"slop": None}, configured=False)
+    assert parameters.changed(Parameters(), {"use_sim_time": True}, configured=True) == Parameters()
