@@ -1,5 +1,5 @@
-"""sensor_msgs/Image to arrays. Messages come from rclpy or, out of a bag, from rosbags: only their
-fields matter."""
+"""sensor_msgs/Image and CompressedImage to arrays. Messages come from rclpy or, out of a bag, from
+rosbags: only their fields matter."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ssma_core import compressed_images
 from ssma_core.errors import SsmaError
 
 COLOUR_ENCODINGS = ("bgr8", "rgb8", "bgra8", "rgba8")
@@ -44,9 +45,29 @@ _TO_BGR = {
 def check(message: Any, encodings: Sequence[str], topic: str) -> None:
     """Raises SsmaError, naming the topic, unless `to_array` can read the message and its encoding
     is one of those, which are keys of LAYOUTS."""
-    if message.encoding not in encodings:
-        raise SsmaError(f"{topic}: images of encoding {message.encoding!r} are not understood; "
+    try:
+        found = encoding(message)
+    except SsmaError as error:
+        raise SsmaError(f"{topic}: {error}") from error
+    if found not in encodings:
+        raise SsmaError(f"{topic}: images of encoding {found!r} are not understood; "
                         f"it must be one of {', '.join(encodings)}")
+    if not is_compressed(message):
+        _check_sizes(message, topic)
+
+
+def is_compressed(message: Any) -> bool:
+    """Whether it is a CompressedImage."""
+    return hasattr(message, "format")
+
+
+def encoding(message: Any) -> str:
+    """The encoding of its pixels, once they are decoded. Raises SsmaError for a CompressedImage
+    that cannot be."""
+    return compressed_images.encoding(message) if is_compressed(message) else message.encoding
+
+
+def _check_sizes(message: Any, topic: str) -> None:
     if not message.width or not message.height:
         raise SsmaError(f"{topic}: an image of {message.width}x{message.height} has no pixels")
     row = row_bytes(message)
@@ -67,7 +88,10 @@ def row_bytes(message: Any) -> int:
 
 def to_array(message: Any) -> npt.NDArray[Any]:
     """A checked message's pixels: H×W×3 uint8 BGR for colour images of any order, otherwise H×W in
-    the machine's byte order. A view of the message wherever nothing has to change."""
+    the machine's byte order. A view of the message wherever nothing has to change. Raises SsmaError
+    for a CompressedImage that is damaged."""
+    if is_compressed(message):
+        return compressed_images.decode(message)
     pixels = _view(message)
     if message.encoding in _TO_BGR:
         return cv2.cvtColor(pixels, _TO_BGR[message.encoding])

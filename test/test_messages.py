@@ -103,6 +103,27 @@ def test_sizes_that_do_not_agree_are_refused(fault: dict[str, Any], reason: str)
         messages.frame(image, "rgb", "/cam/x")
 
 
+def in_frame(stream: Stream, frame_id: str) -> messages.Frame:
+    image = message("bgr8")
+    image.header.frame_id = frame_id
+    return messages.frame(image, stream, f"/{stream}/image")
+
+
+@pytest.mark.parametrize("rgb, aux", [
+    ("camera", "camera"), ("camera", "/camera"), ("", "camera"), ("camera", "")])
+def test_images_of_one_frame_are_registered_and_those_of_none_may_be(rgb: str, aux: str) -> None:
+    messages.check_registered(in_frame("rgb", rgb), in_frame("aux", aux))
+
+
+def test_depth_that_is_not_registered_is_refused_with_what_to_do() -> None:
+    rgb, aux = in_frame("rgb", "color_optical"), in_frame("aux", "depth_optical")
+    with pytest.raises(SsmaError) as refusal:
+        messages.check_registered(rgb, aux)
+    for part in ("/aux/image is in frame 'depth_optical'", "/rgb/image in 'color_optical'",
+                 "align_depth", "depth_image_proc", "check_frame_id:=false"):
+        assert part in str(refusal.value)
+
+
 @pytest.mark.parametrize("encoding", ["mono8", "bgr8"])
 def test_an_array_becomes_a_message_and_comes_back(encoding: Any) -> None:
     std_msgs = pytest.importorskip("std_msgs.msg", reason="needs ROS's message packages")

@@ -1,0 +1,103 @@
+"""sensor_msgs/CompressedImage to arrays: JPEG and PNG, and image_transport's compressedDepth.
+
+What an image is, is read from its own bytes: drivers write whatever they like into `format`.
+"""
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ssma_core.errors import SsmaError
+
+_JPEG = b"\xff\xd8\xff"
+_PNG = b"\x89PNG\r\n\x1a\n"
+# compressedDepth's PNG comes behind an int32 and the two floats of its quantization.
+_QUANTIZATION = struct.Struct("<iff")
+# Start of frame, of whatever kind; the three codes left out are tables and extensions.
+_JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+def encoding(message: Any) -> str:
+    """What the image's encoding is once it is decoded: "bgr8", "mono8", "mono16", "16UC1", "32FC1",
+    or one that nobody takes ("bgr16"). Reads the first bytes only.
+
+    Raises SsmaError for anything but these formats, and where the image has no pixels.
+    """
+    body = _body(message)
+    try:
+        if body[:3] == _JPEG:
+            (width, height), depth, is_colour = _jpeg_header(body)
+        elif body[:8] == _PNG:
+            (width, height), depth, is_colour = _png_header(body)
+        else:
+            raise SsmaError(_unreadable(message))
+    except (IndexError, struct.error):
+        raise SsmaError(f"an image of format {message.format!r} is cut short") from None
+    if not width or not height:
+        raise SsmaError(f"an image of {width}x{height} has no pixels")
+    if depth == 16 and not is_colour and _is_depth(message):
+        return "32FC1" if message.format.startswith("32FC1") else "16UC1"
+    return f"{'bgr' if is_colour else 'mono'}{16 if depth > 8 else 8}"
+
+
+def decode(message: Any) -> npt.NDArray[Any]:
+    """The pixels of a message of an encoding of LAYOUTS: H×W×3 uint8 BGR, or H×W uint8, uint16, or
+    float32 (metres, NaN where there is no return). Raises SsmaError when it is damaged."""
+    kind = encoding(message)
+    # Orientation is a matter of photographs: sensors that share pixels must not be turned.
+    flags = (cv2.IMREAD_COLOR if kind == "bgr8" else cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH
+             ) | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        pixels = cv2.imdecode(np.frombuffer(_body(message), np.uint8), flags)
+    except cv2.error:  # a size that no image has
+        pixels = None
+    if pixels is None:
+        raise SsmaError(f"an image of format {message.format!r} cannot be decoded: it is damaged "
+                        "or cut short")
+    return _metres(pixels, message) if kind == "32FC1" else pixels
+
+
+def _metres(inverse: npt.NDArray[np.uint16], message: Any) -> npt.NDArray[np.float32]:
+    """Depth is quantized by its inverse: what is near, finely. 0 stands for no return."""
+    _, scale, shift = _QUANTIZATION.unpack_from(message.data)
+    with np.errstate(divide="ignore"):
+        depth = np.float32(scale) / (inverse.astype(np.float32) - np.float32(shift))
+    depth[inverse == 0] = np.nan
+    return depth
+
+
+def _is_depth(message: Any) -> bool:
+    start = _QUANTIZATION.size
+    return memoryview(message.data)[start:start + len(_PNG)] == _PNG
+
+
+def _body(message: Any) -> memoryview:
+    return memoryview(message.data)[_QUANTIZATION.size if _is_depth(message) else 0:]
+
+
+def _png_header(body: memoryview) -> tuple[tuple[int, int], int, bool]:
+    """(width, height), bits of a channel, and whether it is in colour."""
+    width, height, depth, kind = struct.unpack_from(">IIBB", body, 16)
+    return (width, height), depth, kind in (2, 3, 6)  # true colour, palette, with alpha
+
+
+def _jpeg_header(body: memoryview) -> tuple[tuple[int, int], int, bool]:
+    """As of `_png_header`: from segment to segment, to the one that begins a frame."""
+    at = 2
+    while (marker := body[at + 1]) not in _JPEG_FRAMES:
+        # A marker may be preceded by any number of filling bytes.
+        at += 1 if marker == 0xFF else 2 + struct.unpack_from(">H", body, at + 2)[0]
+    depth, height, width, channels = struct.unpack_from(">BHHB", body, at + 4)
+    return (width, height), depth, channels > 1
+
+
+def _unreadable(message: Any) -> str:
+    if "rvl" in message.format.lower():
+        return ("depth compressed with RVL is not read: have the publisher send png (its parameter "
+                "<topic>.compressedDepth.format)")
+    return (f"compressed images of format {message.format!r} are not understood; it must be jpeg, "
+            "png, or image_transport's compressedDepth png")

@@ -1,0 +1,134 @@
+"""CompressedImage to arrays, as cameras and image_transport send them.
+
+JPEG and PNG are written by OpenCV; the bytes around them are put together here from the formats'
+definitions (compressedDepth: image_transport_plugins' codec.cpp).
+"""
+from __future__ import annotations
+
+import array
+import struct
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from ssma_core import SsmaError
+from ssma_ros import messages
+from ssma_ros.pairing import Stream
+
+HEIGHT, WIDTH = 48, 64
+# Of one colour, so that JPEG keeps it to a rounding error.
+BLUISH = np.full((HEIGHT, WIDTH, 3), (200, 90, 20), np.uint8)
+GREY = np.full((HEIGHT, WIDTH), 77, np.uint8)
+MILLIMETRES = (np.arange(HEIGHT * WIDTH, dtype=np.uint16) * 21).reshape(HEIGHT, WIDTH)
+
+
+def encoded(suffix: str, pixels: npt.NDArray[Any], *options: int) -> bytes:
+    return cv2.imencode(suffix, pixels, options)[1].tobytes()
+
+
+def message(image_format: str, data: bytes, like: str = "rclpy") -> Any:
+    """A CompressedImage as rclpy gives it (array.array) or as rosbags does (a NumPy array)."""
+    header = SimpleNamespace(stamp=SimpleNamespace(sec=12, nanosec=34), frame_id="camera")
+    return SimpleNamespace(header=header, format=image_format, data=(
+        array.array("B", data) if like == "rclpy" else np.frombuffer(data, np.uint8)))
+
+
+def compressed_depth(image_format: str, png: bytes, scale: float = 0, shift: float = 0) -> Any:
+    """compression_common.h: INV_DEPTH (0), and two floats that only 32FC1 uses."""
+    return message(image_format, struct.pack("<iff", 0, scale, shift) + png)
+
+
+def decoded(image: Any, stream: Stream = "aux") -> npt.NDArray[Any]:
+    return messages.frame(image, stream, "/t/compressed").image()
+
+
+@pytest.mark.parametrize("like", ["rclpy", "rosbags"])
+@pytest.mark.parametrize("image_format", ["jpeg", "rgb8; jpeg compressed bgr8", "bgra8; jpeg", ""])
+@pytest.mark.parametrize("options", [
+    (), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1), (cv2.IMWRITE_JPEG_RST_INTERVAL, 2)])
+def test_a_jpeg_whatever_its_format_is_called(
+        image_format: str, like: str, options: tuple[int, ...]) -> None:
+    pixels = decoded(message(image_format, encoded(".jpg", BLUISH, *options), like), "rgb")
+    np.testing.assert_allclose(pixels, BLUISH.astype(float), atol=3)
+    assert (pixels.shape, pixels.dtype) == (BLUISH.shape, np.uint8)
+
+
+def test_a_png_is_exact() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    np.testing.assert_array_equal(decoded(message("png", encoded(".png", pixels)), "rgb"), pixels)
+    with_alpha = np.dstack([pixels, np.full((HEIGHT, WIDTH), 9, np.uint8)])
+    np.testing.assert_array_equal(
+        decoded(message("bgra8; png compressed bgra8", encoded(".png", with_alpha)), "rgb"), pixels)
+
+
+@pytest.mark.parametrize("pixels", [GREY, MILLIMETRES])
+def test_maps_as_png(pixels: npt.NDArray[Any]) -> None:
+    """Infrared, or depth on the transport that is meant for colour."""
+    found = decoded(message("16UC1; png compressed ", encoded(".png", pixels)))
+    np.testing.assert_array_equal(found, pixels)
+    assert found.dtype == pixels.dtype
+
+
+@pytest.mark.parametrize("image_format", [
+    "16UC1; compressedDepth png", "16UC1; compressedDepth", "16UC1"])
+def test_depth_in_millimetres(image_format: str) -> None:
+    found = decoded(compressed_depth(image_format, encoded(".png", MILLIMETRES)))
+    np.testing.assert_array_equal(found, MILLIMETRES)
+    assert found.dtype == np.uint16
+
+
+@pytest.mark.parametrize("image_format", [
+    "32FC1; compressedDepth png", "32FC1; compressedDepth", "32FC1"])
+def test_depth_in_metres_by_its_inverse(image_format: str) -> None:
+    """depth = A / (sent - B); here A = 10100 and B = -1009, the publisher's own for up to 10 m."""
+    sent = np.array([[0, 1, 1011, 9091]], np.uint16)
+    found = decoded(compressed_depth(image_format, encoded(".png", sent), 10100, -1009))
+    np.testing.assert_allclose(found, [[np.nan, 10, 5, 1]], rtol=1e-6)
+    assert found.dtype == np.float32
+
+
+def test_an_orientation_for_photographs_does_not_turn_a_sensors_image() -> None:
+    quarter_turn = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)
+    exif = b"Exif\0\0" + b"II*\0" + struct.pack("<IH", 8, 1) + quarter_turn + bytes(4)
+    jpeg = encoded(".jpg", BLUISH)
+    turned = jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
+    assert cv2.imdecode(np.frombuffer(turned, np.uint8), cv2.IMREAD_COLOR).shape[0] == WIDTH
+    assert decoded(message("jpeg", turned), "rgb").shape == BLUISH.shape
+
+
+@pytest.mark.parametrize("stream, data, what", [
+    ("rgb", encoded(".jpg", GREY), "mono8"),
+    ("rgb", encoded(".png", GREY), "mono8"),
+    ("rgb", encoded(".png", MILLIMETRES), "mono16"),
+    ("aux", encoded(".png", np.dstack([MILLIMETRES] * 3)), "bgr16"),
+])
+def test_another_encoding_is_refused_by_name(stream: Stream, data: bytes, what: str) -> None:
+    with pytest.raises(SsmaError, match=rf"/t/compressed: .*'{what}'.*bgr8"):
+        decoded(message("rgb8; jpeg compressed bgr8", data), stream)
+
+
+@pytest.mark.parametrize("image_format, data, reason", [
+    ("h264", b"\0\0\0\1\x67" + bytes(50), "'h264' are not understood; it must be jpeg, png"),
+    ("jpeg", b"", "'jpeg' are not understood"),
+    ("16UC1; compressedDepth rvl", bytes(100), "RVL.*send png.*compressedDepth.format"),
+    ("jpeg", encoded(".jpg", BLUISH)[:30], "'jpeg' is cut short"),
+    ("png", encoded(".png", BLUISH)[:20], "'png' is cut short"),
+    ("png", encoded(".png", np.zeros((1, 1, 3), np.uint8))[:16] + bytes(50), "0x0 has no pixels"),
+])
+def test_what_is_no_such_image_is_refused_by_its_first_bytes(
+        image_format: str, data: bytes, reason: str) -> None:
+    with pytest.raises(SsmaError, match=f"/t/compressed: .*{reason}"):
+        messages.frame(message(image_format, data), "aux", "/t/compressed")
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_what_turns_out_to_be_damaged_is_said_by_whoever_reads_it(suffix: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    data = encoded(suffix, noise)
+    frame = messages.frame(message(suffix, data[:-1000]), "rgb", "/t/compressed")
+    with pytest.raises(SsmaError, match=r"/t/compressed: .* cannot be decoded: it is damaged"):
+        frame.image()
