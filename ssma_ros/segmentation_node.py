@@ -2,12 +2,14 @@
 from __future__ import annotations
 
 import functools
+import os
 import signal
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from concurrent import futures
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,7 @@ from ssma_ros.pipeline import Arrived, Outputs, Pipeline
 RELIABLE = QoSProfile(depth=5)
 DIAGNOSTICS_PERIOD_S = 1.0
 REMIND_S = 30.0
+GRACE_S = 0.7  # of the one second in which a node should be gone after a signal
 
 Transition = Callable[["SegmentationNode", LifecycleState], TransitionCallbackReturn]
 
@@ -192,6 +195,17 @@ def _init(arguments: Sequence[str] | None) -> None:
         raise SsmaError(str(error)) from error
 
 
+def _live(node: SegmentationNode, ended: threading.Event) -> None:
+    """The node's life, until its end in order."""
+    try:
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        while not ended.is_set():
+            executor.spin_once(timeout_sec=0.1)
+    finally:
+        node.destroy_node()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The console script. Returns the exit status: 0 after SIGINT or SIGTERM, or 1 after a message
     on standard error."""
@@ -200,20 +214,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    node = None
     try:
         _init(arguments)
-        node = SegmentationNode()
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        while not ended.is_set():
-            executor.spin_once(timeout_sec=0.1)
+        # Python takes signals in the main thread alone, and only between two of its lines: the
+        # node lives beside it, or the loading of a model would keep every signal waiting.
+        life = futures.ThreadPoolExecutor(1).submit(_live, SegmentationNode(), ended)
+        life.add_done_callback(lambda _: ended.set())
+        ended.wait()
+        life.result(GRACE_S)
     except SsmaError as error:
         print(f"segmentation_node: {error}", file=sys.stderr)
         return 1
+    except futures.TimeoutError:
+        print("segmentation_node: ended in the midst of loading a model or of a long inference",
+              file=sys.stderr, flush=True)
+        os._exit(0)
     finally:
-        if node:
-            node.destroy_node()
         rclpy.try_shutdown()
         # Ctrl-C under `ros2 launch` comes twice, from the terminal and from launch: a second one
         # must not kill what is ending already, and be told as a crash.

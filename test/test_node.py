@@ -53,11 +53,12 @@ def environment() -> Iterator[None]:
 class Robot:
     """The node's process, and a node beside it that plays cameras, user and listener."""
 
-    def __init__(self, output: Path, *arguments: str) -> None:
+    def __init__(self, output: Path, *arguments: str,
+                 program: tuple[str, ...] = ("-m", "ssma_ros.segmentation_node")) -> None:
         self.output = output
         with output.open("w") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "ssma_ros.segmentation_node", "--ros-args", *arguments],
+                [sys.executable, *program, "--ros-args", *arguments],
                 cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
         self.context = Context()
         rclpy.init(context=self.context)
@@ -145,10 +146,10 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Ro
     """Starts one node after the other."""
     started: list[Robot] = []
 
-    def start(*arguments: str) -> Robot:
+    def start(*arguments: str, **options: Any) -> Robot:
         for robot in started:
             robot.close()
-        started[:] = [Robot(tmp_path_factory.mktemp("node") / "output.txt", *arguments)]
+        started[:] = [Robot(tmp_path_factory.mktemp("node") / "output.txt", *arguments, **options)]
         return started[0]
 
     yield start
@@ -295,6 +296,20 @@ def test_signals_that_come_again_while_it_ends_change_nothing(
         robot.process.send_signal(signal.SIGINT)
         time.sleep(0.01)
     assert robot.process.wait(10) == 0
+
+
+def test_a_signal_while_a_model_loads_ends_it(start: Callable[..., Robot]) -> None:
+    """What takes a minute here is the loading of a model that is not there."""
+    robot = start("-p", "model:=large.onnx", program=(
+        "-c", "import time\nfrom ssma_ros import segmentation_node as node\n"
+              "node.Segmenter = lambda *_: (print('loading', flush=True), time.sleep(60))\n"
+              "node.main()"))
+    client = robot.node.create_client(ChangeState, "segmentation_node/change_state")
+    assert client.wait_for_service(10)
+    client.call_async(ChangeState.Request(transition=Transition(id=CONFIGURE)))
+    robot.until(lambda: "loading" in robot.said())
+    assert robot.end(signal.SIGTERM) == 0
+    assert "in the midst" in robot.said()
 
 
 def test_a_signal_in_the_midst_of_work(start: Callable[..., Robot], tiny_model: Path) -> None:
