@@ -71,20 +71,33 @@ class Pairing(Generic[Frame]):
     """
 
     def __init__(self, slop: float, queue_size: int, aux_delay: float = 0.0) -> None:
+        self.counts: dict[Stream, Counter[Cause]] = {stream: Counter() for stream in STREAMS}
+        self.clock_jumps = 0
+        self._delay_ns = {"rgb": 0, "aux": 0}
+        # All by `time`, in nanoseconds.
+        self._waiting: dict[Stream, dict[int, Frame]] = {stream: {} for stream in STREAMS}
+        self._recent: dict[Stream, deque[int]] = {s: deque(maxlen=RECENT) for s in STREAMS}
+        self._ended: dict[Stream, float] = dict.fromkeys(STREAMS, -math.inf)
+        self._late_in_a_row: Counter[Stream] = Counter()
+        self.change(slop, queue_size, aux_delay)
+
+    def change(self, slop: float, queue_size: int, aux_delay: float) -> None:
+        """Goes by other values from the next frame on; what waits and the counts stay.
+
+        Raises SsmaError, and changes nothing, for a negative slop or a queue without room.
+        """
         if slop < 0 or queue_size < 1:
             raise SsmaError(f"the slop must be 0 s or more and the queue size at least 1, got "
                             f"{slop:g} and {queue_size}")
         self.slop = slop
         self.queue_size = queue_size
-        self.counts: dict[Stream, Counter[Cause]] = {stream: Counter() for stream in STREAMS}
-        self.clock_jumps = 0
         self._slop_ns = round(slop * 1e9)
-        self._delay_ns = {"rgb": 0, "aux": round(aux_delay * 1e9)}
-        # All by time, in nanoseconds: the stamp less the stream's delay.
-        self._waiting: dict[Stream, dict[int, Frame]] = {stream: {} for stream in STREAMS}
-        self._recent: dict[Stream, deque[int]] = {s: deque(maxlen=RECENT) for s in STREAMS}
-        self._ended: dict[Stream, float] = dict.fromkeys(STREAMS, -math.inf)
-        self._late_in_a_row: Counter[Stream] = Counter()
+        self._shift("aux", self._delay_ns["aux"] - round(aux_delay * 1e9))
+        self._delay_ns["aux"] = round(aux_delay * 1e9)
+
+    def time(self, stream: Stream, stamp_ns: int) -> int:
+        """When that was, by the colour camera's stamps: the stamp less the stream's delay."""
+        return stamp_ns - self._delay_ns[stream]
 
     def add(self, stream: Stream, stamp_ns: int, frame: Frame) -> list[Pair[Frame]]:
         """Takes one frame in; returns the pairs that are certain now, in the order of time.
@@ -95,7 +108,7 @@ class Pairing(Generic[Frame]):
             self.counts[stream]["zero stamp"] += 1
             raise SsmaError(f"the {stream} images have a stamp of zero and cannot be paired: the "
                             "driver must stamp its images with the time of capture")
-        time = stamp_ns - self._delay_ns[stream]
+        time = self.time(stream, stamp_ns)
         pairs = []
         if self._clock_jumped(stream, time):
             self.clock_jumps += 1
@@ -140,6 +153,12 @@ class Pairing(Generic[Frame]):
                       for time in slow if fast[0] <= time <= fast[-1])
         apart_ns = near[9 * len(near) // 10] if near else abs(slow[-1] - fast[-1])
         return math.ceil(apart_ns / 1e6) / 1e3
+
+    def _shift(self, stream: Stream, by_ns: int) -> None:
+        waiting, recent = self._waiting[stream], self._recent[stream]
+        self._waiting[stream] = {time + by_ns: frame for time, frame in waiting.items()}
+        self._recent[stream] = deque((time + by_ns for time in recent), maxlen=RECENT)
+        self._ended[stream] += by_ns
 
     def _clock_jumped(self, stream: Stream, time: int) -> bool:
         return (time < self._newest(stream) - OVERTAKE_NS

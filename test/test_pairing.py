@@ -327,6 +327,65 @@ def test_two_clocks_lie_as_far_apart_as_their_newest_stamps() -> None:
     assert under_test.apart() == 5.0
 
 
+def test_another_slop_applies_to_what_waits_already() -> None:
+    under_test = pairing()
+    assert feed(under_test, at("rgb", 0) + at("aux", 30)) == []
+    under_test.change(0.03, 10, 0.0)
+    assert milliseconds(under_test.flush()) == [(0, 30)]
+
+
+def test_another_queue_size_applies_from_the_next_frame_on() -> None:
+    under_test = pairing()
+    feed(under_test, at("rgb", *range(0, 90, 10)))
+    under_test.change(SLOP_MS / 1e3, 2, 0.0)
+    feed(under_test, at("rgb", 90))
+    assert under_test.waiting("rgb") == 2
+    assert under_test.counts["rgb"] == {"unmatched": 8}
+
+
+@pytest.mark.parametrize("delay_ms", [200, -200])
+def test_another_delay_applies_to_what_waits_already(delay_ms: int) -> None:
+    under_test = pairing()
+    feed(under_test, at("rgb", 0, 30) + at("aux", delay_ms, delay_ms + 30))
+    under_test.change(SLOP_MS / 1e3, 10, delay_ms / 1e3)
+    assert milliseconds(under_test.flush()) == [(0, delay_ms), (30, delay_ms + 30)]
+
+
+settings = st.tuples(st.integers(0, 40), st.integers(1, 8), st.integers(-50, 50))
+
+
+@given(st.lists(st.tuples(anything, settings), max_size=6))
+def test_changes_in_the_midst_use_no_frame_twice_and_lose_none(
+        parts: list[tuple[list[Arrival], tuple[int, int, int]]]) -> None:
+    under_test = pairing()
+    came = [arrival for arrived, _ in parts for arrival in arrived]
+    pairs: list[Pair[int]] = []
+    place = 0
+    for arrived, (slop_ms, queue_size, delay_ms) in parts:
+        under_test.change(slop_ms / 1e3, queue_size, delay_ms / 1e3)
+        for stream, stamp in arrived:
+            new = under_test.add(stream, stamp, place)
+            assert all(abs(p.rgb_stamp_ns - (p.aux_stamp_ns - delay_ms * MS)) <= slop_ms * MS
+                       for p in new)
+            pairs += new
+            place += 1
+    pairs += under_test.flush()
+    used = [frame for p in pairs for frame in (p.rgb, p.aux)]
+    assert len(used) == len(set(used))
+    assert all(came[p.rgb] == ("rgb", p.rgb_stamp_ns) and came[p.aux] == ("aux", p.aux_stamp_ns)
+               for p in pairs)
+    for stream in STREAMS:
+        assert sum(under_test.counts[stream].values()) == sum(s == stream for s, _ in came)
+
+
+def test_an_impossible_change_is_refused_and_changes_nothing() -> None:
+    under_test = pairing()
+    with pytest.raises(SsmaError, match="queue size at least 1, got 0.5 and 0"):
+        under_test.change(0.5, 0, 0.0)
+    assert feed(under_test, at("rgb", 0) + at("aux", SLOP_MS + 1)) == []
+    assert under_test.flush() == []
+
+
 @pytest.mark.parametrize("slop, queue_size", [(-0.1, 10), (0.1, 0)])
 def test_an_impossible_setting_is_refused(slop: float, queue_size: int) -> None:
     with pytest.raises(SsmaError, match="slop must be 0 s or more and the queue size at least 1"):
