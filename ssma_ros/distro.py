@@ -14,7 +14,6 @@ images of those two layouts are read by the stand-in everywhere.
 """
 from __future__ import annotations
 
-import array
 import importlib
 from collections.abc import Callable
 from typing import Any, Literal
@@ -79,6 +78,7 @@ def cv2_to_imgmsg(pixels: npt.NDArray[np.uint8], encoding: Literal["mono8", "bgr
     height, width = pixels.shape[:2]
     message = Image(header=header, height=height, width=width, encoding=encoding,
                     is_bigendian=0, step=width * image_messages.LAYOUTS[encoding].channels)
-    # An array.array is taken as it is; bytes and lists are checked byte by byte, in Python.
-    message.data = array.array("B", pixels.tobytes())
+    # Filled where it is: since Jazzy, whatever is assigned is copied once more, and bytes and lists
+    # are checked byte by byte, in Python, before it.
+    message.data.frombytes(np.ascontiguousarray(pixels).data)
     return message
