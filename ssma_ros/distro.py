@@ -11,6 +11,9 @@ read without DDS would be paired by other rules than the live topics.
 Of cv_bridge we take `imgmsg_to_cv2` and `cv2_to_imgmsg`. Its Python half takes rows that are padded
 by less than a whole pixel for narrower ones, and byte-swaps by a method that NumPy 2 no longer has:
 images of those two layouts are read by the stand-in everywhere.
+
+Of vision_msgs we take `LabelInfo` and its `VisionClass`. Nothing can stand in for a message type
+that other programs know by name: they are None where there is no vision_msgs.
 """
 from __future__ import annotations
 
@@ -56,6 +59,11 @@ try:
 except (ImportError, AttributeError):
     _bridge = None
 HAS_CV_BRIDGE = _bridge is not None
+
+try:
+    from vision_msgs.msg import LabelInfo, VisionClass
+except ImportError:
+    LabelInfo = VisionClass = None
 
 
 def imgmsg_to_cv2(message: Any, desired_encoding: Literal["bgr8", "passthrough"]
