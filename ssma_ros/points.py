@@ -18,8 +18,9 @@ POINT_BYTES = 20  # so that every point's floats lie at multiples of four
 STRIP = 64  # rows at a time: what is made on the way stays in the cache
 
 
-def cloud(depth: npt.NDArray[Any], rgb: npt.NDArray[np.uint8] | None, labels: npt.NDArray[np.uint8],
-          confidence: npt.NDArray[np.uint8], camera_info: Any, *, header: Any) -> Any:
+def cloud(  # noqa: PLR0917
+        depth: npt.NDArray[Any], rgb: npt.NDArray[np.uint8] | None, labels: npt.NDArray[np.uint8],
+        confidence: npt.NDArray[np.uint8], camera_info: Any, header: Any) -> Any:
     """A sensor_msgs/PointCloud2 of H×W points: x (right), y (down), z (forward) in metres, rgb,
     label and confidence. Where depth is invalid x, y and z are NaN.
 

@@ -36,7 +36,7 @@ def camera(size: tuple[int, int] = SIZE, *, fx: float = 2.0, fy: float = 4.0, cx
 def cloud(depth: Any, rgb: npt.NDArray[np.uint8] | None = None, info: Any = None) -> Any:
     labels = np.arange(depth.size, dtype=np.uint8).reshape(depth.shape)
     return points.cloud(depth, rgb, labels, 255 - labels, info or camera(depth.shape),
-                        header=Header(frame_id="camera"))
+                        Header(frame_id="camera"))
 
 
 def read(message: Any) -> npt.NDArray[Any]:
