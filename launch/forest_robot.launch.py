@@ -1,7 +1,13 @@
 """Brings the segmentation node up on a robot: active by itself, unless autostart is false.
 
     ros2 launch ssma_ros forest_robot.launch.py rgb_topic:=/camera/color/image_raw \
-        aux_topic:=/camera/aligned_depth_to_color/image_raw
+        aux_topic:=/camera/aligned_depth_to_color/image_raw \
+        camera_info_topic:=/camera/color/camera_info
+
+By argument also a recorded drive instead of cameras, and the overlay compressed, for a viewer at
+the other end of a thin link:
+
+    … bag:=drive.mcap use_sim_time:=true republish:=compressed
 
 Topics and paths stand here; parameters have their defaults in the node and the robot's values in
 the params file.
@@ -12,17 +18,23 @@ from launch import LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
     EmitEvent,
+    ExecuteProcess,
     RegisterEventHandler,
     SetEnvironmentVariable,
 )
 from launch.conditions import IfCondition
 from launch.events import matches_action
-from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PathJoinSubstitution
-from launch_ros.actions import LifecycleNode
+from launch.substitutions import (
+    EnvironmentVariable,
+    LaunchConfiguration,
+    PathJoinSubstitution,
+    PythonExpression,
+)
+from launch_ros.actions import LifecycleNode, Node
 from launch_ros.event_handlers import OnStateTransition
 from launch_ros.events.lifecycle import ChangeState
 from launch_ros.parameter_descriptions import ParameterValue
-from launch_ros.substitutions import FindPackageShare
+from launch_ros.substitutions import ExecutableInPackage, FindPackageShare
 from lifecycle_msgs.msg import Transition
 
 
@@ -31,7 +43,7 @@ def generate_launch_description() -> LaunchDescription:
         package="ssma_ros",
         executable="segmentation_node",
         name="segmentation_node",
-        namespace="",
+        namespace=LaunchConfiguration("namespace"),
         output="screen",
         parameters=[
             LaunchConfiguration("params_file"),
@@ -41,23 +53,30 @@ def generate_launch_description() -> LaunchDescription:
         remappings=[
             ("rgb/image", LaunchConfiguration("rgb_topic")),
             ("aux/image", LaunchConfiguration("aux_topic")),
+            ("rgb/camera_info", LaunchConfiguration("camera_info_topic")),
         ],
         arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
     )
-    return LaunchDescription(
-        [*_arguments(), *_room_for_images(), node, *_brought_to_active(node)])
+    return LaunchDescription([*_arguments(), *_room_for_images(), node, *_brought_to_active(node),
+                              _replayed_when_active(node), _republish()])
 
 
 def _arguments() -> list[DeclareLaunchArgument]:
     return [
         DeclareLaunchArgument(
             "model", default_value=_share("models", "tiny_forest.onnx"),
-            description="model file, .onnx or .safetensors"),
+            description="model file, .onnx, .engine or .safetensors"),
+        DeclareLaunchArgument(
+            "namespace", default_value="",
+            description="of the node and of its topics, for one node a camera"),
         DeclareLaunchArgument(
             "rgb_topic", default_value="rgb/image", description="the colour images"),
         DeclareLaunchArgument(
             "aux_topic", default_value="aux/image",
             description="the second sensor's images, registered to the colour images"),
+        DeclareLaunchArgument(
+            "camera_info_topic", default_value="rgb/camera_info",
+            description="the colour camera's calibration, for semantic/points"),
         DeclareLaunchArgument(
             "params_file", default_value=_share("config", "forest_robot.yaml"),
             description="the robot's parameters"),
@@ -69,6 +88,13 @@ def _arguments() -> list[DeclareLaunchArgument]:
             description="configure and activate the node; otherwise a lifecycle manager does"),
         DeclareLaunchArgument(
             "log_level", default_value="info", description="debug, info, warn, error or fatal"),
+        DeclareLaunchArgument(
+            "bag", default_value="",
+            description="a rosbag2 to replay once the node is active, with /clock"),
+        DeclareLaunchArgument(
+            "republish", default_value="",
+            description="a transport of image_transport, as compressed, in which the overlay is "
+            "offered, too"),
     ]
 
 
@@ -101,3 +127,33 @@ def _brought_to_active(node: LifecycleNode) -> list[EmitEvent | RegisterEventHan
             condition=autostart),
         EmitEvent(event=change(Transition.TRANSITION_CONFIGURE), condition=autostart),
     ]
+
+
+def _replayed_when_active(node: LifecycleNode) -> RegisterEventHandler:
+    """A bag, whole: what a viewer shows beside the images, and the time, are in it as well."""
+    return RegisterEventHandler(
+        OnStateTransition(
+            target_lifecycle_node=node, goal_state="active", handle_once=True,
+            entities=[ExecuteProcess(
+                cmd=[ExecutableInPackage(package="ssma_ros", executable="replay"),
+                     LaunchConfiguration("bag"), "--clock"],
+                name="replay", output="screen")]),
+        condition=_given("bag"))
+
+
+def _republish() -> Node:
+    """image_transport's own, which works only while somebody looks. Humble takes the transports as
+    arguments, later ones as parameters."""
+    transport = LaunchConfiguration("republish")
+    return Node(
+        package="image_transport", executable="republish", name="republish_overlay",
+        namespace=LaunchConfiguration("namespace"), arguments=["raw", transport],
+        parameters=[{"in_transport": "raw", "out_transport": transport}],
+        remappings=[("in", "semantic/overlay"), ("out", "semantic/overlay"),
+                    (["out/", transport], ["semantic/overlay/", transport])],
+        condition=_given("republish"))
+
+
+def _given(argument: str) -> IfCondition:
+    """Whether it is not empty, in words that Humble's launch has as well."""
+    return IfCondition(PythonExpression(["bool(r'''", LaunchConfiguration(argument), "''')"]))

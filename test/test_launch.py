@@ -1,6 +1,6 @@
-"""The launch file: its arguments, what it sets, and that it says nothing twice.
+"""The launch files: their arguments, what they set, and that they say nothing twice.
 
-Without a ROS distribution there is no launch library; then a stand-in records what the file builds
+Without a ROS distribution there is no launch library; then a stand-in records what a file builds
 from it, which is enough to see that the file names what exists.
 """
 from __future__ import annotations
@@ -16,10 +16,11 @@ import pytest
 import yaml
 from conftest import ROOT
 
-LAUNCH_FILE = ROOT / "launch" / "forest_robot.launch.py"
+FOREST_ROBOT = ROOT / "launch" / "forest_robot.launch.py"
+REPLAY = ROOT / "launch" / "replay.launch.py"
 CONFIG = ROOT / "config"
-ARGUMENTS = {"model", "rgb_topic", "aux_topic", "params_file", "use_sim_time", "autostart",
-             "log_level"}
+ARGUMENTS = {"model", "namespace", "rgb_topic", "aux_topic", "camera_info_topic", "params_file",
+             "use_sim_time", "autostart", "log_level", "bag", "republish"}
 
 
 class Call:
@@ -46,8 +47,7 @@ class Recorder(ModuleType):
 
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
-    """Everything that generate_launch_description calls."""
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("launch", "launch.actions", "launch.conditions", "launch.events",
                  "launch.substitutions", "launch_ros", "launch_ros.actions",
                  "launch_ros.event_handlers", "launch_ros.events", "launch_ros.events.lifecycle",
@@ -55,16 +55,28 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
         monkeypatch.setitem(sys.modules, name, Recorder(name))
     pytest.importorskip("lifecycle_msgs.msg", reason="needs ROS's message packages")
     Call.made = []
-    _module().generate_launch_description()
+
+
+@pytest.fixture
+def calls(stand_in: None) -> list[Call]:
+    """Everything that the robot's launch file calls."""
+    description(FOREST_ROBOT)
     return Call.made
 
 
-def _module() -> Any:
-    spec = importlib.util.spec_from_file_location("forest_robot_launch", LAUNCH_FILE)
+@pytest.fixture
+def replay_calls(stand_in: None) -> list[Call]:
+    """Everything that replay.launch.py calls."""
+    description(REPLAY)
+    return Call.made
+
+
+def description(launch_file: Path) -> Any:
+    spec = importlib.util.spec_from_file_location("launch_file", launch_file)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    return module.generate_launch_description()
 
 
 def named(calls: list[Call], name: str) -> list[Call]:
@@ -94,7 +106,9 @@ def test_the_node_is_the_packages_lifecycle_node_with_relative_topics(calls: lis
     node, = named(calls, "LifecycleNode")
     assert (node.options["package"], node.options["executable"]) == (
         "ssma_ros", "segmentation_node")
-    assert [name for name, _ in node.options["remappings"]] == ["rgb/image", "aux/image"]
+    assert [name for name, _ in node.options["remappings"]] == [
+        "rgb/image", "aux/image", "rgb/camera_info"]
+    assert str(node.options["namespace"]) == "namespace"
 
 
 def test_parameters_have_no_second_defaults(calls: list[Call]) -> None:
@@ -118,11 +132,55 @@ def test_it_configures_and_then_activates_when_autostart_is_true(calls: list[Cal
 
     changes = [call.options["transition_id"] for call in named(calls, "ChangeState")]
     assert set(changes) == {Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE}
-    condition, = named(calls, "IfCondition")
-    assert str(condition) == "autostart"
     begin = [c for c in named(calls, "EmitEvent") if "condition" in c.options]
-    then, = named(calls, "RegisterEventHandler")
-    assert [c.options["condition"] for c in (*begin, then)] == [condition] * 2
+    then = named(calls, "RegisterEventHandler")[0]
+    assert [str(c.options["condition"]) for c in (*begin, then)] == ["autostart"] * 2
+
+
+def test_a_bag_is_replayed_with_its_time_when_the_node_listens(calls: list[Call]) -> None:
+    pytest.importorskip("rclpy", reason="needs rclpy")
+    from ssma_ros import replay
+
+    process, = named(calls, "ExecuteProcess")
+    program, *arguments = process.options["cmd"]
+    assert program.options == {"package": "ssma_ros", "executable": "replay"}
+    options = replay._parser().parse_args([str(argument) for argument in arguments])
+    assert (options.bag, options.clock) == ("bag", True)
+    when = named(calls, "OnStateTransition")[-1]
+    assert when.options["goal_state"] == "active" and when.options["entities"] == [process]
+    assert truth(named(calls, "RegisterEventHandler")[-1].options["condition"]) == "bag"
+
+
+def test_the_overlay_is_republished_where_it_is_asked_for(calls: list[Call]) -> None:
+    node, = named(calls, "Node")
+    assert (node.options["package"], node.options["executable"]) == (
+        "image_transport", "republish")
+    assert str(node.options["namespace"]) == "namespace"  # its topics are relative like the node's
+    assert ("in", "semantic/overlay") in node.options["remappings"]
+    assert truth(node.options["condition"]) == "republish"
+
+
+def truth(condition: Call) -> str:
+    """The argument that must not be empty for the condition to be true."""
+    expression, = condition.arguments
+    before, argument, after = expression.arguments[0]
+    for value, expected in (("", False), ("it's/a bag", True)):
+        assert eval(before + value + after) is expected
+    return str(argument)
+
+
+def test_a_drives_evaluation_asks_for_what_evaluate_bag_takes(replay_calls: list[Call]) -> None:
+    from ssma_ros import evaluate_bag
+
+    process, = named(replay_calls, "ExecuteProcess")
+    program, *arguments = process.options["cmd"]
+    assert program.options == {"package": "ssma_ros", "executable": "evaluate_bag"}
+    options = evaluate_bag._options([str(argument) for argument in arguments])
+    assert (options.bags, options.rgb, options.aux, options.label) == (
+        ["bag"], "rgb_topic", "aux_topic", "label_topic")
+    assert options.live
+    declared = {call.arguments[0] for call in named(replay_calls, "DeclareLaunchArgument")}
+    assert declared == {c.arguments[0] for c in named(replay_calls, "LaunchConfiguration")}
 
 
 def test_the_params_file_holds_only_known_parameters_that_differ_from_the_defaults() -> None:
@@ -145,9 +203,10 @@ def test_the_fast_dds_segment_holds_images() -> None:
 
 
 @pytest.mark.ros
-def test_the_real_launch_library_reads_it() -> None:
+def test_the_real_launch_library_reads_them() -> None:
     pytest.importorskip("launch_ros.actions", reason="needs a ROS distribution's launch_ros")
     from launch.actions import DeclareLaunchArgument
 
-    entities = _module().generate_launch_description().entities
+    entities = description(FOREST_ROBOT).entities
     assert {e.name for e in entities if isinstance(e, DeclareLaunchArgument)} == ARGUMENTS
+    assert description(REPLAY).entities
