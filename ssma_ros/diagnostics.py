@@ -1,84 +1,107 @@
-"""What /diagnostics says: counters by cause, latencies, and what keeps labels from coming."""
+"""What /diagnostics and the log say of the node: what keeps labels from coming, in words for
+whoever can mend it, and the figures."""
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssma_ros.pairing import STREAMS, Pairing, Stream
+from ssma_ros.pairing import OTHER, STREAMS, Cause, Pairing, Stream
+from ssma_ros.pipeline import NO_MODE, Pipeline
+from ssma_ros.record import NEWS_S, Event, Record, is_news
 
-if TYPE_CHECKING:  # the record is kept where there is no ROS, too
+if TYPE_CHECKING:  # the words are needed where there is no ROS, too
     from diagnostic_msgs.msg import DiagnosticStatus
 
-SILENT_S = 2.0
+REMIND_S = 30.0
 
 
-def _recent() -> deque[float]:
-    return deque(maxlen=1000)
-
-
-@dataclass
-class Record:
-    """What happened since activation. Durations in seconds, the newest thousand.
-
-    refused: images that cannot be used; failed: pairs that cannot.
-    latencies: from the arrival of a pair's second image to the publish of its label.
-    inferences: what the model took of it.
-    own_shares: the rest, that is the node's own; waiting while another pair was segmented is
-      neither the node's work nor this pair's inference, and counts only as latency.
-    """
-
-    received: Counter[Stream] = field(default_factory=Counter)
-    refused: int = 0
-    failed: int = 0
-    published: int = 0
-    latencies: deque[float] = field(default_factory=_recent)
-    inferences: deque[float] = field(default_factory=_recent)
-    own_shares: deque[float] = field(default_factory=_recent)
-    last_seen: dict[Stream, float] = field(
-        default_factory=lambda: dict.fromkeys(STREAMS, time.monotonic()))
-    last_paired: float = field(default_factory=time.monotonic)
-    last_error: tuple[str, float] = ("", -SILENT_S)
-
-    def image_received(self, stream: Stream) -> None:
-        self.received[stream] += 1
-        self.last_seen[stream] = time.monotonic()
-
-    def label_published(self, latency: float, inference: float, own_share: float) -> None:
-        self.latencies.append(latency)
-        self.inferences.append(inference)
-        self.own_shares.append(own_share)
-        self.published += 1
-
-    def error(self, reason: str) -> None:
-        self.last_error = (reason, time.monotonic())
-
-    def recent_errors(self) -> list[str]:
-        """The last error, while it is news."""
-        reason, when = self.last_error
-        return [reason] if time.monotonic() - when < SILENT_S else []
-
-
-def silences(record: Record, topics: Mapping[Stream, str], publishers: Mapping[Stream, int],
-             pairing: Pairing) -> list[str]:
-    """What has not come for SILENT_S, in words for whoever can mend it.
+def troubles(pipeline: Pipeline, topics: Mapping[Stream, str],
+             publishers: Mapping[Stream, int]) -> list[str]:
+    """What is wrong now.
 
     topics: full names; publishers: how many there are of each.
     """
-    now = time.monotonic()
-    silent = [stream for stream in STREAMS if now - record.last_seen[stream] > SILENT_S]
-    if not silent and now - record.last_paired > SILENT_S:
-        return [f"images come on {topics['rgb']} and {topics['aux']}, but none pair: "
-                + _why_none_pair(pairing)]
-    return [f"no image on {topics[stream]} for {SILENT_S:g} s: " + (
-        "somebody publishes it, so look at its rate and QoS with `ros2 topic info -v`"
-        if publishers[stream] else
-        "nobody publishes it; is the sensor's driver running, and the topic remapped to it?")
-        for stream in silent]
+    record, names = pipeline.record, pipeline.labelling.names
+    silent = [stream for stream in STREAMS if not is_news(record.last_seen[stream])]
+    found = [_silent(record, stream, topics[stream], publishers[stream]) for stream in silent]
+    dead = {stream: reason for stream, (reason, when) in record.dead.items() if is_news(when)}
+    found += [f"the images on {topics[stream]} show nothing: {reason}"
+              for stream, reason in dead.items()]
+    if not silent and not is_news(record.last_paired):
+        found.append(f"images come on {topics['rgb']} and {topics['aux']}, but none pair: "
+                     + _why_none_pair(pipeline.pairing))
+    missing = {*silent, *dead}
+    if len(missing) == 1:
+        stream = missing.pop()
+        if not pipeline.labelling.alone[OTHER[stream]]:
+            found.append(f"this model cannot label {names[OTHER[stream]]} without {names[stream]}")
+    if pipeline.mode in names.values():
+        found.append(f"labels are made from {pipeline.mode} alone")
+    return found + record.recent_errors()
+
+
+def remarks(record: Record) -> list[str]:
+    """What is as it must be, but good to know."""
+    if not record.rate("overwritten"):
+        return []
+    return [f"the model holds {record.rate('published'):.1f} Hz of the "
+            f"{record.rate('offered'):.1f} Hz that come in: the newest images are labelled, the "
+            "others overwritten"]
+
+
+class Reminder:
+    """Says what is new at once, and what lasts every REMIND_S, whatever the numbers in it."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, float] = {}
+
+    def due(self, texts: Sequence[str]) -> list[str]:
+        """Which of what holds now is to be said now."""
+        now = time.monotonic()
+        causes = {re.sub(r"\d+(\.\d+)?", "#", text): text for text in texts}
+        due = {cause: text for cause, text in causes.items()
+               if now - self._said.get(cause, -np.inf) >= REMIND_S}
+        self._said = {cause: now if cause in due else self._said[cause] for cause in causes}
+        return list(due.values())
+
+
+def status(name: str, facts: Mapping[str, str], pipeline: Pipeline,
+           troubles: Sequence[str]) -> DiagnosticStatus:
+    """The node's line of /diagnostics: an error while nothing is labelled, a warning while
+    something is wrong. facts: what does not change, as the model's name."""
+    from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+
+    record = pipeline.record
+    mode = pipeline.mode
+    level = (DiagnosticStatus.ERROR if mode == NO_MODE
+             else DiagnosticStatus.WARN if troubles else DiagnosticStatus.OK)
+    message = "; ".join([*troubles, *remarks(record)])
+    values = {**facts, "mode": mode, **_streams(pipeline), **_counters(pipeline),
+              **_durations(record)}
+    return DiagnosticStatus(
+        level=level, name=name,
+        message=message or f"{record.counts['published']} labels published",
+        values=[KeyValue(key=key, value=str(value)) for key, value in values.items()])
+
+
+def _silent(record: Record, stream: Stream, topic: str, publishers: int) -> str:
+    said = f"no new image on {topic} for {NEWS_S:g} s: "
+    if stream in record.qos_mismatch:
+        policy = record.qos_mismatch[stream]
+        return said + (
+            f"a publisher's QoS does not fit this node's ({policy}). `ros2 topic info -v {topic}` "
+            f"shows both; set qos_overrides.{topic}.subscription.{policy.lower()} to what is "
+            "offered")
+    if publishers:
+        return said + (f"{publishers} publisher{'s are' if publishers > 1 else ' is'} there, so "
+                       "look at rate and QoS with `ros2 topic info -v`")
+    return said + ("nobody publishes it; is the sensor's driver running, and the topic remapped to "
+                   "it?")
 
 
 def _why_none_pair(pairing: Pairing) -> str:
@@ -90,32 +113,35 @@ def _why_none_pair(pairing: Pairing) -> str:
             "second sensor's stamps are always as late")
 
 
-def status(name: str, facts: Mapping[str, str], record: Record, pairing: Pairing, *,
-           overwritten: int, silent: Sequence[str]) -> DiagnosticStatus:
-    """The node's line of /diagnostics. facts: what does not change, as the model's name."""
-    from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+def _streams(pipeline: Pipeline) -> dict[str, object]:
+    """age: of the newest image's stamp."""
+    values: dict[str, object] = {}
+    for stream in STREAMS:
+        event: Event = "received rgb" if stream == "rgb" else "received aux"
+        age = pipeline.age(stream)
+        values |= {f"{stream} received": pipeline.record.counts[event],
+                   f"{stream} Hz": f"{pipeline.record.rate(event):.1f}",
+                   f"{stream} age ms": "-" if age is None else f"{1e3 * age:.1f}"}
+    return values
 
-    troubles = [*silent, *record.recent_errors()]
-    ended = sum(pairing.counts.values(), Counter())
-    values = {
-        **facts,
-        **{f"{stream} received": record.received[stream] for stream in STREAMS},
-        "paired": pairing.counts["rgb"]["paired"],
-        "published": record.published,
-        "overwritten": overwritten,
-        "failed": record.failed,
-        **{cause: ended[cause] for cause in ("unmatched", "late", "duplicate")},
-        "refused": record.refused,
-        "clock jumps": pairing.clock_jumps,
-        "latency p50 ms": _milliseconds(record.latencies, 50),
-        "latency p99 ms": _milliseconds(record.latencies, 99),
-        "inference p50 ms": _milliseconds(record.inferences, 50),
-        "own share p50 ms": _milliseconds(record.own_shares, 50),
-    }
-    return DiagnosticStatus(
-        level=DiagnosticStatus.WARN if troubles else DiagnosticStatus.OK,
-        name=name, message="; ".join(troubles) or f"{record.published} labels published",
-        values=[KeyValue(key=key, value=str(value)) for key, value in values.items()])
+
+def _counters(pipeline: Pipeline) -> dict[str, int]:
+    counts = pipeline.record.counts
+    ended = sum(pipeline.pairing.counts.values(), Counter())
+    causes: tuple[Cause, ...] = ("unmatched", "late", "duplicate", "zero stamp")
+    events: tuple[Event, ...] = ("alone", "published", "overwritten", "overtaken", "dead", "failed")
+    return {"refused": counts["refused"], **{cause: ended[cause] for cause in causes},
+            "clock jumps": pipeline.pairing.clock_jumps,
+            "paired": pipeline.pairing.counts["rgb"]["paired"],
+            **{event: counts[event] for event in events}}
+
+
+def _durations(record: Record) -> dict[str, str]:
+    values = {"label Hz": f"{record.rate('published'):.1f}"}
+    for name, seconds in (("latency", record.latencies), ("stamp to label", record.ages)):
+        values |= {f"{name} p{p} ms": _milliseconds(seconds, p) for p in (50, 90, 99)}
+    return values | {"inference p50 ms": _milliseconds(record.inferences, 50),
+                     "own share p50 ms": _milliseconds(record.own_shares, 50)}
 
 
 def _milliseconds(seconds: deque[float], percentile: float) -> str:

@@ -2,91 +2,135 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-from ssma_core import Segmenter, SsmaError, overlay
+from ssma_core import Segmenter, SsmaError
 from ssma_ros import messages
-from ssma_ros.diagnostics import Record
-from ssma_ros.messages import Frame
-from ssma_ros.pairing import Pair, Pairing, Stream
+from ssma_ros.labelling import Arrived, Labelling, Outputs, Work
+from ssma_ros.pairing import Pairing, Stream
+from ssma_ros.parameters import Parameters
+from ssma_ros.record import Record
+from ssma_ros.silence import Silence
 from ssma_ros.worker import Worker
 
-
-@dataclass(frozen=True)
-class Outputs:
-    """Where the pipeline's results go: publishers' methods, called in the worker's thread.
-
-    label, overlay: publish a sensor_msgs/Image. overlay_wanted: whether anybody subscribes to it.
-    error: logs a line.
-    """
-
-    label: Callable[[Any], None]
-    overlay: Callable[[Any], None]
-    overlay_wanted: Callable[[], bool]
-    error: Callable[[str], None]
-
-
-class Arrived(NamedTuple):
-    """A frame, and when it came (time.perf_counter)."""
-
-    frame: Frame
-    time: float
+NO_MODE = "none"
 
 
 class Pipeline:
-    """Takes image messages of both topics and publishes a label image for the newest pair.
+    """Takes image messages of both topics and publishes a label image for the newest pair; while a
+    stream is silent, and the model can label without it, for the other's newest image.
 
     Frames that cannot be used are counted and each reason is logged once; it always goes on.
+    No label is of an earlier moment than one before it, unless the clock was set back.
     """
 
-    def __init__(self, segmenter: Segmenter, pairing: Pairing[Arrived], outputs: Outputs) -> None:
+    def __init__(self, segmenter: Segmenter, given: Parameters, outputs: Outputs) -> None:
         self.record = Record()
-        self.pairing = pairing
-        self._segmenter = segmenter
+        self.pairing: Pairing[Arrived] = Pairing(given.slop, given.queue_size, given.aux_delay)
+        self.labelling = Labelling(segmenter, given, outputs, self.record, self._say_once)
         self._outputs = outputs
+        self._silence = Silence(time.monotonic())
+        self._newest_ns = float("-inf")  # of all that was offered to the worker
+        self._last_label = (NO_MODE, float("-inf"))
+        self._mode_said = ""
+        self._saying = threading.Lock()
         self._told: set[str] = set()
-        self._idle_since = 0.0
-        self.worker: Worker[Pair[Arrived]] = Worker(self._segment, self._failed)
+        self.worker: Worker[Work] = Worker(self._work, self._failed)
+
+    @property
+    def given(self) -> Parameters:
+        return self.labelling.given
+
+    def change(self, given: Parameters) -> None:
+        """Goes by other values from the next frame on. Raises SsmaError where they cannot be."""
+        self.pairing.change(given.slop, given.queue_size, given.aux_delay)
+        self.labelling.given = given
+
+    def camera_info(self, message: Any) -> None:
+        """Takes the colour camera's sensor_msgs/CameraInfo, for the points."""
+        self.labelling.camera_info = message
+
+    @property
+    def mode(self) -> str:
+        """What the last label was made from: both modalities' names with a "+" between them, the
+        name of one, or "none" when nothing was labelled for longer than the longer timeout, and
+        than two frames take."""
+        mode, when = self._last_label
+        timeout = max(self.given.aux_timeout, self.given.rgb_timeout)
+        takes = self.record.latencies[-1] if self.record.latencies else 0.0
+        return mode if time.monotonic() - when <= timeout + 2 * takes else NO_MODE
+
+    def age(self, stream: Stream) -> float | None:
+        """How many seconds ago a stream's newest image was stamped; None before there is one."""
+        stamp_ns = self.record.last_stamp_ns.get(stream)
+        return None if stamp_ns is None else (self._outputs.now_ns() - stamp_ns) / 1e9
+
+    def say_mode(self) -> None:
+        """Publishes the mode if it is another than before; to be called now and then, since it also
+        changes while nothing comes."""
+        with self._saying:
+            mode = self.mode
+            if mode != self._mode_said:
+                self._mode_said = mode
+                self._outputs.mode(mode)
 
     def receive(self, message: Any, stream: Stream, topic: str) -> None:
         """Takes an image in. Returns at once: the work is the worker's."""
         self.record.image_received(stream)
+        self.say_mode()
         try:
             frame = messages.frame(message, stream, topic)
-            pairs = self.pairing.add(
-                stream, frame.stamp_ns, Arrived(frame, time.perf_counter()))
         except SsmaError as error:
-            self.record.refused += 1
+            self.record.happened("refused")
             self._say_once(str(error))
             return
-        for pair in pairs:
-            self.record.last_paired = time.monotonic()
-            self.worker.offer(pair)
+        try:
+            self._pair(stream, Arrived(frame, time.monotonic()))
+        except SsmaError as error:  # counted in the pairing
+            self._say_once(str(error))
 
-    def _segment(self, pair: Pair[Arrived]) -> None:
-        arrived = max(pair.rgb.time, pair.aux.time)
-        begin = max(arrived, self._idle_since)
-        header = pair.rgb.frame.message.header
-        rgb, aux = pair.rgb.frame.image(), pair.aux.frame.image()
-        before = time.perf_counter()
-        labels = self._segmenter.segment(rgb, aux).labels
-        inference = time.perf_counter() - before
-        self._outputs.label(messages.image(labels, "mono8", header))
-        published = time.perf_counter()
-        self.record.label_published(
-            published - arrived, inference, published - begin - inference)
-        if self._outputs.overlay_wanted():
-            picture = overlay(rgb, labels, self._segmenter.spec)
-            self._outputs.overlay(messages.image(picture, "bgr8", header))
-        self._idle_since = time.perf_counter()
+    def _pair(self, stream: Stream, arrived: Arrived) -> None:
+        """Offers the worker the pairs that the frame makes certain, or the frame alone."""
+        frame, now = arrived
+        jumps = self.pairing.clock_jumps
+        pairs = self.pairing.add(stream, frame.stamp_ns, arrived)
+        if not self.record.image_seen(stream, frame.stamp_ns):
+            return
+        given = self.given
+        timeout = given.aux_timeout if stream == "rgb" else given.rgb_timeout
+        alone = self._silence.image_came(stream, now, timeout)
+        for pair in pairs:
+            self.record.last_paired = now
+            self._silence.pair_came(now)
+            if not self._offer({"rgb": pair.rgb, "aux": pair.aux}):
+                self.record.happened("overtaken")
+        if self.pairing.clock_jumps > jumps:  # the pairs were of before
+            self._newest_ns = float("-inf")
+        if alone and not pairs and self.labelling.alone[stream] and self._offer({stream: arrived}):
+            self.record.happened("alone")
+
+    def _offer(self, work: Work) -> bool:
+        """Whether it is newer than all before, and so was offered to the worker."""
+        times = [self.pairing.time(stream, arrived.frame.stamp_ns)
+                 for stream, arrived in work.items()]
+        if min(times) <= self._newest_ns:
+            return False
+        self._newest_ns = max(times)
+        self.record.happened("offered")
+        if self.worker.offer(work):
+            self.record.happened("overwritten")
+        return True
+
+    def _work(self, work: Work) -> None:
+        if mode := self.labelling.label(work):
+            self._last_label = mode, time.monotonic()
+            self.say_mode()
 
     def _failed(self, error: Exception) -> None:
-        self._idle_since = time.perf_counter()
-        self.record.failed += 1
+        self.record.happened("failed")
         if isinstance(error, SsmaError):
             self._say_once(str(error))
         else:  # a fault of ours: whoever mends it needs the traceback

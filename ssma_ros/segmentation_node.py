@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent import futures
@@ -20,10 +19,11 @@ try:
     from rclpy.clock import Clock, ClockType
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-    from rclpy.qos import QoSProfile, qos_profile_sensor_data
+    from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
     from rclpy.qos_overriding_options import QoSOverridingOptions
     from rclpy.signals import SignalHandlerOptions
     from sensor_msgs.msg import Image
+    from std_msgs.msg import String
 except ImportError as error:
     sys.exit(f"segmentation_node: ROS 2 is not here ({error}): source the setup.bash of a ROS "
              "distribution, or install ROS's Python packages with this one's extra 'ros' (pip)")
@@ -32,12 +32,13 @@ import numpy as np
 
 from ssma_core import Segmenter, SsmaError
 from ssma_ros import diagnostics, distro, parameters
-from ssma_ros.pairing import STREAMS, Pairing, Stream
-from ssma_ros.pipeline import Arrived, Outputs, Pipeline
+from ssma_ros.labelling import Output, Outputs
+from ssma_ros.pairing import STREAMS, Stream
+from ssma_ros.pipeline import NO_MODE, Pipeline
 
 RELIABLE = QoSProfile(depth=5)
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 DIAGNOSTICS_PERIOD_S = 1.0
-REMIND_S = 30.0
 GRACE_S = 0.7  # of the one second in which a node should be gone after a signal
 
 Transition = Callable[["SegmentationNode", LifecycleState], TransitionCallbackReturn]
@@ -69,28 +70,30 @@ class SegmentationNode(LifecycleNode):
         self._given = parameters.declare(self)
         self._configured = ExitStack()  # what cleanup frees
         self._active = ExitStack()  # what deactivation ends
-        self._silences_said: tuple[list[str], float]
+        self._reminder: diagnostics.Reminder
         self._segmenter: Segmenter
         self._outputs: Outputs
 
     @_logged
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._segmenter = self._configured.enter_context(closing(self._load()))
-        label = self._publisher(Image, "semantic/label")
-        overlay = self._publisher(Image, "semantic/overlay")
         self._outputs = Outputs(
-            label=label.publish, overlay=overlay.publish,
-            overlay_wanted=lambda: overlay.get_subscription_count() > 0,
-            error=self.get_logger().error)
+            label=self._output(Image, "semantic/label"),
+            confidence=self._output(Image, "semantic/confidence"),
+            trust=self._output(Image, "semantic/trust"),
+            overlay=self._output(Image, "semantic/overlay"),
+            points=Output(lambda _: None, lambda: False),
+            mode=self._mode_publisher(),
+            error=self.get_logger().error,
+            now_ns=lambda: int(self.get_clock().now().nanoseconds))
         self._diagnostics_publisher = self._publisher(DiagnosticArray, "/diagnostics")
         return super().on_configure(state)
 
     @_logged
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._silences_said = ([], 0.0)
-        pairing: Pairing[Arrived] = Pairing(
-            self._given.slop, self._given.queue_size, self._given.aux_delay)
-        pipeline = Pipeline(self._segmenter, pairing, self._outputs)
+        self._reminder = diagnostics.Reminder()
+        pipeline = Pipeline(self._segmenter, self._given, self._outputs)
+        self._active.callback(self._outputs.mode, NO_MODE)
         self._active.callback(pipeline.worker.stop)
         topics = {stream: self._subscribe(stream, pipeline) for stream in STREAMS}
         # Steady time: with use_sim_time and no /clock, "nothing comes" must still be said.
@@ -147,9 +150,17 @@ class SegmentationNode(LifecycleNode):
             f"{'' if distro.HAS_MESSAGE_FILTERS else 'no '}message_filters here")
         return segmenter
 
-    def _publisher(self, message_type: type, topic: str) -> Any:
+    def _output(self, message_type: type, topic: str) -> Output:
+        publisher = self._publisher(message_type, topic)
+        return Output(publisher.publish, lambda: publisher.get_subscription_count() > 0)
+
+    def _mode_publisher(self) -> Callable[[str], None]:
+        publisher = self._publisher(String, "semantic/mode", LATCHED)
+        return lambda mode: publisher.publish(String(data=mode))
+
+    def _publisher(self, message_type: type, topic: str, qos: QoSProfile = RELIABLE) -> Any:
         publisher = self.create_lifecycle_publisher(
-            message_type, topic, RELIABLE,
+            message_type, topic, qos,
             qos_overriding_options=QoSOverridingOptions.with_default_policies())
         self._configured.callback(self.destroy_lifecycle_publisher, publisher)
         return publisher
@@ -165,26 +176,17 @@ class SegmentationNode(LifecycleNode):
         return topic
 
     def _diagnose(self, pipeline: Pipeline, topics: dict[Stream, str]) -> None:
+        pipeline.say_mode()
         publishers = {stream: self.count_publishers(topic) for stream, topic in topics.items()}
-        silences = diagnostics.silences(pipeline.record, topics, publishers, pipeline.pairing)
-        self._say_silences(silences)
-        facts = {"model": Path(self._given.model).name, "backend": self._segmenter.backend}
+        troubles = diagnostics.troubles(pipeline, topics, publishers)
+        for text in self._reminder.due(troubles):
+            self.get_logger().warning(text)
+        facts = {"model": Path(self._given.model).name, "backend": self._segmenter.backend,
+                 "precision": self._segmenter.precision}
         array = DiagnosticArray(status=[diagnostics.status(
-            f"{self.get_fully_qualified_name()}: segmentation", facts, pipeline.record,
-            pipeline.pairing, overwritten=pipeline.worker.overwritten, silent=silences)])
+            f"{self.get_fully_qualified_name()}: segmentation", facts, pipeline, troubles)])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics_publisher.publish(array)
-
-    def _say_silences(self, silences: list[str]) -> None:
-        """Warns of what is new, and reminds of it at a calm rate."""
-        said, when = self._silences_said
-        if silences == said and (not silences or time.monotonic() - when < REMIND_S):
-            return
-        self._silences_said = silences, time.monotonic()
-        for silence in silences:
-            self.get_logger().warning(silence)
-        if not silences:
-            self.get_logger().info("images come again")
 
 
 def _init(arguments: Sequence[str] | None) -> None:

@@ -12,7 +12,6 @@ class Worker(Generic[Item]):
     """Calls work(item) in a thread of its own, until stopped.
 
     failed: gets what `work` raises, in that thread; the worker goes on with the next item.
-    overwritten: how many items were replaced by a newer one before their turn came.
     """
 
     def __init__(self, work: Callable[[Item], None], failed: Callable[[Exception], None]) -> None:
@@ -22,15 +21,16 @@ class Worker(Generic[Item]):
         self._stopping = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="segmentation", daemon=True)
-        self.overwritten = 0
         self._thread.start()
 
-    def offer(self, item: Item) -> None:
-        """Puts an item into the slot. Never waits for the work that is going on."""
+    def offer(self, item: Item) -> bool:
+        """Puts an item into the slot. Never waits for the work that is going on. Returns whether it
+        replaced one whose turn had not come."""
         with self._changed:
-            self.overwritten += self._slot is not None
+            overwrites = self._slot is not None
             self._slot = item
             self._changed.notify()
+        return overwrites
 
     def stop(self) -> None:
         """Ends the thread after the item it is working on; what waits in the slot is dropped."""

@@ -92,7 +92,7 @@ class Robot:
         return int(self.call("get_state", GetState.Request()).current_state.id)
 
     def send(self, stream: str, pixels: npt.NDArray[Any], encoding: str, stamp: float) -> None:
-        header = Header(frame_id=f"{stream}_camera")
+        header = Header(frame_id="camera")
         header.stamp.sec, header.stamp.nanosec = divmod(round(stamp * 1e9), 10**9)
         image = messages.image(
             np.ascontiguousarray(pixels).view(np.uint8).reshape(len(pixels), -1), "mono8", header)
@@ -161,7 +161,7 @@ def test_images_in_labels_out(start: Callable[..., Robot], tiny_model: Path) -> 
     robot = start("-p", f"model:={tiny_model}")
     assert robot.change(CONFIGURE, ACTIVATE)
     label = robot.label()
-    assert label.header.frame_id == "rgb_camera"
+    assert label.header.frame_id == "camera"
     assert abs(label.header.stamp.sec - time.time()) < 20
     assert (label.encoding, label.height, label.width, label.step) == ("mono8", *SIZE, SIZE[1])
     expected = Segmenter(tiny_model).segment(COLOUR, DEPTH).labels
@@ -211,11 +211,11 @@ def test_bad_frames_are_named_once_and_the_node_goes_on(
 def test_a_silent_topic_is_named(start: Callable[..., Robot], tiny_model: Path) -> None:
     robot = start("-p", f"model:={tiny_model}", "-r", "aux/image:=/front/depth")
     robot.change(CONFIGURE, ACTIVATE)
-    robot.until(lambda: "no image on /front/depth" in robot.said(), seconds=4,
+    robot.until(lambda: "no new image on /front/depth" in robot.said(), seconds=4,
                 meanwhile=lambda: robot.send("rgb", COLOUR, "bgr8", time.time()))
-    assert "no image on /rgb/image" not in robot.said()
+    assert "no new image on /rgb/image" not in robot.said()
     robot.until(lambda: bool(robot.diagnostics)
-                and robot.diagnostics[-1].level == DiagnosticStatus.WARN)
+                and robot.diagnostics[-1].level == DiagnosticStatus.ERROR)
     assert "/front/depth" in robot.diagnostics[-1].message
 
 

@@ -1,100 +1,193 @@
 """The way of a frame, with a segmenter that is not one: no DDS, no model."""
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from ssma_core import SsmaError
+from ssma_core import ModelSpec, SsmaError
 from ssma_ros import messages
-from ssma_ros.pairing import STREAMS, Pairing, Stream
-from ssma_ros.pipeline import Outputs, Pipeline
+from ssma_ros.labelling import Output, Outputs
+from ssma_ros.pairing import STREAMS, Stream
+from ssma_ros.parameters import Parameters
+from ssma_ros.pipeline import Pipeline
 
 pytest.importorskip("sensor_msgs.msg", reason="needs ROS's message packages")
+from sensor_msgs.msg import CameraInfo, CompressedImage
 from std_msgs.msg import Header
 
 COLOUR = np.full((4, 6, 3), 50, np.uint8)
-NEAR_INFRARED = np.full((4, 6), 60, np.uint8)
+DEPTH = np.full((4, 6), 9000, np.uint16)
+NO_DEPTH = np.zeros((4, 6), np.uint16)
+BLACK = np.zeros((4, 6, 3), np.uint8)
+FUSED, COLOUR_ALONE, DEPTH_ALONE = 1, 2, 3  # the labels of each
+GIVEN = Parameters(aux_timeout=0.5, rgb_timeout=0.5, frozen_timeout=2.0, check_frame_id=False)
+
+
+class Clock:
+    """The steady clock, which goes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def go(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(time, "monotonic", clock)
+    return clock
 
 
 class Rig:
     """A pipeline, what it was told to segment, and what came out of it."""
 
-    def __init__(self, spec: Any) -> None:
+    def __init__(self, spec: ModelSpec, alone: tuple[bool, bool] = (True, True),
+                 given: Parameters = GIVEN) -> None:
         self.labels: list[Any] = []
-        self.overlays: list[Any] = []
+        self.others: dict[str, list[Any]] = {
+            name: [] for name in ("confidence", "trust", "overlay", "points")}
+        self.wanted: set[str] = set()
+        self.modes: list[str] = []
         self.errors: list[str] = []
-        self.overlay_wanted = False
+        self.asked: list[dict[str, bool]] = []
         self.inference: Callable[[], None] = lambda: None
-        segmenter: Any = SimpleNamespace(segment=self._segment, spec=spec)
-        self.pipeline = Pipeline(segmenter, Pairing(0.02, 10), Outputs(
-            self.labels.append, self.overlays.append, lambda: self.overlay_wanted,
-            self.errors.append))
+        segmenter: Any = SimpleNamespace(segment=self._segment, spec=spec, alone=alone)
+        others = {name: Output(self.others[name].append, lambda n=name: n in self.wanted)
+                  for name in self.others}
+        self.pipeline = Pipeline(segmenter, given, Outputs(
+            label=Output(self.labels.append, lambda: True), **others,
+            mode=self.modes.append, error=self.errors.append, now_ns=lambda: 10**12))
 
-    def _segment(self, rgb: Any, aux: Any) -> Any:
+    def _segment(self, rgb: Any, aux: Any, **asked: bool) -> Any:
+        self.asked.append(asked)
         self.inference()
-        np.testing.assert_array_equal(aux, NEAR_INFRARED)
-        return SimpleNamespace(labels=rgb[..., 0] // 50)
+        label = DEPTH_ALONE if rgb is None else COLOUR_ALONE if aux is None else FUSED
+        pixels = np.full((4, 6), label, np.uint8)
+        return SimpleNamespace(labels=pixels, **{
+            name: pixels + 10 if asked[name] else None for name in ("confidence", "trust")})
 
-    def pair(self, seconds: int, encoding: str = "bgr8") -> None:
-        for stream in STREAMS:
-            self.send(stream, seconds, encoding=encoding)
+    def pair(self, milliseconds: int, rgb: npt.NDArray[Any] = COLOUR,
+             aux: npt.NDArray[Any] = DEPTH) -> None:
+        self.send("rgb", milliseconds, rgb)
+        self.send("aux", milliseconds, aux)
 
-    def send(self, stream: Stream, seconds: int, milliseconds: int = 0,
-             encoding: str = "bgr8") -> None:
-        """encoding: what a colour image says that it is."""
-        header = Header(frame_id=f"{stream}_frame")
-        header.stamp.sec, header.stamp.nanosec = seconds, milliseconds * 10**6
-        image = (messages.image(COLOUR, "bgr8", header) if stream == "rgb"
-                 else messages.image(NEAR_INFRARED, "mono8", header))
-        if stream == "rgb":
-            image.encoding = encoding
+    def send(self, stream: Stream, milliseconds: int, pixels: npt.NDArray[Any] | None = None,
+             encoding: str | None = None, frame_id: str = "camera") -> None:
+        """encoding: what the image says that it is, if not what it is."""
+        if pixels is None:
+            pixels = {"rgb": COLOUR, "aux": DEPTH}[stream]
+        header = Header(frame_id=frame_id)
+        header.stamp.sec, header.stamp.nanosec = divmod(milliseconds * 10**6, 10**9)
+        image = messages.image(
+            np.ascontiguousarray(pixels).view(np.uint8).reshape(len(pixels), -1), "mono8", header)
+        image.width = pixels.shape[1]
+        image.encoding = encoding or {"rgb": "bgr8", "aux": "16UC1"}[stream]
         self.pipeline.receive(image, stream, f"/robot/{stream}")
 
     def until(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 5
+        deadline = time.perf_counter() + 5
         while not condition():
-            assert time.monotonic() < deadline, "it did not happen within 5 s"
+            assert time.perf_counter() < deadline, "it did not happen within 5 s"
             time.sleep(0.001)
+
+    def settle(self) -> None:
+        """Until all that was offered has come to its end."""
+        counts = self.pipeline.record.counts
+        self.until(lambda: counts["offered"] == sum(
+            counts[end] for end in ("overwritten", "dead", "failed", "published")))
+
+    def made(self) -> list[tuple[int, int]]:
+        """Of every label the stamp in milliseconds and what it was made from."""
+        self.settle()
+        return [(label.header.stamp.sec * 1000 + label.header.stamp.nanosec // 10**6,
+                 label.data[0]) for label in self.labels]
 
 
 @pytest.fixture
-def rig(tiny_spec: Any) -> Iterator[Rig]:
-    rig = Rig(tiny_spec)
-    yield rig
-    rig.pipeline.worker.stop()
+def start(tiny_spec: ModelSpec, clock: Clock) -> Iterator[Callable[..., Rig]]:
+    rigs: list[Rig] = []
+
+    def start(**given: Any) -> Rig:
+        rigs.append(Rig(tiny_spec, **given))
+        return rigs[-1]
+
+    yield start
+    for rig in rigs:
+        rig.pipeline.worker.stop()
+
+
+@pytest.fixture
+def rig(start: Callable[..., Rig]) -> Rig:
+    return start()
 
 
 def test_a_pair_becomes_a_label_image_with_the_colour_images_header(rig: Rig) -> None:
-    rig.pair(3)
-    rig.until(lambda: len(rig.labels) == 1)
-    label = rig.labels[0]
-    assert (label.header.stamp.sec, label.header.frame_id) == (3, "rgb_frame")
-    assert label.encoding == "mono8"
-    assert bytes(label.data) == bytes([1] * 24)
-    assert not rig.overlays
+    rig.send("rgb", 3000)
+    rig.send("aux", 3010)
+    rig.settle()
+    label, = rig.labels
+    assert (label.header.stamp.sec, label.header.stamp.nanosec) == (3, 0)
+    assert label.header.frame_id == "camera"
+    assert (label.encoding, label.height, label.width) == ("mono8", 4, 6)
+    assert bytes(label.data) == bytes([FUSED] * 24)
 
 
-def test_an_overlay_is_made_only_while_it_is_wanted(rig: Rig) -> None:
-    rig.overlay_wanted = True
-    rig.pair(3)
-    rig.until(lambda: len(rig.overlays) == 1)
-    assert rig.overlays[0].encoding == "bgr8"
-    assert rig.overlays[0].header == rig.labels[0].header
+def test_only_what_is_wanted_is_asked_for_and_made(rig: Rig) -> None:
+    rig.pair(3000)
+    rig.settle()
+    assert rig.asked == [{"confidence": False, "trust": False}]
+    assert not any(rig.others.values())
+    rig.wanted = {"confidence", "trust", "overlay"}
+    rig.pair(3033)
+    rig.until(lambda: len(rig.others["overlay"]) == 1)
+    assert rig.asked[-1] == {"confidence": True, "trust": True}
+    for name, encoding in (("confidence", "mono8"), ("trust", "mono8"), ("overlay", "bgr8")):
+        made, = rig.others[name]
+        assert (made.encoding, made.header) == (encoding, rig.labels[1].header)
+
+
+def test_points_need_the_cameras_calibration(rig: Rig) -> None:
+    rig.wanted = {"points"}
+    for milliseconds in (3000, 3033):
+        rig.pair(milliseconds)
+        rig.settle()
+    rig.until(lambda: bool(rig.errors))
+    assert len(rig.errors) == 1 and "CameraInfo" in rig.errors[0]
+    rig.pipeline.camera_info(CameraInfo(
+        width=6, height=4, k=[5.0, 0.0, 3.0, 0.0, 5.0, 2.0, 0.0, 0.0, 1.0]))
+    rig.pair(3066)
+    rig.until(lambda: len(rig.others["points"]) == 1)
+    cloud, = rig.others["points"]
+    assert (cloud.height, cloud.width) == (4, 6)
+    assert cloud.header == rig.labels[-1].header
+    assert rig.pipeline.record.counts["failed"] == 0
 
 
 def test_a_refused_image_is_said_once_and_counted_always(rig: Rig) -> None:
-    for second in (1, 2, 3):
-        rig.pair(second, encoding="bayer_rggb8")
-    rig.pair(4)
-    rig.until(lambda: len(rig.labels) == 1)
+    for milliseconds in (1000, 1033, 1066):
+        rig.send("rgb", milliseconds, encoding="bayer_rggb8")
+        rig.send("aux", milliseconds)
+    rig.pair(1100)
+    assert rig.made() == [(1100, FUSED)]
     assert len(rig.errors) == 1
     assert "/robot/rgb" in rig.errors[0] and "bayer_rggb8" in rig.errors[0]
-    assert rig.pipeline.record.refused == 3
+    assert rig.pipeline.record.counts["refused"] == 3
 
 
 @pytest.mark.parametrize("failure, said", [
@@ -105,58 +198,278 @@ def test_a_pair_that_cannot_be_segmented_ends_nothing(
         raise type(failure)(*failure.args)
 
     rig.inference = fail
-    for second in (1, 2):
-        rig.pair(second)
-        rig.until(lambda s=second: rig.pipeline.record.failed == s)  # type: ignore[misc]
+    for milliseconds in (1000, 1033):
+        rig.pair(milliseconds)
+        rig.settle()
     rig.inference = lambda: None
-    rig.pair(3)
-    rig.until(lambda: len(rig.labels) == 1)
+    rig.pair(1066)
+    assert rig.made() == [(1066, FUSED)]
+    assert rig.pipeline.record.counts["failed"] == 2
     assert len(rig.errors) == 1
     assert said in rig.errors[0]
     assert str(failure) in rig.pipeline.record.recent_errors()[0]
 
 
-def test_the_nodes_own_share_is_neither_inference_nor_waiting_for_it(rig: Rig) -> None:
-    begun: list[float] = []
+def test_the_nodes_own_share_is_neither_inference_nor_waiting_for_it(
+        rig: Rig, clock: Clock) -> None:
+    go_on = threading.Event()
 
     def infer() -> None:
-        begun.append(time.monotonic())
-        time.sleep(0.2)
+        assert go_on.wait(5)
+        clock.go(0.2)
 
     rig.inference = infer
-    rig.pair(1)
-    rig.until(lambda: len(begun) == 1)
-    rig.pair(2)
-    rig.until(lambda: len(rig.labels) == 2)
+    rig.pair(1000)
+    rig.until(lambda: len(rig.asked) == 1)
+    rig.pair(1033)
+    go_on.set()
+    rig.settle()
     record = rig.pipeline.record
-    assert record.latencies[1] > 0.3  # waited for the first one, then its own
-    assert all(0.2 <= seconds < 0.3 for seconds in record.inferences)
-    assert all(0 < seconds < 0.1 for seconds in record.own_shares)
+    assert list(record.latencies) == pytest.approx([0.2, 0.4])  # waited for the first
+    assert list(record.inferences) == pytest.approx([0.2, 0.2])
+    assert list(record.own_shares) == pytest.approx([0, 0])
 
 
-def test_the_sums_agree(rig: Rig) -> None:
-    for second in range(1, 30):
-        rig.pair(second, "bgr8" if second % 7 else "yuv422")
-    pairing, record = rig.pipeline.pairing, rig.pipeline.record
-    paired = pairing.counts["rgb"]["paired"]
-    rig.until(lambda: record.published + rig.pipeline.worker.overwritten == paired)
-    assert record.received == {"rgb": 29, "aux": 29}
-    assert record.refused == 4
-    assert paired == 25
-    pairing.flush()
-    for stream in STREAMS:
-        ended = sum(pairing.counts[stream].values())
-        assert record.received[stream] == ended + (record.refused if stream == "rgb" else 0)
-
-
-def test_the_latency_begins_when_the_second_image_came(rig: Rig) -> None:
+def test_the_latency_begins_when_the_second_image_came(rig: Rig, clock: Clock) -> None:
     """Also where the pair waits for something nearer: colour's period may be 10 ms."""
-    for milliseconds in (0, 10, 400):
-        rig.send("rgb", 1, milliseconds)
-    rig.send("aux", 1, 418)
-    time.sleep(0.05)
+    for milliseconds in (1000, 1010, 1400):
+        rig.send("rgb", milliseconds)
+    rig.send("aux", 1418)
+    clock.go(0.05)
     assert not rig.labels
-    rig.send("rgb", 1, 440)
-    rig.until(lambda: rig.pipeline.record.published == 1)
-    assert rig.labels[0].header.stamp.nanosec == 400 * 10**6
-    assert rig.pipeline.record.latencies[0] > 0.05
+    rig.send("rgb", 1440)
+    assert rig.made() == [(1400, FUSED)]
+    assert rig.pipeline.record.latencies[0] == pytest.approx(0.05)
+
+
+def test_a_labels_age_is_its_stamps(rig: Rig) -> None:
+    rig.pair(999_500)  # the rig's clock shows 1000 s
+    rig.settle()
+    assert rig.pipeline.record.ages[0] == pytest.approx(0.5)
+
+
+def drive(rig: Rig, clock: Clock, streams: Sequence[Stream], begin: int, end: int) -> None:
+    """Images every 100 ms of the streams' stamps and of the clock; each is worked on at once."""
+    for milliseconds in range(begin, end, 100):
+        for stream in streams:
+            rig.send(stream, milliseconds, frame_id=f"{stream}_frame")
+        rig.settle()
+        clock.go(0.1)
+
+
+def test_while_the_second_sensor_is_silent_colour_is_labelled_alone(
+        rig: Rig, clock: Clock) -> None:
+    drive(rig, clock, STREAMS, 1000, 1300)
+    drive(rig, clock, ["rgb"], 1300, 2100)
+    drive(rig, clock, STREAMS, 2100, 2400)
+    # The last pair came at 1200, so 1700 is not beyond the timeout, and 1800 is. At 2100 colour
+    # came first and was labelled alone; the pair that it then made is not labelled again.
+    assert rig.made() == [
+        *((ms, FUSED) for ms in (1000, 1100, 1200)),
+        *((ms, COLOUR_ALONE) for ms in (1800, 1900, 2000, 2100)),
+        *((ms, FUSED) for ms in (2200, 2300))]
+    assert rig.modes == ["none", "rgb+depth", "none", "rgb", "rgb+depth"]
+    assert rig.pipeline.record.counts["alone"] == 4
+    assert rig.pipeline.record.counts["overtaken"] == 1
+
+
+def test_while_colour_is_silent_the_second_sensor_is_labelled_alone_with_its_own_header(
+        rig: Rig, clock: Clock) -> None:
+    drive(rig, clock, STREAMS, 1000, 1300)
+    drive(rig, clock, ["aux"], 1300, 2100)
+    drive(rig, clock, STREAMS, 2100, 2400)
+    assert rig.made() == [
+        *((ms, FUSED) for ms in (1000, 1100, 1200)),
+        *((ms, DEPTH_ALONE) for ms in (1800, 1900, 2000)),
+        *((ms, FUSED) for ms in (2100, 2200, 2300))]
+    assert {label.header.frame_id for label in rig.labels[3:6]} == {"aux_frame"}
+    assert rig.modes == ["none", "rgb+depth", "none", "depth", "rgb+depth"]
+
+
+def test_streams_that_are_alive_and_do_not_pair_leave_colour_alone(rig: Rig, clock: Clock) -> None:
+    for milliseconds in range(1000, 3000, 100):
+        rig.send("aux", milliseconds + 50)
+        rig.send("rgb", milliseconds)
+        rig.settle()
+        clock.go(0.1)
+    assert rig.made() == [(ms, COLOUR_ALONE) for ms in range(1600, 3000, 100)]
+
+
+def test_a_driver_that_hangs_and_repeats_its_stamp_is_silent(rig: Rig, clock: Clock) -> None:
+    drive(rig, clock, STREAMS, 1000, 1300)
+    for milliseconds in range(1300, 2100, 100):
+        rig.send("rgb", 1200)
+        rig.send("aux", milliseconds)
+        rig.settle()
+        clock.go(0.1)
+    assert [made for _, made in rig.made()] == [FUSED] * 3 + [DEPTH_ALONE] * 3
+
+
+def test_no_mode_is_left_when_nothing_comes(rig: Rig, clock: Clock) -> None:
+    drive(rig, clock, STREAMS, 1000, 1300)
+    rig.pipeline.say_mode()
+    assert rig.pipeline.mode == rig.modes[-1] == "rgb+depth"
+    clock.go(0.5)
+    rig.pipeline.say_mode()
+    assert rig.pipeline.mode == rig.modes[-1] == "none"
+
+
+def test_a_model_that_takes_long_is_no_silence(rig: Rig, clock: Clock) -> None:
+    rig.inference = lambda: clock.go(3)
+    for milliseconds in (1000, 4000, 7000):
+        rig.pair(milliseconds)
+        rig.settle()
+    assert rig.modes == ["none", "rgb+depth"]
+
+
+def test_a_clock_that_jumps_back_is_followed_in_every_mode(rig: Rig, clock: Clock) -> None:
+    drive(rig, clock, ["rgb"], 60_000, 61_000)
+    rig.labels.clear()
+    drive(rig, clock, ["rgb"], 1000, 1300)
+    assert rig.made() == [(ms, COLOUR_ALONE) for ms in (1000, 1100, 1200)]
+
+
+NOISE = [np.full((4, 6, 3), 50 + i, np.uint8) for i in range(100)]
+
+
+@pytest.mark.parametrize("rgb, aux, made", [
+    (BLACK, DEPTH, [DEPTH_ALONE]), (COLOUR, NO_DEPTH, [COLOUR_ALONE]), (BLACK, NO_DEPTH, [])])
+def test_a_pair_with_an_image_that_shows_nothing_is_labelled_from_the_other_at_once(
+        rig: Rig, rgb: npt.NDArray[Any], aux: npt.NDArray[Any], made: list[int]) -> None:
+    rig.pair(1000, rgb, aux)
+    assert rig.made() == [(1000, label) for label in made]
+    assert rig.pipeline.record.counts["dead"] == (not made)
+    assert set(rig.pipeline.record.dead) == {
+        *(["rgb"] if rgb is BLACK else []), *(["aux"] if aux is NO_DEPTH else [])}
+    rig.pair(1033)
+    assert rig.made()[-1] == (1033, FUSED)
+    assert not rig.pipeline.record.dead
+
+
+def test_a_dead_image_is_none_in_an_experts_own_mode_either(rig: Rig, clock: Clock) -> None:
+    drive(rig, clock, ["rgb"], 1000, 2000)
+    rig.send("rgb", 2000, BLACK)
+    rig.settle()
+    assert (2000, COLOUR_ALONE) not in rig.made()
+    assert rig.pipeline.record.counts["dead"] == 1
+
+
+def test_a_camera_that_hangs_is_left_out_while_the_other_ones_image_changes(
+        rig: Rig, clock: Clock) -> None:
+    for i in range(40):
+        rig.pair(1000 + 100 * i, COLOUR if i < 35 else NOISE[i], DEPTH + i)
+        rig.settle()
+        clock.go(0.1)
+    # Depth's first change is the second image's, at 1100; beyond 2 s after that is 3200.
+    assert rig.made() == [(ms, DEPTH_ALONE if 3200 <= ms < 4500 else FUSED)
+                          for ms in range(1000, 5000, 100)]
+
+
+def test_an_image_that_cannot_be_read_shows_nothing(rig: Rig) -> None:
+    whole = cv2.imencode(".png", COLOUR)[1].tobytes()
+    damaged = CompressedImage(header=Header(frame_id="camera"), format="png", data=whole[:40])
+    damaged.header.stamp.sec = 1
+    rig.pipeline.receive(damaged, "rgb", "/robot/rgb/compressed")
+    rig.send("aux", 1000)
+    assert rig.made() == [(1000, DEPTH_ALONE)]
+    assert "/robot/rgb/compressed" in rig.pipeline.record.dead["rgb"][0]
+
+
+@pytest.mark.parametrize("rgb, aux, made", [
+    (COLOUR, NO_DEPTH, [FUSED]), (BLACK, DEPTH, []), (BLACK, NO_DEPTH, [])])
+def test_a_model_that_labels_nothing_alone_takes_what_it_gets_where_only_depth_is_dead(
+        start: Callable[..., Rig], rgb: npt.NDArray[Any], aux: npt.NDArray[Any],
+        made: list[int]) -> None:
+    rig = start(alone=(False, False))
+    rig.pair(1000, rgb, aux)
+    assert rig.made() == [(1000, label) for label in made]
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_a_model_that_labels_nothing_alone_gives_nothing_while_a_stream_is_silent(
+        start: Callable[..., Rig], clock: Clock, stream: Stream) -> None:
+    rig = start(alone=(False, False))
+    drive(rig, clock, [stream], 1000, 3000)
+    assert rig.made() == []
+    assert rig.modes == ["none"]
+
+
+def test_pairs_of_two_frames_are_refused_unless_asked_otherwise(start: Callable[..., Rig]) -> None:
+    rig = start(given=replace(GIVEN, check_frame_id=True))
+    for milliseconds in (1000, 1033):
+        rig.send("rgb", milliseconds, frame_id="colour_camera")
+        rig.send("aux", milliseconds, frame_id="depth_camera")
+        rig.settle()
+        rig.pipeline.change(GIVEN)
+    assert rig.made() == [(1033, FUSED)]
+    assert "colour_camera" in rig.errors[0] and "depth_camera" in rig.errors[0]
+
+
+def test_values_that_change_apply_to_what_comes(rig: Rig, clock: Clock) -> None:
+    rig.send("rgb", 1000)
+    rig.send("aux", 1030)
+    assert rig.made() == []
+    rig.pipeline.change(replace(GIVEN, slop=0.04))
+    rig.send("rgb", 1100)
+    rig.send("aux", 1135)
+    assert (1100, FUSED) in rig.made()
+    rig.pipeline.change(replace(GIVEN, aux_timeout=0.05))
+    drive(rig, clock, ["rgb"], 1200, 1500)
+    assert rig.made()[-1] == (1400, COLOUR_ALONE)
+    with pytest.raises(SsmaError, match="slop must be 0 s or more"):
+        rig.pipeline.change(replace(GIVEN, slop=-1.0))
+
+
+def test_void_may_be_published_as_unlabeled(
+        start: Callable[..., Rig], tiny_spec: ModelSpec) -> None:
+    rig = start(given=replace(GIVEN, void_as_unlabeled=True))
+    rig.wanted = {"overlay"}
+    void = tiny_spec.void_id
+    rig.pipeline.labelling._segmenter.segment = lambda *_, **__: SimpleNamespace(
+        labels=np.array([[void, 1], [2, void]], np.uint8), confidence=None, trust=None)
+    rig.pair(1000)
+    rig.settle()
+    assert list(rig.labels[0].data) == [255, 1, 2, 255]
+
+
+arrivals = st.lists(st.tuples(
+    st.sampled_from([*STREAMS, "both", "nothing"]), st.integers(0, 300), st.integers(-15, 15),
+    st.booleans()), max_size=40)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50,
+          deadline=None)
+@given(arrivals, st.tuples(st.booleans(), st.booleans()), st.booleans())
+def test_labels_never_go_back_no_image_is_labelled_twice_and_the_sums_agree(
+        tiny_spec: ModelSpec, clock: Clock, arrived: list[tuple[str, int, int, bool]],
+        alone: tuple[bool, bool], hurry: bool) -> None:
+    rig = Rig(tiny_spec, alone, GIVEN)
+    used: list[tuple[int, int]] = []  # colour's and depth's own number, -1 for none
+
+    def segment(rgb: Any, aux: Any, **_: bool) -> Any:
+        used.append((-1 if rgb is None else rgb[0, 0, 0], -1 if aux is None else aux[0, 0]))
+        return SimpleNamespace(labels=np.zeros((4, 6), np.uint8), confidence=None, trust=None)
+
+    rig.pipeline.labelling._segmenter.segment = segment  # type: ignore[method-assign]
+    milliseconds = 10_000
+    for number, (what, gap, apart, dead) in enumerate(arrived, start=20):
+        milliseconds += gap
+        clock.go(gap / 1e3)
+        if what in ("rgb", "both"):
+            rig.send("rgb", milliseconds, np.full_like(COLOUR, 0 if dead else number))
+        if what in ("aux", "both"):
+            rig.send("aux", milliseconds + apart, np.full_like(DEPTH, number))
+        if not hurry:
+            rig.settle()
+    rig.settle()
+    rig.pipeline.worker.stop()
+    stamps = [stamp for stamp, _ in rig.made()]
+    assert stamps == sorted(set(stamps))
+    for numbers in zip(*used):
+        labelled = [number for number in numbers if number >= 0]
+        assert len(labelled) == len(set(labelled))
+    counts, pairing = rig.pipeline.record.counts, rig.pipeline.pairing
+    assert (pairing.counts["rgb"]["paired"] + counts["alone"]
+            == counts["offered"] + counts["overtaken"])
+    for stream, received in (("rgb", counts["received rgb"]), ("aux", counts["received aux"])):
+        assert received == sum(pairing.counts[stream].values()) + pairing.waiting(stream)

@@ -1,0 +1,105 @@
+"""What happened in the node since activation: counts, rates, durations. The words for it stand in
+diagnostics.py."""
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ssma_ros.pairing import STREAMS, Stream
+
+NEWS_S = 1.5  # for so long something is news, and a stream without an image is not yet silent
+RATE_S = 5.0
+
+# received rgb, received aux: images. refused: images that cannot be used. alone: images offered to
+# the worker without a partner. offered: pairs and those. overtaken: pairs that came when a newer
+# image had been labelled alone. overwritten: by a newer one, before the worker's turn. dead: showed
+# nothing, see content.py. failed: could not be segmented. published: labels.
+Event = Literal["received rgb", "received aux", "refused", "alone", "offered", "overtaken",
+                "overwritten", "dead", "failed", "published"]
+
+
+def _recent() -> deque[float]:
+    return deque(maxlen=1000)
+
+
+@dataclass
+class Record:
+    """Written by the node's thread and the worker's. Durations in seconds, the newest thousand.
+
+    latencies: from the arrival of a label's last image to its publish. ages: from its stamp.
+    inferences: what the model took of the latency.
+    own_shares: the rest, that is the node's own; waiting while another pair was segmented is
+      neither the node's work nor this pair's inference, and counts only as latency.
+    last_seen, last_stamp_ns: when a stream's newest usable image came, and its stamp.
+    dead: streams whose last image showed nothing, why, and when that was.
+    qos_mismatch: streams of which a publisher's QoS does not fit, and the policy's name.
+    """
+
+    begun: float = field(default_factory=time.monotonic)
+    counts: Counter[Event] = field(default_factory=Counter)
+    latencies: deque[float] = field(default_factory=_recent)
+    ages: deque[float] = field(default_factory=_recent)
+    inferences: deque[float] = field(default_factory=_recent)
+    own_shares: deque[float] = field(default_factory=_recent)
+    last_seen: dict[Stream, float] = field(
+        default_factory=lambda: dict.fromkeys(STREAMS, time.monotonic()))
+    last_stamp_ns: dict[Stream, int] = field(default_factory=dict)
+    last_paired: float = field(default_factory=time.monotonic)
+    dead: dict[Stream, tuple[str, float]] = field(default_factory=dict)
+    qos_mismatch: dict[Stream, str] = field(default_factory=dict)
+    last_error: tuple[str, float] = ("", float("-inf"))
+    _times: dict[Event, deque[float]] = field(default_factory=dict)
+
+    def happened(self, event: Event) -> None:
+        self.counts[event] += 1
+        self._times.setdefault(event, _recent()).append(time.monotonic())
+
+    def rate(self, event: Event) -> float:
+        """How often a second it happened of late."""
+        now = time.monotonic()
+        span = min(RATE_S, now - self.begun)
+        times = list(self._times.get(event, ()))
+        return sum(now - then <= span for then in times) / span if span else 0.0
+
+    def image_received(self, stream: Stream) -> None:
+        self.happened("received rgb" if stream == "rgb" else "received aux")
+
+    def image_seen(self, stream: Stream, stamp_ns: int) -> bool:
+        """Whether it has another stamp than the one before: a driver that hangs may repeat both."""
+        if self.last_stamp_ns.get(stream) == stamp_ns:
+            return False
+        self.last_seen[stream] = time.monotonic()
+        self.last_stamp_ns[stream] = stamp_ns
+        return True
+
+    def looked_at(self, streams: Iterable[Stream], dead: Mapping[Stream, str]) -> None:
+        """dead: which of the streams' images showed nothing, and why."""
+        now = time.monotonic()
+        for stream in streams:
+            self.dead.pop(stream, None)
+            if stream in dead:
+                self.dead[stream] = dead[stream], now
+
+    def label_published(self, *, latency: float, inference: float, own_share: float,
+                        age: float) -> None:
+        self.latencies.append(latency)
+        self.inferences.append(inference)
+        self.own_shares.append(own_share)
+        self.ages.append(age)
+        self.happened("published")
+
+    def error(self, reason: str) -> None:
+        self.last_error = (reason, time.monotonic())
+
+    def recent_errors(self) -> list[str]:
+        """The last error, while it is news."""
+        reason, when = self.last_error
+        return [reason] if is_news(when) else []
+
+
+def is_news(when: float) -> bool:
+    """when: on the steady clock, time.monotonic."""
+    return time.monotonic() - when <= NEWS_S
