@@ -16,14 +16,13 @@ from typing import Any
 try:
     import rclpy
     from diagnostic_msgs.msg import DiagnosticArray
+    from rcl_interfaces.msg import SetParametersResult
     from rclpy.clock import Clock, ClockType
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-    from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
-    from rclpy.qos_overriding_options import QoSOverridingOptions
+    from rclpy.parameter import Parameter
     from rclpy.signals import SignalHandlerOptions
-    from sensor_msgs.msg import Image
-    from std_msgs.msg import String
+    from std_msgs.msg import Header
 except ImportError as error:
     sys.exit(f"segmentation_node: ROS 2 is not here ({error}): source the setup.bash of a ROS "
              "distribution, or install ROS's Python packages with this one's extra 'ros' (pip)")
@@ -31,13 +30,13 @@ except ImportError as error:
 import numpy as np
 
 from ssma_core import Segmenter, SsmaError
-from ssma_ros import diagnostics, distro, parameters
+from ssma_ros import diagnostics, distro, parameters, topics
+from ssma_ros.label_info import label_info
 from ssma_ros.labelling import Output, Outputs
 from ssma_ros.pairing import STREAMS, Stream
+from ssma_ros.parameters import Parameters
 from ssma_ros.pipeline import NO_MODE, Pipeline
 
-RELIABLE = QoSProfile(depth=5)
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 DIAGNOSTICS_PERIOD_S = 1.0
 GRACE_S = 0.7  # of the one second in which a node should be gone after a signal
 
@@ -63,50 +62,60 @@ def _logged(transition: Transition) -> Transition:
 
 
 class SegmentationNode(LifecycleNode):
-    """Subscribes rgb/image and aux/image, publishes semantic/label and semantic/overlay."""
+    """Subscribes rgb/image and aux/image, publishes semantic/label and what goes with it."""
 
     def __init__(self) -> None:
         super().__init__("segmentation_node")
         self._given = parameters.declare(self)
         self._configured = ExitStack()  # what cleanup frees
         self._active = ExitStack()  # what deactivation ends
-        self._reminder: diagnostics.Reminder
-        self._segmenter: Segmenter
+        self._segmenter: Segmenter | None = None
+        self._pipeline: Pipeline | None = None
         self._outputs: Outputs
+        self._label_info: Output
+        self._diagnostics: Any
+        self.add_on_set_parameters_callback(self._change)
 
     @_logged
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._segmenter = self._configured.enter_context(closing(self._load()))
-        self._outputs = Outputs(
-            label=self._output(Image, "semantic/label"),
-            confidence=self._output(Image, "semantic/confidence"),
-            trust=self._output(Image, "semantic/trust"),
-            overlay=self._output(Image, "semantic/overlay"),
-            points=Output(lambda _: None, lambda: False),
-            mode=self._mode_publisher(),
-            error=self.get_logger().error,
-            now_ns=lambda: int(self.get_clock().now().nanoseconds))
-        self._diagnostics_publisher = self._publisher(DiagnosticArray, "/diagnostics")
+        with ExitStack() as made:
+            segmenter = made.enter_context(closing(_opened(self._given)))
+            _check(segmenter, self._given.model)
+            _warm_up(segmenter)
+            self.get_logger().info(_in_words(self._given.model, segmenter))
+            self._outputs = topics.outputs(self, made, segmenter.spec)
+            self._label_info = topics.label_info_output(self, made)
+            self._diagnostics = topics.publisher(self, made, DiagnosticArray, "/diagnostics")
+            self._segmenter = segmenter
+            self._configured = made.pop_all()
         return super().on_configure(state)
 
     @_logged
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._reminder = diagnostics.Reminder()
-        pipeline = Pipeline(self._segmenter, self._given, self._outputs)
-        self._active.callback(self._outputs.mode, NO_MODE)
-        self._active.callback(pipeline.worker.stop)
-        topics = {stream: self._subscribe(stream, pipeline) for stream in STREAMS}
-        # Steady time: with use_sim_time and no /clock, "nothing comes" must still be said.
-        timer = self.create_timer(
-            DIAGNOSTICS_PERIOD_S, functools.partial(self._diagnose, pipeline, topics),
-            clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self._active.callback(self.destroy_timer, timer)
-        return super().on_activate(state)
+        with ExitStack() as made:
+            super().on_activate(state)  # publishers first: the labels' meaning goes before them
+            made.callback(super().on_deactivate, state)
+            self._say_labels()
+            made.callback(self._outputs.mode, NO_MODE)
+            assert self._segmenter
+            pipeline = Pipeline(self._segmenter, self._given, self._outputs)
+            made.callback(pipeline.worker.stop)
+            pipeline.say_mode()
+            names = topics.subscriptions(self, made, self._given, pipeline)
+            # Steady time: with use_sim_time and no /clock, "nothing comes" must still be said.
+            timer = self.create_timer(
+                DIAGNOSTICS_PERIOD_S,
+                functools.partial(self._diagnose, pipeline, names, diagnostics.Reminder()),
+                clock=Clock(clock_type=ClockType.STEADY_TIME))
+            made.callback(self.destroy_timer, timer)
+            self._pipeline = pipeline
+            self._active = made.pop_all()
+        return TransitionCallbackReturn.SUCCESS
 
     @_logged
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._active.close()
-        return super().on_deactivate(state)
+        self._deactivate()
+        return TransitionCallbackReturn.SUCCESS
 
     @_logged
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -127,66 +136,87 @@ class SegmentationNode(LifecycleNode):
         self._release()
         super().destroy_node()
 
+    def _deactivate(self) -> None:
+        self._pipeline = None
+        self._active.close()
+
     def _release(self) -> None:
         """Ends and frees whatever there is; the worker before the model that it uses."""
-        self._active.close()
+        self._deactivate()
+        self._segmenter = None
         self._configured.close()
 
-    def _load(self) -> Segmenter:
-        path = self._given.model
-        if not path:
-            raise SsmaError("the parameter 'model' is empty: give the path of a model file")
-        segmenter = Segmenter(path, self._given.threads or None)
-        names = [modality.name for modality in segmenter.spec.modalities]
-        if len(names) != len(STREAMS):
-            raise SsmaError(f"{path} takes {' and '.join(names)} alone, but this node pairs two "
-                            "images: give it a model of two modalities")
-        width, height = segmenter.spec.input_size
-        black = np.zeros((height, width, 3), np.uint8)
-        segmenter.segment(black, black)  # the first run allocates, and is many times slower
-        self.get_logger().info(
-            f"{path}: {' and '.join(names)}, {segmenter.spec.classes} classes, runs on "
-            f"{segmenter.backend}; {'' if distro.HAS_CV_BRIDGE else 'no '}cv_bridge, "
-            f"{'' if distro.HAS_MESSAGE_FILTERS else 'no '}message_filters here")
-        return segmenter
+    def _change(self, wanted: list[Parameter]) -> SetParametersResult:
+        """Takes other values while the node runs, or says why not."""
+        try:
+            given = parameters.changed(
+                self._given, {p.name: p.value for p in wanted},
+                configured=self._segmenter is not None)
+            if self._pipeline:
+                self._pipeline.change(given)
+        except SsmaError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        meaning_changed = given.void_as_unlabeled != self._given.void_as_unlabeled
+        self._given = given
+        if self._pipeline and meaning_changed:
+            self._say_labels()
+        return SetParametersResult(successful=True)
 
-    def _output(self, message_type: type, topic: str) -> Output:
-        publisher = self._publisher(message_type, topic)
-        return Output(publisher.publish, lambda: publisher.get_subscription_count() > 0)
+    def _say_labels(self) -> None:
+        assert self._segmenter
+        if self._label_info is not topics.NOWHERE:
+            self._label_info.publish(label_info(
+                self._segmenter.spec, self._given.void_as_unlabeled,
+                Header(stamp=self.get_clock().now().to_msg())))
 
-    def _mode_publisher(self) -> Callable[[str], None]:
-        publisher = self._publisher(String, "semantic/mode", LATCHED)
-        return lambda mode: publisher.publish(String(data=mode))
-
-    def _publisher(self, message_type: type, topic: str, qos: QoSProfile = RELIABLE) -> Any:
-        publisher = self.create_lifecycle_publisher(
-            message_type, topic, qos,
-            qos_overriding_options=QoSOverridingOptions.with_default_policies())
-        self._configured.callback(self.destroy_lifecycle_publisher, publisher)
-        return publisher
-
-    def _subscribe(self, stream: Stream, pipeline: Pipeline) -> str:
-        """Returns the topic's full name."""
-        subscriber = distro.Subscriber(
-            self, Image, f"{stream}/image", qos_profile=qos_profile_sensor_data,
-            qos_overriding_options=QoSOverridingOptions.with_default_policies())
-        self._active.callback(self.destroy_subscription, subscriber.sub)
-        topic = str(subscriber.sub.topic_name)
-        subscriber.registerCallback(pipeline.receive, stream, topic)
-        return topic
-
-    def _diagnose(self, pipeline: Pipeline, topics: dict[Stream, str]) -> None:
+    def _diagnose(self, pipeline: Pipeline, names: dict[Stream, str],
+                  reminder: diagnostics.Reminder) -> None:
+        assert self._segmenter
         pipeline.say_mode()
-        publishers = {stream: self.count_publishers(topic) for stream, topic in topics.items()}
-        troubles = diagnostics.troubles(pipeline, topics, publishers)
-        for text in self._reminder.due(troubles):
-            self.get_logger().warning(text)
+        publishers = {stream: self.count_publishers(name) for stream, name in names.items()}
+        troubles = diagnostics.troubles(pipeline, names, publishers)
+        for text in reminder.due([*troubles, *diagnostics.remarks(pipeline.record)]):
+            (self.get_logger().warning if text in troubles else self.get_logger().info)(text)
         facts = {"model": Path(self._given.model).name, "backend": self._segmenter.backend,
                  "precision": self._segmenter.precision}
         array = DiagnosticArray(status=[diagnostics.status(
             f"{self.get_fully_qualified_name()}: segmentation", facts, pipeline, troubles)])
         array.header.stamp = self.get_clock().now().to_msg()
-        self._diagnostics_publisher.publish(array)
+        self._diagnostics.publish(array)
+
+
+def _opened(given: Parameters) -> Segmenter:
+    if not given.model:
+        raise SsmaError("the parameter 'model' is empty: give the path of a model file")
+    return Segmenter(given.model, given.threads or None)
+
+
+def _check(segmenter: Segmenter, path: str) -> None:
+    """Raises SsmaError for a model that this node cannot use."""
+    names = [modality.name for modality in segmenter.spec.modalities]
+    if len(names) != len(STREAMS):
+        raise SsmaError(f"{path} takes {' and '.join(names)} alone, but this node pairs two "
+                        "images: give it a model of two modalities")
+
+
+def _warm_up(segmenter: Segmenter) -> None:
+    """Runs every mode once: the first time allocates, and takes many times as long."""
+    width, height = segmenter.spec.input_size
+    black = np.zeros((height, width, 3), np.uint8)
+    segmenter.segment(black, black)
+    for images, can in zip(((black, None), (None, black)), segmenter.alone):
+        if can:
+            segmenter.segment(*images)
+
+
+def _in_words(path: str, segmenter: Segmenter) -> str:
+    spec = segmenter.spec
+    names = [modality.name for modality in spec.modalities]
+    alone = [name for name, can in zip(names, segmenter.alone) if can]
+    return (f"{path}: {' and '.join(names)}, {spec.classes} classes, runs on {segmenter.backend}; "
+            f"should the other fail, it labels from {' or '.join(alone) or 'neither'} alone; "
+            f"{'' if distro.HAS_CV_BRIDGE else 'no '}cv_bridge, "
+            f"{'' if distro.HAS_MESSAGE_FILTERS else 'no '}message_filters here")
 
 
 def _init(arguments: Sequence[str] | None) -> None:

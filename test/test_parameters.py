@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
+from conftest import ROOT
 
 from ssma_core import SsmaError
 
@@ -109,3 +110,17 @@ def test_none_can_be_deleted_and_those_of_others_are_left_alone() -> None:
     with pytest.raises(SsmaError, match=r"slop.*cannot be deleted"):
         parameters.changed(Parameters(), {"slop": None}, configured=False)
     assert parameters.changed(Parameters(), {"use_sim_time": True}, configured=True) == Parameters()
+
+
+def test_the_table_in_the_documentation_is_of_these() -> None:
+    lines = (ROOT / "docs" / "node.md").read_text(encoding="utf-8").splitlines()
+    table = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in lines
+             if line.endswith(("| yes |", "| no |"))]
+    assert [row[0] for row in table] == [f.name for f in fields(Parameters)]
+    for parameter, (_, default, allowed, changes) in zip(fields(Parameters), table):
+        expected = str(parameter.default).lower() if not isinstance(parameter.default, str) else (
+            parameter.default or '""')
+        assert default == expected
+        assert (changes == "yes") == parameter.metadata["live"]
+        for bound in parameter.metadata["allowed"] or ():
+            assert f"{bound:g}" in allowed if isinstance(bound, float) else str(bound) in allowed
