@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,11 +15,14 @@ from ssma_core.files import written_whole
 from ssma_core.plain import from_plain
 
 Library = Literal["tensorrt", "tensorrt_rtx"]
+Buffer = bytes | memoryview
 LIBRARY_NAMES: dict[Library, str] = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT for RTX"}
 
 # What a file begins with: magic, the header's length in bytes, CRC-32 of all that follows.
 _FRONT = struct.Struct("<14sII")
-_MAGIC = b"SSMA engine 1\n"
+_MAGIC = b"SSMA engine 2\n"
+WHOLE = ""
+_ALIGNED = 64  # a plan begins at a multiple of so many bytes
 _PORTABLE_FROM = (8, 0)  # what TensorRT for RTX builds runs from here on, unless it was limited
 
 
@@ -55,18 +59,28 @@ class EngineHeader:
     command: str
 
 
-def write(path: str | Path, header: EngineHeader, plan: bytes | memoryview) -> None:
-    """Writes `path` whole or not at all. plan: the engine, as TensorRT serializes it."""
-    text = json.dumps(asdict(header)).encode()
-    front = _FRONT.pack(_MAGIC, len(text), zlib.crc32(plan, zlib.crc32(text)))
+def write(path: str | Path, header: EngineHeader, plans: Mapping[str, Buffer]) -> None:
+    """Writes `path` whole or not at all.
+
+    plans: the engines, as TensorRT serializes them: of the whole under WHOLE, and of what labels a
+      modality alone under its name.
+    """
+    sizes = {name: len(plan) for name, plan in plans.items()}
+    text = json.dumps({"header": asdict(header), "plans": sizes}).encode()
+    parts: list[Buffer] = [text + b" " * (-(_FRONT.size + len(text)) % _ALIGNED)]
+    for plan in plans.values():
+        parts += [plan, bytes(-len(plan) % _ALIGNED)]
+    check = 0
+    for part in parts:
+        check = zlib.crc32(part, check)
     with written_whole(path) as temporary, temporary.open("wb") as file:
-        for part in (front, text, plan):
+        for part in (_FRONT.pack(_MAGIC, len(parts[0]), check), *parts):
             file.write(part)
 
 
-def read(path: str | Path) -> tuple[EngineHeader, memoryview]:
-    """The header and the plan. Raises SsmaError, naming the file, when it cannot be read, is no
-    engine file of this project, or was cut short or damaged."""
+def read(path: str | Path) -> tuple[EngineHeader, dict[str, memoryview]]:
+    """What was written. Raises SsmaError, naming the file, when it cannot be read, is no engine
+    file of this project, or was cut short or damaged."""
     try:
         data = memoryview(Path(path).read_bytes())
     except OSError as error:
@@ -80,11 +94,15 @@ def read(path: str | Path) -> tuple[EngineHeader, memoryview]:
     plan_at = _FRONT.size + _FRONT.unpack_from(data)[1]
     values = json.loads(bytes(data[_FRONT.size:plan_at]))
     try:
-        header = from_plain(EngineHeader, values, "its header")
+        header = from_plain(EngineHeader, values["header"], "its header")
     except SsmaError as error:
         raise SsmaError(f"{path} was built by another version of this program ({error}); build it "
                         "again with `ssma build-engine`") from error
-    return header, data[plan_at:]
+    plans = {}
+    for name, size in values["plans"].items():
+        plans[name] = data[plan_at:plan_at + size]
+        plan_at += size + -size % _ALIGNED
+    return header, plans
 
 
 def check(header: EngineHeader, library: Library, version: str, gpu: Gpu) -> None:

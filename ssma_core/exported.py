@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -40,12 +40,14 @@ class Exported:
 
     frame: None where the file takes the images that `network_images` makes, at spec.input_size.
     weights: `ssma_core.checkpoint.weights_hash` of the network.
+    alone: the modalities whose experts answer by themselves, too: see `output_alone`.
     """
 
     spec: ModelSpec
     precision: Precision
     frame: FrameFormat | None
     weights: str
+    alone: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.frame is not None:
@@ -55,7 +57,8 @@ class Exported:
 def to_metadata(exported: Exported) -> dict[str, str]:
     frame = None if exported.frame is None else asdict(exported.frame)
     return {"spec": exported.spec.to_json(), "precision": exported.precision,
-            "frame": json.dumps(frame), "weights": exported.weights}
+            "frame": json.dumps(frame), "weights": exported.weights,
+            "alone": json.dumps(exported.alone)}
 
 
 def from_metadata(metadata: Mapping[str, str]) -> Exported:
@@ -63,17 +66,17 @@ def from_metadata(metadata: Mapping[str, str]) -> Exported:
     if "spec" not in metadata:
         raise SsmaError("it is not one of ours: it carries no spec; make one with `ssma export`")
     spec = ModelSpec.from_json(metadata["spec"])
-    lacking = [key for key in ("precision", "frame", "weights") if key not in metadata]
+    lacking = [key for key in ("precision", "frame", "weights", "alone") if key not in metadata]
     if lacking:
         raise SsmaError(f"it does not say its {' and '.join(lacking)}: an older program wrote it; "
                         "export it again with `ssma export`")
     values = {key: metadata[key] for key in ("precision", "weights")}
     try:
-        frame = json.loads(metadata["frame"])
+        parts = {key: json.loads(metadata[key]) for key in ("frame", "alone")}
     except ValueError as error:
         raise SsmaError(f"the file's metadata are damaged ({error}): export it again") from error
-    exported = from_plain(_Facts, values | {"frame": frame}, "the file's metadata")
-    return Exported(spec, exported.precision, exported.frame, exported.weights)
+    exported = from_plain(_Facts, values | parts, "the file's metadata")
+    return Exported(spec, exported.precision, exported.frame, exported.weights, exported.alone)
 
 
 def network_inputs(exported: Exported, images: Sequence[Array]) -> dict[str, Array]:
@@ -103,15 +106,43 @@ def frame_inputs(exported: Exported, arrays: Sequence[Array]) -> dict[str, Array
     """
     assert exported.frame is not None
     given = check_frame(exported.spec, arrays)
-    format_given = frame_format(exported.spec, arrays)
-    if format_given != exported.frame:
-        raise SsmaError(
-            f"the file takes frames of {_format_in_words(exported.frame)}, and this one is of "
-            f"{_format_in_words(format_given)}; export a file for it: "
-            f"{export_command(exported.precision, format_given)}")
+    _check_given(exported, frame_format(exported.spec, arrays))
     names = input_formats(exported.spec, exported.frame)
     return {modality.name: _bound(array) for modality, array in zip(given, arrays)
             if modality.name in names}
+
+
+def bound_inputs(exported: Exported, images: Sequence[Array]) -> dict[str, Array]:
+    """Of a file with or without a frame."""
+    return (network_inputs if exported.frame is None else frame_inputs)(exported, images)
+
+
+def inputs_alone(exported: Exported, modality: int, image: Array) -> dict[str, Array]:
+    """The one input that an expert's own answers need: as `bound_inputs` gives it for the whole.
+
+    Raises SsmaError as it does, and where the file has no such answers.
+    """
+    name = exported.spec.modalities[modality].name
+    if name not in exported.alone:
+        raise SsmaError(f"the file cannot label {name} alone")
+    frame = exported.frame
+    if frame is not None:
+        _check_given(exported, replace(frame, size=(image.shape[1], image.shape[0])))
+        frame = frame if modality else replace(frame, aux=None)
+    lone = replace(exported, spec=exported.spec.of_expert(modality), frame=frame, alone=())
+    return bound_inputs(lone, [image])
+
+
+def output_alone(modality: str, output: str) -> str:
+    """What "labels" or "confidence" are called where one modality's expert alone gives them."""
+    return f"{modality}_{output}"
+
+
+def needs_no_other(spec: ModelSpec, frame: FrameFormat | None) -> tuple[str, ...]:
+    """The modalities whose images are made of their own sensor's array: all but a vegetation index
+    that the file itself makes."""
+    return tuple(m.name for m in spec.modalities if m.encoding not in VEGETATION_INDICES
+                 or frame is None or frame.aux == "encoded")
 
 
 def frame_format(spec: ModelSpec, arrays: Sequence[Array]) -> FrameFormat:
@@ -167,6 +198,7 @@ class _Facts:
     precision: Precision
     frame: FrameFormat | None
     weights: str
+    alone: tuple[str, ...]
 
 
 def _check_format(spec: ModelSpec, frame: FrameFormat) -> None:
@@ -190,6 +222,16 @@ def _check_format(spec: ModelSpec, frame: FrameFormat) -> None:
         raise SsmaError("HHA is not computed in the graph, since its gravity is found by a search: "
                         "give --aux encoded, and encode the images before, or export without "
                         "--camera")
+
+
+def _check_given(exported: Exported, given: FrameFormat) -> None:
+    assert exported.frame is not None
+    if given != exported.frame:
+        raise SsmaError(
+            f"the file takes frames of {_format_in_words(exported.frame)}, and this one is of "
+            f"{_format_in_words(given)}; export a file for it: "
+            f"{export_command(exported.precision, given)}; and an engine is built from that, or "
+            "by `ssma build-engine` with the same options")
 
 
 def _is_made_of_colour(spec: ModelSpec, frame: FrameFormat | None) -> bool:

@@ -1,6 +1,7 @@
 """The front door: two sensor arrays in, a label for every pixel out."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,9 @@ from ssma_core.backends import open_backend
 from ssma_core.errors import SsmaError
 from ssma_core.modalities import network_images
 from ssma_core.pictures import resize_labels
+from ssma_core.spec import VEGETATION_INDICES
+
+Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,16 @@ class Segmenter:
         self.backend = self._backend.name
         self.precision = self._backend.precision
 
-    def segment(self, rgb: npt.NDArray[Any], aux: npt.NDArray[Any] | None = None, *,
+    @property
+    def alone(self) -> tuple[bool, bool]:
+        """Whether it can label the colour image without the second sensor's, and the other way
+        round. A vegetation index cannot be had without colour."""
+        modalities = self.spec.modalities
+        colour, second = (m.name in self._backend.alone and m.encoding not in VEGETATION_INDICES
+                          for m in (modalities[0], modalities[-1]))
+        return colour, second
+
+    def segment(self, rgb: npt.NDArray[Any] | None, aux: npt.NDArray[Any] | None = None, *,
                 confidence: bool = False, trust: bool = False,
                 logits: bool = False) -> Segmentation:
         """Segments one frame.
@@ -60,19 +73,24 @@ class Segmenter:
         aux: the second sensor's array, H×W, registered to rgb: depth as uint16 millimetres or float
           metres (0, NaN and infinity = no return), disparity in the sensor's unit, near infrared,
           or an H×W×3 uint8 image that is encoded already.
+        One of the two may be None where `alone` says so: the other's expert then labels alone, and
+        the trust is all 0 or all 255.
         Raises SsmaError when the arrays do not fit the model or each other, or when the model has
-        no such answer: trust where there is but one modality, logits where an exported file holds
-        the frame's whole way and keeps only labels.
+        no such answer: trust where there is but one modality, logits of an expert alone, logits
+        where an exported file holds the frame's whole way and keeps only labels.
         """
         wanted = ["labels"] + ["confidence"] * confidence + ["trust"] * trust + ["logits"] * logits
-        if trust and len(self.spec.modalities) == 1:
+        arrays = [array for array in (rgb, aux) if array is not None]
+        modalities = len(self.spec.modalities)
+        if trust and modalities == 1:
             raise SsmaError(f"{self._model} has one modality, and trust is between two")
-        arrays = (rgb,) if aux is None else (rgb, aux)
-        if not self._backend.fused:
-            answer = self._backend.run(network_images(self.spec, *arrays), wanted)
-            size = (rgb.shape[1], rgb.shape[0])
-            answer |= {name: resize_labels(answer[name], size) for name in wanted
-                       if name != "logits"}
+        if not arrays:
+            raise SsmaError("there is nothing to segment: both images are None")
+        if len(arrays) < modalities:
+            answer = self._alone(0 if aux is None else 1, arrays[0], wanted)
+        elif not self._backend.fused:
+            answer = self._at_size_of(
+                arrays[0], self._backend.run(network_images(self.spec, *arrays), wanted))
         elif logits and self._model.suffix != ".safetensors":
             raise SsmaError(f"{self._model} goes all the way to labels of the camera's size, and "
                             "gives no logits: ask a file exported without --camera, or the "
@@ -82,6 +100,36 @@ class Segmenter:
         if logits:
             answer["logits"] = answer["logits"].transpose(1, 2, 0)
         return Segmentation(**answer)
+
+    def _alone(self, modality: int, array: Array, wanted: Sequence[str]) -> dict[str, Array]:
+        name = self.spec.modalities[modality].name
+        if not self.alone[modality]:
+            missing = self.spec.modalities[1 - modality].name
+            raise SsmaError(f"{self._model} cannot label {name} without {missing}: "
+                            + self._why_not_alone(modality))
+        if "logits" in wanted:
+            raise SsmaError(f"{self._model} gives no logits of the {name} alone: give both images")
+        asked = [output for output in wanted if output != "trust"]
+        if self._backend.fused:
+            answer = self._backend.run_alone(modality, array, asked)
+        else:
+            (image,) = network_images(self.spec.of_expert(modality), array)
+            answer = self._at_size_of(array, self._backend.run_alone(modality, image, asked))
+        if "trust" in wanted:
+            answer["trust"] = np.full(array.shape[:2], 255 * modality, np.uint8)
+        return answer
+
+    def _why_not_alone(self, modality: int) -> str:
+        if self.spec.modalities[modality].encoding in VEGETATION_INDICES:
+            return "a vegetation index is made of both"
+        return ("it has no decoders for its experts alone; train them by a stage that `trains: "
+                "alone`")
+
+    def _at_size_of(self, array: Array, answer: dict[str, Array]) -> dict[str, Array]:
+        """Labels and their like, at the array's size; logits as they are."""
+        size = (array.shape[1], array.shape[0])
+        return {name: values if name == "logits" else resize_labels(values, size)
+                for name, values in answer.items()}
 
     def close(self) -> None:
         """Frees the model's memory; the segmenter cannot be used after that."""

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from ssma_core.errors import SsmaError
@@ -127,6 +127,10 @@ class ModelSpec:
     @property
     def classes(self) -> int:
         return len(self.class_names)
+
+    def of_expert(self, modality: int) -> ModelSpec:
+        """The spec of AdapNet++ with one of the modalities alone."""
+        return replace(self, architecture="adapnet++", modalities=(self.modalities[modality],))
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

@@ -23,6 +23,7 @@ class CudaError(Exception):
 
 class FakeGpu:
     """inputs, outputs: the network's tensors: shape and dtype, by name. network: what it computes.
+    plans: the same three of other engines than b"plan", by what they are loaded from.
 
     done: what was asked of it and what it did, in order. live: what is allocated, by address.
     allocations: how many there ever were. faults: pycuda's and libcuda's calls that shall fail, and
@@ -32,6 +33,7 @@ class FakeGpu:
 
     def __init__(self, inputs: Tensors, outputs: Tensors, network: Network) -> None:
         self.inputs, self.outputs, self.network = inputs, outputs, network
+        self.plans: dict[bytes, tuple[Tensors, Tensors, Network]] = {}
         self.done: list[str] = []
         self.live: dict[int, Any] = {}
         self.allocations = 0
@@ -203,9 +205,9 @@ class Libcuda:
 
 
 class Engine:
-    def __init__(self, gpu: FakeGpu) -> None:
-        self.gpu = gpu
-        self.tensors = {**gpu.inputs, **gpu.outputs}
+    def __init__(self, gpu: FakeGpu, inputs: Tensors, outputs: Tensors, network: Network) -> None:
+        self.gpu, self.inputs, self.network = gpu, inputs, network
+        self.tensors = {**inputs, **outputs}
         self.num_io_tensors = len(self.tensors)
 
     def get_tensor_name(self, index: int) -> str:
@@ -250,7 +252,7 @@ class RuntimeConfig:
 
 class ExecutionContext:
     def __init__(self, engine: Engine, config: RuntimeConfig | None) -> None:
-        self.gpu, self.tensors = engine.gpu, engine.tensors
+        self.gpu, self.engine, self.tensors = engine.gpu, engine, engine.tensors
         self.addresses: dict[str, int] = {}
         self.prepared = False
         self.name = "network" if config is None else f"network, {config.cuda_graph_strategy}"
@@ -272,7 +274,7 @@ class ExecutionContext:
         return True
 
     def _compute(self) -> None:
-        answers = self.gpu.network({name: self._tensor(name) for name in self.gpu.inputs})
+        answers = self.engine.network({name: self._tensor(name) for name in self.engine.inputs})
         for name, answer in answers.items():
             self._tensor(name)[...] = answer
 
@@ -289,7 +291,8 @@ def _tensorrt(gpu: FakeGpu) -> ModuleType:
         gpu.logger = logger
 
         def deserialize(plan: memoryview) -> Engine | None:
-            return Engine(gpu) if bytes(plan) == b"plan" else None
+            plans = {b"plan": (gpu.inputs, gpu.outputs, gpu.network), **gpu.plans}
+            return Engine(gpu, *plans[bytes(plan)]) if bytes(plan) in plans else None
         return SimpleNamespace(deserialize_cuda_engine=deserialize)
 
     module = ModuleType("tensorrt")

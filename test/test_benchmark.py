@@ -215,7 +215,7 @@ def test_with_a_gpu_engines_of_every_precision_are_built(
         path = tmp_path / f"{model.name}_{precision}_{'fused' if frame else 'apart'}.onnx"
         exported = Exported(model.spec, precision, frame, model.weights)
         write(path.with_suffix(".engine"),
-              EngineHeader(exported, "tensorrt", "11.0", None, (), "ssma build-engine"), b"")
+              EngineHeader(exported, "tensorrt", "11.0", None, (), "ssma build-engine"), {"": b""})
         return path
 
     monkeypatch.setattr(ways_module, "exported", named)
@@ -251,7 +251,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGpu]:
 
 def test_an_engine_is_timed_with_two_frames_under_way(gpu: FakeGpu, tmp_path: Path) -> None:
     exported = Exported(TINY_SPEC, "fp16", FrameFormat(CAMERA, "uint16"), "weights")
-    write(tmp_path / "m.engine", replace(HEADER, exported=exported), b"plan")
+    write(tmp_path / "m.engine", replace(HEADER, exported=exported), {"": b"plan"})
     assert main(["benchmark", "--model", str(tmp_path / "m.engine"), "--size", "192x96",
                  "--frames", "8", "--threads", "1", "--output", str(tmp_path)]) == 0
     report = json.loads((tmp_path / "benchmark.json").read_text())

@@ -24,7 +24,7 @@ from safetensors import safe_open
 from ssma_core import SsmaError, checkpoint, engine_file, tensorrt_library
 from ssma_core.checkpoint import weights_hash
 from ssma_core.cli import main
-from ssma_core.engine_file import Gpu
+from ssma_core.engine_file import WHOLE, Gpu
 from ssma_core.export import build_progress
 from ssma_core.export.engine import build_engine, read_exported
 from ssma_core.exported import Exported, FrameFormat, to_metadata
@@ -67,14 +67,14 @@ def bars(monkeypatch: pytest.MonkeyPatch) -> Bars:
 def test_an_engine_is_built_without_a_gpu(tiny_model: Path, tmp_path: Path) -> None:
     output = tmp_path / "m.engine"
     built = build_engine(tiny_model, output, "the command", library="tensorrt_rtx")
-    header, plan = engine_file.read(output)
+    header, plans = engine_file.read(output)
     assert header == built
     assert header.exported == read_exported(tiny_model)
     assert (header.library, header.gpu, header.command) == ("tensorrt_rtx", None, "the command")
     assert engine_file.runs_on(header) == "compute capability 8.0 and later"
     weights = sum(onnx.numpy_helper.to_array(w).nbytes
                   for w in onnx.load(tiny_model).graph.initializer)
-    assert len(plan) > weights
+    assert len(plans[WHOLE]) > weights
     assert [path.name for path in tmp_path.iterdir()] == ["m.engine"]
 
 
@@ -225,7 +225,7 @@ def test_networks_are_strongly_typed(
     header = build_engine(tiny_model, tmp_path / "m.engine", "")
     assert tensorrt.networks == [1 << 1]
     assert (header.library, header.version, header.gpu) == ("tensorrt", version, L4)
-    assert engine_file.read(tmp_path / "m.engine") == (header, b"plan")
+    assert engine_file.read(tmp_path / "m.engine") == (header, {"": b"plan"})
 
 
 def test_the_flag_for_it_may_be_gone(
@@ -318,16 +318,27 @@ def test_a_checkpoint_becomes_an_engine_for_a_camera(
     output = tmp_path / "m.engine"
     assert build_with(tiny_model_safetensors, output, "--camera", "1280x720", "--aux", "uint16",
                       "--precision", precision, "--library", "tensorrt_rtx") == 0
-    header, plan = engine_file.read(output)
+    header, plans = engine_file.read(output)
     assert header.exported.frame == FrameFormat((1280, 720), "uint16")
     assert header.exported.precision == precision
     network, spec = checkpoint.load(tiny_model_safetensors)
     assert (header.exported.spec, header.exported.weights) == (spec, weights_hash(network))
-    assert len(plan) > 2 * numbers(tiny_model_safetensors) * 0.9  # batch norms are folded
+    assert len(plans[WHOLE]) > 2 * numbers(tiny_model_safetensors) * 0.9  # batch norms are folded
     said = capsys.readouterr().out
     assert f"wrote {output}" in said
     assert f"ssma parity {tiny_model_safetensors} {output} --data DATA" in said
     assert list(tmp_path.iterdir()) == [output]  # nothing of the work is left
+
+
+@needs_rtx
+def test_what_labels_without_the_other_sensor_is_an_engine_of_its_own(tmp_path: Path) -> None:
+    """The colour expert alone takes no depth; a vegetation index needs colour, whatever is lost."""
+    output = tmp_path / "m.engine"
+    assert build_with(ROOT / "models/tiny_forest.onnx", output, "--library", "tensorrt_rtx") == 0
+    header, plans = engine_file.read(output)
+    assert header.exported.alone == ("rgb", "depth")
+    assert list(plans) == [WHOLE, "rgb", "depth"]
+    assert len(plans["rgb"]) < 0.7 * len(plans[WHOLE])
 
 
 @needs_rtx
@@ -338,9 +349,9 @@ def test_the_full_model_becomes_an_engine_for_a_camera(tmp_path: Path) -> None:
     checkpoint.save(model, build(FULL_SPEC), FULL_SPEC)
     assert build_with(model, output, "--camera", "1280x720", "--aux", "uint16",
                       "--precision", "fp16", "--library", "tensorrt_rtx") == 0
-    header, plan = engine_file.read(output)
+    header, plans = engine_file.read(output)
     assert header.exported.spec == FULL_SPEC
-    assert 1.9 < len(plan) / numbers(model) < 2.5
+    assert 1.9 < len(plans[WHOLE]) / numbers(model) < 2.5
 
 
 @needs_rtx
@@ -442,7 +453,7 @@ def test_an_engine_with_other_labels_is_not_written(
     built = build_with(tmp_path / "m.onnx", tmp_path / "m.engine", "--data", "bag",
                        "--topics", "/rgb", "/depth")
     assert built == (0 if holds else 1)
-    assert asked == [(tmp_path / "m.onnx", b"plan", Path("bag"), ["/rgb", "/depth"],
+    assert asked == [(tmp_path / "m.onnx", {"": b"plan"}, Path("bag"), ["/rgb", "/depth"],
                       tmp_path / "m.onnx")]
     assert (tmp_path / "m.engine").exists() == holds
 
@@ -467,6 +478,6 @@ def test_an_engine_of_an_onnx_file_is_built_without_torch(
                "backends.cuda = SimpleNamespace(gpu=lambda: Gpu('NVIDIA L4', (8, 9)))\n"
                f"assert main(['build-engine', '--model', {str(tmp_path / 'm.onnx')!r}, "
                f"'--output', {str(tmp_path / 'm.engine')!r}]) == 0\n"
-               "assert not {'torch', 'onnx', 'safetensors'} & set(sys.modules)")
+               "assert not {'torch', 'safetensors'} & set(sys.modules)")
     stand_ins = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "test" / "stand_ins")])}
     subprocess.run([sys.executable, "-c", program], check=True, env=os.environ | stand_ins)

@@ -30,15 +30,16 @@ LIMITED = replace(RTX, capabilities=((8, 6), (12, 0)))
 @pytest.mark.parametrize("header", [
     TENSORRT, RTX, LIMITED, replace(RTX, exported=replace(EXPORTED, frame=None, precision="int8"))])
 def test_what_is_written_comes_back(tmp_path: Path, header: EngineHeader) -> None:
-    engine_file.write(tmp_path / "m.engine", header, memoryview(b"plan \0 plan"))
-    assert engine_file.read(tmp_path / "m.engine") == (header, b"plan \0 plan")
+    engine_file.write(tmp_path / "m.engine", header, {"": memoryview(b"plan \0 plan"), "rgb": b"7 bytes"})
+    assert engine_file.read(tmp_path / "m.engine") == (
+        header, {"": b"plan \0 plan", "rgb": b"7 bytes"})
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(SsmaError, match="cannot write"):
-        engine_file.write(tmp_path / "nowhere" / "m.engine", RTX, b"plan")
+        engine_file.write(tmp_path / "nowhere" / "m.engine", RTX, {"": b"plan"})
     with pytest.raises(TypeError):
-        engine_file.write(tmp_path / "m.engine", RTX, None)  # type: ignore[arg-type]
+        engine_file.write(tmp_path / "m.engine", RTX, {"": None})  # type: ignore[arg-type]
     assert not list(tmp_path.iterdir())
 
 
@@ -59,7 +60,7 @@ def flip(data: bytes, at: int) -> bytes:
 def test_a_bad_file_is_named_with_what_to_do(
         tmp_path: Path, harm: Callable[[bytes], bytes], message: str) -> None:
     path = tmp_path / "m.engine"
-    engine_file.write(path, RTX, bytes(1000))
+    engine_file.write(path, RTX, {"": bytes(1000)})
     path.write_bytes(harm(path.read_bytes()))
     with pytest.raises(SsmaError, match=f"m.engine is {message}.*`ssma build-engine`"):
         engine_file.read(path)
@@ -73,7 +74,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_header_with_other_fields_is_of_another_version(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_file, "asdict", lambda _: {"library": "tensorrt"})
-    engine_file.write(tmp_path / "m.engine", RTX, b"plan")
+    engine_file.write(tmp_path / "m.engine", RTX, {"": b"plan"})
     with pytest.raises(SsmaError, match=r"m.engine was built by another version .*lacks exported"):
         engine_file.read(tmp_path / "m.engine")
 
@@ -125,7 +126,7 @@ def test_anything_else_is_refused_with_the_command_that_rebuilds_it(
 
 
 def test_reading_an_engine_imports_no_heavy_library(tmp_path: Path) -> None:
-    engine_file.write(tmp_path / "m.engine", RTX, b"plan")
+    engine_file.write(tmp_path / "m.engine", RTX, {"": b"plan"})
     program = ("import sys; from ssma_core import engine_file; "
                f"engine_file.read({str(tmp_path / 'm.engine')!r}); "
                "sys.exit(bool({'torch', 'onnx', 'onnxruntime', 'safetensors', 'tensorrt', "

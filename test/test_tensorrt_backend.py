@@ -78,7 +78,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGpu]:
 
 
 def write(path: Path, header: EngineHeader = HEADER, plan: bytes = b"plan") -> Path:
-    engine_file.write(path, header, plan)
+    engine_file.write(path, header, {"": plan})
     return path
 
 
@@ -117,6 +117,26 @@ def test_images_of_the_networks_size_go_to_an_engine_without_a_frame(
     answer = Segmenter(path).segment(*images, logits=True)
     np.testing.assert_array_equal(answer.labels, images[0, ..., 0])
     np.testing.assert_array_equal(answer.logits[..., 5], images[1, ..., 0])
+
+
+def test_each_sensor_alone_has_an_engine_of_its_own(gpu: FakeGpu, tmp_path: Path) -> None:
+    lone = {name: (IMAGE, np.uint8) for name in ("depth_labels", "depth_confidence")}
+    gpu.plans[b"the depth's"] = ({"depth": gpu.inputs["depth"]}, lone, lambda given: {
+        "depth_labels": given["depth"][..., 1], "depth_confidence": given["depth"][..., 0]})
+    header = replace(HEADER, exported=replace(FUSED, alone=("depth",)))
+    engine_file.write(tmp_path / "m.engine", header, {"": b"plan", "depth": b"the depth's"})
+    segmenter, (rgb, depth) = Segmenter(tmp_path / "m.engine"), frame()
+    assert segmenter.alone == (False, True)
+    answer = segmenter.segment(None, depth, confidence=True)
+    np.testing.assert_array_equal(answer.labels, depth >> 8)
+    np.testing.assert_array_equal(answer.confidence, depth & 255)
+    np.testing.assert_array_equal(segmenter.segment(rgb, depth).labels, rgb[..., 0])
+    with pytest.raises(SsmaError, match="cannot label rgb without depth"):
+        segmenter.segment(rgb)
+    segmenter.close()
+    assert not gpu.live
+    with pytest.raises(SsmaError, match="was closed"):
+        segmenter.segment(None, depth)
 
 
 def test_each_frame_is_two_copies_a_graph_and_what_is_wanted(gpu: FakeGpu, engine: Path) -> None:

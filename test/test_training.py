@@ -21,7 +21,7 @@ from ssma_core.training.distributed import Processes
 from ssma_core.training.learner import Learner
 from ssma_core.training.loop import train
 from ssma_core.training.loss import poly, segmentation_loss
-from ssma_core.training.stages import expert_spec, read_training
+from ssma_core.training.stages import read_training
 
 # Loss and schedule
 
@@ -217,7 +217,7 @@ def test_an_expert_alone_is_adapnet_pp(run, tmp_path):
     network, spec = checkpoint.load(tmp_path / "alone.safetensors")
     image = 255 * torch.rand(1, 3, 48, 64)
     for i in range(2):
-        expert = build(expert_spec(spec, i), auxiliary_heads=False).eval()
+        expert = build(spec.of_expert(i), auxiliary_heads=False).eval()
         expert.expert.load_state_dict(network.experts[i].state_dict())
         expert.decoder.load_state_dict(network.alone[i].state_dict())
         assert torch.equal(network.logits_alone(i, image), expert(image))

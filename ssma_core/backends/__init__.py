@@ -17,12 +17,14 @@ class Backend(Protocol):
 
     fused: whether it takes the sensors' arrays and answers at their size; else it takes what
       `network_images` makes of them and answers at spec.input_size.
+    alone: names of the modalities that it can label without the others.
     """
 
     name: str
     spec: ModelSpec
     precision: Precision
     fused: bool
+    alone: tuple[str, ...]
 
     def run(self, images: Sequence[npt.NDArray[Any]],
             outputs: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
@@ -31,6 +33,11 @@ class Backend(Protocol):
         "trust" (H×W uint8, 255 = only the second modality; of two modalities) and, unless fused,
         "logits" (classes×H×W float32).
         Raises SsmaError when the frame is not one that the file takes."""
+
+    def run_alone(self, modality: int, image: npt.NDArray[Any],
+                  outputs: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+        """What one modality's expert makes of its own image: "labels" and "confidence", as `run`.
+        Raises SsmaError as it does, and for a modality that is not in `alone`."""
 
     def close(self) -> None:
         """Frees the model's memory; nothing can be run after that."""

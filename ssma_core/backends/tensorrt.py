@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from ssma_core import engine_file, tensorrt_library
 from ssma_core.backends import cuda
+from ssma_core.engine_file import WHOLE
 from ssma_core.errors import SsmaError
-from ssma_core.exported import frame_inputs, network_inputs
+from ssma_core.exported import bound_inputs, inputs_alone, output_alone
 from ssma_core.files import written_whole
 from ssma_core.tensorrt_library import TensorRt
 
@@ -28,19 +29,24 @@ class TensorRtBackend:
     """
 
     def __init__(self, model: Path) -> None:
-        header, plan = engine_file.read(model)
+        header, plans = engine_file.read(model)
         self.name: str = header.library
         self._exported = header.exported
         self.spec = header.exported.spec
         self.precision = header.exported.precision
         self.fused = header.exported.frame is not None
+        self.alone = header.exported.alone
+        self._engines: dict[str, Engine] = {}
+        self._close = weakref.finalize(self, _close, self._engines)
         library = tensorrt_library.load(header.library)
         try:
             engine_file.check(header, library.library, library.version, cuda.gpu())
-            self._engine = Engine(library, plan, model.with_name(model.name + ".kernels"))
+            for name, plan in plans.items():
+                kernels = model.with_name(".".join(filter(None, (model.name, name, "kernels"))))
+                self._engines[name] = Engine(library, plan, kernels)
         except SsmaError as error:
+            self.close()
             raise SsmaError(f"{model}: {error}") from error
-        self._close = weakref.finalize(self, self._engine.close)
 
     def run(self, images: Sequence[Array], outputs: Sequence[str]) -> dict[str, Array]:
         return next(self.run_each([images], outputs))
@@ -49,13 +55,28 @@ class TensorRtBackend:
                  outputs: Sequence[str]) -> Iterator[dict[str, Array]]:
         """The frames' answers, each as `run` gives it, in order: while the GPU computes one frame,
         the next is copied to it. Nothing else may be run until the last answer is taken."""
-        return self._engine.run_each(map(self._inputs, frames), outputs)
+        inputs = (bound_inputs(self._exported, images) for images in frames)
+        return self._engine(WHOLE).run_each(inputs, outputs)
+
+    def run_alone(self, modality: int, image: Array, outputs: Sequence[str]) -> dict[str, Array]:
+        name = self.spec.modalities[modality].name
+        inputs = inputs_alone(self._exported, modality, image)
+        names = [output_alone(name, output) for output in outputs]
+        answer = next(self._engine(name).run_each([inputs], names))
+        return dict(zip(outputs, map(answer.__getitem__, names)))
 
     def close(self) -> None:
         self._close()
 
-    def _inputs(self, images: Sequence[Array]) -> dict[str, Array]:
-        return (frame_inputs if self.fused else network_inputs)(self._exported, images)
+    def _engine(self, name: str) -> Engine:
+        if name not in self._engines:
+            raise SsmaError("the segmenter was closed; open the engine again")
+        return self._engines[name]
+
+
+def _close(engines: dict[str, Engine]) -> None:
+    while engines:
+        engines.popitem()[1].close()
 
 
 class Engine:
@@ -93,8 +114,6 @@ class Engine:
             self._config = self._engine = None
 
     def _lane(self, number: int) -> Lane:
-        if self._engine is None:
-            raise SsmaError("the segmenter was closed; open the engine again")
         if number == len(self._lanes):
             self._lanes.append(Lane(self._library, self._engine, self._config))
         return self._lanes[number]

@@ -15,14 +15,8 @@ from torch import Tensor, nn
 from ssma_core import checkpoint
 from ssma_core.errors import SsmaError
 from ssma_core.export.graph import TYPES, Frame, FusedFrame
-from ssma_core.exported import (
-    Exported,
-    FrameFormat,
-    Precision,
-    frame_format,
-    frame_inputs,
-    network_inputs,
-)
+from ssma_core.exported import Exported, FrameFormat, Precision, bound_inputs, frame_format
+from ssma_core.model import SegmentationNetwork, Ssma, expert_alone
 from ssma_core.spec import ModelSpec
 
 Array = npt.NDArray[Any]
@@ -49,20 +43,52 @@ class TorchBackend:
         if threads:
             torch.set_num_threads(threads)
         network, self.spec = checkpoint.load(model)
-        self._frame = Frame(network, TYPES[self.precision])
-        self.fused = self._on_gpu and _can_be_fused(self.spec)
-        self._captured: dict[FrameFormat | None, Captured] = {}
+        self._running = Running(network, self.spec, self.precision, self._on_gpu)
+        self.fused = self._running.fused
+        self._experts: dict[str, Running] = {}
+        if isinstance(network, Ssma) and network.alone is not None:
+            for i, modality in enumerate(self.spec.modalities):
+                self._experts[modality.name] = Running(
+                    expert_alone(network, self.spec, i), self.spec.of_expert(i), self.precision,
+                    self._on_gpu)
+        self.alone = tuple(self._experts)
+
+    def run(self, images: Sequence[Array], outputs: Sequence[str]) -> dict[str, Array]:
+        return self._running.run(images, outputs)
+
+    def run_alone(self, modality: int, image: Array, outputs: Sequence[str]) -> dict[str, Array]:
+        name = self.spec.modalities[modality].name
+        if name not in self._experts:
+            raise SsmaError(f"the file cannot label {name} alone")
+        return self._experts[name].run([image], outputs)
+
+    def close(self) -> None:
+        del self._running
+        self._experts.clear()
         if self._on_gpu:
+            torch.cuda.empty_cache()
+
+
+class Running:
+    """A network and what its frames go through, made when the first of each format comes."""
+
+    def __init__(self, network: SegmentationNetwork, spec: ModelSpec, precision: Precision,
+                 on_gpu: bool) -> None:
+        self._spec, self._precision, self._on_gpu = spec, precision, on_gpu
+        self._frame = Frame(network, TYPES[precision])
+        self.fused = on_gpu and _can_be_fused(spec)
+        self._captured: dict[FrameFormat | None, Captured] = {}
+        if on_gpu:
             self._frame.cuda().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def run(self, images: Sequence[Array], outputs: Sequence[str]) -> dict[str, Array]:
-        frame = frame_format(self.spec, images) if self.fused else None
+        """See Backend.run."""
+        frame = frame_format(self._spec, images) if self.fused else None
         # Without a camera's format the network runs at whatever size the images have.
-        spec = self.spec if self.fused else replace(
-            self.spec, input_size=(images[0].shape[1], images[0].shape[0]))
-        exported = Exported(spec, self.precision, frame, weights="")
-        arrays = (frame_inputs if self.fused else network_inputs)(exported, images)
+        spec = self._spec if self.fused else replace(
+            self._spec, input_size=(images[0].shape[1], images[0].shape[0]))
+        arrays = bound_inputs(Exported(spec, self._precision, frame, weights=""), images)
         if not self._on_gpu:
             answers = self._frame(*map(torch.from_numpy, arrays.values()))
             return {name: answers[name].numpy() for name in outputs}
@@ -74,14 +100,8 @@ class TorchBackend:
             raise SsmaError("the GPU is out of memory: end other programs on it, or choose a "
                             "smaller model or fp16") from error
 
-    def close(self) -> None:
-        self._captured.clear()
-        del self._frame
-        if self._on_gpu:
-            torch.cuda.empty_cache()
-
     def _whole_way(self, frame: FrameFormat | None) -> nn.Module:
-        return self._frame if frame is None else WholeWay(self._frame, self.spec, frame).cuda()
+        return self._frame if frame is None else WholeWay(self._frame, self._spec, frame).cuda()
 
 
 class WholeWay(FusedFrame):

@@ -72,8 +72,7 @@ def untrained(name: str, spec: ModelSpec, folder: Path) -> Model:
 
 def alone(model: Model, folder: Path) -> Model:
     """AdapNet++ of the same size for the colour image alone, untrained: what the fusion costs."""
-    spec = replace(model.spec, architecture="adapnet++", modalities=model.spec.modalities[:1])
-    return untrained(f"{model.name}_alone", spec, folder)
+    return untrained(f"{model.name}_alone", model.spec.of_expert(0), folder)
 
 
 def _model(given: str, folder: Path) -> Model:

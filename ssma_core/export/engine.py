@@ -1,5 +1,5 @@
 """An ONNX file of `ssma export` as an engine, by TensorRT 10 or 11 or TensorRT for RTX. Networks
-are strongly typed: the ONNX file alone decides the precision. Imports no torch and no onnx."""
+are strongly typed: the ONNX file alone decides the precision. Imports no torch."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -7,11 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ssma_core import engine_file, protobuf, tensorrt_library
-from ssma_core.engine_file import EngineHeader, Gpu, Library
+import onnx
+from google.protobuf.message import DecodeError
+
+from ssma_core import engine_file, tensorrt_library
+from ssma_core.engine_file import WHOLE, EngineHeader, Gpu, Library
 from ssma_core.errors import SsmaError
 from ssma_core.export.build_progress import progress_monitor
-from ssma_core.exported import Exported, from_metadata
+from ssma_core.exported import Exported, from_metadata, output_alone
 from ssma_core.files import written_whole
 from ssma_core.tensorrt_library import TensorRt
 
@@ -31,20 +34,23 @@ def build_engine(model: Path, output: Path, command: str, *, library: Library | 
     Raises SsmaError when the file, the library or an option does not fit, and with TensorRT's own
     words when it cannot build. A KeyboardInterrupt stops the build before it goes on.
     """
-    exported = read_exported(model)
+    exported, whole = read_exported(model), _read(model)
     tensorrt = tensorrt_library.load(library)
     gpu = _gpu_to_build_for(tensorrt, capabilities, timing_cache)
     builder = tensorrt.module.Builder(tensorrt.logger)
-    network, _parser = _network(tensorrt, builder, model)
     config = builder.create_builder_config()
     if workspace is not None:
         config.set_memory_pool_limit(tensorrt.module.MemoryPoolType.WORKSPACE, workspace * _MIB)
     _limit(tensorrt, config, capabilities)
     cache = None if timing_cache is None else _timing_cache(config, timing_cache)
-    plan = _built(tensorrt, builder, network, config)
+    plans: dict[str, memoryview] = {}
+    for alone in (WHOLE, *exported.alone):
+        # An engine computes all its outputs: what one sensor needs alone is an engine of its own.
+        network, _parser = _network(tensorrt, builder, _part(whole, exported, alone), model)
+        plans[alone] = memoryview(_built(tensorrt, builder, network, config))
     header = EngineHeader(exported, tensorrt.library, tensorrt.version, gpu, tuple(capabilities),
                           command)
-    engine_file.write(output, header, plan)
+    engine_file.write(output, header, plans)
     if cache is not None and timing_cache is not None:
         with written_whole(timing_cache) as temporary:
             temporary.write_bytes(cache.serialize())
@@ -65,25 +71,21 @@ def gpu_at_hand(why: str, otherwise: str) -> Gpu:
 
 def read_exported(model: Path) -> Exported:
     """What an ONNX file says it is. Raises SsmaError, naming it, where it is none of ours."""
+    message = _read(model)
     try:
-        message = protobuf.fields(model.read_bytes())
-        pairs = [protobuf.fields(pair) for pair in message.get(14, [])]  # ModelProto.metadata_props
-        metadata = {_text(pair[1][-1]): _text(pair[2][-1]) for pair in pairs}
-    except OSError as error:
-        raise SsmaError(f"cannot read {model}: {error.strerror}") from error
-    except (ValueError, LookupError) as error:
-        raise SsmaError(f"{model} is not an ONNX model, or it is cut short; write it again with "
-                        "`ssma export`") from error
-    try:
-        return from_metadata(metadata)
+        return from_metadata({pair.key: pair.value for pair in message.metadata_props})
     except SsmaError as error:
         raise SsmaError(f"{model}: {error}") from error
 
 
-def _text(value: int | bytes) -> str:
-    if isinstance(value, int):
-        raise ValueError("a number where a text is wanted")
-    return value.decode()
+def _read(model: Path) -> onnx.ModelProto:
+    try:
+        return onnx.load(model)
+    except OSError as error:
+        raise SsmaError(f"cannot read {model}: {error.strerror}") from error
+    except DecodeError as error:
+        raise SsmaError(f"{model} is not an ONNX model, or it is cut short; write it again with "
+                        "`ssma export`") from error
 
 
 def _gpu_to_build_for(tensorrt: TensorRt, capabilities: Sequence[tuple[int, int]],
@@ -102,17 +104,27 @@ def _gpu_to_build_for(tensorrt: TensorRt, capabilities: Sequence[tuple[int, int]
                        "run this command there, or build with --library tensorrt_rtx")
 
 
-def _network(tensorrt: TensorRt, builder: Any, model: Path) -> tuple[Any, Any]:
-    """The network, and the parser that owns its weights."""
+def _network(tensorrt: TensorRt, builder: Any, part: onnx.ModelProto, model: Path
+             ) -> tuple[Any, Any]:
+    """The network, and the parser that owns its weights. model: for errors."""
     # TensorRT 10 must be asked; 11 and RTX know no other networks, and may drop the flag.
     flag = getattr(tensorrt.module.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     network = builder.create_network(0 if flag is None else 1 << int(flag))
     parser = tensorrt.module.OnnxParser(network, tensorrt.logger)
-    if not parser.parse_from_file(str(model)):
+    if not parser.parse(part.SerializeToString()):
         faults = [_parser_error(parser.get_error(i)) for i in range(parser.num_errors)]
         raise SsmaError(f"{model}: {tensorrt.name} {tensorrt.version} cannot take "
                         + "; ".join(faults))
     return network, parser
+
+
+def _part(model: onnx.ModelProto, exported: Exported, alone: str) -> onnx.ModelProto:
+    """What computes the answers of one modality alone, or the WHOLE's."""
+    lone = {output_alone(name, output): name for name in exported.alone
+            for output in ("labels", "confidence")}
+    outputs = [each.name for each in model.graph.output if lone.get(each.name, WHOLE) == alone]
+    inputs = [alone] if alone else [each.name for each in model.graph.input]
+    return onnx.utils.Extractor(model).extract_model(inputs, outputs)
 
 
 def _parser_error(error: Any) -> str:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -11,8 +11,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from ssma_core.export.preprocessing import Preprocessing
 from ssma_core.export.resize import Nearest
-from ssma_core.exported import FrameFormat
+from ssma_core.exported import FrameFormat, output_alone
 from ssma_core.model import Channels, Expert, SegmentationNetwork, Ssma
+from ssma_core.model.decoder import Decoder
 from ssma_core.model.encoder import MultiscaleConvolution
 from ssma_core.model.layers import Upsampling
 from ssma_core.spec import ModelSpec
@@ -26,29 +27,33 @@ class Frame(nn.Module):
     size. The network is a copy, in eval mode, with its batch norms folded.
 
     precision: of the network. What is before and after it is in float32.
+    alone: names of the modalities whose experts are to answer by themselves, too; of Ssma only.
 
     forward(*images): one H×W×3 uint8 BGR image a modality →
       "labels" H×W uint8; "confidence" H×W uint8, the softmax of the winning class · 255; "trust",
-      of two modalities only, H×W uint8, see `Trust`; "logits" classes×H×W float32.
+      of two modalities only, H×W uint8, see `Trust`; "logits" classes×H×W float32. And labels and
+      confidence of each expert alone, under the names that `output_alone` gives.
     """
 
     def __init__(self, network: SegmentationNetwork,
-                 precision: torch.dtype = torch.float32) -> None:
+                 precision: torch.dtype = torch.float32, alone: Sequence[str] = ()) -> None:
         super().__init__()
         self.network = copy.deepcopy(network).eval()
         self.network.auxiliary_heads = None
         if isinstance(self.network, Ssma):
-            self.network.alone = None
+            if not alone:
+                self.network.alone = None
             self.trust = Trust(*(expert.channels for expert in self.network.experts
                                  if isinstance(expert, Expert)))
-        decoder = self.network.decoder
-        decoder.to_full = SubPixelUpsampling(decoder.to_full)
-        if precision == torch.bfloat16:  # TensorRT for RTX 1.7 transposes no convolution in it
-            for stage in (decoder.to_eighth, decoder.to_quarter):
-                stage.upsampling = SubPixelUpsampling(stage.upsampling)
+        for decoder in [m for m in self.network.modules() if isinstance(m, Decoder)]:
+            decoder.to_full = SubPixelUpsampling(decoder.to_full)
+            if precision == torch.bfloat16:  # TensorRT for RTX 1.7 transposes no convolution in it
+                for stage in (decoder.to_eighth, decoder.to_quarter):
+                    stage.upsampling = SubPixelUpsampling(stage.upsampling)
         fold_batch_norms(self.network)
         self.network.to(precision)
         self.precision = precision
+        self.alone = tuple(alone)
         self.decision = Decision()
 
     def forward(self, *images: Tensor) -> dict[str, Tensor]:
@@ -65,17 +70,27 @@ class Frame(nn.Module):
         batches = [image.unsqueeze(0).to(self.precision) for image in images]
         if not isinstance(self.network, Ssma):
             return self.decision(self.network(*batches))
-        fused, gated = zip(*self.network.fusions(*batches))
+        features = [expert(batch) for expert, batch in zip(self.network.experts, batches)]
+        fused, gated = zip(*self.network.fuse(*features))
         logits = self.network.decoder(*fused)[0]
-        return {**self.decision(logits), "trust": self.trust(*gated)}
+        return {**self.decision(logits), "trust": self.trust(*gated),
+                **self._of_experts(self.network.alone or (), features)}
+
+    def _of_experts(self, decoders: Iterable[nn.Module],
+                    features: Sequence[Sequence[Tensor]]) -> dict[str, Tensor]:
+        answers: dict[str, Tensor] = {}
+        for name, decoder, own in zip(self.alone, decoders, features):
+            maps = self.decision(decoder(*own)[0])
+            answers |= {output_alone(name, output): maps[output]
+                        for output in ("labels", "confidence")}
+        return answers
 
 
 class FusedFrame(nn.Module):
     """One frame's whole way.
 
     forward(*arrays): the sensors' arrays, as `ssma_core.exported.frame_inputs` binds them →
-      "labels", "confidence" and, of two modalities, "trust", as `Frame` gives them, brought to the
-      camera's size by nearest neighbour.
+      what `Frame` gives but "logits", brought to the camera's size by nearest neighbour.
     """
 
     def __init__(self, frame: Frame, spec: ModelSpec, camera: FrameFormat) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,10 @@ from onnx import ModelProto, ValueInfoProto, helper
 from tqdm import tqdm
 
 from ssma_core.backends.onnxruntime import open_session
-from ssma_core.checkpoint import weights_hash
 from ssma_core.datasets.given import Frames
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation.parity import LEAST_AGREEMENT
-from ssma_core.export.onnx import to_onnx, write
+from ssma_core.export.onnx import exported_as, to_onnx, write
 from ssma_core.export.quantizers import (
     Convolution,
     convolutions,
@@ -76,13 +75,12 @@ def export_int8(network: SegmentationNetwork, spec: ModelSpec, path: str | Path,
     frame: as for ssma_core.export.onnx.export. agreement: as for `calibrate`.
     Raises SsmaError when the data do not fit the spec, and as `export` and `calibrate` do.
     """
-    weights = weights_hash(network)
-    lone, fused = (Exported(spec, "fp32", size, weights) for size in (None, frame))
+    lone, fused = (exported_as(network, spec, size, "fp32") for size in (None, frame))
     model = to_onnx(network, lone)
     calibration = calibrate(model, _inputs(lone, data), agreement)
     if frame is not None:
         model = to_onnx(network, fused)  # what was measured is in there, by the same names
-    write(quantize(model, calibration), Exported(spec, "int8", frame, weights), path)
+    write(quantize(model, calibration), replace(fused, precision="int8"), path)
     return calibration
 
 

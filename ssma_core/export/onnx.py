@@ -15,9 +15,16 @@ from torch import nn
 
 from ssma_core.checkpoint import weights_hash
 from ssma_core.export.graph import TYPES, Frame, FusedFrame
-from ssma_core.exported import Exported, FrameFormat, Precision, blank_inputs, to_metadata
+from ssma_core.exported import (
+    Exported,
+    FrameFormat,
+    Precision,
+    blank_inputs,
+    needs_no_other,
+    to_metadata,
+)
 from ssma_core.files import written_whole
-from ssma_core.model import SegmentationNetwork
+from ssma_core.model import SegmentationNetwork, Ssma
 from ssma_core.spec import ModelSpec
 
 # From 22 on, ONNX has convolutions of bfloat16.
@@ -37,8 +44,16 @@ def export(network: SegmentationNetwork, spec: ModelSpec, path: str | Path,
     precision: of the network: fp32, fp16 or bf16.
     Raises SsmaError when the frame does not fit the spec or the file cannot be written.
     """
-    exported = Exported(spec, precision, frame, weights_hash(network))
+    exported = exported_as(network, spec, frame, precision)
     write(to_onnx(network, exported), exported, path)
+
+
+def exported_as(network: SegmentationNetwork, spec: ModelSpec, frame: FrameFormat | None,
+                precision: Precision) -> Exported:
+    """What the network's file is. Where it has decoders for its experts alone, they are in it."""
+    has_alone = isinstance(network, Ssma) and network.alone is not None
+    return Exported(spec, precision, frame, weights_hash(network),
+                    needs_no_other(spec, frame) if has_alone else ())
 
 
 def write(model: onnx.ModelProto, exported: Exported, path: str | Path) -> None:
@@ -52,7 +67,7 @@ def write(model: onnx.ModelProto, exported: Exported, path: str | Path) -> None:
 def to_onnx(network: SegmentationNetwork, exported: Exported) -> onnx.ModelProto:
     """The network as `exported` says (not in int8), without metadata; its nodes and tensors are
     named after the modules they come from."""
-    frame = Frame(network, TYPES[exported.precision])
+    frame = Frame(network, TYPES[exported.precision], exported.alone)
     model = _traced(frame if exported.frame is None
                     else FusedFrame(frame, exported.spec, exported.frame), exported)
     _rename(model.graph)

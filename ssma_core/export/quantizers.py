@@ -21,8 +21,9 @@ from onnxruntime.quantization.calibrate import TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from onnxruntime.quantization.quant_utils import save_and_reload_model_with_shape_infer
 
-# What makes the class scores: next to no work, and what decides.
-_FLOAT = ("preprocessing/", "decoder/scores/", "decoder/to_full/")
+# What makes the class scores: next to no work, and what decides. And what labels without one of the
+# sensors, which no frame measures.
+_FLOAT = ("preprocessing/", "decoder/scores/", "decoder/to_full/", "alone.")
 
 
 @dataclass(frozen=True)

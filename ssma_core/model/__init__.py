@@ -1,6 +1,8 @@
 """The networks, in PyTorch. `build` makes the one a spec asks for."""
 from __future__ import annotations
 
+import torch
+
 from ssma_core.model.adapnet_pp import AdapNetPP
 from ssma_core.model.expert import Channels, Expert
 from ssma_core.model.experts import EXPERTS, new_expert
@@ -8,7 +10,8 @@ from ssma_core.model.segmentation import SegmentationNetwork
 from ssma_core.model.ssma import Ssma
 from ssma_core.spec import ModelSpec
 
-__all__ = ["EXPERTS", "AdapNetPP", "Channels", "Expert", "SegmentationNetwork", "Ssma", "build"]
+__all__ = ["EXPERTS", "AdapNetPP", "Channels", "Expert", "SegmentationNetwork", "Ssma", "build",
+           "expert_alone"]
 
 
 def build(spec: ModelSpec, *, auxiliary_heads: bool | None = None,
@@ -23,3 +26,15 @@ def build(spec: ModelSpec, *, auxiliary_heads: bool | None = None,
     if spec.architecture == "ssma":
         return Ssma(spec, *experts, auxiliary_heads=bool(auxiliary_heads), alone=alone)
     return AdapNetPP(spec, *experts, auxiliary_heads=auxiliary_heads is not False)
+
+
+def expert_alone(network: Ssma, spec: ModelSpec, modality: int) -> AdapNetPP:
+    """One of its experts with the decoder that it has for when the other's sensor is dead: the
+    very weights, in evaluation mode."""
+    assert network.alone is not None, "built without decoders for the experts alone"
+    with torch.device("meta"):
+        lone = build(spec.of_expert(modality), auxiliary_heads=False)
+    assert isinstance(lone, AdapNetPP)
+    lone.expert = network.experts[modality]  # type: ignore[assignment]
+    lone.decoder = network.alone[modality]  # type: ignore[assignment]
+    return lone.eval()

@@ -1,6 +1,8 @@
 """SSMA: two experts, fused by what each of them knows (arXiv 1808.03833, section 4)."""
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from torch import Tensor, nn
 
 from ssma_core.model.adapnet_pp import AdapNetPP
@@ -53,10 +55,13 @@ class Ssma(SegmentationNetwork):
     def fusions(self, *images: Tensor) -> list[tuple[Tensor, Tensor]]:
         """What each of the three SSMA blocks returns: of the context at 1/16, of the skips at 1/8
         and 1/4."""
-        colour, second = images
+        return self.fuse(*(expert(image) for expert, image in zip(self.experts, images)))
+
+    def fuse(self, colour: Iterable[Tensor], second: Iterable[Tensor]
+             ) -> list[tuple[Tensor, Tensor]]:
+        """The same, of what the experts make of the images."""
         blocks = self.fuse_easpp, self.fuse_eighth, self.fuse_quarter
-        return [fuse(*maps) for fuse, *maps in
-                zip(blocks, self.experts[0](colour), self.experts[1](second))]
+        return [block(*maps) for block, *maps in zip(blocks, colour, second)]
 
     def load_experts(self, colour: AdapNetPP, second: AdapNetPP) -> None:
         """Copies the experts of two trained networks, which must be this one's own by name and

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -154,12 +154,7 @@ class Training:
         if stage.trains in (FUSION, ALONE):
             return self.model
         (modality,) = self.inputs(stage)
-        return expert_spec(self.model, modality)
-
-
-def expert_spec(fusion: ModelSpec, modality: int) -> ModelSpec:
-    """Of the expert for one of a fusion's two modalities."""
-    return replace(fusion, architecture="adapnet++", modalities=(fusion.modalities[modality],))
+        return self.model.of_expert(modality)
 
 
 def read_training(path: str | Path, settings: Sequence[str] = ()) -> Training:

@@ -7,7 +7,7 @@ from ssma_core import checkpoint
 from ssma_core.errors import SsmaError
 from ssma_core.model import AdapNetPP, SegmentationNetwork, Ssma, build
 from ssma_core.spec import ModelSpec
-from ssma_core.training.stages import ALONE, Stage, Training, expert_spec
+from ssma_core.training.stages import ALONE, Stage, Training
 
 Network = AdapNetPP | Ssma
 
@@ -36,7 +36,7 @@ def starting_network(training: Training, stage: Stage, output: Path) -> Network:
 
 def _load_experts(network: Ssma, spec: ModelSpec, files: list[Path]) -> None:
     """Of the two experts' files: the experts; or their decoders, where the network wants these."""
-    colour, second = (_load(file, expert_spec(spec, modality))
+    colour, second = (_load(file, spec.of_expert(modality))
                       for modality, file in enumerate(files))
     assert isinstance(colour, AdapNetPP) and isinstance(second, AdapNetPP)  # as their specs say
     if network.alone is None:

@@ -25,7 +25,7 @@ class OnnxParser:
     def __init__(self, network: object, logger: ILogger) -> None:
         self.num_errors = 0
 
-    def parse_from_file(self, model: str) -> bool:
+    def parse(self, model: bytes) -> bool:
         return True
 
 
