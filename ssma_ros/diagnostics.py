@@ -17,7 +17,8 @@ from ssma_ros.record import NEWS_S, Event, Record, is_news
 if TYPE_CHECKING:  # the words are needed where there is no ROS, too
     from diagnostic_msgs.msg import DiagnosticStatus
 
-REMIND_S = 30.0
+REMIND_S, CALM_S = 30.0, 10.0
+BOTTLENECK = 0.05  # of what comes in; less is overwritten by mere chance
 
 
 def troubles(pipeline: Pipeline, topics: Mapping[Stream, str],
@@ -47,27 +48,31 @@ def troubles(pipeline: Pipeline, topics: Mapping[Stream, str],
 
 def remarks(record: Record) -> list[str]:
     """What is as it must be, but good to know."""
-    if not record.rate("overwritten"):
+    rates = {event: record.rate(event) for event in ("offered", "published", "overwritten")}
+    if rates["overwritten"] <= BOTTLENECK * rates["offered"]:
         return []
-    return [f"the model holds {record.rate('published'):.1f} Hz of the "
-            f"{record.rate('offered'):.1f} Hz that come in: the newest images are labelled, the "
-            "others overwritten"]
+    return [f"the model is the bottleneck: it holds {rates['published']:.1f} Hz of the "
+            f"{rates['offered']:.1f} Hz that come in; the newest images are labelled, the others "
+            "overwritten"]
 
 
 class Reminder:
-    """Says what is new at once, and what lasts every REMIND_S, whatever the numbers in it."""
+    """Says what is new at once and what lasts every REMIND_S, whatever the numbers in it; what
+    comes and goes, no sooner than after CALM_S."""
 
     def __init__(self) -> None:
         self._said: dict[str, float] = {}
+        self._lasts: set[str] = set()
 
     def due(self, texts: Sequence[str]) -> list[str]:
         """Which of what holds now is to be said now."""
         now = time.monotonic()
         causes = {re.sub(r"\d+(\.\d+)?", "#", text): text for text in texts}
-        due = {cause: text for cause, text in causes.items()
-               if now - self._said.get(cause, -np.inf) >= REMIND_S}
-        self._said = {cause: now if cause in due else self._said[cause] for cause in causes}
-        return list(due.values())
+        due = [cause for cause in causes if now - self._said.get(cause, -np.inf)
+               >= (REMIND_S if cause in self._lasts else CALM_S)]
+        self._said |= dict.fromkeys(due, now)
+        self._lasts = set(causes)
+        return [causes[cause] for cause in due]
 
 
 def status(name: str, facts: Mapping[str, str], pipeline: Pipeline,

@@ -21,6 +21,11 @@ Event = Literal["received rgb", "received aux", "refused", "alone", "offered", "
                 "overwritten", "dead", "failed", "published"]
 
 
+def _now() -> float:
+    """By the steady clock: seconds."""
+    return time.monotonic()
+
+
 def _recent() -> deque[float]:
     return deque(maxlen=1000)
 
@@ -38,16 +43,16 @@ class Record:
     qos_mismatch: streams of which a publisher's QoS does not fit, and the policy's name.
     """
 
-    begun: float = field(default_factory=time.monotonic)
+    begun: float = field(default_factory=_now)
     counts: Counter[Event] = field(default_factory=Counter)
     latencies: deque[float] = field(default_factory=_recent)
     ages: deque[float] = field(default_factory=_recent)
     inferences: deque[float] = field(default_factory=_recent)
     own_shares: deque[float] = field(default_factory=_recent)
     last_seen: dict[Stream, float] = field(
-        default_factory=lambda: dict.fromkeys(STREAMS, time.monotonic()))
+        default_factory=lambda: dict.fromkeys(STREAMS, _now()))
     last_stamp_ns: dict[Stream, int] = field(default_factory=dict)
-    last_paired: float = field(default_factory=time.monotonic)
+    last_paired: float = field(default_factory=_now)
     dead: dict[Stream, tuple[str, float]] = field(default_factory=dict)
     qos_mismatch: dict[Stream, str] = field(default_factory=dict)
     last_error: tuple[str, float] = ("", float("-inf"))
@@ -55,14 +60,14 @@ class Record:
 
     def happened(self, event: Event) -> None:
         self.counts[event] += 1
-        self._times.setdefault(event, _recent()).append(time.monotonic())
+        self._times.setdefault(event, _recent()).append(_now())
 
     def rate(self, event: Event) -> float:
         """How often a second it happened of late."""
-        now = time.monotonic()
+        now = _now()
         span = min(RATE_S, now - self.begun)
         times = list(self._times.get(event, ()))
-        return sum(now - then <= span for then in times) / span if span else 0.0
+        return sum(now - then < span for then in times) / span if span else 0.0
 
     def image_received(self, stream: Stream) -> None:
         self.happened("received rgb" if stream == "rgb" else "received aux")
@@ -71,13 +76,13 @@ class Record:
         """Whether it has another stamp than the one before: a driver that hangs may repeat both."""
         if self.last_stamp_ns.get(stream) == stamp_ns:
             return False
-        self.last_seen[stream] = time.monotonic()
+        self.last_seen[stream] = _now()
         self.last_stamp_ns[stream] = stamp_ns
         return True
 
     def looked_at(self, streams: Iterable[Stream], dead: Mapping[Stream, str]) -> None:
         """dead: which of the streams' images showed nothing, and why."""
-        now = time.monotonic()
+        now = _now()
         for stream in streams:
             self.dead.pop(stream, None)
             if stream in dead:
@@ -92,7 +97,7 @@ class Record:
         self.happened("published")
 
     def error(self, reason: str) -> None:
-        self.last_error = (reason, time.monotonic())
+        self.last_error = (reason, _now())
 
     def recent_errors(self) -> list[str]:
         """The last error, while it is news."""
@@ -101,5 +106,5 @@ class Record:
 
 
 def is_news(when: float) -> bool:
-    """when: on the steady clock, time.monotonic."""
-    return time.monotonic() - when <= NEWS_S
+    """when: on the steady clock."""
+    return _now() - when <= NEWS_S

@@ -1,0 +1,112 @@
+"""A pipeline on a bench: a segmenter that is not one, a clock that goes when it is told to."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from std_msgs.msg import Header
+
+from ssma_core import ModelSpec
+from ssma_ros import messages
+from ssma_ros.labelling import Output, Outputs
+from ssma_ros.pairing import Stream
+from ssma_ros.parameters import Parameters
+from ssma_ros.pipeline import Pipeline
+
+COLOUR = np.full((4, 6, 3), 50, np.uint8)
+DEPTH = np.full((4, 6), 9000, np.uint16)
+NO_DEPTH = np.zeros((4, 6), np.uint16)
+BLACK = np.zeros((4, 6, 3), np.uint8)
+FUSED, COLOUR_ALONE, DEPTH_ALONE = 1, 2, 3  # the labels of each
+GIVEN = Parameters(aux_timeout=0.5, rgb_timeout=0.5, frozen_timeout=2.0, check_frame_id=False)
+
+
+class Clock:
+    """The steady clock, which goes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def go(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Rig:
+    """A pipeline, what it was told to segment, and what came out of it."""
+
+    def __init__(self, spec: ModelSpec, alone: tuple[bool, bool] = (True, True),
+                 given: Parameters = GIVEN) -> None:
+        self.labels: list[Any] = []
+        self.others: dict[str, list[Any]] = {
+            name: [] for name in ("confidence", "trust", "overlay", "points")}
+        self.wanted: set[str] = set()
+        self.modes: list[str] = []
+        self.errors: list[str] = []
+        self.asked: list[dict[str, bool]] = []
+        self.inference: Callable[[], None] = lambda: None
+        segmenter: Any = SimpleNamespace(segment=self._segment, spec=spec, alone=alone)
+        others = {name: Output(self.others[name].append, lambda n=name: n in self.wanted)
+                  for name in self.others}
+        self.pipeline = Pipeline(segmenter, given, Outputs(
+            label=Output(self.labels.append, lambda: True), **others,
+            mode=self.modes.append, error=self.errors.append, now_ns=lambda: 10**12))
+
+    def _segment(self, rgb: Any, aux: Any, **asked: bool) -> Any:
+        self.asked.append(asked)
+        self.inference()
+        label = DEPTH_ALONE if rgb is None else COLOUR_ALONE if aux is None else FUSED
+        pixels = np.full((4, 6), label, np.uint8)
+        return SimpleNamespace(labels=pixels, **{
+            name: pixels + 10 if asked[name] else None for name in ("confidence", "trust")})
+
+    def pair(self, milliseconds: int, rgb: npt.NDArray[Any] = COLOUR,
+             aux: npt.NDArray[Any] = DEPTH) -> None:
+        self.send("rgb", milliseconds, rgb)
+        self.send("aux", milliseconds, aux)
+
+    def send(self, stream: Stream, milliseconds: int, pixels: npt.NDArray[Any] | None = None,
+             encoding: str | None = None, frame_id: str = "camera") -> None:
+        """encoding: what the image says that it is, if not what it is."""
+        if pixels is None:
+            pixels = {"rgb": COLOUR, "aux": DEPTH}[stream]
+        header = Header(frame_id=frame_id)
+        header.stamp.sec, header.stamp.nanosec = divmod(milliseconds * 10**6, 10**9)
+        image = messages.image(
+            np.ascontiguousarray(pixels).view(np.uint8).reshape(len(pixels), -1), "mono8", header)
+        image.width = pixels.shape[1]
+        image.encoding = encoding or {"rgb": "bgr8", "aux": "16UC1"}[stream]
+        self.pipeline.receive(image, stream, f"/robot/{stream}")
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        deadline = time.perf_counter() + 5
+        while not condition():
+            assert time.perf_counter() < deadline, "it did not happen within 5 s"
+            time.sleep(0.001)
+
+    def settle(self) -> None:
+        """Until all that was offered has come to its end."""
+        counts = self.pipeline.record.counts
+        self.until(lambda: counts["offered"] == sum(
+            counts[end] for end in ("overwritten", "dead", "failed", "published")))
+
+    def made(self) -> list[tuple[int, int]]:
+        """Of every label the stamp in milliseconds and what it was made from."""
+        self.settle()
+        return [(label.header.stamp.sec * 1000 + label.header.stamp.nanosec // 10**6,
+                 label.data[0]) for label in self.labels]
+
+
+def drive(rig: Rig, clock: Clock, streams: Sequence[Stream], begin: int, end: int) -> None:
+    """Images every 100 ms of the streams' stamps and of the clock; each is worked on at once."""
+    for milliseconds in range(begin, end, 100):
+        for stream in streams:
+            rig.send(stream, milliseconds, frame_id=f"{stream}_frame")
+        rig.settle()
+        clock.go(0.1)

@@ -1,0 +1,215 @@
+"""What the node says of itself: what is wrong, in words, and the figures."""
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from ssma_core import ModelSpec, SsmaError
+from ssma_ros.pairing import OTHER, STREAMS, Stream
+
+pytest.importorskip("diagnostic_msgs.msg", reason="needs ROS's message packages")
+from diagnostic_msgs.msg import DiagnosticStatus
+from pipeline_rig import BLACK, NO_DEPTH, Clock, Rig, drive
+
+from ssma_ros import diagnostics
+
+TOPICS: dict[Stream, str] = {"rgb": "/front/rgb", "aux": "/front/depth"}
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(time, "monotonic", clock)
+    return clock
+
+
+@pytest.fixture
+def start(tiny_spec: ModelSpec, clock: Clock) -> Iterator[Callable[..., Rig]]:
+    rigs: list[Rig] = []
+
+    def start(**given: Any) -> Rig:
+        rigs.append(Rig(tiny_spec, **given))
+        return rigs[-1]
+
+    yield start
+    for rig in rigs:
+        rig.pipeline.worker.stop()
+
+
+@pytest.fixture
+def rig(start: Callable[..., Rig]) -> Rig:
+    return start()
+
+
+def troubles(rig: Rig, publishers: int = 1) -> list[str]:
+    return diagnostics.troubles(rig.pipeline, TOPICS, dict.fromkeys(STREAMS, publishers))
+
+
+def status(rig: Rig) -> Any:
+    return diagnostics.status("/robot: segmentation", {"model": "tiny.onnx"}, rig.pipeline,
+                              troubles(rig))
+
+
+def values(rig: Rig) -> dict[str, str]:
+    return {pair.key: pair.value for pair in status(rig).values}
+
+
+def test_nothing_is_wrong_while_pairs_are_labelled(rig: Rig, clock: Clock) -> None:
+    drive(rig, clock, STREAMS, 1000, 4000)
+    assert troubles(rig) == []
+    assert status(rig).level == DiagnosticStatus.OK
+    assert status(rig).message == "30 labels published"
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("publishers, why", [
+    (0, "nobody publishes it"), (1, "1 publisher is there"), (2, "2 publishers are there")])
+def test_a_silent_topic_is_named_two_seconds_after_activation(
+        rig: Rig, clock: Clock, stream: Stream, publishers: int, why: str) -> None:
+    drive(rig, clock, [OTHER[stream]], 1000, 3000)
+    said, *_ = troubles(rig, publishers)
+    assert TOPICS[stream] in said and why in said
+    assert not any(TOPICS[OTHER[stream]] in text for text in troubles(rig))
+
+
+def test_quality_of_service_that_does_not_fit_is_named_with_what_to_set(
+        rig: Rig, clock: Clock) -> None:
+    rig.pipeline.record.qos_mismatch["aux"] = "DURABILITY"
+    drive(rig, clock, ["rgb"], 1000, 3000)
+    said, *_ = troubles(rig)
+    assert "qos_overrides./front/depth.subscription.durability" in said
+    drive(rig, clock, STREAMS, 3000, 4000)  # it comes: whoever did not fit was somebody else
+    assert not any("qos_overrides" in text for text in troubles(rig))
+
+
+def test_stamps_that_lie_apart_are_told_with_the_slop_that_would_pair_them(
+        rig: Rig, clock: Clock) -> None:
+    for milliseconds in range(1000, 3000, 100):
+        rig.send("rgb", milliseconds)
+        rig.send("aux", milliseconds + 30)
+        clock.go(0.1)
+    said, *_ = troubles(rig)
+    assert "0.03 s apart, beyond the slop of 0.02 s" in said
+    rig.settle()
+
+
+def test_an_image_that_shows_nothing_is_told_with_the_reason_while_it_lasts(
+        rig: Rig, clock: Clock) -> None:
+    rig.pair(1000, rgb=BLACK)
+    rig.settle()
+    assert troubles(rig) == ["the images on /front/rgb show nothing: they are black",
+                             "labels are made from depth alone"]
+    assert status(rig).level == DiagnosticStatus.WARN
+    rig.pair(1033)
+    rig.settle()
+    assert troubles(rig) == []
+
+
+def test_a_mode_that_the_model_cannot_do_is_told_when_it_is_needed(
+        start: Callable[..., Rig], clock: Clock) -> None:
+    rig = start(alone=(False, True))
+    drive(rig, clock, STREAMS, 1000, 1300)
+    assert troubles(rig) == []
+    drive(rig, clock, ["rgb"], 1300, 3300)
+    assert "this model cannot label rgb without depth" in troubles(rig)
+    rig.pair(3300, aux=NO_DEPTH)
+    rig.settle()
+    assert "this model cannot label rgb without depth" in troubles(rig)
+
+
+def test_nothing_labelled_is_an_error_and_a_fallback_a_warning(rig: Rig, clock: Clock) -> None:
+    assert status(rig).level == DiagnosticStatus.ERROR
+    drive(rig, clock, ["aux"], 1000, 3000)
+    assert status(rig).level == DiagnosticStatus.WARN
+    assert values(rig)["mode"] == "depth"
+    assert "labels are made from depth alone" in status(rig).message
+    clock.go(2)
+    assert status(rig).level == DiagnosticStatus.ERROR
+    assert values(rig)["mode"] == "none"
+
+
+def test_what_failed_is_told_as_long_as_it_is_news(rig: Rig, clock: Clock) -> None:
+    def fail() -> None:
+        raise SsmaError("no such size: 6x4")
+
+    rig.inference = fail
+    rig.pair(1000)
+    rig.settle()
+    assert troubles(rig) == ["no such size: 6x4"]
+    clock.go(1)
+    rig.inference = lambda: None
+    rig.pair(2000)
+    clock.go(1)
+    rig.pair(3000)
+    rig.settle()
+    assert troubles(rig) == []
+
+
+def test_a_model_slower_than_its_images_is_told_with_both_rates(rig: Rig, clock: Clock) -> None:
+    go_on = threading.Semaphore(0)
+    rig.inference = lambda: go_on.acquire(timeout=5) and None
+    rig.pair(1000)
+    for turn in range(1, 21):
+        rig.until(lambda t=turn: len(rig.asked) == t)  # type: ignore[misc]
+        clock.go(0.25)
+        for milliseconds in (250, 500):  # of which the second overwrites the first
+            rig.pair(500 + 500 * turn + milliseconds)
+        clock.go(0.25)
+        go_on.release()
+        rig.until(lambda t=turn: len(rig.labels) == t)  # type: ignore[misc]
+    said, = diagnostics.remarks(rig.pipeline.record)
+    assert "holds 2.0 Hz of the 4.0 Hz that come in" in said
+    go_on.release()
+
+
+def test_the_figures(rig: Rig, clock: Clock) -> None:
+    rig.inference = lambda: clock.go(0.04)
+    for milliseconds in range(999_000, 1_000_000, 100):  # the rig's clock shows 1000 s
+        clock.go(0.06)
+        rig.pair(milliseconds)
+        rig.settle()
+    rig.send("rgb", 1_000_500)
+    rig.send("aux", 0)
+    rig.send("aux", 999_900)
+    rig.send("rgb", 1_000_600, encoding="yuv422")
+    found = values(rig)
+    assert found["model"] == "tiny.onnx"
+    assert found["mode"] == "rgb+depth"
+    expected = {"paired": 10, "published": 10, "overwritten": 0, "unmatched": 0, "late": 0,
+                "duplicate": 1, "zero stamp": 1, "refused": 1, "dead": 0, "alone": 0, "failed": 0,
+                "overtaken": 0, "clock jumps": 0, "rgb received": 12, "aux received": 12}
+    assert {name: int(found[name]) for name in expected} == expected
+    assert (found["rgb Hz"], found["aux Hz"], found["label Hz"]) == ("12.0", "12.0", "10.0")
+    assert (found["rgb age ms"], found["aux age ms"]) == ("-500.0", "100.0")
+    assert {found[f"latency p{p} ms"] for p in (50, 90, 99)} == {"40.00"}
+    # Stamps lie from 1000 to 100 ms back, a label each; between the neighbours in rank, by part.
+    assert (found["stamp to label p50 ms"], found["stamp to label p90 ms"]) == ("550.00", "910.00")
+
+
+def test_a_figure_that_nobody_has_yet_is_a_dash(rig: Rig) -> None:
+    assert {values(rig)[name] for name in (
+        "rgb age ms", "latency p50 ms", "stamp to label p99 ms", "inference p50 ms")} == {"-"}
+
+
+def test_what_is_new_is_said_at_once_what_lasts_every_30_seconds(clock: Clock) -> None:
+    reminder = diagnostics.Reminder()
+    assert reminder.due(["no image", "5.1 Hz of 10.0 Hz"]) == ["no image", "5.1 Hz of 10.0 Hz"]
+    for second in range(29):
+        clock.go(1)
+        assert reminder.due(["no image", f"5.{second} Hz of 9 Hz"]) == []
+    clock.go(1)
+    due = ["no image", "dark", "4 Hz of 9 Hz"]
+    assert reminder.due(due) == due
+
+
+def test_what_comes_and_goes_is_said_at_a_calm_rate(clock: Clock) -> None:
+    reminder = diagnostics.Reminder()
+    said = []
+    for _ in range(30):
+        said += reminder.due(["no image"]) + reminder.due([])
+        clock.go(1)
+    assert len(said) == 3

@@ -1,0 +1,58 @@
+"""From when on a stream's images are labelled alone."""
+from __future__ import annotations
+
+import pytest
+
+from ssma_ros.pairing import STREAMS, Stream
+from ssma_ros.silence import Silence
+
+TIMEOUT = 0.5
+
+
+def alone(silence: Silence, stream: Stream, begin: int, end: int) -> list[int]:
+    """When, of images every 100 ms, those came that are to be labelled alone; in milliseconds."""
+    return [ms for ms in range(begin, end, 100) if silence.image_came(stream, ms / 1e3, TIMEOUT)]
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_the_first_image_after_the_timeout_is_alone_and_all_that_follow(stream: Stream) -> None:
+    silence = Silence(0.0)
+    silence.pair_came(10.0)
+    assert alone(silence, stream, 10_050, 11_000) == [10_550, 10_650, 10_750, 10_850, 10_950]
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_it_counts_from_the_beginning_where_no_pair_ever_came(stream: Stream) -> None:
+    assert alone(Silence(0.0), stream, 50, 700) == [550, 650]
+
+
+def test_a_pair_ends_it() -> None:
+    silence = Silence(0.0)
+    assert alone(silence, "rgb", 0, 800) == [600, 700]
+    silence.pair_came(0.8)
+    assert alone(silence, "rgb", 900, 1500) == [1400]
+
+
+def test_colour_that_pairs_with_nothing_leaves_the_second_sensor_waiting() -> None:
+    silence = Silence(0.0)
+    for i in range(20):
+        assert silence.image_came("rgb", i / 10, TIMEOUT) == (i > 5)
+        assert not silence.image_came("aux", i / 10 + 0.05, TIMEOUT)
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_after_a_time_in_which_nothing_came_a_partner_has_the_timeout_to_come(
+        stream: Stream) -> None:
+    silence = Silence(0.0)
+    silence.pair_came(1.0)
+    assert alone(silence, stream, 60_000, 60_800) == [60_600, 60_700]
+
+
+def test_at_a_rate_below_the_timeouts_pairs_are_waited_for() -> None:
+    silence = Silence(0.0)
+    for second in range(5):
+        assert not silence.image_came("rgb", second, TIMEOUT)
+        assert not silence.image_came("aux", second + 0.1, TIMEOUT)
+        silence.pair_came(second + 0.1)
+    assert not silence.image_came("rgb", 5, TIMEOUT)  # waits for its partner, in vain
+    assert silence.image_came("rgb", 6, TIMEOUT)
