@@ -176,7 +176,10 @@ class SegmentationNode(LifecycleNode):
         publishers = {stream: self.count_publishers(name) for stream, name in names.items()}
         troubles = diagnostics.troubles(pipeline, names, publishers)
         for text in reminder.due([*troubles, *diagnostics.remarks(pipeline.record)]):
-            (self.get_logger().warning if text in troubles else self.get_logger().info)(text)
+            if text in troubles:
+                self.get_logger().warning(text)
+            else:  # a line of its own: rclpy raises where one changes its severity
+                self.get_logger().info(text)
         facts = {"model": Path(self._given.model).name, "backend": self._segmenter.backend,
                  "precision": self._segmenter.precision}
         array = DiagnosticArray(status=[diagnostics.status(
