@@ -2,9 +2,10 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -13,6 +14,9 @@ import yaml
 
 from ssma_core import Modality, ModelSpec
 from ssma_core.datasets.synthetic_forest import CLASS_COLOURS, CLASS_NAMES
+
+if TYPE_CHECKING:
+    from robot import Robot
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -84,6 +88,28 @@ def tiny_model(tiny_model_safetensors: Path) -> Path:
     network, spec = checkpoint.load(tiny_model_safetensors)
     export(network, spec, path)
     return path
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Robot]]:
+    """Starts a `Robot`, whose arguments it takes, and ends those before it; with beside=True it
+    leaves them."""
+    robot = pytest.importorskip("robot", reason="needs rclpy")
+    started: list[Robot] = []
+
+    def start(*arguments: str, beside: bool = False, **options: Any) -> Robot:
+        while started and not beside:
+            started.pop().close()
+        started.append(robot.Robot(tmp_path_factory.mktemp("node") / "output.txt", *arguments,
+                                   **options))
+        return started[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in robot.ENVIRONMENT.items():
+            patch.setenv(name, value)
+        yield start
+        for each in started:
+            each.close()
 
 
 VOID, GROUND, SKY = range(3)

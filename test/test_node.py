@@ -1,160 +1,27 @@
 """The node as a process of its own, over real DDS: what a robot sees of it."""
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from conftest import ROOT
 
 pytest.importorskip("rclpy", reason="needs rclpy")
-import rclpy
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import State, Transition
-from lifecycle_msgs.srv import ChangeState, GetState
-from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
-from sensor_msgs.msg import Image
-from std_msgs.msg import Header
+from lifecycle_msgs.srv import ChangeState
+from robot import ACTIVATE, CLEANUP, COLOUR, CONFIGURE, DEACTIVATE, DEPTH, SIZE, Robot, pixels
 
 from ssma_core import Segmenter
-from ssma_ros import messages
-from ssma_ros.pairing import STREAMS
 
 pytestmark = pytest.mark.ros
-
-DOMAIN = 1 + os.getpid() % 100  # nobody else's on this machine, as far as one can tell
-ENVIRONMENT = {"ROS_DOMAIN_ID": str(DOMAIN), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-               "FASTRTPS_DEFAULT_PROFILES_FILE": str(ROOT / "config" / "fastdds_images.xml")}
-SIZE = (96, 192)  # height, width
-SEED = np.random.default_rng(5)
-COLOUR = SEED.integers(0, 255, (*SIZE, 3), np.uint8)
-DEPTH = SEED.integers(0, 9000, SIZE, np.uint16)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def environment() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in ENVIRONMENT.items():
-            patch.setenv(name, value)
-        yield
-
-
-class Robot:
-    """The node's process, and a node beside it that plays cameras, user and listener."""
-
-    def __init__(self, output: Path, *arguments: str,
-                 program: tuple[str, ...] = ("-m", "ssma_ros.segmentation_node")) -> None:
-        self.output = output
-        with output.open("w") as file:
-            self.process = subprocess.Popen(
-                [sys.executable, *program, "--ros-args", *arguments],
-                cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
-        self.context = Context()
-        rclpy.init(context=self.context)
-        self.node = Node("robot", context=self.context)
-        self.executor = SingleThreadedExecutor(context=self.context)
-        self.executor.add_node(self.node)
-        self.cameras = {s: self.node.create_publisher(Image, f"{s}/image", 10) for s in STREAMS}
-        self.labels: list[Image] = []
-        self.overlays: list[Image] = []
-        self.diagnostics: list[DiagnosticStatus] = []
-        self.node.create_subscription(Image, "semantic/label", self.labels.append, 10)
-        self.node.create_subscription(
-            DiagnosticArray, "/diagnostics", lambda a: self.diagnostics.extend(a.status), 10)
-
-    def call(self, service: str, request: Any) -> Any:
-        kind = {"change_state": ChangeState, "get_state": GetState}[service]
-        client = self.node.create_client(kind, f"segmentation_node/{service}")
-        assert client.wait_for_service(10), self.said()
-        future = client.call_async(request)
-        self.executor.spin_until_future_complete(future, timeout_sec=20)
-        return future.result()
-
-    def change(self, *transitions: int) -> bool:
-        """Goes through the transitions; whether the last one succeeded."""
-        for transition in transitions:
-            answer = self.call("change_state", ChangeState.Request(
-                transition=Transition(id=transition)))
-        return bool(answer.success)
-
-    def state(self) -> int:
-        return int(self.call("get_state", GetState.Request()).current_state.id)
-
-    def send(self, stream: str, pixels: npt.NDArray[Any], encoding: str, stamp: float) -> None:
-        header = Header(frame_id="camera")
-        header.stamp.sec, header.stamp.nanosec = divmod(round(stamp * 1e9), 10**9)
-        image = messages.image(
-            np.ascontiguousarray(pixels).view(np.uint8).reshape(len(pixels), -1), "mono8", header)
-        image.width, image.encoding = pixels.shape[1], encoding
-        self.cameras[stream].publish(image)  # type: ignore[index]
-
-    def send_pair(self, stamp: float, rgb: npt.NDArray[Any] = COLOUR, aux: Any = DEPTH,
-                  aux_encoding: str = "16UC1") -> None:
-        self.send("rgb", rgb, "bgr8", stamp)
-        self.send("aux", aux, aux_encoding, stamp + 0.005)
-
-    def until(self, condition: Callable[[], bool], *, meanwhile: Callable[[], None] | None = None,
-              seconds: float = 15) -> None:
-        """Spins until something is so, doing something every 0.1 s meanwhile."""
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, f"not within {seconds} s; {self.said()}"
-            if meanwhile:
-                meanwhile()
-            self.executor.spin_once(timeout_sec=0.1)
-
-    def label(self) -> Image:
-        """The label of a fresh pair: sends pairs until one comes back."""
-        self.labels.clear()
-        self.until(lambda: bool(self.labels), meanwhile=lambda: self.send_pair(time.time()))
-        return self.labels[0]
-
-    def said(self) -> str:
-        return self.output.read_text()
-
-    def end(self, how: int = signal.SIGINT) -> int:
-        """Sends the signal; returns the exit status."""
-        self.process.send_signal(how)
-        return self.process.wait(10)
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self.executor.shutdown()
-        self.node.destroy_node()
-        rclpy.shutdown(context=self.context)
-
-
-CONFIGURE, ACTIVATE = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE
-DEACTIVATE, CLEANUP = Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP
-
-
-@pytest.fixture(scope="module")
-def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Robot]]:
-    """Starts one node after the other."""
-    started: list[Robot] = []
-
-    def start(*arguments: str, **options: Any) -> Robot:
-        for robot in started:
-            robot.close()
-        started[:] = [Robot(tmp_path_factory.mktemp("node") / "output.txt", *arguments, **options)]
-        return started[0]
-
-    yield start
-    for robot in started:
-        robot.close()
 
 
 def test_images_in_labels_out(start: Callable[..., Robot], tiny_model: Path) -> None:
@@ -165,14 +32,10 @@ def test_images_in_labels_out(start: Callable[..., Robot], tiny_model: Path) -> 
     assert abs(label.header.stamp.sec - time.time()) < 20
     assert (label.encoding, label.height, label.width, label.step) == ("mono8", *SIZE, SIZE[1])
     expected = Segmenter(tiny_model).segment(COLOUR, DEPTH).labels
-    np.testing.assert_array_equal(np.frombuffer(label.data, np.uint8).reshape(SIZE), expected)
+    np.testing.assert_array_equal(pixels(label), expected)
 
-    robot.node.create_subscription(Image, "semantic/overlay", robot.overlays.append, 10)
-    robot.until(lambda: bool(robot.overlays), meanwhile=lambda: robot.send_pair(time.time()))
-    assert robot.overlays[0].encoding == "bgr8"
-
-    robot.until(lambda: any(int(dict(_values(s))["published"]) > 0 for s in robot.diagnostics))
-    values = dict(_values(robot.diagnostics[-1]))
+    robot.until(lambda: int(robot.values().get("published", 0)) > 0)
+    values = robot.values()
     assert {"rgb received", "aux received", "paired", "published", "overwritten", "unmatched",
             "refused", "latency p50 ms", "latency p99 ms", "own share p50 ms"} <= set(values)
     assert (values["model"], values["backend"]) == ("tiny.onnx", "onnxruntime")
@@ -238,7 +101,7 @@ def test_a_sensors_delay_is_taken_off_and_a_clock_that_jumps_back_is_followed(
         stamps = iter(seconds)
         robot.until(lambda s=seconds: any(label.header.stamp.sec in s for label in robot.labels),
                     meanwhile=lambda s=stamps: robot.send_pair(next(s)))
-    robot.until(lambda: any(dict(_values(s))["clock jumps"] == "1" for s in robot.diagnostics))
+    robot.until(lambda: robot.values().get("clock jumps") == "1")
 
 
 def test_it_stops_frees_and_comes_back(start: Callable[..., Robot], tiny_model: Path) -> None:
@@ -346,7 +209,3 @@ def test_without_ros_it_says_what_to_install() -> None:
     assert ended.returncode == 1
     assert "ROS 2 is not here" in ended.stderr
     assert "Traceback" not in ended.stderr
-
-
-def _values(status: DiagnosticStatus) -> list[tuple[str, str]]:
-    return [(pair.key, pair.value) for pair in status.values]
