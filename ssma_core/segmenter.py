@@ -42,6 +42,7 @@ class Segmenter:
     threads: CPU threads for one frame; None leaves the choice to the library.
     device, precision: of a .safetensors file; None: the GPU where torch has one, in fp32. The other
       files were written for one device and precision.
+    frame: the size and type of the arrays that the file takes; None where it takes any.
     Raises SsmaError when the file cannot be used, naming the file and why.
     """
 
@@ -53,6 +54,7 @@ class Segmenter:
         self.spec = self._backend.spec
         self.backend = self._backend.name
         self.precision = self._backend.precision
+        self.frame = self._backend.frame
 
     @property
     def alone(self) -> tuple[bool, bool]:

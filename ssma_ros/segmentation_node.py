@@ -204,10 +204,13 @@ def _check(segmenter: Segmenter, path: str) -> None:
 
 def _warm_up(segmenter: Segmenter) -> None:
     """Runs every mode once: the first time allocates, and takes many times as long."""
-    width, height = segmenter.spec.input_size
-    black = np.zeros((height, width, 3), np.uint8)
-    segmenter.segment(black, black)
-    for images, can in zip(((black, None), (None, black)), segmenter.alone):
+    frame = segmenter.frame
+    width, height = frame.size if frame else segmenter.spec.input_size
+    rgb = aux = np.zeros((height, width, 3), np.uint8)
+    if frame and frame.aux != "encoded":
+        aux = np.zeros((height, width), frame.aux)
+    segmenter.segment(rgb, aux)
+    for images, can in zip(((rgb, None), (None, aux)), segmenter.alone):
         if can:
             segmenter.segment(*images)
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
-from ssma_core.exported import Precision
+from ssma_core.exported import FrameFormat, Precision
 from ssma_core.spec import ModelSpec
 
 
@@ -17,6 +17,7 @@ class Backend(Protocol):
 
     fused: whether it takes the sensors' arrays and answers at their size; else it takes what
       `network_images` makes of them and answers at spec.input_size.
+    frame: the one format of these arrays that the file was exported for; None where it takes any.
     alone: names of the modalities that it can label without the others.
     """
 
@@ -24,6 +25,7 @@ class Backend(Protocol):
     spec: ModelSpec
     precision: Precision
     fused: bool
+    frame: FrameFormat | None
     alone: tuple[str, ...]
 
     def run(self, images: Sequence[npt.NDArray[Any]],

@@ -41,7 +41,8 @@ class OnnxRuntimeBackend:
             raise SsmaError(f"{model}: {error}") from error
         self.spec = self._exported.spec
         self.precision = self._exported.precision
-        self.fused = self._exported.frame is not None
+        self.frame = self._exported.frame
+        self.fused = self.frame is not None
         self.alone = self._exported.alone
         self._options = onnxruntime.RunOptions()
         self._options.only_execute_path_to_fetches = True  # nothing that nobody asked for

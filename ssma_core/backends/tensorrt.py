@@ -34,7 +34,8 @@ class TensorRtBackend:
         self._exported = header.exported
         self.spec = header.exported.spec
         self.precision = header.exported.precision
-        self.fused = header.exported.frame is not None
+        self.frame = header.exported.frame
+        self.fused = self.frame is not None
         self.alone = header.exported.alone
         self._engines: dict[str, Engine] = {}
         self._close = weakref.finalize(self, _close, self._engines)

@@ -33,6 +33,7 @@ class TorchBackend:
     """
 
     name = "torch"
+    frame: FrameFormat | None = None
 
     def __init__(self, model: Path, threads: int | None, device: str | None = None,
                  precision: str | None = None) -> None:
