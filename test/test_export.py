@@ -139,6 +139,14 @@ def test_a_failed_export_leaves_nothing(tiny_spec: ModelSpec, tmp_path: Path) ->
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_that_is_not_there_is_said_before_the_work(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before the model is so much as looked for."""
+    assert main(["export", "--model", "nothing.safetensors",
+                 "--output", str(tmp_path / "no_such_folder" / "m.onnx")]) == 1
+    assert "no_such_folder/m.onnx" in capsys.readouterr().err
+
+
 # What a file says it is, and what is bound to it
 
 RGB = Modality("rgb", "image")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-HEAVY = {"torch", "onnxruntime", "onnx", "tensorrt", "pycuda", "safetensors"}
+HEAVY = {"torch", "onnxruntime", "onnx", "tensorrt", "tensorrt_rtx", "pycuda", "safetensors"}
 ROS = {"rclpy", "sensor_msgs", "ssma_ros", "cv_bridge", "message_filters", "launch"}
 
 

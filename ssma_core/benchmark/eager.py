@@ -10,12 +10,12 @@ import numpy.typing as npt
 import torch
 
 from ssma_core import checkpoint
+from ssma_core.export.graph import TYPES
 from ssma_core.exported import Precision
 from ssma_core.modalities import network_images
 from ssma_core.pictures import resize_labels
 
 Arrays = Sequence[npt.NDArray[Any]]
-_TYPES = {"fp32": torch.float32, "fp16": torch.float16}
 
 
 class Eager:
@@ -31,7 +31,7 @@ class Eager:
         torch.set_num_threads(threads)
         network, self._spec = checkpoint.load(model)
         self._to: dict[str, Any] = {
-            "device": "cuda" if torch.cuda.is_available() else "cpu", "dtype": _TYPES[precision],
+            "device": "cuda" if torch.cuda.is_available() else "cpu", "dtype": TYPES[precision],
             "memory_format": torch.contiguous_format if naive else torch.channels_last}
         self._network = network.to(**self._to)
         self._naive = naive

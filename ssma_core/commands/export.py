@@ -8,6 +8,7 @@ from typing import get_args
 from ssma_core.commands import percent, size
 from ssma_core.errors import SsmaError
 from ssma_core.exported import AUX_FORMATS, FrameFormat, Precision
+from ssma_core.files import written_whole
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +38,8 @@ def add_graph_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    write(options, options.output)
+    with written_whole(options.output) as temporary:  # it fails before the work, not after it
+        write(options, temporary)
     print(f"wrote {options.output} ({options.output.stat().st_size / 1e6:.1f} MB)")
 
 
