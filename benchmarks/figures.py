@@ -1,0 +1,96 @@
+"""What the times of a run come to. Plain arithmetic: no ROS in here."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from statistics import mean, median
+from typing import Any
+
+import numpy as np
+
+from ssma_core import SsmaError
+
+FIRST = 3  # labels left out: the first ones allocate
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of one run of one node. Durations in milliseconds.
+
+    inference: what the model took, p50.
+    own, own_p90: what the node adds: from the moment the model is free and the pair's last image is
+      in the process to the label's publish, less the inference.
+    latency, latency_p99: from the stamp to the publish. added: that, less the inference: the way
+      through DDS, waiting for the model, and the node's own.
+    bound: one inference and one period of the camera.
+    labels_hz: labels a second. held: the same as a share of what is possible, which is the camera's
+      rate or the model's, whichever is lower.
+    lost: share of the images sent that did not arrive in the node's process.
+    """
+
+    inference: float
+    own: float
+    own_p90: float
+    latency: float
+    latency_p99: float
+    added: float
+    bound: float
+    labels_hz: float
+    held: float
+    lost: float
+
+
+def figures(log: Mapping[str, Sequence[Sequence[int]]], pairs: int, rate_hz: float) -> Figures:
+    """log: as node_process.py writes it: lists "rgb", "aux" (stamp, arrival), "inferences" (begin,
+    end) and "labels" (stamp, publish), in nanoseconds. pairs, rate_hz: what the camera sent.
+
+    Raises SsmaError when hardly a label came.
+    """
+    labels, inferences = log["labels"], log["inferences"]
+    if len(labels) < FIRST + 2:
+        raise SsmaError(f"only {len(labels)} labels came of {pairs} pairs: run it for longer")
+    if len(labels) != len(inferences):
+        raise SsmaError(f"{len(inferences)} inferences came to {len(labels)} labels")
+    arrivals = {stream: {stamp: time for stamp, time in log[stream]} for stream in ("rgb", "aux")}
+    own, latency, inference = [], [], []
+    free = 0
+    for (stamp, published), (begin, end) in zip(labels, inferences):
+        ready = max(free, *(arrivals[stream][stamp] for stream in arrivals))
+        own.append((published - ready - (end - begin)) / 1e6)
+        latency.append((published - stamp) / 1e6)
+        inference.append((end - begin) / 1e6)
+        free = published
+    own, latency, inference = own[FIRST:], latency[FIRST:], inference[FIRST:]
+    typical = median(inference)
+    labels_hz = (len(own) - 1) / ((labels[-1][1] - labels[FIRST][1]) / 1e9)
+    return Figures(
+        inference=typical, own=median(own), own_p90=float(np.percentile(own, 90)),
+        latency=median(latency), latency_p99=float(np.percentile(latency, 99)),
+        added=median(whole - model for whole, model in zip(latency, inference)),
+        bound=typical + 1000 / rate_hz, labels_hz=labels_hz,
+        held=labels_hz / min(rate_hz, 1000 / mean(inference)),
+        lost=1 - sum(map(len, arrivals.values())) / (2 * pairs))
+
+
+def of_rounds(rounds: Sequence[Figures]) -> Figures:
+    """The median of each figure."""
+    return Figures(**{field.name: median(getattr(one, field.name) for one in rounds)
+                      for field in fields(Figures)})
+
+
+def table(rows: Sequence[tuple[str, str, Figures]]) -> str:
+    """A line for every case and node, for people."""
+    lines = [f"{'camera':33}{'node':>6}{'inference':>10}{'own p50':>9}{'p90':>7}"
+             f"{'stamp→label p50':>17}{'p99':>8}{'bound':>8}{'labels/s':>10}{'held':>6}{'lost':>7}"]
+    for case, node, one in rows:
+        lines.append(
+            f"{case:33}{node:>6}{one.inference:10.1f}{one.own:9.2f}{one.own_p90:7.2f}"
+            f"{one.latency:17.1f}{one.latency_p99:8.1f}{one.bound:8.1f}{one.labels_hz:10.2f}"
+            f"{one.held:6.0%}{one.lost:7.1%}")
+    return "\n".join(lines)
+
+
+def plain(case: str, node: str, rounds: Sequence[Figures]) -> dict[str, Any]:
+    """For JSON: the medians, and every round."""
+    return {"case": case, "node": node, "median": asdict(of_rounds(rounds)),
+            "rounds": [asdict(one) for one in rounds]}
