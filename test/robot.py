@@ -150,6 +150,13 @@ class Robot:
         newest = self.diagnostics[-1].values if self.diagnostics else ()
         return {pair.key: pair.value for pair in newest}
 
+    def level(self) -> bytes | None:
+        """The newest of /diagnostics."""
+        return self.diagnostics[-1].level if self.diagnostics else None
+
+    def mode(self) -> str | None:
+        return self.modes[-1].data if self.modes else None
+
     def said(self) -> str:
         return self.output.read_text()
 
