@@ -30,9 +30,9 @@ LIMITED = replace(RTX, capabilities=((8, 6), (12, 0)))
 @pytest.mark.parametrize("header", [
     TENSORRT, RTX, LIMITED, replace(RTX, exported=replace(EXPORTED, frame=None, precision="int8"))])
 def test_what_is_written_comes_back(tmp_path: Path, header: EngineHeader) -> None:
-    engine_file.write(tmp_path / "m.engine", header, {"": memoryview(b"plan \0 plan"), "rgb": b"7 bytes"})
-    assert engine_file.read(tmp_path / "m.engine") == (
-        header, {"": b"plan \0 plan", "rgb": b"7 bytes"})
+    plans = {"": memoryview(b"plan \0 plan"), "rgb": b"7 bytes"}
+    engine_file.write(tmp_path / "m.engine", header, plans)
+    assert engine_file.read(tmp_path / "m.engine") == (header, plans)
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:

@@ -209,6 +209,24 @@ def test_only_a_modality_of_a_fusion_can_be_lost(model, tmp_path):
         counted(expert, Options(without="rgb"))
 
 
+@pytest.mark.parametrize("file", ["tiny_forest.safetensors", "tiny_forest.onnx"])
+def test_an_expert_alone_is_asked_in_place_of_the_fusion(file):
+    """And counted as any model is."""
+    segmenter = Segmenter(ROOT / "models" / file)
+    spec = replace(segmenter.spec, input_size=(64, 48))
+    (counts,) = (frame.counts for frame in counted(
+        ROOT / "models" / file, Options(alone="depth"), SAMPLES[:1], spec))
+    _, depth, label = SAMPLES[0].read(spec.classes)
+    expected = ConfusionMatrix(spec.classes, spec.void_id)
+    expected.add(label, segmenter.segment(None, depth).labels)
+    np.testing.assert_array_equal(counts, expected.counts)
+
+
+def test_an_expert_is_asked_alone_only_where_it_can_answer(model):
+    with pytest.raises(SsmaError, match="cannot label 'depth' alone; it can label only what is"):
+        counted(model, Options(alone="depth"))
+
+
 # Which model goes with which data and options
 
 def test_a_model_that_is_no_torch_model_has_one_size():
@@ -299,8 +317,8 @@ def test_the_figures_in_words_name_the_conditions_and_what_does_not_occur():
 
 
 def test_the_options_are_named_in_words():
-    assert str(Options("network", (0.75, 1), True, "depth")) == (
-        "at the network's size, scales 0.75 1, with mirror images, without depth")
+    assert str(Options("network", (0.75, 1), True, "depth", "rgb")) == (
+        "at the network's size, scales 0.75 1, with mirror images, without depth, rgb alone")
 
 
 def test_the_json_file_reads_back_as_it_was_and_holds_the_figures(tmp_path):

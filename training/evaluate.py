@@ -33,6 +33,8 @@ def main() -> None:
                         help="average over these sizes of the network's, such as 0.75 1 1.25")
     parser.add_argument("--flip", action="store_true", help="average over mirror images, too")
     parser.add_argument("--without", metavar="MODALITY", help="as if this one were lost: black")
+    parser.add_argument("--alone", metavar="MODALITY", help="ask this one's expert in place of the "
+                        "fusion, as a robot does whose other sensor is dead")
     parser.add_argument("--output", type=Path, metavar="FOLDER",
                         help="write result.json, confusion.png and worst.png there")
     parser.add_argument("--compare", nargs=2, metavar=("A.json", "B.json"),
@@ -56,7 +58,7 @@ def main() -> None:
 def run(arguments: argparse.Namespace) -> str:
     training = read_training(arguments.config, arguments.set)
     options = Options(arguments.resolution, tuple(arguments.scales), arguments.flip,
-                      arguments.without)
+                      arguments.without, arguments.alone)
     evaluation = Evaluation(arguments.model, training.model, options)
     samples = getattr(training.data, arguments.split).samples()
     return in_words(evaluate(evaluation, samples, arguments.output, model=str(arguments.model),

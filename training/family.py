@@ -39,7 +39,8 @@ def main() -> None:
             for stage in training.stages:
                 judge(common, output / stage.name)
             for modality in training.model.modalities:
-                judge(common, output / training.stages[-1].name, "--without", modality.name)
+                for option in ("--without", "--alone"):
+                    judge(common, output / training.stages[-1].name, option, modality.name)
 
 
 def judge(common: list[str], model: Path, *options: str) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import cv2
 import numpy as np
@@ -30,12 +30,15 @@ class Options:
     flip: average over mirror images, too.
     without: the modality that is lost: its image is black, as one without any valid pixel is and as
       modality dropout trains with. None for none.
+    alone: the modality whose expert is asked in place of the fusion, with the decoder that it has
+      for when the other's sensor is dead. None for none.
     """
 
     resolution: Literal["label", "network"] = "label"
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False
     without: str | None = None
+    alone: str | None = None
 
     def __post_init__(self) -> None:
         if not self.scales or not all(0 < scale <= 8 for scale in self.scales):
@@ -55,10 +58,41 @@ class Options:
             parts.append("with mirror images")
         if self.without:
             parts.append(f"without {self.without}")
+        if self.alone:
+            parts.append(f"{self.alone} alone")
         return ", ".join(parts)
 
 
-def check(options: Options, backend: Backend) -> None:
+class Asked(Protocol):
+    """What a model is asked by: of ssma_core.backends.Backend what is needed here."""
+
+    name: str
+    spec: ModelSpec
+    fused: bool
+
+    def run(self, images: Sequence[Array], outputs: Sequence[str]) -> dict[str, Array]: ...
+
+
+class LoneExpert:
+    """Of a backend one modality's expert, asked like a model of its own."""
+
+    def __init__(self, backend: Backend, modality: str) -> None:
+        if modality not in backend.alone:
+            can = f"{' and '.join(backend.alone)} alone" if backend.alone else (
+                "only what is fused: train decoders for its experts by a stage that `trains: "
+                "alone`")
+            raise SsmaError(f"the model cannot label {modality!r} alone; it can label {can}")
+        names = [each.name for each in backend.spec.modalities]
+        self._backend, self._modality = backend, names.index(modality)
+        self.name, self.fused = backend.name, backend.fused
+        self.spec = backend.spec.of_expert(self._modality)
+
+    def run(self, images: Sequence[Array], outputs: Sequence[str]) -> dict[str, Array]:
+        (image,) = images
+        return self._backend.run_alone(self._modality, image, outputs)
+
+
+def check(options: Options, backend: Asked) -> None:
     """Raises SsmaError when the model cannot be asked so."""
     spec = backend.spec
     if backend.fused and backend.name != "torch":
@@ -69,13 +103,16 @@ def check(options: Options, backend: Backend) -> None:
     if scales and (backend.fused or backend.name != "torch"):
         raise SsmaError("this model file runs at {}x{} only: evaluate the .safetensors file that "
                         "it was made from at other scales, on the CPU".format(*spec.input_size))
+    if options.alone and options.flip and backend.name != "torch":
+        raise SsmaError("this model file gives no probabilities of an expert alone: evaluate the "
+                        ".safetensors file that it was made from, or leave out the mirror images")
     names = [modality.name for modality in spec.modalities]
     if options.without and (options.without not in names or len(names) == 1):
         raise SsmaError(f"the model cannot do without {options.without!r}: it takes "
                         f"{' and '.join(names)}")
 
 
-def answer(backend: Backend, arrays: Sequence[Array], options: Options) -> Image:
+def answer(backend: Asked, arrays: Sequence[Array], options: Options) -> Image:
     """The labels of one frame, h×w uint8 at the network's size.
 
     arrays: the sensors', as `Segmenter.segment` takes them.
@@ -119,7 +156,7 @@ def arrays_for(model: ModelSpec, data: ModelSpec, rgb: Array, aux: Array) -> tup
     return (aux,)
 
 
-def _probabilities(backend: Backend, pictures: Sequence[Image]) -> npt.NDArray[np.float32]:
+def _probabilities(backend: Asked, pictures: Sequence[Image]) -> npt.NDArray[np.float32]:
     """h×w×classes float32, at the pictures' size."""
     logits = backend.run(pictures, ["logits"])["logits"].transpose(1, 2, 0)
     weights = np.exp(logits - logits.max(axis=2, keepdims=True))

@@ -14,7 +14,7 @@ from ssma_core.backends import open_backend
 from ssma_core.datasets.samples import Sample
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation import answers
-from ssma_core.evaluation.answers import Options
+from ssma_core.evaluation.answers import Asked, LoneExpert, Options
 from ssma_core.evaluation.confusion import confusion_picture
 from ssma_core.evaluation.results import Frame, Result, write
 from ssma_core.files import make_folder, write_picture
@@ -35,7 +35,8 @@ class Evaluation:
     """
 
     def __init__(self, model: Path, data: ModelSpec, options: Options) -> None:
-        self._backend = open_backend(model, None)
+        backend = open_backend(model, None)
+        self._backend: Asked = LoneExpert(backend, options.alone) if options.alone else backend
         self.spec = self._backend.spec
         self.backend = self._backend.name
         self.options = options
