@@ -59,6 +59,10 @@ def test_every_class_of_the_model_that_has_depth_has_one_cost(layer: dict[str, A
 
 
 def test_its_topics_are_the_nodes(layer: dict[str, Any]) -> None:
-    assert {name: topic for name, topic in layer["camera"].items() if "topic" in name} == {
+    topics = {name: topic for name, topic in layer["camera"].items() if "topic" in name}
+    assert topics == {
         "segmentation_topic": "/semantic/label", "confidence_topic": "/semantic/confidence",
         "pointcloud_topic": "/semantic/points", "labels_topic": "/semantic/label_info"}
+    node = (ROOT / "ssma_ros" / "topics.py").read_text()
+    for topic in topics.values():  # relative there: without a namespace, the first slash is its own
+        assert f'"{topic.removeprefix("/")}"' in node
