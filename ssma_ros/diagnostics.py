@@ -12,7 +12,7 @@ import numpy as np
 
 from ssma_ros.pairing import OTHER, STREAMS, Cause, Pairing, Stream
 from ssma_ros.pipeline import NO_MODE, Pipeline
-from ssma_ros.record import NEWS_S, Event, Record, is_news
+from ssma_ros.record import NEWS_S, RECEIVED, Event, Record, is_news
 
 if TYPE_CHECKING:  # the words are needed where there is no ROS, too
     from diagnostic_msgs.msg import DiagnosticStatus
@@ -122,7 +122,7 @@ def _streams(pipeline: Pipeline) -> dict[str, object]:
     """age: of the newest image's stamp."""
     values: dict[str, object] = {}
     for stream in STREAMS:
-        event: Event = "received rgb" if stream == "rgb" else "received aux"
+        event = RECEIVED[stream]
         age = pipeline.age(stream)
         values |= {f"{stream} received": pipeline.record.counts[event],
                    f"{stream} Hz": f"{pipeline.record.rate(event):.1f}",
@@ -134,7 +134,8 @@ def _counters(pipeline: Pipeline) -> dict[str, int]:
     counts = pipeline.record.counts
     ended = sum(pipeline.pairing.counts.values(), Counter())
     causes: tuple[Cause, ...] = ("unmatched", "late", "duplicate", "zero stamp")
-    events: tuple[Event, ...] = ("alone", "published", "overwritten", "overtaken", "dead", "failed")
+    events: tuple[Event, ...] = ("rgb alone", "aux alone", "published", "overwritten", "overtaken",
+                                 "dead", "failed")
     return {"refused": counts["refused"], **{cause: ended[cause] for cause in causes},
             "clock jumps": pipeline.pairing.clock_jumps,
             "paired": pipeline.pairing.counts["rgb"]["paired"],

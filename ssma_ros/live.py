@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,16 +22,20 @@ from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
+from std_msgs.msg import String
 
 from ssma_core import ModelSpec, SsmaError, bags
 from ssma_ros import messages
+from ssma_ros.pipeline import NO_MODE
 from ssma_ros.report.record import (
     Counts,
     Event,
     Labelled,
+    Mode,
     Run,
     Settings,
     Timeline,
@@ -40,6 +44,7 @@ from ssma_ros.report.record import (
 from ssma_ros.truths import Truths
 
 PATIENCE_S = 30
+LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 # Gets a label's stamp, the bag's time when it came (both in nanoseconds), and its class ids, H×W.
 TakeLabel = Callable[[int, int, npt.NDArray[Any]], None]
@@ -53,7 +58,9 @@ class Collected:
     arrivals_ns: when each label came, by the stamp of its image, on this process's monotonic clock.
     clock_offset_ns: that clock less the replay's; the smallest seen, since every message of /clock
       is late by its own way through DDS.
-    counters: the node's line of /diagnostics; settled once it says the same twice.
+    counters: the node's line of /diagnostics; settled once it counts the same twice.
+    modes: the node's modes since the first label, each with the label's stamp that began it, or the
+      bag's time when labels ended.
     """
 
     take: TakeLabel
@@ -62,12 +69,15 @@ class Collected:
     clock_offset_ns: float = float("inf")
     counters: dict[str, str] = field(default_factory=dict)
     settled: bool = False
+    modes: list[tuple[int, str]] = field(default_factory=list)
+    newest_ns: int = 0
     bag_time_ns: int = 0
 
     def take_label(self, message: Image) -> None:
         arrival = time.monotonic_ns()
         frame = messages.frame(message, "aux", "semantic/label")
         self.arrivals_ns[frame.stamp_ns] = arrival
+        self.newest_ns = frame.stamp_ns
         self.take(frame.stamp_ns, self.bag_time_ns, frame.image())
 
     def take_clock(self, message: Clock) -> None:
@@ -76,9 +86,15 @@ class Collected:
         self.tick(self.bag_time_ns)
 
     def take_diagnostics(self, message: DiagnosticArray) -> None:
-        counters = {pair.key: pair.value for pair in message.status[0].values}
-        self.settled = counters == self.counters
-        self.counters = counters
+        before = self._counts()
+        self.counters = {pair.key: pair.value for pair in message.status[0].values}
+        self.settled = before == self._counts()
+
+    def take_mode(self, message: String) -> None:
+        if self.arrivals_ns and self.bag_time_ns:
+            ended_ns = time.monotonic_ns() - int(self.clock_offset_ns)  # also after the last /clock
+            begin_ns = ended_ns if message.data == NO_MODE else self.newest_ns
+            self.modes.append((begin_ns, message.data))
 
     def latency_ms(self, stamp_ns: int) -> float:
         """From the moment the replay's clock shows a frame's stamp to its label's arrival here."""
@@ -88,24 +104,30 @@ class Collected:
         """How many of the colour frames sent came to no label, by cause.
 
         What the node counts (overwritten, failed, unmatched …) is checked against what follows from
-        frames sent, received, paired, published and collected. Raises SsmaError where they
-        disagree.
+        frames sent, received, paired, published and collected. Images of the second sensor that
+        were labelled alone count as tried, too. Raises SsmaError where they disagree.
         """
-        node = {key: int(value) for key, value in self.counters.items() if value.isdigit()}
-        labelled, paired, published = len(self.arrivals_ns), node["paired"], node["published"]
-        waiting = (node["rgb received"] + node["aux received"] - 2 * paired
-                   - sum(node[key] for key in ("unmatched", "late", "duplicate", "refused")))
+        node = self._counts()
+        labelled, published, overtaken = len(self.arrivals_ns), node["published"], node["overtaken"]
+        waiting = node["rgb received"] + node["aux received"] - 2 * node["paired"] - sum(
+            node[key] for key in ("unmatched", "late", "duplicate", "zero stamp", "refused"))
         causes = {
             "lost before the node": sent - node["rgb received"],
-            "without a partner within the slop": node["rgb received"] - paired,
+            "without a partner within the slop":
+                node["rgb received"] - (node["paired"] - overtaken) - node["rgb alone"],
             "overwritten by a newer pair": node["overwritten"],
             "failed": node["failed"],
+            "without anything to see": node["dead"],
             "lost after the node": published - labelled,
         }
-        if sum(causes.values()) != sent - labelled or waiting < 0 or min(causes.values()) < 0:
+        tried = sent + node["aux alone"]
+        if sum(causes.values()) != tried - labelled or waiting < 0 or min(causes.values()) < 0:
             raise SsmaError(f"the counts do not add up: {sent} colour frames sent, {labelled} "
                             f"labels, {node}")
         return causes
+
+    def _counts(self) -> dict[str, int]:
+        return {key: int(value) for key, value in self.counters.items() if value.isdigit()}
 
 
 @dataclass(frozen=True)
@@ -146,8 +168,17 @@ def evaluate(bag: str, model: Path, spec: ModelSpec, settings: Settings,
     drops = tuple(Event(stamp, "no label") for stamp in sent if stamp not in counts)
     frames = tuple(Labelled(stamp, round(collected.latency_ms(stamp), 3), counts[stamp])
                    for stamp in sorted(counts))
-    return Run(bag, Timeline(min(sent), max(sent), drops),
+    modes = tuple(_modes(collected.modes, spec, max(sent)))
+    return Run(bag, Timeline(min(sent), max(sent), drops, modes),
                {"rgb": {"labelled": len(counts), **causes}}, frames)
+
+
+def _modes(modes: Iterable[tuple[int, str]], spec: ModelSpec, end_ns: int) -> Iterator[Event]:
+    """In the report's words."""
+    colour, second = (modality.name for modality in spec.modalities)
+    words: dict[str, Mode] = {f"{colour}+{second}": "fused", colour: "colour only",
+                              second: "second only", NO_MODE: "none"}
+    return (Event(stamp_ns, words[mode]) for stamp_ns, mode in modes if stamp_ns < end_ns)
 
 
 def replay_through_node(bag: str | Path, model: Path, settings: Settings, logs: Path, *,
@@ -163,6 +194,7 @@ def replay_through_node(bag: str | Path, model: Path, settings: Settings, logs: 
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     here = Node("evaluation", enable_rosout=False, start_parameter_services=False)
     here.create_subscription(Image, "semantic/label", collected.take_label, 100)
+    here.create_subscription(String, "semantic/mode", collected.take_mode, LATCHED)
     here.create_subscription(Clock, "/clock", collected.take_clock, 100)
     here.create_subscription(DiagnosticArray, "/diagnostics", collected.take_diagnostics, 10)
     try:
@@ -185,7 +217,8 @@ def replay_through_node(bag: str | Path, model: Path, settings: Settings, logs: 
 def _node_arguments(model: Path, settings: Settings) -> list[str]:
     parameters = {"model": str(model), "slop": f"{settings.slop:.9f}",
                   "queue_size": str(settings.queue_size),
-                  "aux_delay": f"{settings.aux_delay:.9f}"}
+                  "aux_delay": f"{settings.aux_delay:.9f}",
+                  "check_frame_id": "false"}  # as without DDS: the bag is what it is
     return ["--ros-args", "-r", f"rgb/image:={settings.rgb}", "-r", f"aux/image:={settings.aux}",
             *(part for name, value in parameters.items() for part in ("-p", f"{name}:={value}"))]
 

@@ -12,7 +12,7 @@ from ssma_ros import messages
 from ssma_ros.labelling import Arrived, Labelling, Outputs, Work
 from ssma_ros.pairing import Pairing, Stream
 from ssma_ros.parameters import Parameters
-from ssma_ros.record import Record
+from ssma_ros.record import ALONE, RECEIVED, Record
 from ssma_ros.silence import Silence
 from ssma_ros.worker import Worker
 
@@ -79,7 +79,7 @@ class Pipeline:
 
     def receive(self, message: Any, stream: Stream, topic: str) -> None:
         """Takes an image in. Returns at once: the work is the worker's."""
-        self.record.image_received(stream)
+        self.record.happened(RECEIVED[stream])
         self.say_mode()
         try:
             frame = messages.frame(message, stream, topic)
@@ -110,7 +110,7 @@ class Pipeline:
         if self.pairing.clock_jumps > jumps:  # the pairs were of before
             self._newest_ns = float("-inf")
         if alone and not pairs and self.labelling.alone[stream] and self._offer({stream: arrived}):
-            self.record.happened("alone")
+            self.record.happened(ALONE[stream])
 
     def _offer(self, work: Work) -> bool:
         """Whether it is newer than all before, and so was offered to the worker."""

@@ -13,12 +13,15 @@ from ssma_ros.pairing import STREAMS, Stream
 NEWS_S = 1.5  # for so long something is news, and a stream without an image is not yet silent
 RATE_S = 5.0
 
-# received rgb, received aux: images. refused: images that cannot be used. alone: images offered to
-# the worker without a partner. offered: pairs and those. overtaken: pairs that came when a newer
-# image had been labelled alone. overwritten: by a newer one, before the worker's turn. dead: showed
-# nothing, see content.py. failed: could not be segmented. published: labels.
-Event = Literal["received rgb", "received aux", "refused", "alone", "offered", "overtaken",
-                "overwritten", "dead", "failed", "published"]
+# rgb received, aux received: images. refused: images that cannot be used. rgb alone, aux alone:
+# images offered to the worker without a partner. offered: pairs and those. overtaken: pairs that
+# came when one of their images, or a newer one, had been labelled alone. overwritten: by a newer
+# one, before the worker's turn. dead: showed nothing, see content.py. failed: could not be
+# segmented. published: labels.
+Event = Literal["rgb received", "aux received", "refused", "rgb alone", "aux alone", "offered",
+                "overtaken", "overwritten", "dead", "failed", "published"]
+RECEIVED: dict[Stream, Event] = {"rgb": "rgb received", "aux": "aux received"}
+ALONE: dict[Stream, Event] = {"rgb": "rgb alone", "aux": "aux alone"}
 
 
 def _now() -> float:
@@ -68,9 +71,6 @@ class Record:
         span = min(RATE_S, now - self.begun)
         times = list(self._times.get(event, ()))
         return sum(now - then < span for then in times) / span if span else 0.0
-
-    def image_received(self, stream: Stream) -> None:
-        self.happened("received rgb" if stream == "rgb" else "received aux")
 
     def image_seen(self, stream: Stream, stamp_ns: int) -> bool:
         """Whether it has another stamp than the one before: a driver that hangs may repeat both."""

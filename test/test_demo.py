@@ -108,7 +108,8 @@ def counted() -> Counted:
     def count(**changed: int) -> dict[str, int]:
         counters = {"rgb received": 19, "aux received": 20, "paired": 18, "published": 16,
                     "overwritten": 1, "failed": 1, "unmatched": 2, "late": 0, "duplicate": 0,
-                    "refused": 0, "latency p50 ms": "31.20"} | changed
+                    "refused": 0, "zero stamp": 0, "rgb alone": 0, "aux alone": 0, "overtaken": 0,
+                    "dead": 0, "latency p50 ms": "31.20"} | changed
         collected = Collected(take=lambda *_: None, tick=lambda _: None,
                               arrivals_ns=dict.fromkeys(range(15), 0),
                               counters={key: str(value) for key, value in counters.items()})
@@ -118,8 +119,17 @@ def counted() -> Counted:
 
 
 def test_each_drop_has_its_cause(counted: Counted) -> None:
-    assert list(counted().values()) == [1, 1, 1, 1, 1]
+    # Lost before, no partner, overwritten, failed, nothing to see, lost after.
+    assert list(counted().values()) == [1, 1, 1, 1, 0, 1]
     assert sum(counted(unmatched=1).values()) == 5  # one frame of the second sensor still waits
+
+
+def test_images_that_were_labelled_alone_are_no_drops(counted: Counted) -> None:
+    """Three pairs fewer; two of their colour images and two of the second sensor's alone, of which
+    one made a pair that came too late, and one showed nothing."""
+    causes = counted(paired=16, unmatched=6, **{"rgb alone": 2, "aux alone": 2}, overtaken=1,
+                     dead=1, failed=0, published=17)
+    assert list(causes.values()) == [1, 2, 1, 0, 1, 2]
 
 
 @pytest.mark.parametrize("wrong", [{"overwritten": 0}, {"published": 17}, {"paired": 19},

@@ -180,8 +180,9 @@ def test_the_figures(rig: Rig, clock: Clock) -> None:
     assert found["model"] == "tiny.onnx"
     assert found["mode"] == "rgb+depth"
     expected = {"paired": 10, "published": 10, "overwritten": 0, "unmatched": 0, "late": 0,
-                "duplicate": 1, "zero stamp": 1, "refused": 1, "dead": 0, "alone": 0, "failed": 0,
-                "overtaken": 0, "clock jumps": 0, "rgb received": 12, "aux received": 12}
+                "duplicate": 1, "zero stamp": 1, "refused": 1, "dead": 0, "failed": 0,
+                "overtaken": 0, "rgb alone": 0, "aux alone": 0, "clock jumps": 0,
+                "rgb received": 12, "aux received": 12}
     assert {name: int(found[name]) for name in expected} == expected
     assert (found["rgb Hz"], found["aux Hz"], found["label Hz"]) == ("12.0", "12.0", "10.0")
     assert (found["rgb age ms"], found["aux age ms"]) == ("-500.0", "100.0")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from ssma_core import ConfusionMatrix, Segmenter, bags
 from ssma_ros import offline
@@ -278,8 +279,30 @@ def test_live_adds_what_becomes_of_the_frames_at_the_bags_own_pace(
     assert sum(ends.values()) == FRAMES - labelled == len(live["timeline"]["drops"])
     if labelled == FRAMES:  # then DDS changes nothing
         assert figures["live"]["counts"] == figures["counts"]
+    assert live["timeline"]["modes"][0] == {"stamp_ns": live["frames"][0]["stamp_ns"],
+                                            "kind": "fused"}
     assert "over DDS" in done.stdout
     assert "over DDS" in (bag.parent / "report.html").read_text()
+
+
+@pytest.mark.ros
+def test_live_tells_from_when_on_one_sensor_was_labelled_alone(tmp_path: Path) -> None:
+    pytest.importorskip("rclpy", reason="needs rclpy")
+    without_depth = (message for n, message in enumerate(recording(20))
+                     if message.topic != AUX or n // 3 < 8)
+    bags.write(tmp_path / "drive", without_depth)
+    done = subprocess.run(
+        [sys.executable, "-m", "ssma_ros.evaluate_bag", str(tmp_path / "drive"),
+         "--model", str(ROOT / "models" / "tiny_forest.onnx"), "--rgb", RGB, "--aux", AUX,
+         "--label", LABEL, "--live", "--json", str(tmp_path / "figures.json")],
+        capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    live, = json.loads((tmp_path / "figures.json").read_text())["live"]
+    modes = [(mode["kind"], (mode["stamp_ns"] - START) / PERIOD)
+             for mode in live["timeline"]["modes"] if mode["kind"] != "none"]
+    assert [kind for kind, _ in modes] == ["fused", "colour only"]
+    assert 12 <= modes[1][1] < 16  # half a second after the last pair, which was the eighth
+    assert len(live["frames"]) + len(live["timeline"]["drops"]) == 20
 
 
 def test_live_without_ros_is_told_before_the_work() -> None:

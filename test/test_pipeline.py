@@ -184,7 +184,7 @@ def test_while_the_second_sensor_is_silent_colour_is_labelled_alone(
         *((ms, COLOUR_ALONE) for ms in (1800, 1900, 2000, 2100)),
         *((ms, FUSED) for ms in (2200, 2300))]
     assert rig.modes == ["none", "rgb+depth", "none", "rgb", "rgb+depth"]
-    assert rig.pipeline.record.counts["alone"] == 4
+    assert rig.pipeline.record.counts["rgb alone"] == 4
     assert rig.pipeline.record.counts["overtaken"] == 1
 
 
@@ -383,7 +383,7 @@ def test_labels_never_go_back_no_image_is_labelled_twice_and_the_sums_agree(
         labelled = [number for number in numbers if number >= 0]
         assert len(labelled) == len(set(labelled))
     counts, pairing = rig.pipeline.record.counts, rig.pipeline.pairing
-    assert (pairing.counts["rgb"]["paired"] + counts["alone"]
+    assert (pairing.counts["rgb"]["paired"] + counts["rgb alone"] + counts["aux alone"]
             == counts["offered"] + counts["overtaken"])
-    for stream, received in (("rgb", counts["received rgb"]), ("aux", counts["received aux"])):
+    for stream, received in (("rgb", counts["rgb received"]), ("aux", counts["aux received"])):
         assert received == sum(pairing.counts[stream].values()) + pairing.waiting(stream)
