@@ -97,11 +97,9 @@ class Pipeline:
         frame, now = arrived
         jumps = self.pairing.clock_jumps
         pairs = self.pairing.add(stream, frame.stamp_ns, arrived)
-        if not self.record.image_seen(stream, frame.stamp_ns):
-            return
-        given = self.given
-        timeout = given.aux_timeout if stream == "rgb" else given.rgb_timeout
-        alone = self._silence.image_came(stream, now, timeout)
+        timeout = self.given.aux_timeout if stream == "rgb" else self.given.rgb_timeout
+        alone = (self.record.image_seen(stream, frame.stamp_ns)
+                 and self._silence.image_came(stream, now, timeout))
         for pair in pairs:
             self.record.last_paired = now
             self._silence.pair_came(now)
