@@ -44,7 +44,8 @@ def test_near_infrared_is_black_as_colour_is(dtype: Any, value: float, expected:
 
 def test_a_map_that_comes_encoded_as_a_picture_is_judged_as_one() -> None:
     assert dead(aux=np.zeros((*SIZE, 3), np.uint8)) == {"aux"}
-    assert dead(aux=COLOUR) == set()
+    blue = COLOUR * np.array([1, 0, 0], np.uint8)
+    assert dead(min_valid_depth=0.5, aux=blue) == set()
 
 
 @pytest.mark.parametrize("invalid, dtype", [

@@ -121,6 +121,13 @@ def test_a_mode_that_the_model_cannot_do_is_told_when_it_is_needed(
     assert "this model cannot label rgb without depth" in troubles(rig)
 
 
+def test_no_mode_is_missed_where_nothing_comes(start: Callable[..., Rig], clock: Clock) -> None:
+    rig = start(alone=(False, False))
+    clock.go(2)
+    assert [text.split(":")[0] for text in troubles(rig)] == [
+        f"no new image on {topic} for 1.5 s" for topic in TOPICS.values()]
+
+
 def test_nothing_labelled_is_an_error_and_a_fallback_a_warning(rig: Rig, clock: Clock) -> None:
     assert status(rig).level == DiagnosticStatus.ERROR
     drive(rig, clock, ["aux"], 1000, 3000)

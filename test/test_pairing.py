@@ -351,6 +351,14 @@ def test_another_delay_applies_to_what_waits_already(delay_ms: int) -> None:
     assert milliseconds(under_test.flush()) == [(0, delay_ms), (30, delay_ms + 30)]
 
 
+def test_what_was_paired_stays_so_with_another_delay() -> None:
+    under_test = pairing()
+    feed(under_test, at("rgb", 100) + at("aux", 100))
+    under_test.change(SLOP_MS / 1e3, 10, -0.2)
+    assert feed(under_test, at("aux", 100) + at("rgb", 300)) == []
+    assert under_test.counts["aux"] == {"paired": 1, "duplicate": 1}
+
+
 settings = st.tuples(st.integers(0, 40), st.integers(1, 8), st.integers(-50, 50))
 
 

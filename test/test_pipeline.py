@@ -103,6 +103,13 @@ def test_points_need_the_cameras_calibration(rig: Rig) -> None:
     assert rig.pipeline.record.counts["failed"] == 0
 
 
+def test_there_are_no_points_without_depth(rig: Rig) -> None:
+    rig.wanted = {"points"}
+    rig.pair(3000, aux=NO_DEPTH)
+    assert rig.made() == [(3000, COLOUR_ALONE)]
+    assert rig.asked == [{"confidence": False, "trust": False}]
+
+
 def test_a_refused_image_is_said_once_and_counted_always(rig: Rig) -> None:
     for milliseconds in (1000, 1033, 1066):
         rig.send("rgb", milliseconds, encoding="bayer_rggb8")
@@ -210,6 +217,29 @@ def test_streams_that_are_alive_and_do_not_pair_leave_colour_alone(rig: Rig, clo
     assert rig.made() == [(ms, COLOUR_ALONE) for ms in range(1600, 3000, 100)]
 
 
+def test_the_first_pair_ends_it_also_where_it_comes_a_frame_late(rig: Rig, clock: Clock) -> None:
+    """Colour once came within 5 ms, so a pair waits for whether the next image comes nearer."""
+    rig.send("rgb", 995)
+    drive(rig, clock, ["rgb"], 1000, 2200)
+    rig.send("aux", 2110)  # may be 2105's
+    rig.send("rgb", 2200)  # it was 2100's
+    rig.settle()
+    rig.send("aux", 2210)
+    rig.send("rgb", 2300)
+    assert rig.made()[-2:] == [(2100, COLOUR_ALONE), (2200, FUSED)]
+
+
+def test_no_label_is_older_than_one_with_the_second_sensors_header(rig: Rig) -> None:
+    rig.send("rgb", 1000, BLACK)
+    rig.send("aux", 1015)
+    assert rig.made() == [(1015, DEPTH_ALONE)]
+    rig.send("rgb", 1010)
+    rig.send("aux", 1030)
+    rig.pair(1100)
+    assert rig.made() == [(1015, DEPTH_ALONE), (1100, FUSED)]
+    assert rig.pipeline.record.counts["overtaken"] == 1
+
+
 def test_a_driver_that_hangs_and_repeats_its_stamp_is_silent(rig: Rig, clock: Clock) -> None:
     drive(rig, clock, STREAMS, 1000, 1300)
     for milliseconds in range(1300, 2100, 100):
@@ -231,10 +261,12 @@ def test_no_mode_is_left_when_nothing_comes(rig: Rig, clock: Clock) -> None:
 
 def test_a_model_that_takes_long_is_no_silence(rig: Rig, clock: Clock) -> None:
     rig.inference = lambda: clock.go(3)
-    for milliseconds in (1000, 4000, 7000):
-        rig.pair(milliseconds)
-        rig.settle()
-    assert rig.modes == ["none", "rgb+depth"]
+    rig.pair(1000)
+    rig.settle()
+    clock.go(6)
+    assert rig.pipeline.mode == "rgb+depth"
+    clock.go(1)
+    assert rig.pipeline.mode == "none"
 
 
 def test_a_clock_that_jumps_back_is_followed_in_every_mode(rig: Rig, clock: Clock) -> None:
@@ -251,8 +283,10 @@ NOISE = [np.full((4, 6, 3), 50 + i, np.uint8) for i in range(100)]
     (BLACK, DEPTH, [DEPTH_ALONE]), (COLOUR, NO_DEPTH, [COLOUR_ALONE]), (BLACK, NO_DEPTH, [])])
 def test_a_pair_with_an_image_that_shows_nothing_is_labelled_from_the_other_at_once(
         rig: Rig, rgb: npt.NDArray[Any], aux: npt.NDArray[Any], made: list[int]) -> None:
-    rig.pair(1000, rgb, aux)
-    assert rig.made() == [(1000, label) for label in made]
+    rig.send("rgb", 1000, rgb)
+    rig.send("aux", 1010, aux)
+    # With the header of the image that it is made from.
+    assert rig.made() == [(1010 if label == DEPTH_ALONE else 1000, label) for label in made]
     assert rig.pipeline.record.counts["dead"] == (not made)
     assert set(rig.pipeline.record.dead) == {
         *(["rgb"] if rgb is BLACK else []), *(["aux"] if aux is NO_DEPTH else [])}
@@ -291,7 +325,8 @@ def test_an_image_that_cannot_be_read_shows_nothing(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("rgb, aux, made", [
-    (COLOUR, NO_DEPTH, [FUSED]), (BLACK, DEPTH, []), (BLACK, NO_DEPTH, [])])
+    (COLOUR, DEPTH, [FUSED]), (COLOUR, NO_DEPTH, [FUSED]), (BLACK, DEPTH, []),
+    (BLACK, NO_DEPTH, [])])
 def test_a_model_that_labels_nothing_alone_takes_what_it_gets_where_only_depth_is_dead(
         start: Callable[..., Rig], rgb: npt.NDArray[Any], aux: npt.NDArray[Any],
         made: list[int]) -> None:
