@@ -46,7 +46,6 @@ class Record:
     qos_mismatch: streams of which a publisher's QoS does not fit, and the policy's name.
     """
 
-    begun: float = field(default_factory=_now)
     counts: Counter[Event] = field(default_factory=Counter)
     latencies: deque[float] = field(default_factory=_recent)
     ages: deque[float] = field(default_factory=_recent)
@@ -68,9 +67,12 @@ class Record:
     def rate(self, event: Event) -> float:
         """How often a second it happened of late."""
         now = _now()
-        span = min(RATE_S, now - self.begun)
         times = list(self._times.get(event, ()))
-        return sum(now - then < span for then in times) / span if span else 0.0
+        if not times or now == times[0]:
+            return 0.0
+        if now - times[0] < RATE_S:  # it has just begun: count the gaps
+            return (len(times) - 1) / (now - times[0])
+        return sum(now - then < RATE_S for then in times) / RATE_S
 
     def image_seen(self, stream: Stream, stamp_ns: int) -> bool:
         """Whether it has another stamp than the one before: a driver that hangs may repeat both."""
