@@ -126,7 +126,7 @@ class Robot:
         self.send("aux", aux, aux_encoding, stamp + 0.005)
 
     def until(self, condition: Callable[[], bool], *, meanwhile: Callable[[], None] | None = None,
-              seconds: float = 15) -> None:
+              seconds: float = 30) -> None:
         """Spins until something is so, doing something every 0.1 s meanwhile."""
         deadline = time.monotonic() + seconds
         due = 0.0
