@@ -13,7 +13,7 @@ from ssma_core import ConfusionMatrix, ModelSpec, colourize, contact_sheet
 from ssma_core.files import write_picture
 from ssma_core.modalities import encode
 from ssma_ros import evaluate_bag, live
-from ssma_ros.live import Collected
+from ssma_ros.collected import Collected
 from ssma_ros.parameters import Parameters
 from ssma_ros.report.record import Settings
 

@@ -84,10 +84,10 @@ def test_an_interrupted_demo_takes_its_programs_with_it(
 
 
 def test_ctrl_c_while_a_program_is_being_started_comes_when_it_has_started() -> None:
-    from ssma_ros.live import _signals_wait
+    from ssma_ros.programs import signals_wait
 
     done = False
-    with pytest.raises(KeyboardInterrupt), _signals_wait():
+    with pytest.raises(KeyboardInterrupt), signals_wait():
         signal.raise_signal(signal.SIGINT)
         done = True
     assert done
@@ -103,7 +103,7 @@ def test_a_model_that_cannot_be_used_ends_the_demo_with_the_reason(tmp_path: Pat
 @pytest.fixture
 def counted() -> Counted:
     """causes_of_drops for 20 frames sent, 15 labels collected, and counters as given."""
-    from ssma_ros.live import Collected
+    from ssma_ros.collected import Collected
 
     def count(**changed: int) -> dict[str, int]:
         counters = {"rgb received": 19, "aux received": 20, "paired": 18, "published": 16,
