@@ -229,9 +229,8 @@ def _check_given(exported: Exported, given: FrameFormat) -> None:
     if given != exported.frame:
         raise SsmaError(
             f"the file takes frames of {_format_in_words(exported.frame)}, and this one is of "
-            f"{_format_in_words(given)}; export a file for it: "
-            f"{export_command(exported.precision, given)}; and an engine is built from that, or "
-            "by `ssma build-engine` with the same options")
+            f"{_format_in_words(given)}; export a file for it, and build the engine anew if it is "
+            f"one: {export_command(exported.precision, given)}")
 
 
 def _is_made_of_colour(spec: ModelSpec, frame: FrameFormat | None) -> bool:
