@@ -33,6 +33,7 @@ class Pipeline:
         self.labelling = Labelling(segmenter, given, outputs, self.record, self._say_once)
         self._outputs = outputs
         self._silence = Silence(time.monotonic())
+        self._newest: dict[Stream, Arrived] = {}
         self._newest_ns = float("-inf")  # of all that was offered to the worker
         self._last_label = (NO_MODE, float("-inf"))
         self._mode_said = ""
@@ -68,9 +69,17 @@ class Pipeline:
         stamp_ns = self.record.last_stamp_ns.get(stream)
         return None if stamp_ns is None else (self._outputs.now_ns() - stamp_ns) / 1e9
 
+    def tick(self) -> None:
+        """What time brings, while nothing comes: to be called many times a second, by who calls
+        `receive`. Labels the image that has waited in vain, and publishes the mode where it is
+        another than before."""
+        for stream, arrived in self._newest.items():
+            if self._silence.is_over(stream, time.monotonic(), self._timeout(stream)):
+                self._offer_alone(stream, arrived)
+        self.say_mode()
+
     def say_mode(self) -> None:
-        """Publishes the mode if it is another than before; to be called now and then, since it also
-        changes while nothing comes."""
+        """Publishes the mode if it is another than before."""
         with self._saying:
             mode = self.mode
             if mode != self._mode_said:
@@ -97,9 +106,9 @@ class Pipeline:
         frame, now = arrived
         jumps = self.pairing.clock_jumps
         pairs = self.pairing.add(stream, frame.stamp_ns, arrived)
-        timeout = self.given.aux_timeout if stream == "rgb" else self.given.rgb_timeout
+        self._newest[stream] = arrived
         alone = (self.record.image_seen(stream, frame.stamp_ns)
-                 and self._silence.image_came(stream, now, timeout))
+                 and self._silence.image_came(stream, now, self._timeout(stream)))
         for pair in pairs:
             self.record.last_paired = now
             self._silence.pair_came(now)
@@ -107,7 +116,16 @@ class Pipeline:
                 self.record.happened("overtaken")
         if self.pairing.clock_jumps > jumps:  # the pairs were of before
             self._newest_ns = float("-inf")
-        if alone and not pairs and self.labelling.alone[stream] and self._offer({stream: arrived}):
+            self._newest = {stream: arrived}
+        if alone and not pairs:
+            self._offer_alone(stream, arrived)
+
+    def _timeout(self, stream: Stream) -> float:
+        """How many seconds a stream's images wait for the other's."""
+        return self.given.aux_timeout if stream == "rgb" else self.given.rgb_timeout
+
+    def _offer_alone(self, stream: Stream, arrived: Arrived) -> None:
+        if self.labelling.alone[stream] and self._offer({stream: arrived}):
             self.record.happened(ALONE[stream])
 
     def _offer(self, work: Work) -> bool:

@@ -38,6 +38,7 @@ from ssma_ros.parameters import Parameters
 from ssma_ros.pipeline import NO_MODE, Pipeline
 
 DIAGNOSTICS_PERIOD_S = 1.0
+TICK_S = 0.02  # so much later than it might a sensor's death is noticed
 GRACE_S = 0.7  # of the one second in which a node should be gone after a signal
 
 Transition = Callable[["SegmentationNode", LifecycleState], TransitionCallbackReturn]
@@ -102,12 +103,13 @@ class SegmentationNode(LifecycleNode):
             made.callback(pipeline.worker.stop)
             pipeline.say_mode()
             names = topics.subscriptions(self, made, self._given, pipeline)
-            # Steady time: with use_sim_time and no /clock, "nothing comes" must still be said.
-            timer = self.create_timer(
-                DIAGNOSTICS_PERIOD_S,
-                functools.partial(self._diagnose, pipeline, names, diagnostics.Reminder()),
-                clock=Clock(clock_type=ClockType.STEADY_TIME))
-            made.callback(self.destroy_timer, timer)
+            diagnose = functools.partial(
+                self._diagnose, pipeline, names, diagnostics.Reminder())
+            for period, call in ((TICK_S, pipeline.tick), (DIAGNOSTICS_PERIOD_S, diagnose)):
+                # Steady time: with use_sim_time and no /clock, "nothing comes" must still be said.
+                timer = self.create_timer(
+                    period, call, clock=Clock(clock_type=ClockType.STEADY_TIME))
+                made.callback(self.destroy_timer, timer)
             self._pipeline = pipeline
             self._active = made.pop_all()
         return TransitionCallbackReturn.SUCCESS
@@ -172,7 +174,6 @@ class SegmentationNode(LifecycleNode):
     def _diagnose(self, pipeline: Pipeline, names: dict[Stream, str],
                   reminder: diagnostics.Reminder) -> None:
         assert self._segmenter
-        pipeline.say_mode()
         publishers = {stream: self.count_publishers(name) for stream, name in names.items()}
         troubles = diagnostics.troubles(pipeline, names, publishers)
         for text in reminder.due([*troubles, *diagnostics.remarks(pipeline.record)]):

@@ -20,15 +20,19 @@ class Silence:
         self._waits: set[Stream] = set()  # an image came since
 
     def image_came(self, stream: Stream, now: float, timeout: float) -> bool:
-        """Whether it is to be labelled alone: no pair was made (rgb), or no colour image came
-        (aux), for longer than the timeout in seconds."""
+        """Whether it is to be labelled alone: see `is_over`."""
         if stream == "rgb":
             self._ended("aux", now)
         if stream not in self._waits:
             self._waits.add(stream)
             if now - self._since[stream] > timeout:
                 self._since[stream] = now
-        return now - self._since[stream] > timeout
+        return self.is_over(stream, now, timeout)
+
+    def is_over(self, stream: Stream, now: float, timeout: float) -> bool:
+        """Whether a stream's images have waited for longer than the timeout in seconds: no pair was
+        made (rgb), or no colour image came (aux)."""
+        return stream in self._waits and now - self._since[stream] > timeout
 
     def pair_came(self, now: float) -> None:
         for stream in STREAMS:

@@ -208,6 +208,32 @@ def test_while_colour_is_silent_the_second_sensor_is_labelled_alone_with_its_own
     assert rig.modes == ["none", "rgb+depth", "none", "depth", "rgb+depth"]
 
 
+@pytest.mark.parametrize("stream", STREAMS)
+def test_the_image_that_waited_in_vain_is_labelled_when_the_timeout_ends(
+        rig: Rig, clock: Clock, stream: Stream) -> None:
+    """And not only when the next one comes: at two images a second that is half a second."""
+    drive(rig, clock, STREAMS, 1000, 1300)
+    drive(rig, clock, [stream], 1300, 1400)
+    clock.go(0.3)
+    rig.pipeline.tick()
+    assert len(rig.made()) == 3
+    clock.go(0.05)  # 0.55 s after the last pair
+    for _ in range(2):
+        rig.pipeline.tick()
+    assert rig.made()[3:] == [(1300, {"rgb": COLOUR_ALONE, "aux": DEPTH_ALONE}[stream])]
+
+
+def test_time_alone_brings_no_label_of_before_a_jump_of_the_clock(rig: Rig, clock: Clock) -> None:
+    drive(rig, clock, STREAMS, 5000, 5300)
+    rig.send("rgb", 1000)
+    clock.go(0.4)
+    rig.send("aux", 1000)
+    rig.settle()
+    clock.go(2)
+    rig.pipeline.tick()
+    assert rig.made()[3:] == [(1000, FUSED)]
+
+
 def test_streams_that_are_alive_and_do_not_pair_leave_colour_alone(rig: Rig, clock: Clock) -> None:
     for milliseconds in range(1000, 3000, 100):
         rig.send("aux", milliseconds + 50)
@@ -252,10 +278,10 @@ def test_a_driver_that_hangs_and_repeats_its_stamp_is_silent(rig: Rig, clock: Cl
 
 def test_no_mode_is_left_when_nothing_comes(rig: Rig, clock: Clock) -> None:
     drive(rig, clock, STREAMS, 1000, 1300)
-    rig.pipeline.say_mode()
+    rig.pipeline.tick()
     assert rig.pipeline.mode == rig.modes[-1] == "rgb+depth"
     clock.go(0.5)
-    rig.pipeline.say_mode()
+    rig.pipeline.tick()
     assert rig.pipeline.mode == rig.modes[-1] == "none"
 
 

@@ -56,3 +56,12 @@ def test_at_a_rate_below_the_timeouts_pairs_are_waited_for() -> None:
         silence.pair_came(second + 0.1)
     assert not silence.image_came("rgb", 5, TIMEOUT)  # waits for its partner, in vain
     assert silence.image_came("rgb", 6, TIMEOUT)
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_what_waits_is_over_by_time_alone(stream: Stream) -> None:
+    silence = Silence(0.0)
+    silence.pair_came(1.0)
+    assert not silence.is_over(stream, 9.0, TIMEOUT)  # nothing waits
+    silence.image_came(stream, 1.1, TIMEOUT)
+    assert [silence.is_over(stream, now, TIMEOUT) for now in (1.4, 1.6)] == [False, True]
