@@ -13,6 +13,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 import torch
 from conftest import TINY_SPEC
@@ -23,7 +24,7 @@ from ssma_core import Modality, Segmenter, SsmaError
 from ssma_core.benchmark import ways as ways_module
 from ssma_core.benchmark.check import Checked, checked
 from ssma_core.benchmark.clock import WARM_UP, Call, percentiles, take_turns
-from ssma_core.benchmark.files import Setting
+from ssma_core.benchmark.files import Setting, exported
 from ssma_core.benchmark.frames import camera_frames
 from ssma_core.benchmark.memory import growth
 from ssma_core.benchmark.models import Model, models
@@ -32,6 +33,7 @@ from ssma_core.benchmark.ways import LeftOut, Way, ways
 from ssma_core.benchmark.work import gflop, operations
 from ssma_core.cli import main
 from ssma_core.engine_file import EngineHeader, write
+from ssma_core.export.engine import read_exported
 from ssma_core.exported import Exported, FrameFormat
 from ssma_core.modalities import check_frame
 
@@ -280,6 +282,18 @@ def run(tiny_model_safetensors: Path, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture
 def report(run: Path) -> dict[str, Any]:
     return dict(json.loads((run / "benchmark.json").read_text()))
+
+
+def test_int8_is_measured_on_the_frames_that_are_given(
+        tiny_model_safetensors: Path, tmp_path: Path) -> None:
+    assert main(["synthesize", "--output", str(tmp_path / "drives"), "--drives", "1",
+                 "--frames", "2", "--size", "192x96"]) == 0
+    (model,) = models([str(tiny_model_safetensors)], tmp_path)
+    setting = Setting((192, 96), 1, tmp_path / "drives", tmp_path)
+    path = exported(replace(model, trained=False), "int8", FrameFormat((192, 96), "uint16"),
+                    setting)
+    assert read_exported(path).precision == "int8"
+    assert any(node.op_type == "QuantizeLinear" for node in onnx.load(path).graph.node)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="names what a machine without a GPU can do")

@@ -11,6 +11,7 @@ from conftest import ROOT
 from onnx import numpy_helper
 
 from ssma_core import Segmenter, checkpoint
+from ssma_core.backends import onnxruntime
 from ssma_core.cli import main
 from ssma_core.datasets.given import open_given
 
@@ -53,6 +54,16 @@ def test_labels_stay_those_of_float(int8: Path, drives: Path) -> None:
     equal = [(a.segment(*frame.arrays).labels == b.segment(*frame.arrays).labels).mean()
              for frame in open_given(drives, spec)]
     assert np.mean(equal) >= 0.99  # measured on these very frames at the network's size, as 0.995
+
+
+def test_cpus_whose_products_could_overflow_give_the_same_labels(
+        int8: Path, drives: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = next(iter(open_given(drives, checkpoint.read_spec(MODEL))))
+    labels = []
+    for has_vnni in (True, False):
+        monkeypatch.setattr(onnxruntime, "_has_vnni", lambda answer=has_vnni: answer)
+        labels.append(Segmenter(int8).segment(*frame.arrays).labels)
+    assert np.mean(labels[0] == labels[1]) >= 0.999
 
 
 def test_int8_and_frames_to_measure_it_on_belong_together(

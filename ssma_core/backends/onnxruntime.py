@@ -69,10 +69,19 @@ def open_session(model: str | bytes, threads: int | None = None) -> onnxruntime.
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.log_severity_level = 3
-    # On CPUs whose int8 products overflow, those without VNNI: slower ones that do not.
-    options.add_session_config_entry("session.x64quantprecision", "1")
+    if not _has_vnni():
+        # Such x86 CPUs add up products of int8 in 16 bits: slower ones that cannot overflow.
+        options.add_session_config_entry("session.x64quantprecision", "1")
     # That optimizer makes one of two equal quantizers, but a convolution is computed in int8 only
     # if its quantizer is its own.
     return onnxruntime.InferenceSession(
         model, options, providers=["CPUExecutionProvider"],
         disabled_optimizers=["CommonSubexpressionElimination"])
+
+
+def _has_vnni() -> bool:
+    """Whether the CPU, of Linux, has instructions that add up products of int8 in 32 bits."""
+    try:
+        return "vnni" in Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False

@@ -15,12 +15,9 @@ from ssma_core.benchmark.memory import Growth, growth
 from ssma_core.benchmark.opened import Labels, Opened
 from ssma_core.benchmark.ways import LeftOut, Way
 from ssma_core.errors import SsmaError
-from ssma_core.evaluation.parity import LEAST_AGREEMENT
 from ssma_core.modalities import network_images
 
 TOGETHER = 8  # frames at once
-# Of random weights, which make much of every rounding error. Chance would be a sixth.
-LEAST_AGREEMENT_UNTRAINED = 0.5
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ def checked(ways: Sequence[Way], frames: Sequence[Arrays],
             continue
         reference, expected = first.setdefault(way.model.weights, (way.full_name, answers))
         agreement = _agreement(answers, expected)
-        least = LEAST_AGREEMENT if way.model.trained else LEAST_AGREEMENT_UNTRAINED
+        least = way.model.least_agreement
         if agreement >= least:
             yield Checked(way, calls, agreement, memory)
         else:

@@ -36,10 +36,17 @@ def exported(model: Model, precision: Precision, frame: FrameFormat | None,
     assert model.checkpoint is not None
     camera = [] if frame is None else [size_in_words(frame.size)]
     path = setting.folder / ("_".join([model.name, *camera, precision]) + ".onnx")
-    if precision == "int8":
-        raise SsmaError("int8 cannot be exported yet")
     network, spec = checkpoint.load(model.checkpoint)
-    export(network, spec, path, frame, precision)
+    if precision != "int8":
+        export(network, spec, path, frame, precision)
+        return path
+    from ssma_core.datasets.given import open_given
+    from ssma_core.export.int8 import export_int8
+
+    assert setting.calibration is not None
+    # The frames that are timed are others: half of the room that is left to the labels there.
+    export_int8(network, spec, path, open_given(setting.calibration, spec, ()), frame=frame,
+                agreement=(1 + model.least_agreement) / 2)
     return path
 
 

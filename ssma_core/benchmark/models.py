@@ -8,6 +8,7 @@ from typing import get_args
 
 from ssma_core.datasets.synthetic_forest import CLASS_COLOURS, CLASS_NAMES
 from ssma_core.errors import SsmaError
+from ssma_core.evaluation.parity import LEAST_AGREEMENT
 from ssma_core.exported import Exported
 from ssma_core.spec import Modality, ModelSpec, Size
 
@@ -26,6 +27,12 @@ class Model:
     checkpoint: Path | None
     exported: tuple[tuple[Path, Exported], ...] = ()
     trained: bool = True
+
+    @property
+    def least_agreement(self) -> float:
+        """The share of labels, 0–1, that every way to run it must give alike."""
+        # Random weights make much of every rounding error. Chance would be a sixth.
+        return LEAST_AGREEMENT if self.trained else 0.5
 
 
 def models(given: Sequence[str], folder: Path) -> list[Model]:
