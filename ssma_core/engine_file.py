@@ -21,7 +21,6 @@ LIBRARY_NAMES: dict[Library, str] = {"tensorrt": "TensorRT", "tensorrt_rtx": "Te
 # What a file begins with: magic, the header's length in bytes, CRC-32 of all that follows.
 _FRONT = struct.Struct("<14sII")
 _MAGIC = b"SSMA engine 2\n"
-WHOLE = ""
 _ALIGNED = 64  # a plan begins at a multiple of so many bytes
 _PORTABLE_FROM = (8, 0)  # what TensorRT for RTX builds runs from here on, unless it was limited
 
@@ -62,8 +61,7 @@ class EngineHeader:
 def write(path: str | Path, header: EngineHeader, plans: Mapping[str, Buffer]) -> None:
     """Writes `path` whole or not at all.
 
-    plans: the engines, as TensorRT serializes them: of the whole under WHOLE, and of what labels a
-      modality alone under its name.
+    plans: the engines, as TensorRT serializes them, by the names of `ssma_core.onnx_parts.parts`.
     """
     sizes = {name: len(plan) for name, plan in plans.items()}
     text = json.dumps({"header": asdict(header), "plans": sizes}).encode()

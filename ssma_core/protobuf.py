@@ -1,31 +1,56 @@
-"""Reads protocol buffers' wire format (protobuf.dev/programming-guides/encoding), no more of it
-than TensorFlow's files need."""
+"""Protocol buffers' wire format (protobuf.dev/programming-guides/encoding), no more of it than
+TensorFlow's and ONNX' files need."""
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
 
 Fields = dict[int, list[int | bytes]]
 
 
-def fields(message: int | bytes) -> Fields:
-    """A message's fields by number: varints as int, the rest as bytes.
+class Entry(NamedTuple):
+    """A field of a message: its number, its value (varints as int, the rest as bytes) and all of
+    it, as it stands there. Parts of a memoryview are memoryviews, and not copied."""
+
+    number: int
+    value: int | bytes
+    whole: bytes
+
+
+def entries(message: int | bytes) -> Iterator[Entry]:
+    """A message's fields, in order.
 
     Raises ValueError or IndexError where it is none.
     """
     if isinstance(message, int):
         raise ValueError("a field is a number where a message is wanted")
-    found: Fields = {}
     at = 0
     while at < len(message):
+        begin = at
         tag, at = varint(message, at)
         if tag & 7 == 0:
-            value, at = varint(message, at)
-            found.setdefault(tag >> 3, []).append(value)
+            number, at = varint(message, at)
+            yield Entry(tag >> 3, number, message[begin:at])
             continue
         length, at = _length(message, tag & 7, at)
         if at + length > len(message):
             raise ValueError("a field is longer than its message")
-        found.setdefault(tag >> 3, []).append(message[at:at + length])
+        yield Entry(tag >> 3, message[at:at + length], message[begin:at + length])
         at += length
+
+
+def fields(message: int | bytes) -> Fields:
+    """A message's values by number. Raises as `entries` does."""
+    found: Fields = {}
+    for entry in entries(message):
+        found.setdefault(entry.number, []).append(entry.value)
     return found
+
+
+def encoded(number: int) -> bytes:
+    """As a varint."""
+    low, rest = number & 0x7F, number >> 7
+    return bytes([low]) if not rest else bytes([low | 0x80]) + encoded(rest)
 
 
 def _length(message: bytes, wire_type: int, at: int) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from conftest import TINY_SPEC
 from fake_gpu import FakeGpu
 from test_tensorrt_backend import HEADER, forget_the_backend, install
 
-from ssma_core import Modality, Segmenter, SsmaError
+from ssma_core import Modality, Segmenter, SsmaError, onnx_parts
 from ssma_core.benchmark import ways as ways_module
 from ssma_core.benchmark.check import Checked, checked
 from ssma_core.benchmark.clock import WARM_UP, Call, percentiles, take_turns
@@ -33,7 +33,6 @@ from ssma_core.benchmark.ways import LeftOut, Way, ways
 from ssma_core.benchmark.work import gflop, operations
 from ssma_core.cli import main
 from ssma_core.engine_file import EngineHeader, write
-from ssma_core.export.engine import read_exported
 from ssma_core.exported import Exported, FrameFormat
 from ssma_core.modalities import check_frame
 
@@ -292,7 +291,7 @@ def test_int8_is_measured_on_the_frames_that_are_given(
     setting = Setting((192, 96), 1, tmp_path / "drives", tmp_path)
     path = exported(replace(model, trained=False), "int8", FrameFormat((192, 96), "uint16"),
                     setting)
-    assert read_exported(path).precision == "int8"
+    assert onnx_parts.read(path)[1].precision == "int8"
     assert any(node.op_type == "QuantizeLinear" for node in onnx.load(path).graph.node)
 
 

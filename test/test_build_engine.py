@@ -21,12 +21,12 @@ import torch
 from conftest import ROOT, TINY_SPEC
 from safetensors import safe_open
 
-from ssma_core import SsmaError, checkpoint, engine_file, tensorrt_library
+from ssma_core import SsmaError, checkpoint, engine_file, onnx_parts, tensorrt_library
 from ssma_core.checkpoint import weights_hash
 from ssma_core.cli import main
-from ssma_core.engine_file import WHOLE, Gpu
+from ssma_core.engine_file import Gpu
 from ssma_core.export import build_progress
-from ssma_core.export.engine import build_engine, read_exported
+from ssma_core.export.engine import build_engine
 from ssma_core.exported import Exported, FrameFormat, to_metadata
 from ssma_core.model import build
 
@@ -69,12 +69,12 @@ def test_an_engine_is_built_without_a_gpu(tiny_model: Path, tmp_path: Path) -> N
     built = build_engine(tiny_model, output, "the command", library="tensorrt_rtx")
     header, plans = engine_file.read(output)
     assert header == built
-    assert header.exported == read_exported(tiny_model)
+    assert header.exported == onnx_parts.read(tiny_model)[1]
     assert (header.library, header.gpu, header.command) == ("tensorrt_rtx", None, "the command")
     assert engine_file.runs_on(header) == "compute capability 8.0 and later"
     weights = sum(onnx.numpy_helper.to_array(w).nbytes
                   for w in onnx.load(tiny_model).graph.initializer)
-    assert len(plans[WHOLE]) > weights
+    assert len(plans[onnx_parts.WHOLE]) > weights
     assert [path.name for path in tmp_path.iterdir()] == ["m.engine"]
 
 
@@ -150,7 +150,7 @@ def test_a_node_that_cannot_be_built_is_named_with_the_reason(tmp_path: Path) ->
 def test_an_exported_file_says_what_it_is(tmp_path: Path) -> None:
     exported = replace(EXPORTED, precision="int8")
     one_node(tmp_path / "m.onnx", exported=exported)
-    assert read_exported(tmp_path / "m.onnx") == exported
+    assert onnx_parts.read(tmp_path / "m.onnx")[1] == exported
 
 
 @pytest.mark.parametrize(("content", "message"), [
@@ -323,7 +323,8 @@ def test_a_checkpoint_becomes_an_engine_for_a_camera(
     assert header.exported.precision == precision
     network, spec = checkpoint.load(tiny_model_safetensors)
     assert (header.exported.spec, header.exported.weights) == (spec, weights_hash(network))
-    assert len(plans[WHOLE]) > 2 * numbers(tiny_model_safetensors) * 0.9  # batch norms are folded
+    # Batch norms are folded.
+    assert len(plans[onnx_parts.WHOLE]) > 2 * numbers(tiny_model_safetensors) * 0.9
     said = capsys.readouterr().out
     assert f"wrote {output}" in said
     assert f"ssma parity {tiny_model_safetensors} {output} --data DATA" in said
@@ -337,8 +338,8 @@ def test_what_labels_without_the_other_sensor_is_an_engine_of_its_own(tmp_path: 
     assert build_with(ROOT / "models/tiny_forest.onnx", output, "--library", "tensorrt_rtx") == 0
     header, plans = engine_file.read(output)
     assert header.exported.alone == ("rgb", "depth")
-    assert list(plans) == [WHOLE, "rgb", "depth"]
-    assert len(plans["rgb"]) < 0.7 * len(plans[WHOLE])
+    assert list(plans) == [onnx_parts.WHOLE, "rgb", "depth"]
+    assert len(plans["rgb"]) < 0.7 * len(plans[onnx_parts.WHOLE])
 
 
 @needs_rtx
@@ -351,7 +352,7 @@ def test_the_full_model_becomes_an_engine_for_a_camera(tmp_path: Path) -> None:
                       "--precision", "fp16", "--library", "tensorrt_rtx") == 0
     header, plans = engine_file.read(output)
     assert header.exported.spec == FULL_SPEC
-    assert 1.9 < len(plans[WHOLE]) / numbers(model) < 2.5
+    assert 1.9 < len(plans[onnx_parts.WHOLE]) / numbers(model) < 2.5
 
 
 @needs_rtx
@@ -478,6 +479,6 @@ def test_an_engine_of_an_onnx_file_is_built_without_torch(
                "backends.cuda = SimpleNamespace(gpu=lambda: Gpu('NVIDIA L4', (8, 9)))\n"
                f"assert main(['build-engine', '--model', {str(tmp_path / 'm.onnx')!r}, "
                f"'--output', {str(tmp_path / 'm.engine')!r}]) == 0\n"
-               "assert not {'torch', 'safetensors'} & set(sys.modules)")
+               "assert not {'torch', 'onnx', 'safetensors'} & set(sys.modules)")
     stand_ins = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "test" / "stand_ins")])}
     subprocess.run([sys.executable, "-c", program], check=True, env=os.environ | stand_ins)

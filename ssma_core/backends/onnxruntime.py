@@ -9,14 +9,9 @@ import numpy.typing as npt
 import onnxruntime
 from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented
 
+from ssma_core import onnx_parts
 from ssma_core.errors import SsmaError
-from ssma_core.exported import (
-    blank_inputs,
-    bound_inputs,
-    from_metadata,
-    inputs_alone,
-    output_alone,
-)
+from ssma_core.exported import bound_inputs, inputs_alone, output_alone
 
 
 class OnnxRuntimeBackend:
@@ -25,8 +20,10 @@ class OnnxRuntimeBackend:
     name = "onnxruntime"
 
     def __init__(self, model: Path, threads: int | None) -> None:
+        data, self._exported = onnx_parts.read(model)
         try:
-            self._session = open_session(str(model), threads)
+            self._sessions = {name: open_session(part, threads)
+                              for name, part in onnx_parts.parts(data, self._exported).items()}
         except NotImplemented as error:
             raise SsmaError(f"onnxruntime cannot run {model} on the CPU ({error}); a file in bf16 "
                             f"is for TensorRT: `ssma build-engine --model {model}`, or export it "
@@ -34,38 +31,31 @@ class OnnxRuntimeBackend:
         except Exception as error:  # onnxruntime has a class of its own for each way to fail
             raise SsmaError(f"{model} is not an ONNX model, or it is cut short ({error}); write it "
                             "again with `ssma export`") from error
-        metadata = self._session.get_modelmeta().custom_metadata_map
-        try:
-            self._exported = from_metadata(metadata)
-        except SsmaError as error:
-            raise SsmaError(f"{model}: {error}") from error
         self.spec = self._exported.spec
         self.precision = self._exported.precision
         self.frame = self._exported.frame
         self.fused = self.frame is not None
         self.alone = self._exported.alone
-        self._options = onnxruntime.RunOptions()
-        self._options.only_execute_path_to_fetches = True  # nothing that nobody asked for
 
     def run(self, images: Sequence[npt.NDArray[Any]],
             outputs: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
         inputs = bound_inputs(self._exported, images)
-        return dict(zip(outputs, self._session.run(list(outputs), inputs, self._options)))
+        return dict(zip(outputs, self._sessions[onnx_parts.WHOLE].run(list(outputs), inputs)))
 
     def run_alone(self, modality: int, image: npt.NDArray[Any],
                   outputs: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
         inputs = inputs_alone(self._exported, modality, image)
         name = self.spec.modalities[modality].name
-        answers = self._session.run([output_alone(name, output) for output in outputs],
-                                    blank_inputs(self._exported) | inputs, self._options)
+        answers = self._sessions[name].run([output_alone(name, output) for output in outputs],
+                                           inputs)
         return dict(zip(outputs, answers))
 
     def close(self) -> None:
-        del self._session
+        self._sessions.clear()
 
 
-def open_session(model: str | bytes, threads: int | None = None) -> onnxruntime.InferenceSession:
-    """Of a file or its bytes, on the CPU."""
+def open_session(model: bytes, threads: int | None = None) -> onnxruntime.InferenceSession:
+    """Of a file's bytes, on the CPU."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.log_severity_level = 3

@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from ssma_core import engine_file, tensorrt_library
 from ssma_core.backends import cuda
-from ssma_core.engine_file import WHOLE
 from ssma_core.errors import SsmaError
 from ssma_core.exported import bound_inputs, inputs_alone, output_alone
 from ssma_core.files import written_whole
+from ssma_core.onnx_parts import WHOLE
 from ssma_core.tensorrt_library import TensorRt
 
 Array = npt.NDArray[Any]

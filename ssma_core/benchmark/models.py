@@ -106,11 +106,10 @@ def _of_checkpoint(path: Path) -> Model:
 
 
 def _exported(path: Path) -> Exported:
-    from ssma_core import engine_file
-    from ssma_core.export.engine import read_exported
+    from ssma_core import engine_file, onnx_parts
 
     if path.suffix == ".onnx":
-        return read_exported(path)
+        return onnx_parts.read(path)[1]
     if path.suffix == ".engine":
         return engine_file.read(path)[0].exported
     sizes = " or ".join(get_args(Size))

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ssma_core import tensorrt_library
+from ssma_core import onnx_parts, tensorrt_library
 from ssma_core.commands import count
 from ssma_core.commands.export import add_graph_arguments, frame_asked
 from ssma_core.commands.export import write as export
 from ssma_core.engine_file import LIBRARY_NAMES, EngineHeader, runs_on
 from ssma_core.errors import SsmaError
-from ssma_core.export.engine import build_engine, gpu_at_hand, read_exported
+from ssma_core.export.engine import build_engine, gpu_at_hand
 from ssma_core.exported import Exported, export_command, size_in_words
 
 
@@ -92,7 +92,7 @@ def _onnx(options: argparse.Namespace, folder: Path) -> Path:
         export(options, onnx)
         return onnx
     if options.model.suffix == ".onnx":
-        _check_asked(options, read_exported(options.model))
+        _check_asked(options, onnx_parts.read(options.model)[1])
         return Path(options.model)
     raise SsmaError(f"{options.model}: an engine is built from a .safetensors or an .onnx file")
 

@@ -1,5 +1,5 @@
 """An ONNX file of `ssma export` as an engine, by TensorRT 10 or 11 or TensorRT for RTX. Networks
-are strongly typed: the ONNX file alone decides the precision. Imports no torch."""
+are strongly typed: the ONNX file alone decides the precision. Imports no torch and no onnx."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -7,14 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import onnx
-from google.protobuf.message import DecodeError
-
-from ssma_core import engine_file, tensorrt_library
-from ssma_core.engine_file import WHOLE, EngineHeader, Gpu, Library
+from ssma_core import engine_file, onnx_parts, tensorrt_library
+from ssma_core.engine_file import EngineHeader, Gpu, Library
 from ssma_core.errors import SsmaError
 from ssma_core.export.build_progress import progress_monitor
-from ssma_core.exported import Exported, from_metadata, output_alone
 from ssma_core.files import written_whole
 from ssma_core.tensorrt_library import TensorRt
 
@@ -34,7 +30,7 @@ def build_engine(model: Path, output: Path, command: str, *, library: Library | 
     Raises SsmaError when the file, the library or an option does not fit, and with TensorRT's own
     words when it cannot build. A KeyboardInterrupt stops the build before it goes on.
     """
-    exported, whole = read_exported(model), _read(model)
+    data, exported = onnx_parts.read(model)
     tensorrt = tensorrt_library.load(library)
     gpu = _gpu_to_build_for(tensorrt, capabilities, timing_cache)
     builder = tensorrt.module.Builder(tensorrt.logger)
@@ -44,10 +40,9 @@ def build_engine(model: Path, output: Path, command: str, *, library: Library | 
     _limit(tensorrt, config, capabilities)
     cache = None if timing_cache is None else _timing_cache(config, timing_cache)
     plans: dict[str, memoryview] = {}
-    for alone in (WHOLE, *exported.alone):
-        # An engine computes all its outputs: what one sensor needs alone is an engine of its own.
-        network, _parser = _network(tensorrt, builder, _part(whole, exported, alone), model)
-        plans[alone] = memoryview(_built(tensorrt, builder, network, config))
+    for name, part in onnx_parts.parts(data, exported).items():
+        network, _parser = _network(tensorrt, builder, part, model)
+        plans[name] = memoryview(_built(tensorrt, builder, network, config))
     header = EngineHeader(exported, tensorrt.library, tensorrt.version, gpu, tuple(capabilities),
                           command)
     engine_file.write(output, header, plans)
@@ -69,25 +64,6 @@ def gpu_at_hand(why: str, otherwise: str) -> Gpu:
     raise SsmaError(f"{why}, which cannot be used here ({fault}): {otherwise}")
 
 
-def read_exported(model: Path) -> Exported:
-    """What an ONNX file says it is. Raises SsmaError, naming it, where it is none of ours."""
-    message = _read(model)
-    try:
-        return from_metadata({pair.key: pair.value for pair in message.metadata_props})
-    except SsmaError as error:
-        raise SsmaError(f"{model}: {error}") from error
-
-
-def _read(model: Path) -> onnx.ModelProto:
-    try:
-        return onnx.load(model)
-    except OSError as error:
-        raise SsmaError(f"cannot read {model}: {error.strerror}") from error
-    except DecodeError as error:
-        raise SsmaError(f"{model} is not an ONNX model, or it is cut short; write it again with "
-                        "`ssma export`") from error
-
-
 def _gpu_to_build_for(tensorrt: TensorRt, capabilities: Sequence[tuple[int, int]],
                       timing_cache: Path | None) -> Gpu | None:
     """None with TensorRT for RTX. Raises SsmaError for an option that the library has no use for,
@@ -104,27 +80,17 @@ def _gpu_to_build_for(tensorrt: TensorRt, capabilities: Sequence[tuple[int, int]
                        "run this command there, or build with --library tensorrt_rtx")
 
 
-def _network(tensorrt: TensorRt, builder: Any, part: onnx.ModelProto, model: Path
-             ) -> tuple[Any, Any]:
+def _network(tensorrt: TensorRt, builder: Any, part: bytes, model: Path) -> tuple[Any, Any]:
     """The network, and the parser that owns its weights. model: for errors."""
     # TensorRT 10 must be asked; 11 and RTX know no other networks, and may drop the flag.
     flag = getattr(tensorrt.module.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     network = builder.create_network(0 if flag is None else 1 << int(flag))
     parser = tensorrt.module.OnnxParser(network, tensorrt.logger)
-    if not parser.parse(part.SerializeToString()):
+    if not parser.parse(part):
         faults = [_parser_error(parser.get_error(i)) for i in range(parser.num_errors)]
         raise SsmaError(f"{model}: {tensorrt.name} {tensorrt.version} cannot take "
                         + "; ".join(faults))
     return network, parser
-
-
-def _part(model: onnx.ModelProto, exported: Exported, alone: str) -> onnx.ModelProto:
-    """What computes the answers of one modality alone, or the WHOLE's."""
-    lone = {output_alone(name, output): name for name in exported.alone
-            for output in ("labels", "confidence")}
-    outputs = [each.name for each in model.graph.output if lone.get(each.name, WHOLE) == alone]
-    inputs = [alone] if alone else [each.name for each in model.graph.input]
-    return onnx.utils.Extractor(model).extract_model(inputs, outputs)
 
 
 def _parser_error(error: Any) -> str:

@@ -75,12 +75,12 @@ def export_int8(network: SegmentationNetwork, spec: ModelSpec, path: str | Path,
     frame: as for ssma_core.export.onnx.export. agreement: as for `calibrate`.
     Raises SsmaError when the data do not fit the spec, and as `export` and `calibrate` do.
     """
-    lone, fused = (exported_as(network, spec, size, "fp32") for size in (None, frame))
-    model = to_onnx(network, lone)
-    calibration = calibrate(model, _inputs(lone, data), agreement)
-    if frame is not None:
-        model = to_onnx(network, fused)  # what was measured is in there, by the same names
-    write(quantize(model, calibration), replace(fused, precision="int8"), path)
+    exported = exported_as(network, spec, frame, "fp32")
+    # What is measured is in the file by the same names.
+    measured = replace(exported, frame=None, alone=())
+    calibration = calibrate(to_onnx(network, measured), _inputs(measured, data), agreement)
+    model = to_onnx(network, exported)
+    write(quantize(model, calibration), replace(exported, precision="int8"), path)
     return calibration
 
 
