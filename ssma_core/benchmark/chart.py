@@ -52,4 +52,5 @@ def _draw(axes: Axes, table: Table) -> None:
 
 
 def _label(row: Row) -> str:
-    return f"{row.whole.p50:.3g} ms, {row.times_as_fast:.1f}×"
+    p50 = row.whole.p50
+    return f"{p50:.{0 if p50 >= 100 else 1}f} ms, {row.times_as_fast:.1f}×"
