@@ -55,7 +55,8 @@ def figures(log: Mapping[str, Sequence[Sequence[int]]], pairs: int, rate_hz: flo
     own, latency, inference = [], [], []
     free = 0
     for (stamp, published), (begin, end) in zip(labels, inferences):
-        ready = max(free, *(arrivals[stream][stamp] for stream in arrivals))
+        # Where an image was lost, the label is of the other one alone, or of a near one with it.
+        ready = max(free, *(came[stamp] for came in arrivals.values() if stamp in came))
         own.append((published - ready - (end - begin)) / 1e6)
         latency.append((published - stamp) / 1e6)
         inference.append((end - begin) / 1e6)
