@@ -55,6 +55,14 @@ def test_what_did_not_arrive_is_lost() -> None:
     assert figures(log_of(), 2 * PAIRS, 10).lost == 0.5
 
 
+def test_a_label_may_be_of_one_image_alone() -> None:
+    """Then the model could begin when that one came: here 1 ms sooner."""
+    log = log_of()
+    log["aux"].clear()
+    found = figures(log, PAIRS, 10)
+    assert (found.own, found.lost) == (4, 0.5)
+
+
 @pytest.mark.parametrize("fault, reason", [
     ({"labels": []}, "only 0 labels came of 8 pairs"),
     ({"inferences": [(0, 1)]}, "1 inferences came to 8 labels")])
