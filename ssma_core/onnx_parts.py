@@ -5,9 +5,9 @@ Field numbers are those of onnx.proto. A robot that runs a file need not have th
 """
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 from ssma_core.errors import SsmaError
 from ssma_core.exported import Exported, from_metadata, output_alone
@@ -16,7 +16,8 @@ from ssma_core.protobuf import Entry, encoded, entries, fields
 WHOLE = ""
 _GRAPH, _METADATA = 7, 14  # of ModelProto
 _NODE, _WEIGHT, _INPUT, _OUTPUT, _SHAPE = 1, 5, 11, 12, 13  # of GraphProto
-_NAME = {_WEIGHT: 8, _INPUT: 1, _OUTPUT: 1, _SHAPE: 1}  # in the messages of these fields
+_NAMES = {_NODE: 2, _WEIGHT: 8, _INPUT: 1, _OUTPUT: 1, _SHAPE: 1}  # in the messages of these
+_NEEDS = 1  # in a node's
 
 
 def read(path: Path) -> tuple[bytes, Exported]:
@@ -40,60 +41,58 @@ def read(path: Path) -> tuple[bytes, Exported]:
 
 def parts(model: bytes, exported: Exported) -> dict[str, bytes]:
     """A model for each part: the WHOLE, and what labels a modality alone by its name; each takes
-    no more inputs than it needs. model, exported: as `read` gives them."""
+    no more inputs than it needs.
+
+    model, exported: as `read` gives them. Nodes stand behind those that they need, and hold no
+    graphs of their own.
+    """
     if not exported.alone:
         return {WHOLE: model}
-    lone = {name: [output_alone(name, output) for output in ("labels", "confidence")]
+    top = list(entries(_view(model)))
+    graph = [_piece(entry) for each in top if each.number == _GRAPH
+             for entry in entries(each.value)]
+    lone = {name: {output_alone(name, output) for output in ("labels", "confidence")}
             for name in exported.alone}
-    rest = set(_outputs(model)).difference(*lone.values())
-    return {name: part(model, outputs) for name, outputs in {WHOLE: rest, **lone}.items()}
+    outputs = {name for piece in graph if piece.number == _OUTPUT for name in piece.names}
+    rest = outputs.difference(*lone.values())
+    around = [entry.whole for entry in top if entry.number != _GRAPH]
+    return {name: b"".join([*around, *_as_field(_GRAPH, _kept(graph, wanted))])
+            for name, wanted in {WHOLE: rest, **lone}.items()}
 
 
-def part(model: bytes, outputs: Collection[str]) -> bytes:
-    """What computes these outputs. Nodes must stand behind those that they need, and hold no graphs
-    of their own."""
-    pieces = []
-    for entry in entries(_view(model)):
-        if entry.number == _GRAPH:
-            graph = b"".join(_kept(list(entries(entry.value)), outputs))
-            pieces += [encoded(_GRAPH << 3 | 2), encoded(len(graph)), graph]
-        else:
-            pieces.append(bytes(entry.whole))
-    return b"".join(pieces)
+class _Piece(NamedTuple):
+    """An entry of a graph. names: of the tensors that it makes or describes. needs: of a node."""
+
+    number: int
+    names: list[str]
+    needs: list[str]
+    whole: bytes
 
 
-def _kept(graph: list[Entry], outputs: Collection[str]) -> Iterator[bytes]:
+def _piece(entry: Entry) -> _Piece:
+    found = fields(entry.value) if entry.number in _NAMES else {}
+    names, needs = ([text for text in map(_text, found.get(field, [])) if text] for field in (
+        _NAMES.get(entry.number, 0), _NEEDS if entry.number == _NODE else 0))
+    return _Piece(entry.number, names, needs, entry.whole)
+
+
+def _kept(graph: Sequence[_Piece], outputs: set[str]) -> list[bytes]:
+    """What computes these outputs."""
     used = set(outputs)
-    needed = set()
-    for place in reversed(range(len(graph))):
-        if graph[place].number == _NODE:
-            node = fields(graph[place].value)
-            if used.intersection(map(_text, node.get(2, []))):
-                used.update(map(_text, node.get(1, [])))
-                needed.add(place)
-    for place, entry in enumerate(graph):
-        if entry.number == _OUTPUT:
-            keep = _name(entry) in outputs
-        elif entry.number in _NAME:
-            keep = _name(entry) in used
-        else:
-            keep = entry.number != _NODE or place in needed
-        if keep:
-            yield entry.whole
+    for piece in reversed(graph):
+        if piece.number == _NODE and not used.isdisjoint(piece.names):
+            used.update(piece.needs)
+    return [piece.whole for piece in graph if not piece.names
+            or not (outputs if piece.number == _OUTPUT else used).isdisjoint(piece.names)]
 
 
-def _outputs(model: bytes) -> list[str]:
-    return [_name(entry) for top in entries(_view(model)) if top.number == _GRAPH
-            for entry in entries(top.value) if entry.number == _OUTPUT]
+def _as_field(number: int, message: Sequence[bytes]) -> list[bytes]:
+    return [encoded(number << 3 | 2), encoded(sum(map(len, message))), *message]
 
 
 def _view(model: bytes) -> bytes:
     """The same, of which parts are taken without a copy: weights are large."""
     return cast(bytes, memoryview(model))
-
-
-def _name(entry: Entry) -> str:
-    return _text(fields(entry.value)[_NAME[entry.number]][-1])
 
 
 def _text(value: int | bytes) -> str:

@@ -43,28 +43,28 @@ class TorchBackend:
         self.precision = cast(Precision, precision or "fp32")
         if threads:
             torch.set_num_threads(threads)
-        network, self.spec = checkpoint.load(model)
-        self._running = Running(network, self.spec, self.precision, self._on_gpu)
+        self._network, self.spec = checkpoint.load(model)
+        self._running = Running(self._network, self.spec, self.precision, self._on_gpu)
         self.fused = self._running.fused
-        self._experts: dict[str, Running] = {}
-        if isinstance(network, Ssma) and network.alone is not None:
-            for i, modality in enumerate(self.spec.modalities):
-                self._experts[modality.name] = Running(
-                    expert_alone(network, self.spec, i), self.spec.of_expert(i), self.precision,
-                    self._on_gpu)
-        self.alone = tuple(self._experts)
+        self._experts: dict[int, Running] = {}  # made when they are first asked
+        can_alone = isinstance(self._network, Ssma) and self._network.alone is not None
+        self.alone = tuple(m.name for m in self.spec.modalities) if can_alone else ()
 
     def run(self, images: Sequence[Array], outputs: Sequence[str]) -> dict[str, Array]:
         return self._running.run(images, outputs)
 
     def run_alone(self, modality: int, image: Array, outputs: Sequence[str]) -> dict[str, Array]:
         name = self.spec.modalities[modality].name
-        if name not in self._experts:
+        if name not in self.alone:
             raise SsmaError(f"the file cannot label {name} alone")
-        return self._experts[name].run([image], outputs)
+        if modality not in self._experts:
+            self._experts[modality] = Running(
+                expert_alone(cast(Ssma, self._network), self.spec, modality),
+                self.spec.of_expert(modality), self.precision, self._on_gpu)
+        return self._experts[modality].run([image], outputs)
 
     def close(self) -> None:
-        del self._running
+        del self._running, self._network
         self._experts.clear()
         if self._on_gpu:
             torch.cuda.empty_cache()
