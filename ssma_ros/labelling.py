@@ -13,13 +13,13 @@ import numpy.typing as npt
 from ssma_core import Segmentation, Segmenter, SsmaError, overlay
 from ssma_ros import messages, points
 from ssma_ros.content import Content
+from ssma_ros.label_info import UNLABELED
 from ssma_ros.messages import Frame
 from ssma_ros.pairing import STREAMS, Stream
 from ssma_ros.parameters import Parameters
 from ssma_ros.record import Record
 
 Array = npt.NDArray[Any]
-UNLABELED = 255  # of vision_msgs/LabelInfo
 
 
 @dataclass(frozen=True)
