@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import importlib.util
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +17,7 @@ from ssma_core import Modality, ModelSpec
 from ssma_core.datasets.synthetic_forest import CLASS_COLOURS, CLASS_NAMES
 
 if TYPE_CHECKING:
+    from pipeline_rig import Clock, Rig
     from robot import Robot
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -110,6 +112,35 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Ro
         yield start
         for each in started:
             each.close()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Of the pipelines on the bench: it stands until it is told to go."""
+    clock: Clock = pytest.importorskip("pipeline_rig", reason="needs ROS's messages").Clock()
+    monkeypatch.setattr(time, "monotonic", clock)
+    return clock
+
+
+@pytest.fixture
+def new_rig(tiny_spec: ModelSpec, clock: Clock) -> Iterator[Callable[..., Rig]]:
+    """Makes a `Rig`, whose arguments it takes."""
+    from pipeline_rig import Rig
+
+    rigs: list[Rig] = []
+
+    def new_rig(**given: Any) -> Rig:
+        rigs.append(Rig(tiny_spec, **given))
+        return rigs[-1]
+
+    yield new_rig
+    for rig in rigs:
+        rig.pipeline.worker.stop()
+
+
+@pytest.fixture
+def rig(new_rig: Callable[..., Rig]) -> Rig:
+    return new_rig()
 
 
 VOID, GROUND, SKY = range(3)

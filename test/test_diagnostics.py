@@ -2,13 +2,12 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from ssma_core import ModelSpec, SsmaError
+from ssma_core import SsmaError
 from ssma_ros.pairing import OTHER, STREAMS, Stream
 
 pytest.importorskip("diagnostic_msgs.msg", reason="needs ROS's message packages")
@@ -18,31 +17,6 @@ from pipeline_rig import BLACK, NO_DEPTH, Clock, Rig, drive
 from ssma_ros import diagnostics
 
 TOPICS: dict[Stream, str] = {"rgb": "/front/rgb", "aux": "/front/depth"}
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(time, "monotonic", clock)
-    return clock
-
-
-@pytest.fixture
-def start(tiny_spec: ModelSpec, clock: Clock) -> Iterator[Callable[..., Rig]]:
-    rigs: list[Rig] = []
-
-    def start(**given: Any) -> Rig:
-        rigs.append(Rig(tiny_spec, **given))
-        return rigs[-1]
-
-    yield start
-    for rig in rigs:
-        rig.pipeline.worker.stop()
-
-
-@pytest.fixture
-def rig(start: Callable[..., Rig]) -> Rig:
-    return start()
 
 
 def troubles(rig: Rig, publishers: int = 1) -> list[str]:
@@ -110,8 +84,8 @@ def test_an_image_that_shows_nothing_is_told_with_the_reason_while_it_lasts(
 
 
 def test_a_mode_that_the_model_cannot_do_is_told_when_it_is_needed(
-        start: Callable[..., Rig], clock: Clock) -> None:
-    rig = start(alone=(False, True))
+        new_rig: Callable[..., Rig], clock: Clock) -> None:
+    rig = new_rig(alone=(False, True))
     drive(rig, clock, STREAMS, 1000, 1300)
     assert troubles(rig) == []
     drive(rig, clock, ["rgb"], 1300, 3300)
@@ -121,8 +95,8 @@ def test_a_mode_that_the_model_cannot_do_is_told_when_it_is_needed(
     assert "this model cannot label rgb without depth" in troubles(rig)
 
 
-def test_no_mode_is_missed_where_nothing_comes(start: Callable[..., Rig], clock: Clock) -> None:
-    rig = start(alone=(False, False))
+def test_no_mode_is_missed_where_nothing_comes(new_rig: Callable[..., Rig], clock: Clock) -> None:
+    rig = new_rig(alone=(False, False))
     clock.go(2)
     assert [text.split(":")[0] for text in troubles(rig)] == [
         f"no new image on {topic} for 1.5 s" for topic in TOPICS.values()]

@@ -2,8 +2,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -34,31 +33,6 @@ from pipeline_rig import (
 )
 from sensor_msgs.msg import CameraInfo, CompressedImage
 from std_msgs.msg import Header
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(time, "monotonic", clock)
-    return clock
-
-
-@pytest.fixture
-def start(tiny_spec: ModelSpec, clock: Clock) -> Iterator[Callable[..., Rig]]:
-    rigs: list[Rig] = []
-
-    def start(**given: Any) -> Rig:
-        rigs.append(Rig(tiny_spec, **given))
-        return rigs[-1]
-
-    yield start
-    for rig in rigs:
-        rig.pipeline.worker.stop()
-
-
-@pytest.fixture
-def rig(start: Callable[..., Rig]) -> Rig:
-    return start()
 
 
 def test_a_pair_becomes_a_label_image_with_the_colour_images_header(rig: Rig) -> None:
@@ -354,24 +328,25 @@ def test_an_image_that_cannot_be_read_shows_nothing(rig: Rig) -> None:
     (COLOUR, DEPTH, [FUSED]), (COLOUR, NO_DEPTH, [FUSED]), (BLACK, DEPTH, []),
     (BLACK, NO_DEPTH, [])])
 def test_a_model_that_labels_nothing_alone_takes_what_it_gets_where_only_depth_is_dead(
-        start: Callable[..., Rig], rgb: npt.NDArray[Any], aux: npt.NDArray[Any],
+        new_rig: Callable[..., Rig], rgb: npt.NDArray[Any], aux: npt.NDArray[Any],
         made: list[int]) -> None:
-    rig = start(alone=(False, False))
+    rig = new_rig(alone=(False, False))
     rig.pair(1000, rgb, aux)
     assert rig.made() == [(1000, label) for label in made]
 
 
 @pytest.mark.parametrize("stream", STREAMS)
 def test_a_model_that_labels_nothing_alone_gives_nothing_while_a_stream_is_silent(
-        start: Callable[..., Rig], clock: Clock, stream: Stream) -> None:
-    rig = start(alone=(False, False))
+        new_rig: Callable[..., Rig], clock: Clock, stream: Stream) -> None:
+    rig = new_rig(alone=(False, False))
     drive(rig, clock, [stream], 1000, 3000)
     assert rig.made() == []
     assert rig.modes == ["none"]
 
 
-def test_pairs_of_two_frames_are_refused_unless_asked_otherwise(start: Callable[..., Rig]) -> None:
-    rig = start(given=replace(GIVEN, check_frame_id=True))
+def test_pairs_of_two_frames_are_refused_unless_asked_otherwise(
+        new_rig: Callable[..., Rig]) -> None:
+    rig = new_rig(given=replace(GIVEN, check_frame_id=True))
     for milliseconds in (1000, 1033):
         rig.send("rgb", milliseconds, frame_id="colour_camera")
         rig.send("aux", milliseconds, frame_id="depth_camera")
@@ -397,8 +372,8 @@ def test_values_that_change_apply_to_what_comes(rig: Rig, clock: Clock) -> None:
 
 
 def test_void_may_be_published_as_unlabeled(
-        start: Callable[..., Rig], tiny_spec: ModelSpec) -> None:
-    rig = start(given=replace(GIVEN, void_as_unlabeled=True))
+        new_rig: Callable[..., Rig], tiny_spec: ModelSpec) -> None:
+    rig = new_rig(given=replace(GIVEN, void_as_unlabeled=True))
     void = tiny_spec.void_id
     rig.pipeline.labelling._segmenter.segment = lambda *_, **__: SimpleNamespace(
         labels=np.array([[void, 1], [2, void]], np.uint8), confidence=None, trust=None)
