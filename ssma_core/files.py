@@ -24,9 +24,10 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     Raises SsmaError when the folder does not exist or cannot be written.
     """
     path = Path(path)
+    visible = path.stem.lstrip(".")  # beside a temporary file too: ".name.*" finds all of them
     try:
         handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+            dir=path.parent, prefix=f".{visible}.", suffix=path.suffix)
     except OSError as error:
         raise SsmaError(f"cannot write {path}: {error.strerror}; give a folder that exists and "
                         "can be written") from error

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -14,9 +15,10 @@ import torch
 from conftest import ROOT, small_run, write_configuration
 
 from ssma_core import SsmaError, checkpoint
+from ssma_core.files import written_whole
 from ssma_core.training import loop
 from ssma_core.training.loop import train
-from ssma_core.training.resume import save_state, written_for_good
+from ssma_core.training.resume import StageFiles, save_state, written_for_good
 from ssma_core.training.stages import read_training
 
 STAGES = ("expert_rgb", "expert_depth", "fusion")
@@ -85,6 +87,25 @@ def test_a_run_killed_again_and_again_ends_with_the_same_weights(training, undis
     assert killed >= 2 and process.exitcode == 0, f"killed after {delays} s"
     assert_same_results(calm, tmp_path)
     assert not list(tmp_path.glob(".*")) and not list(tmp_path.glob("*.state.pt"))
+
+
+@pytest.mark.parametrize("kind", ["model", "best", "state", "log"])
+def test_a_file_that_was_half_written_when_the_run_was_killed_is_removed(tmp_path, kind):
+    files = StageFiles(tmp_path, "fusion")
+    path = getattr(files, kind)
+    # A model file is written beside a file that is itself written beside its place.
+    with suppress(FileNotFoundError), written_for_good(path) as half, written_whole(half):
+        files.remove_halves()
+        assert not list(tmp_path.iterdir())
+
+
+def test_the_state_of_a_finished_stage_is_removed(tmp_path):
+    """It was killed after its log was written, and before its state was removed."""
+    files = StageFiles(tmp_path, "fusion")
+    for file in (files.log, files.state):
+        file.touch()
+    files.remove_halves()
+    assert list(tmp_path.iterdir()) == [files.log]
 
 
 def test_a_stopped_run_says_in_one_line_how_to_go_on(config, training, undisturbed, tmp_path):

@@ -79,6 +79,8 @@ class StageFiles:
         """What a process that was killed while it wrote has left."""
         for file in self.output.glob(f".{self.name}.*"):
             file.unlink()
+        if self.log.exists():  # killed between the stage's last two acts
+            self.state.unlink(missing_ok=True)
 
 
 @contextmanager
