@@ -61,13 +61,6 @@ def main() -> None:
         print(f"{case}: in the process ours adds {ours.own:.2f} ms to inference, naive "
               f"{naive.own:.2f}; from stamp to label {ours.added:.1f} ms, naive {naive.added:.1f} "
               f"(ratio {ours.added / naive.added:.2f})")
-    if options.output:
-        with written_whole(options.output) as path:
-            path.write_text(json.dumps({
-                "cpu": cpu(), "versions": versions("onnxruntime"), "model": options.model.name,
-                "threads": options.threads, "seconds": options.seconds,
-                "runs": [plain(str(case), node, rounds)
-                         for (case, node), rounds in measured.items()]}, indent=1))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -101,7 +94,18 @@ def _measure(cases: list[Case], options: argparse.Namespace
                 measured[case, node].append(one)
                 print(f"{case}, {node}: adds {one.own:.2f} ms, {one.labels_hz:.2f} labels/s",
                       file=sys.stderr)
+                if options.output:  # after each: what ends the program takes nothing away
+                    _write(measured, options)
     return measured
+
+
+def _write(measured: dict[tuple[Case, str], list[Figures]], options: argparse.Namespace) -> None:
+    with written_whole(options.output) as path:
+        path.write_text(json.dumps({
+            "cpu": cpu(), "versions": versions("onnxruntime"), "model": options.model.name,
+            "threads": options.threads, "seconds": options.seconds,
+            "runs": [plain(str(case), node, rounds)
+                     for (case, node), rounds in measured.items() if rounds]}, indent=1))
 
 
 def _run(case: Case, name: str, options: argparse.Namespace) -> Figures:

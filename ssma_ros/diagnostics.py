@@ -36,6 +36,8 @@ def troubles(pipeline: Pipeline, topics: Mapping[Stream, str],
     if not silent and not is_news(record.last_paired):
         found.append(f"images come on {topics['rgb']} and {topics['aux']}, but none pair: "
                      + _why_none_pair(pipeline.pairing))
+    found += [_slow(pipeline, stream, topics[stream]) for stream in STREAMS
+              if _is_slow(pipeline, stream)]
     missing = {*silent, *dead}
     if len(missing) == 1:
         stream = missing.pop()
@@ -107,6 +109,19 @@ def _silent(record: Record, stream: Stream, topic: str, publishers: int) -> str:
                        "look at rate and QoS with `ros2 topic info -v`")
     return said + ("nobody publishes it; is the sensor's driver running, and the topic remapped to "
                    "it?")
+
+
+def _is_slow(pipeline: Pipeline, stream: Stream) -> bool:
+    """Whether the other stream's images, which come more often, do not wait for this one's."""
+    period, others = map(pipeline.pairing.period, (stream, OTHER[stream]))
+    timeout = pipeline.timeout(OTHER[stream])
+    return period is not None and others is not None and others <= timeout < period
+
+
+def _slow(pipeline: Pipeline, stream: Stream, topic: str) -> str:
+    period, timeout = pipeline.pairing.period(stream), pipeline.timeout(OTHER[stream])
+    return (f"images come on {topic} every {period:.2g} s, but {stream}_timeout is {timeout:g} s: "
+            "the sensor counts as dead between two of them. Set it to more than that")
 
 
 def _why_none_pair(pairing: Pairing) -> str:

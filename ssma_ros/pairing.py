@@ -31,6 +31,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import median
 from typing import Generic, Literal, TypeVar, get_args
 
 from ssma_core import SsmaError
@@ -140,6 +141,11 @@ class Pairing(Generic[Frame]):
     def waiting(self, stream: Stream) -> int:
         """How many frames of a stream wait for a partner."""
         return len(self._waiting[stream])
+
+    def period(self, stream: Stream) -> float | None:
+        """How many seconds lie between a stream's recent stamps, p50. None before there are two."""
+        gaps = [later - before for before, later in pairwise(self._recent[stream])]
+        return median(gaps) / 1e9 if gaps else None
 
     def apart(self) -> float | None:
         """How many seconds the nearest stamps of the two streams lie apart, of late: nine in ten

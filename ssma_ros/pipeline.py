@@ -69,12 +69,16 @@ class Pipeline:
         stamp_ns = self.record.last_stamp_ns.get(stream)
         return None if stamp_ns is None else (self._outputs.now_ns() - stamp_ns) / 1e9
 
+    def timeout(self, stream: Stream) -> float:
+        """How many seconds a stream's images wait for the other's."""
+        return self.given.aux_timeout if stream == "rgb" else self.given.rgb_timeout
+
     def tick(self) -> None:
         """What time brings, while nothing comes: to be called many times a second, by who calls
         `receive`. Labels the image that has waited in vain, and publishes the mode where it is
         another than before."""
         for stream, arrived in self._newest.items():
-            if self._silence.is_over(stream, time.monotonic(), self._timeout(stream)):
+            if self._silence.is_over(stream, time.monotonic(), self.timeout(stream)):
                 self._offer_alone(stream, arrived)
         self.say_mode()
 
@@ -108,7 +112,7 @@ class Pipeline:
         pairs = self.pairing.add(stream, frame.stamp_ns, arrived)
         self._newest[stream] = arrived
         alone = (self.record.image_seen(stream, frame.stamp_ns)
-                 and self._silence.image_came(stream, now, self._timeout(stream)))
+                 and self._silence.image_came(stream, now, self.timeout(stream)))
         for pair in pairs:
             self.record.last_paired = now
             self._silence.pair_came(now)
@@ -119,10 +123,6 @@ class Pipeline:
             self._newest = {stream: arrived}
         if alone and not pairs:
             self._offer_alone(stream, arrived)
-
-    def _timeout(self, stream: Stream) -> float:
-        """How many seconds a stream's images wait for the other's."""
-        return self.given.aux_timeout if stream == "rgb" else self.given.rgb_timeout
 
     def _offer_alone(self, stream: Stream, arrived: Arrived) -> None:
         if self.labelling.alone[stream] and self._offer({stream: arrived}):

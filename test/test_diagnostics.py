@@ -71,6 +71,28 @@ def test_stamps_that_lie_apart_are_told_with_the_slop_that_would_pair_them(
     rig.settle()
 
 
+@pytest.mark.parametrize("stream", STREAMS)
+def test_a_camera_slower_than_its_timeout_is_told_with_the_parameter_to_set(
+        rig: Rig, clock: Clock, stream: Stream) -> None:
+    for second in range(1, 5):
+        rig.pair(1000 * second)
+        drive(rig, clock, [OTHER[stream]], 1000 * second + 100, 1000 * second + 1000)
+        clock.go(0.1)
+    assert [text for text in troubles(rig) if TOPICS[stream] in text] == [
+        f"images come on {TOPICS[stream]} every 1 s, but {stream}_timeout is 0.5 s: the sensor "
+        "counts as dead between two of them. Set it to more than that"]
+    drive(rig, clock, STREAMS, 5000, 7000)
+    assert troubles(rig) == []
+
+
+def test_two_cameras_that_are_equally_slow_wait_for_each_other(rig: Rig, clock: Clock) -> None:
+    for second in range(1, 5):
+        rig.pair(1000 * second)
+        rig.settle()
+        clock.go(1)
+    assert troubles(rig) == []
+
+
 def test_an_image_that_shows_nothing_is_told_with_the_reason_while_it_lasts(
         rig: Rig, clock: Clock) -> None:
     rig.pair(1000, rgb=BLACK)

@@ -321,6 +321,13 @@ def test_one_frame_that_was_lost_and_one_that_is_off_put_the_streams_no_further_
     assert under_test.apart() == 0.012
 
 
+def test_it_says_how_far_a_streams_own_stamps_lie_apart() -> None:
+    under_test: Pairing[int] = Pairing(0.0, 10)
+    assert under_test.period("rgb") is None
+    feed(under_test, at("rgb", 0, 30, 60, 960, 990, 1020))  # with one outage
+    assert (under_test.period("rgb"), under_test.period("aux")) == (0.03, None)
+
+
 def test_two_clocks_lie_as_far_apart_as_their_newest_stamps() -> None:
     under_test: Pairing[int] = Pairing(0.0, 10)
     feed(under_test, [a for ms in range(0, 900, 30) for a in at("rgb", ms) + at("aux", ms + 5000)])
