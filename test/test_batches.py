@@ -4,11 +4,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import small_run, write_configuration
 
-from ssma_core import SsmaError
+from ssma_core import Modality, SsmaError
 from ssma_core.datasets.frames import InMemory, check, preload
 from ssma_core.training.batches import Batch, batch_indices, image_tensor, loader
 from ssma_core.training.stages import Training, read_training
@@ -84,6 +85,23 @@ def test_read_on_demand_is_the_same_as_from_memory(training: Training, frames: I
     streamed = check(training.data.train.samples(), training.model, "checking")
     pairs = zip(loader(training, stage, streamed), loader(training, stage, frames), strict=True)
     assert all(equal(a, b) for a, b in pairs)
+
+
+def test_light_changes_the_colour_image_alone(training: Training) -> None:
+    """Not a second modality that comes as an image, such as HHA or an index in jet colours: of one
+    value, it keeps that, in its own expert's stage as in the fusion's; beyond its edge is black."""
+    rgb, _ = training.model.modalities
+    model = replace(training.model, modalities=(rgb, Modality("evi", "image")))
+    lit = replace(training.augmentation, probability=1.0, brightness=100, contrast=(0.5, 0.9))
+    first, expert, fusion = training.stages
+    expert = replace(expert, trains="evi")
+    changed = replace(training, model=model, augmentation=lit, stages=(first, expert, fusion))
+    grey = np.full((6, 48, 64, 3), 77, np.uint8)
+    frames = InMemory((grey, grey), np.ones((6, 48, 64), np.uint8))
+    for stage in (expert, fusion):
+        images, _ = next(iter(loader(changed, stage, frames)))
+        assert images[-1].unique().tolist() in ([77], [0, 77])
+    assert (images[0] != images[1]).any()  # the colour image is lit anew
 
 
 def test_modality_dropout_blanks_one_image_of_its_share_of_the_frames(

@@ -48,9 +48,10 @@ class Batches(Dataset[Batch]):
         spec, inputs = self.training.model, self.training.inputs(self.stage)
         rng = np.random.default_rng((self.training.seed, step, place))
         images, label = self.frames[index]
-        light = [i for i, k in enumerate(inputs) if spec.modalities[k].encoding == "image"]
+        # The colour image is the first modality. Another of encoding "image" came encoded (HHA, an
+        # index in jet colours): its values are measurements, not light.
         changed, label = augment([images[k] for k in inputs], label, self.training.augmentation,
-                                 rng, colour=light[0] if light else None, void_id=spec.void_id)
+                                 rng, colour=0 if 0 in inputs else None, void_id=spec.void_id)
         if rng.uniform() < self.stage.modality_dropout:
             changed[rng.integers(len(changed))][:] = 0  # black: what a dead sensor gives
         return changed, label
