@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import TINY_SPEC
 
-from ssma_core import Modality, checkpoint
+from ssma_core import Modality, Segmenter, SsmaError, checkpoint
 from ssma_core.cli import COMMANDS, main
 from ssma_core.model import build
 
@@ -52,13 +52,55 @@ def test_a_bad_picture_is_named_and_nothing_is_written(
     breakage(pictures)  # type: ignore[operator]
     assert predict(pictures, tiny_model) == 1
     assert message in capsys.readouterr().err
-    assert not (pictures / "label.png").exists()
+    assert {path.name for path in pictures.iterdir()} <= {"rgb.png", "aux.png"}
 
 
-def test_a_folder_that_is_not_there_is_named(
-        pictures: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert predict(pictures, tiny_model, "--overlay", "/nowhere/o.png") == 1
-    assert "cannot write /nowhere/o.png" in capsys.readouterr().err
+@pytest.mark.parametrize(("target", "message"), [
+    (["--overlay", "/nowhere/o.png"], "cannot write /nowhere/o.png"),
+    (["--logits", "/nowhere/q.npy"], "cannot write /nowhere/q.npy"),
+    (["--output", "/nowhere/l.png"], "cannot write /nowhere/l.png"),
+    (["--overlay", "o.xyz"], "cannot write o.xyz: no picture format for '.xyz'"),
+    (["--output", "label.jpg"], "cannot write labels to label.jpg"),
+])
+def test_where_one_file_cannot_be_written_none_is_and_no_work_is_done(
+        pictures: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+        target: list[str], message: str) -> None:
+    """No work: there is no model that could do it."""
+    monkeypatch.chdir(pictures)
+    assert predict(pictures, Path("/nowhere/m.onnx"), "--overlay", "o.png", "--logits", "q.npy",
+                   *target) == 1
+    assert message in capsys.readouterr().err
+    assert {path.name for path in pictures.iterdir()} == {"rgb.png", "aux.png"}
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".tiff", ".PNG"])
+def test_labels_are_written_as_they_are(pictures: Path, tiny_model: Path, suffix: str) -> None:
+    rgb = cv2.imread(str(pictures / "rgb.png"))
+    depth = cv2.imread(str(pictures / "aux.png"), cv2.IMREAD_UNCHANGED)
+    assert predict(pictures, tiny_model, "--output", str(pictures / f"label{suffix}")) == 0
+    written = cv2.imread(str(pictures / f"label{suffix}"), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(written, Segmenter(tiny_model).segment(rgb, depth).labels)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp", ""])
+def test_labels_in_a_format_that_would_change_them_are_refused(
+        pictures: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str],
+        suffix: str) -> None:
+    target = pictures / f"label{suffix}"
+    assert predict(pictures, tiny_model, "--output", str(target)) == 1
+    assert "name the file .png, .bmp, .tif, .tiff" in capsys.readouterr().err
+    assert not target.exists()
+
+
+def test_what_fails_while_it_is_written_leaves_nothing(
+        pictures: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def disk_is_full(*_: object) -> None:
+        raise SsmaError("no space left")
+
+    monkeypatch.setattr(np, "save", disk_is_full)  # the last that is written
+    assert predict(pictures, tiny_model, "--overlay", str(pictures / "o.png"),
+                   "--logits", str(pictures / "q.npy")) == 1
+    assert {path.name for path in pictures.iterdir()} == {"rgb.png", "aux.png"}
 
 
 @pytest.mark.parametrize(("modality", "sensors"), [

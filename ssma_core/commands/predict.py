@@ -2,13 +2,19 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 from pathlib import Path
 
+import cv2
 import numpy as np
 
+from ssma_core.errors import SsmaError
 from ssma_core.files import read_colour, read_sensor, write_picture, written_whole
 from ssma_core.pictures import overlay
-from ssma_core.segmenter import Segmenter
+from ssma_core.segmenter import Segmentation, Segmenter
+from ssma_core.spec import ModelSpec
+
+LOSSLESS = (".png", ".bmp", ".tif", ".tiff")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,27 +23,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--aux", type=Path, help="the second sensor's picture: 16-bit depth in "
                         "millimetres, disparity, near infrared, or an encoded 3-channel picture")
     parser.add_argument("--output", required=True, type=Path,
-                        help="label picture to write: 8 bits, class ids (.png)")
+                        help=f"label picture to write: 8 bits, class ids ({', '.join(LOSSLESS)})")
     parser.add_argument("--overlay", type=Path, help="colour picture with the class colours on it")
     parser.add_argument("--logits", type=Path, help="height x width x classes float32 (.npy), at "
                         "the model's input size, before softmax")
 
 
 def run(options: argparse.Namespace) -> None:
-    segmenter = Segmenter(options.model)
-    # A lone depth expert takes its 16-bit picture where others take the colour picture.
-    takes_colour = options.aux or segmenter.spec.modalities[0].encoding == "image"
-    rgb = read_colour(options.rgb) if takes_colour else read_sensor(options.rgb)
-    aux = read_sensor(options.aux) if options.aux else None
-    result = segmenter.segment(rgb, aux, logits=options.logits is not None)
-    if result.logits is not None:
-        with written_whole(options.logits) as temporary, temporary.open("wb") as file:
-            np.save(file, result.logits)
-    if options.overlay:
-        picture = rgb if takes_colour else read_colour(options.rgb)
-        write_picture(options.overlay, overlay(picture, result.labels, segmenter.spec))
-    write_picture(options.output, result.labels)
-    counts = np.bincount(result.labels.ravel(), minlength=segmenter.spec.classes)
-    for name, count in zip(segmenter.spec.class_names, counts):
+    check_suffixes(options)
+    with ExitStack() as outputs:  # it fails before the work, not after it, and leaves nothing
+        output, painted, logits = (
+            path and outputs.enter_context(written_whole(path))
+            for path in (options.output, options.overlay, options.logits))
+        segmenter = Segmenter(options.model)
+        # A lone depth expert takes its 16-bit picture where others take the colour picture.
+        takes_colour = options.aux or segmenter.spec.modalities[0].encoding == "image"
+        rgb = read_colour(options.rgb) if takes_colour else read_sensor(options.rgb)
+        aux = read_sensor(options.aux) if options.aux else None
+        result = segmenter.segment(rgb, aux, logits=logits is not None)
+        write_picture(output, result.labels)
+        if painted:
+            picture = rgb if takes_colour else read_colour(options.rgb)
+            write_picture(painted, overlay(picture, result.labels, segmenter.spec))
+        if logits and result.logits is not None:
+            with logits.open("wb") as file:  # a name would get another suffix than the user's
+                np.save(file, result.logits)
+    print_shares(result, segmenter.spec)
+
+
+def check_suffixes(options: argparse.Namespace) -> None:
+    """Raises SsmaError where a picture's name asks for a format that cannot hold it."""
+    if options.output.suffix.lower() not in LOSSLESS:
+        raise SsmaError(f"cannot write labels to {options.output}: they are class ids, which only "
+                        f"a lossless format keeps; name the file {', '.join(LOSSLESS)}")
+    if options.overlay and not cv2.haveImageWriter(options.overlay.name):
+        raise SsmaError(f"cannot write {options.overlay}: no picture format for "
+                        f"{options.overlay.suffix!r}; use .png or .jpg")
+
+
+def print_shares(result: Segmentation, spec: ModelSpec) -> None:
+    """How much of the picture each class takes."""
+    counts = np.bincount(result.labels.ravel(), minlength=spec.classes)
+    for name, count in zip(spec.class_names, counts):
         if count:
             print(f"{name:<16} {100 * count / result.labels.size:5.1f} %")
