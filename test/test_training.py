@@ -4,6 +4,7 @@ import math
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 
 import cv2
@@ -16,12 +17,16 @@ from torch.nn import functional
 from ssma_core import Segmenter, SsmaError, checkpoint
 from ssma_core.datasets.frames import preload
 from ssma_core.model import build
+from ssma_core.training import loop
 from ssma_core.training.batches import loader
 from ssma_core.training.distributed import Processes
 from ssma_core.training.learner import Learner
 from ssma_core.training.loop import train
 from ssma_core.training.loss import poly, segmentation_loss
 from ssma_core.training.stages import read_training
+
+WITHOUT_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+
 
 # Loss and schedule
 
@@ -231,7 +236,7 @@ def test_in_16_bits_a_stage_learns(run, tmp_path):
     assert np.mean(loss[-5:]) < 0.8 * np.mean(loss[:2])
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@WITHOUT_GPU
 def test_a_batch_in_parts_learns_from_their_mean(run, tmp_path):
     """On a network whose batch norms stand still, parts and the whole are the same."""
     training = read_training(run.parent / "run.yaml")
@@ -248,16 +253,53 @@ def test_a_batch_in_parts_learns_from_their_mean(run, tmp_path):
     torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-3 * gradients[0].abs().max().item())
 
 
-def test_parts_of_one_frame_are_refused(run, tmp_path):
-    training = read_training(run.parent / "run.yaml")
-    stage = replace(training.stages[0], accumulate=2)
-    with pytest.raises(SsmaError, match=r"expert_rgb: .* one frame"):
-        train(replace(training, stages=(stage,)), tmp_path)
+@pytest.mark.parametrize(("change", "complaint"), [
+    pytest.param({"precision": "fp16"}, r"fp16 needs an NVIDIA GPU", marks=WITHOUT_GPU),
+    ({"start": ["expert_rgb", "lost.safetensors"]}, r"lost.safetensors, which is not there"),
+    ({"start": ["expert_rgb", "other.safetensors"]}, r"(?s)other.safetensors was .*input_size"),
+])
+def test_a_later_stages_mistake_is_found_before_any_frame_is_read(
+        run, tmp_path, change, complaint):
+    values = small_run(tmp_path / "no data")
+    values |= {name: change[name] for name in change if name in values}
+    values["stages"][2] |= {name: change[name] for name in change if name not in values}
+    network, spec = checkpoint.load(run / "expert_depth.safetensors")
+    checkpoint.save(tmp_path / "other.safetensors", network, replace(spec, input_size=(32, 32)))
+    with pytest.raises(SsmaError, match=complaint):
+        train(read_training(write_configuration(tmp_path, values)), tmp_path)
 
 
-def test_fp16_without_a_gpu_is_refused(run, tmp_path):
-    with pytest.raises(SsmaError, match="fp16 needs an NVIDIA GPU"):
-        train(read_training(run.parent / "run.yaml", ["precision=fp16"]), tmp_path)
+def test_a_batch_that_cannot_be_dealt_out_is_found_before_any_frame_is_read(
+        tmp_path, monkeypatch):
+    values = small_run(tmp_path / "no data")
+    values["stages"][2]["batch_size"] = 7
+    monkeypatch.setattr(loop, "joined", lambda: nullcontext(AloneOfTwo(0, 2, torch.device("cpu"))))
+    with pytest.raises(SsmaError, match=r"stage fusion: a batch of 7 cannot be dealt out to 2"):
+        train(read_training(write_configuration(tmp_path, values)), tmp_path)
+
+
+class AloneOfTwo(Processes):
+    """Of two processes the one that never meets the other."""
+
+    def wait(self):
+        pass
+
+
+def test_a_start_may_be_what_an_earlier_stage_is_going_to_leave(easy_frames, tmp_path):
+    values = small_run(easy_frames)
+    for stage in values["stages"]:
+        stage["steps"] = 1
+    values["stages"][2]["start"] = ["expert_rgb.best.safetensors", "expert_depth"]
+    train(read_training(write_configuration(tmp_path, values)), tmp_path / "out")
+    assert (tmp_path / "out" / "fusion.safetensors").exists()
+
+
+def test_restart_throws_nothing_away_before_all_is_well(run, tmp_path):
+    shutil.copytree(run, tmp_path, dirs_exist_ok=True)
+    training = read_training(run.parent / "run.yaml", [f"data.validation.root={tmp_path}/none"])
+    with pytest.raises(SsmaError, match="none"):
+        train(training, tmp_path, restart=True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(p.name for p in run.iterdir())
 
 
 def test_a_loss_that_is_not_finite_ends_the_stage_and_names_step_and_frames(run, tmp_path):

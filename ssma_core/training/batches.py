@@ -36,7 +36,7 @@ class Batches(Dataset[Batch]):
 
     def __getitem__(self, item: int) -> Batch:
         step, part = divmod(item, self.stage.accumulate)
-        share = self.stage.batch_size // (self.world * self.stage.accumulate)
+        share = share_of_part(self.stage, self.world)
         first = (part * self.world + self.rank) * share
         indices = batch_indices(len(self.frames), self.stage.batch_size, step, self.training.seed)
         changed = [self._frame(indices[place], step, place)
@@ -62,18 +62,27 @@ def loader(training: Training, stage: Stage, frames: Frames, *, first_step: int 
     """The items of `Batches` from `first_step` on, in order, made ahead by `training.workers`
     processes (0: by this one, when they are asked for).
 
-    Raises SsmaError when the batch cannot be shared out evenly.
+    Raises SsmaError as `share_of_part`.
     """
-    if stage.batch_size % (world * stage.accumulate):
-        raise SsmaError(f"stage {stage.name}: a batch of {stage.batch_size} cannot be dealt out to "
-                        f"{world} process(es) in {stage.accumulate} part(s) each; change "
-                        "batch_size or accumulate")
+    share_of_part(stage, world)
     items = range(first_step * stage.accumulate, stage.steps * stage.accumulate)
     return DataLoader(Batches(training, stage, frames, rank, world), batch_size=None, sampler=items,
                       num_workers=training.workers, pin_memory=torch.cuda.is_available(),
                       # Forked workers share the frames in memory instead of copying them.
                       multiprocessing_context="fork" if training.workers else None,
                       worker_init_fn=_one_thread)
+
+
+def share_of_part(stage: Stage, world: int) -> int:
+    """How many frames of a batch's part each of `world` processes gets.
+
+    Raises SsmaError when a batch cannot be dealt out evenly.
+    """
+    if stage.batch_size % (world * stage.accumulate):
+        raise SsmaError(f"stage {stage.name}: a batch of {stage.batch_size} cannot be dealt out to "
+                        f"{world} processes in {stage.accumulate} part(s) each; change batch_size "
+                        "or accumulate, or run this stage with --stage on fewer processes")
+    return stage.batch_size // (world * stage.accumulate)
 
 
 def _one_thread(worker: int) -> None:

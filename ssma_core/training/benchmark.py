@@ -12,7 +12,7 @@ import torch
 from ssma_core.datasets.frames import Frames
 from ssma_core.training.batches import loader
 from ssma_core.training.distributed import joined
-from ssma_core.training.learner import Learner, compute_repeatably
+from ssma_core.training.learner import Learner, check_precision, compute_repeatably
 from ssma_core.training.stages import Stage, Training
 
 
@@ -42,6 +42,7 @@ def measure(training: Training, stage: Stage, frames: Frames, output: Path, step
     warm_up = 2 + training.workers
     long_enough = replace(stage, steps=steps + warm_up)
     with joined() as processes:
+        check_precision(training, processes.device)
         compute_repeatably(processes.device)
         learner = Learner(training, stage, output, processes)
 

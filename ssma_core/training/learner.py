@@ -25,20 +25,13 @@ class Learner:
 
     Step s depends on the weights and Adam's moments before it, the batch, the seed and s, and on
     nothing else: no schedule and no random generator has a state of its own.
-    Raises SsmaError when a model that the stage starts from is missing or another than needed,
-    for fp16 without a GPU, and for batches of one frame.
+    Raises SsmaError when a model that the stage starts from is missing or another than needed.
     """
 
     def __init__(self, training: Training, stage: Stage, output: Path,
                  processes: Processes) -> None:
         self.training, self.stage, self.processes = training, stage, processes
         device = processes.device
-        if training.precision == "fp16" and device.type == "cpu":
-            raise SsmaError("precision fp16 needs an NVIDIA GPU, and there is none; use fp32 or "
-                            "bf16")
-        if stage.batch_size // stage.accumulate < 2:
-            raise SsmaError(f"stage {stage.name}: batch norm learns nothing from one frame at a "
-                            f"time; make batch_size at least {2 * stage.accumulate}")
         torch.manual_seed(training.seed)
         network = processes.share_batch_norm(starting_network(training, stage, output))
         # Channels last: two to four times faster on a CPU, and what tensor cores want.
@@ -100,6 +93,12 @@ class Learner:
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
+
+
+def check_precision(training: Training, device: torch.device) -> None:
+    """Raises SsmaError for fp16 without a GPU."""
+    if training.precision == "fp16" and device.type == "cpu":
+        raise SsmaError("precision fp16 needs an NVIDIA GPU, and there is none; use fp32 or bf16")
 
 
 def compute_repeatably(device: torch.device) -> None:

@@ -21,9 +21,9 @@ from ssma_core.files import make_folder
 from ssma_core.metrics import ConfusionMatrix
 from ssma_core.model import build
 from ssma_core.training import curves
-from ssma_core.training.batches import batch_indices, image_tensor, loader
+from ssma_core.training.batches import batch_indices, image_tensor, loader, share_of_part
 from ssma_core.training.distributed import Processes, joined
-from ssma_core.training.learner import Learner, compute_repeatably
+from ssma_core.training.learner import Learner, check_precision, compute_repeatably
 from ssma_core.training.report import Report
 from ssma_core.training.resume import (
     History,
@@ -35,6 +35,7 @@ from ssma_core.training.resume import (
     written_for_good,
 )
 from ssma_core.training.stages import Stage, Training
+from ssma_core.training.start import check_start, starts
 
 VALIDATION_BATCH = 8
 
@@ -50,22 +51,29 @@ def train(training: Training, output: Path, only: str | None = None, restart: bo
 
     only: the name of the one stage to run; what it starts from is then in `output` already.
     restart: throws away what these stages have left and begins them anew.
-    Raises SsmaError for wrong data, before any training; for models to start from that are not
-    there; for what another configuration has left in `output`; and when the loss is not finite.
+    Raises SsmaError, before any training, for wrong data, for any stage that could not begin when
+    its turn comes, and for what another configuration has left in `output`; and when the loss is
+    not finite.
     """
     stages = chosen(training, only)
     with torch.device("meta"):
         build(training.model)  # an expert that does not exist is named before any frame is read
     with joined() as processes:
         if processes.first:
-            _prepare(output, stages, restart)
+            _prepare(output, stages)
         processes.wait()
-        ahead = [stage for stage in stages if not _is_over(training, stage, output, processes)]
+        ahead = [stage for stage in stages
+                 if restart or not _is_over(training, stage, output, processes)]
         if not ahead:
             return
+        _check_ahead(training, ahead, output, processes)
         compute_repeatably(processes.device)
         frames = _frames(training.data.train, training, "training", processes)
         held_out = _frames(training.data.validation, training, "validation", processes)
+        if restart and processes.first:  # not before all is known to be well
+            for stage in ahead:
+                StageFiles(output, stage.name).remove()
+        processes.wait()
         for stage in ahead:
             train_stage(Learner(training, stage, output, processes), frames, held_out, output)
             processes.wait()  # for the first one to have written what the next stage starts from
@@ -108,13 +116,24 @@ def train_stage(learner: Learner, frames: Frames, held_out: Frames, output: Path
         _finish(files, learner, history, settings)
 
 
-def _prepare(output: Path, stages: Sequence[Stage], restart: bool) -> None:
+def _prepare(output: Path, stages: Sequence[Stage]) -> None:
     make_folder(output)
     for stage in stages:
+        StageFiles(output, stage.name).remove_halves()
+
+
+def _check_ahead(training: Training, ahead: Sequence[Stage], output: Path,
+                 processes: Processes) -> None:
+    """A mistake in the last stage is not to be found when the first ones have taken days."""
+    check_precision(training, processes.device)
+    coming: set[Path] = set()
+    for stage in ahead:
+        share_of_part(stage, processes.world)
+        for file, wanted in starts(training, stage, output):
+            if file.resolve() not in coming:
+                check_start(file, wanted)
         files = StageFiles(output, stage.name)
-        files.remove_halves()
-        if restart:
-            files.remove()
+        coming |= {files.model.resolve(), files.best.resolve()}
 
 
 def _is_over(training: Training, stage: Stage, output: Path, processes: Processes) -> bool:

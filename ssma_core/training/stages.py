@@ -1,7 +1,7 @@
 """What a training run is made of: model, data and stages, read from one YAML file."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -70,6 +70,12 @@ class Stage:
         for field in ("steps", "batch_size", "accumulate", "learning_rate"):
             if getattr(self, field) <= 0:
                 raise SsmaError(f"{where}: {field} must be positive, got {getattr(self, field)}")
+        if self.batch_size % self.accumulate:
+            raise SsmaError(f"{where}: a batch of {self.batch_size} cannot be cut into "
+                            f"{self.accumulate} equal parts; change batch_size or accumulate")
+        if self.batch_size == self.accumulate:
+            raise SsmaError(f"{where}: batch norm learns nothing from one frame at a time; make "
+                            f"batch_size at least {2 * self.accumulate}")
         if not 0 < self.dropout_keep <= 1:
             raise SsmaError(f"{where}: dropout_keep must be above 0 and at most 1, got "
                             f"{self.dropout_keep}")
@@ -131,18 +137,27 @@ class Training:
         if not self.stages:
             raise SsmaError("there must be at least one stage")
         names = [modality.name for modality in self.model.modalities]
-        earlier: list[str] = []
+        earlier: dict[str, Stage] = {}
         for stage in self.stages:
             if stage.trains not in (*names, FUSION, ALONE):
                 raise SsmaError(f"stage {stage.name!r} trains {stage.trains!r}; it can be one of "
                                 f"{', '.join((*names, FUSION, ALONE))}")
-            for start in stage.start:
-                if not start.endswith(".safetensors") and start not in earlier:
-                    raise SsmaError(f"stage {stage.name!r} starts from {start!r}, which is neither "
-                                    "an earlier stage nor the path of a .safetensors file")
+            self._check_start(stage, earlier)
             if stage.name in earlier:
                 raise SsmaError(f"two stages have the name {stage.name!r}")
-            earlier.append(stage.name)
+            earlier[stage.name] = stage
+
+    def _check_start(self, stage: Stage, earlier: Mapping[str, Stage]) -> None:
+        for start, wanted in zip(stage.start, self.start_specs(stage)):
+            if start.endswith(".safetensors"):
+                continue  # what is in it is known when it is there
+            if start not in earlier:
+                raise SsmaError(f"stage {stage.name!r} starts from {start!r}, which is neither "
+                                "an earlier stage nor the path of a .safetensors file")
+            if self.spec(earlier[start]) != wanted:
+                raise SsmaError(f"stage {stage.name!r} starts from {list(stage.start)}: where "
+                                f"{start!r} stands, which trains {earlier[start].trains}, it needs "
+                                f"a model of {' and '.join(m.name for m in wanted.modalities)}")
 
     def inputs(self, stage: Stage) -> tuple[int, ...]:
         """Which of the modalities the stage's model takes."""
@@ -155,6 +170,13 @@ class Training:
             return self.model
         (modality,) = self.inputs(stage)
         return self.model.of_expert(modality)
+
+    def start_specs(self, stage: Stage) -> tuple[ModelSpec, ...]:
+        """Of the models that it starts from, in the order of `start`."""
+        if stage.trains not in (FUSION, ALONE):
+            return (self.spec(stage),) * len(stage.start)
+        fusion, experts = (self.model,), (self.model.of_expert(0), self.model.of_expert(1))
+        return {1: fusion, 2: experts, 3: (*fusion, *experts)}[len(stage.start)]
 
 
 def read_training(path: str | Path, settings: Sequence[str] = ()) -> Training:

@@ -1,6 +1,7 @@
 """The network as a stage finds it: random weights, or what other stages have trained."""
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from ssma_core import checkpoint
@@ -17,15 +18,14 @@ def starting_network(training: Training, stage: Stage, output: Path) -> Network:
 
     Raises SsmaError when a model that it starts from is not there, or is another than needed.
     """
-    spec = training.spec(stage)
-    network = build(spec, alone=stage.trains == ALONE)
-    files = start_files(stage, output)
-    if len(files) in (1, 3):
+    network = build(training.spec(stage), alone=stage.trains == ALONE)
+    given = [_load(file, wanted) for file, wanted in starts(training, stage, output)]
+    if len(given) in (1, 3):
         # Not strict: a file without auxiliary heads, or without decoders alone, is a start, too.
-        network.load_state_dict(_load(files[0], spec).state_dict(), strict=False)
+        network.load_state_dict(given[0].state_dict(), strict=False)
     if isinstance(network, Ssma):
-        if len(files) in (2, 3):
-            _load_experts(network, spec, files[-2:])
+        if len(given) in (2, 3):
+            _take_experts(network, *given[-2:])
         if network.alone is not None:
             network.freeze(*(part for name, part in network.named_children() if name != "alone"))
         elif stage.encoder_learning_rate == 0:
@@ -34,10 +34,29 @@ def starting_network(training: Training, stage: Stage, output: Path) -> Network:
     return network
 
 
-def _load_experts(network: Ssma, spec: ModelSpec, files: list[Path]) -> None:
-    """Of the two experts' files: the experts; or their decoders, where the network wants these."""
-    colour, second = (_load(file, spec.of_expert(modality))
-                      for modality, file in enumerate(files))
+def start_files(stage: Stage, output: Path) -> list[Path]:
+    return [output / (start if start.endswith(".safetensors") else f"{start}.safetensors")
+            for start in stage.start]
+
+
+def starts(training: Training, stage: Stage, output: Path) -> Iterable[tuple[Path, ModelSpec]]:
+    """The files, and what each has to be."""
+    return zip(start_files(stage, output), training.start_specs(stage))
+
+
+def check_start(file: Path, wanted: ModelSpec) -> None:
+    """Raises SsmaError when the file is not there, or holds another model."""
+    if not file.exists():
+        raise SsmaError(f"the stage starts from {file}, which is not there; train the stage "
+                        f"{file.stem} first, or give another `start`")
+    spec = checkpoint.read_spec(file)
+    if spec != wanted:
+        raise SsmaError(f"{file} was trained for another model or other classes than this "
+                        f"configuration's:\n{_difference(spec, wanted)}")
+
+
+def _take_experts(network: Ssma, colour: SegmentationNetwork, second: SegmentationNetwork) -> None:
+    """Of two experts' models: the experts; or their decoders, where the network wants these."""
     assert isinstance(colour, AdapNetPP) and isinstance(second, AdapNetPP)  # as their specs say
     if network.alone is None:
         network.load_experts(colour, second)
@@ -46,20 +65,9 @@ def _load_experts(network: Ssma, spec: ModelSpec, files: list[Path]) -> None:
             decoder.load_state_dict(trained.decoder.state_dict())
 
 
-def start_files(stage: Stage, output: Path) -> list[Path]:
-    return [output / (start if start.endswith(".safetensors") else f"{start}.safetensors")
-            for start in stage.start]
-
-
 def _load(file: Path, wanted: ModelSpec) -> SegmentationNetwork:
-    if not file.exists():
-        raise SsmaError(f"the stage starts from {file}, which is not there; train the stage "
-                        f"{file.stem} first, or give another `start`")
-    network, spec = checkpoint.load(file)
-    if spec != wanted:
-        raise SsmaError(f"{file} was trained for another model or other classes than this "
-                        f"configuration's:\n{_difference(spec, wanted)}")
-    return network
+    check_start(file, wanted)
+    return checkpoint.load(file)[0]
 
 
 def _difference(given: ModelSpec, wanted: ModelSpec) -> str:
