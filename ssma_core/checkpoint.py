@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ssma_core.model import SegmentationNetwork
 
 FORMAT, VERSION = "ssma", "1"
-_NAMED_AT_MOST = 10
 
 
 def save(path: str | Path, model: SegmentationNetwork, spec: ModelSpec) -> None:
@@ -95,19 +94,15 @@ def weights_hash(model: SegmentationNetwork) -> str:
 
 
 def differences(given: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> str:
-    """Which shapes, by name, are missing, left over or other than wanted; "" when none is."""
+    """Which shapes, by name, are missing, left over or other than wanted, one a line; "" when none
+    is."""
     other = [f"{name} is {_shape(given[name])} instead of {_shape(shape)}"
              for name, shape in wanted.items() if name in given and given[name] != shape]
     faults = {"missing": [name for name in wanted if name not in given],
               "left over": [name for name in given if name not in wanted],
               "of another shape": other}
-    return "\n".join(f"{fault} ({len(names)}): {_listed(names)}"
+    return "\n".join("\n  ".join([f"{fault} ({len(names)}):", *names])
                      for fault, names in faults.items() if names)
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - _NAMED_AT_MOST
-    return ", ".join(names[:_NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")
 
 
 def _shape(shape: tuple[int, ...]) -> str:

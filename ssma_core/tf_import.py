@@ -88,11 +88,11 @@ class Target:
 
 
 def import_variables(variables: Variables, spec: ModelSpec) -> SegmentationNetwork:
-    """The network of `spec` (size "full") with the weights of TensorFlow `variables`, in evaluation
+    """The network of `spec` with the weights of TensorFlow `variables`, in evaluation
     mode. An optimizer's variables are left aside; auxiliary heads come along where there are any.
 
-    Raises SsmaError that names the variables which are missing, left over, or of another shape, and
-    for a spec with another expert than the original's.
+    Raises SsmaError that names the variables which are missing, left over, of another shape or not
+    finite, and for a spec with another expert than the original's.
     """
     for modality in spec.modalities:
         if modality.expert != "adapnet++":
@@ -108,6 +108,10 @@ def import_variables(variables: Variables, spec: ModelSpec) -> SegmentationNetwo
     if fault:
         raise SsmaError(f"these are not the variables of {spec.architecture} with {spec.classes} "
                         f"classes; check the architecture and the number of classes.\n{fault}")
+    infinite = [name for name, value in weights.items() if not np.isfinite(value).all()]
+    if infinite:
+        raise SsmaError("NaN or infinite values, with which no network can answer; import the "
+                        "weights of another training step.\n  " + "\n  ".join(infinite))
     for name, target in targets.items():
         target.fill(weights[name])
     return model.eval()

@@ -94,12 +94,12 @@ def test_a_bad_file_is_named_with_what_to_do(
 
 @pytest.mark.parametrize(("change", "message"), [
     (lambda weights: weights.pop("fuse_quarter.squeeze.bias"),
-     r"missing \(1\): fuse_quarter.squeeze.bias"),
-    (lambda weights: weights.update(another=torch.zeros(3)), r"left over \(1\): another"),
+     r"missing \(1\):\n  fuse_quarter.squeeze.bias"),
+    (lambda weights: weights.update(another=torch.zeros(3)), r"left over \(1\):\n  another"),
     (lambda weights: weights.update({"fuse_quarter.squeeze.bias": torch.zeros(9)}),
-     r"of another shape \(1\): fuse_quarter.squeeze.bias is 9 instead of 8"),
+     r"of another shape \(1\):\n  fuse_quarter.squeeze.bias is 9 instead of 8"),
     (lambda weights: [weights.pop(n) for n in list(weights) if n.startswith("experts.1.easpp")],
-     r"missing \(90\): .* and 80 more"),
+     r"missing \(90\):(\n  experts\.1\.easpp\.\S+){90}$"),
 ])
 def test_weights_that_do_not_fit_are_named(
         tmp_path: Path, tiny_model_safetensors: Path,

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from ssma_core import ModelSpec, SsmaError, checkpoint
 from ssma_core.cli import main
+from ssma_core.crc32c import masked_crc32c
 from ssma_core.model import build
 from ssma_core.tf_checkpoint import read_checkpoint
 from ssma_core.tf_import import import_variables, imported_spec, variable_targets
@@ -93,13 +94,24 @@ def without(name: str) -> Callable[[Arrays], Arrays]:
     return lambda arrays: {n: a for n, a in arrays.items() if n != name}
 
 
+def holding(name: str, number: float) -> Callable[[Arrays], Arrays]:
+    def change(arrays: Arrays) -> Arrays:
+        value = arrays[name].copy()
+        value.flat[-1] = number
+        return arrays | {name: value}
+    return change
+
+
 @pytest.mark.parametrize(("change", "message"), [
-    (without("resnet_v2_50/conv5/weights"), "missing (1): resnet_v2_50/conv5/weights"),
-    (lambda arrays: arrays | {"conv7/w": np.zeros(3)}, "left over (1): conv7/w"),
+    (without("resnet_v2_50/conv5/weights"), "missing (1):\n  resnet_v2_50/conv5/weights\n"),
+    (lambda arrays: arrays | {"conv7/w": np.zeros(3)}, "left over (1):\n  conv7/w\n"),
     (lambda arrays: arrays | {"resnet_v2_50/conv32/weights": np.zeros((1, 1, 24, 256))},
-     "of another shape (1): resnet_v2_50/conv32/weights is 1×1×24×256 instead of 1×1×256×24"),
-    (lambda arrays: {}, "missing (378): "),
-    (lambda arrays: {}, " and 368 more"),
+     "of another shape (1):\n"
+     "  resnet_v2_50/conv32/weights is 1×1×24×256 instead of 1×1×256×24\n"),
+    (holding("resnet_v2_50/conv32/weights", np.nan),
+     "weights of another training step.\n  resnet_v2_50/conv32/weights\n"),
+    (holding("resnet_v2_50/conv5/weights", -np.inf),
+     "weights of another training step.\n  resnet_v2_50/conv5/weights\n"),
 ])
 def test_variables_that_do_not_fit_are_named_and_nothing_is_written(
         tmp_path: Path, adapnet_variables: Arrays, capsys: pytest.CaptureFixture[str],
@@ -111,6 +123,14 @@ def test_variables_that_do_not_fit_are_named_and_nothing_is_written(
     assert [path.name for path in tmp_path.iterdir()] == ["v.npz"]
 
 
+def test_all_that_is_missing_is_named(adapnet_variables: Arrays) -> None:
+    with pytest.raises(SsmaError) as raised:
+        import_variables({}, spec_of("adapnet++", 6))
+    _, missing, *names = str(raised.value).split("\n")
+    assert missing == "missing (378):"
+    assert {name.removeprefix("  ") for name in names} == adapnet_variables.keys()
+
+
 def test_a_part_of_a_checkpoint_is_no_model(
         shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The golden checkpoint lacks every variable of more than 2,400 values."""
@@ -118,7 +138,7 @@ def test_a_part_of_a_checkpoint_is_no_model(
                      "--architecture", "ssma", "--classes", 6,
                      "--output", tmp_path / "m.safetensors") == 1
     error = capsys.readouterr().err
-    assert "missing (157): " in error and "rgb/resnet_v2_50/conv1/weights" in error
+    assert "missing (157):\n" in error and "\n  rgb/resnet_v2_50/conv1/weights\n" in error
     assert "left over" not in error and "another shape" not in error
     assert not list(tmp_path.iterdir())
 
@@ -173,6 +193,8 @@ def flip(name: str, at: int) -> Callable[[Path], object]:
     (cut("m.data-00000-of-00001", 0), "data file of variable a is cut short"),
     (cut("m.index", 0), "m.index is not the index of a TensorFlow checkpoint"),
     (cut("m.index", 60), "m.index is not the index of a TensorFlow checkpoint"),
+    (flip("m.data-00000-of-00001", 3), "data file of variable a is damaged: its checksum"),
+    (flip("m.data-00000-of-00001", -1), "data file of variable b is damaged: its checksum"),
     (flip("m.index", 3), "damaged.*checksum"),
     (flip("m.index", -46), "m.index is not the index"),
     (lambda folder: (folder / "m.index").write_bytes(b"PK\3\4" * 100), "m.index is not the index"),
@@ -208,7 +230,8 @@ def write_checkpoint(prefix: Path, variables: Mapping[str, npt.NDArray[Any]], sh
         value, shard = np.asarray(variables[name]), count % shards
         shape = b"".join(message(2, field(1, side)) for side in value.shape)
         entries.append((name.encode(), field(1, TYPES[value.dtype.str[1:]]) + message(2, shape)
-                        + field(3, shard) + field(4, len(data[shard])) + field(5, value.nbytes)))
+                        + field(3, shard) + field(4, len(data[shard])) + field(5, value.nbytes)
+                        + fixed(6, masked_crc32c(value.tobytes()))))
         data[shard] += value.tobytes()
     prefix.with_name(prefix.name + ".index").write_bytes(b"".join(table(entries, entries_a_block)))
     for shard, content in enumerate(data):
@@ -251,6 +274,10 @@ def varint(value: int) -> bytes:
 
 def field(number: int, value: int) -> bytes:
     return varint(number << 3) + varint(value)
+
+
+def fixed(number: int, value: int) -> bytes:
+    return varint(number << 3 | 5) + struct.pack("<I", value)
 
 
 def message(number: int, content: bytes) -> bytes:
