@@ -19,7 +19,7 @@ from fake_gpu import CudaError, FakeGpu
 
 import ssma_core.backends
 from ssma_core import Segmenter, SsmaError, engine_file, tensorrt_library
-from ssma_core.engine_file import EngineHeader, Gpu
+from ssma_core.engine_file import LIBRARY_NAMES, EngineHeader, Gpu
 from ssma_core.exported import Exported, FrameFormat
 
 WIDTH, HEIGHT = 8, 6
@@ -297,6 +297,30 @@ def test_an_engine_of_another_version_is_refused_with_the_command(
     with pytest.raises(SsmaError, match="build it again here: ssma build-engine"):
         Segmenter(path)
     assert not gpu.live
+
+
+@pytest.mark.parametrize(("library", "other"), [
+    ("tensorrt", "tensorrt_rtx"), ("tensorrt_rtx", "tensorrt")])
+def test_where_only_the_other_library_is_installed_the_command_is_for_that_one(
+        gpu: FakeGpu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        library: Any, other: Any) -> None:
+    path = write(tmp_path / "m.engine", replace(HEADER, library=library))
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(SsmaError) as raised:
+        Segmenter(path)
+    assert str(raised.value) == (
+        f"{path}: the engine was built by {LIBRARY_NAMES[library]} 10.13.3.9 and runs with nothing "
+        f"else, and here is {LIBRARY_NAMES[other]} 10.13.3.9; build it again here: "
+        f"{HEADER.command} --library {other}")
+
+
+def test_without_any_library_the_engine_is_named_with_the_one_that_built_it(
+        gpu: FakeGpu, engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for library in LIBRARY_NAMES:
+        monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(SsmaError, match=r"m\.engine: TensorRT is not installed.*: pip install "
+                       "tensorrt$"):
+        Segmenter(engine)
 
 
 def test_tensorrt_for_rtx_captures_by_itself_and_its_kernels_are_kept(

@@ -4,6 +4,7 @@ from __future__ import annotations
 import logging
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from ssma_core import engine_file, tensorrt_library
 from ssma_core.backends import cuda
+from ssma_core.engine_file import LIBRARY_NAMES, Library
 from ssma_core.errors import SsmaError
 from ssma_core.exported import bound_inputs, inputs_alone, output_alone
 from ssma_core.files import written_whole
@@ -39,8 +41,8 @@ class TensorRtBackend:
         self.alone = header.exported.alone
         self._engines: dict[str, Engine] = {}
         self._close = weakref.finalize(self, _close, self._engines)
-        library = tensorrt_library.load(header.library)
         try:
+            library = _loaded(header.library)
             engine_file.check(header, library.library, library.version, cuda.gpu())
             for name, plan in plans.items():
                 kernels = model.with_name(".".join(filter(None, (model.name, name, "kernels"))))
@@ -73,6 +75,18 @@ class TensorRtBackend:
         if name not in self._engines:
             raise SsmaError("the segmenter was closed; open the engine again")
         return self._engines[name]
+
+
+def _loaded(wanted: Library) -> TensorRt:
+    """Where it cannot be loaded and the other one can, that one: the check then refuses it with the
+    command that builds the engine for it."""
+    try:
+        return tensorrt_library.load(wanted)
+    except SsmaError:
+        [other] = LIBRARY_NAMES.keys() - {wanted}
+        with suppress(SsmaError):
+            return tensorrt_library.load(other)
+        raise
 
 
 def _close(engines: dict[str, Engine]) -> None:
