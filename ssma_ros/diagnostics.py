@@ -1,5 +1,4 @@
-"""What /diagnostics and the log say of the node: what keeps labels from coming, in words for
-whoever can mend it, and the figures."""
+"""What /diagnostics and the log say of the node: when, and with which figures."""
 from __future__ import annotations
 
 import re
@@ -10,42 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssma_ros.pairing import OTHER, STREAMS, Cause, Pairing, Stream
+from ssma_ros.pairing import STREAMS, Cause
 from ssma_ros.pipeline import NO_MODE, Pipeline
-from ssma_ros.record import NEWS_S, RECEIVED, Event, Record, is_news
+from ssma_ros.record import RECEIVED, Event, Record
 
 if TYPE_CHECKING:  # the words are needed where there is no ROS, too
     from diagnostic_msgs.msg import DiagnosticStatus
 
 REMIND_S, CALM_S = 30.0, 10.0
 BOTTLENECK = 0.05  # of what comes in; less is overwritten by mere chance
-
-
-def troubles(pipeline: Pipeline, topics: Mapping[Stream, str],
-             publishers: Mapping[Stream, int]) -> list[str]:
-    """What is wrong now.
-
-    topics: full names; publishers: how many there are of each.
-    """
-    record, names = pipeline.record, pipeline.labelling.names
-    silent = [stream for stream in STREAMS if not is_news(record.last_seen[stream])]
-    found = [_silent(record, stream, topics[stream], publishers[stream]) for stream in silent]
-    dead = {stream: reason for stream, (reason, when) in record.dead.items() if is_news(when)}
-    found += [f"the images on {topics[stream]} show nothing: {reason}"
-              for stream, reason in dead.items()]
-    if not silent and not is_news(record.last_paired):
-        found.append(f"images come on {topics['rgb']} and {topics['aux']}, but none pair: "
-                     + _why_none_pair(pipeline.pairing))
-    found += [_slow(pipeline, stream, topics[stream]) for stream in STREAMS
-              if _is_slow(pipeline, stream)]
-    missing = {*silent, *dead}
-    if len(missing) == 1:
-        stream = missing.pop()
-        if not pipeline.labelling.alone[OTHER[stream]]:
-            found.append(f"this model cannot label {names[OTHER[stream]]} without {names[stream]}")
-    if pipeline.mode in names.values():
-        found.append(f"labels are made from {pipeline.mode} alone")
-    return found + record.recent_errors()
 
 
 def remarks(record: Record) -> list[str]:
@@ -85,52 +57,16 @@ def status(name: str, facts: Mapping[str, str], pipeline: Pipeline,
 
     record = pipeline.record
     mode = pipeline.mode
+    wrong = [*troubles, *record.recent_errors()]
     level = (DiagnosticStatus.ERROR if mode == NO_MODE
-             else DiagnosticStatus.WARN if troubles else DiagnosticStatus.OK)
-    message = "; ".join([*troubles, *remarks(record)])
+             else DiagnosticStatus.WARN if wrong else DiagnosticStatus.OK)
+    message = "; ".join([*wrong, *remarks(record)])
     values = {**facts, "mode": mode, **_streams(pipeline), **_counters(pipeline),
               **_durations(record)}
     return DiagnosticStatus(
         level=level, name=name,
         message=message or f"{record.counts['published']} labels published",
         values=[KeyValue(key=key, value=str(value)) for key, value in values.items()])
-
-
-def _silent(record: Record, stream: Stream, topic: str, publishers: int) -> str:
-    said = f"no new image on {topic} for {NEWS_S:g} s: "
-    if stream in record.qos_mismatch:
-        policy = record.qos_mismatch[stream]
-        return said + (
-            f"a publisher's QoS does not fit this node's ({policy}). `ros2 topic info -v {topic}` "
-            f"shows both; set qos_overrides.{topic}.subscription.{policy.lower()} to what is "
-            "offered")
-    if publishers:
-        return said + (f"{publishers} publisher{'s are' if publishers > 1 else ' is'} there, so "
-                       "look at rate and QoS with `ros2 topic info -v`")
-    return said + ("nobody publishes it; is the sensor's driver running, and the topic remapped to "
-                   "it?")
-
-
-def _is_slow(pipeline: Pipeline, stream: Stream) -> bool:
-    """Whether the other stream's images, which come more often, do not wait for this one's."""
-    period, others = map(pipeline.pairing.period, (stream, OTHER[stream]))
-    timeout = pipeline.timeout(OTHER[stream])
-    return period is not None and others is not None and others <= timeout < period
-
-
-def _slow(pipeline: Pipeline, stream: Stream, topic: str) -> str:
-    period, timeout = pipeline.pairing.period(stream), pipeline.timeout(OTHER[stream])
-    return (f"images come on {topic} every {period:.2g} s, but {stream}_timeout is {timeout:g} s: "
-            "the sensor counts as dead between two of them. Set it to more than that")
-
-
-def _why_none_pair(pairing: Pairing) -> str:
-    apart = pairing.apart()
-    if apart is None or apart <= pairing.slop:
-        return "they were refused, or came late, as the counters say"
-    return (f"the nearest stamps lie {apart:g} s apart, beyond the slop of {pairing.slop:g} s. Are "
-            "both of one clock? Then a slop of that would pair them, or an aux_delay where the "
-            "second sensor's stamps are always as late")
 
 
 def _streams(pipeline: Pipeline) -> dict[str, object]:

@@ -65,16 +65,17 @@ class Labelling:
     """Labels what it gets by both experts, or by one where the other's image shows nothing.
 
     given: may be replaced by others between two labels. camera_info: the newest
-      sensor_msgs/CameraInfo of the colour image. say: logs a reason, once each.
+      sensor_msgs/CameraInfo of the colour image. complain: logs an error, once each.
     """
 
     def __init__(self, segmenter: Segmenter, given: Parameters, outputs: Outputs, record: Record,
-                 say: Callable[[str], None]) -> None:
+                 complain: Callable[[Exception], None]) -> None:
         self.given = given
         self.camera_info: Any = None
         self.names = dict(zip(STREAMS, (m.name for m in segmenter.spec.modalities)))
         self.alone = dict(zip(STREAMS, segmenter.alone))
-        self._segmenter, self._outputs, self._record, self._say = segmenter, outputs, record, say
+        self._segmenter, self._outputs, self._record = segmenter, outputs, record
+        self._complain = complain
         self._content = Content({stream: modality.encoding in ("jet", "hha") for stream, modality
                                  in zip(STREAMS, segmenter.spec.modalities)})
         self._idle_since = 0.0
@@ -132,9 +133,12 @@ class Labelling:
             latency=published - arrived, inference=inference,
             own_share=published - begin - inference,
             age=(self._outputs.now_ns() - frame.stamp_ns) / 1e9)
-        self._publish_images(found, rgb, header)
-        if with_points and found.confidence is not None:
-            self._publish_points(images, labels, found.confidence, header)
+        try:
+            self._publish_images(found, rgb, header)
+            if with_points and found.confidence is not None:
+                self._publish_points(images, labels, found.confidence, header)
+        except Exception as error:  # the label is out already, and good
+            self._complain(error)
 
     def _published(self, labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         if not self.given.void_as_unlabeled:
@@ -157,12 +161,7 @@ class Labelling:
     def _publish_points(self, images: Mapping[Stream, Array], labels: npt.NDArray[np.uint8],
                         confidence: npt.NDArray[np.uint8], header: Any) -> None:
         if self.camera_info is None:
-            self._say("semantic/points needs the colour camera's CameraInfo, and none has come on "
-                      "rgb/camera_info")
-            return
-        try:
-            self._outputs.points.publish(points.cloud(
-                images["aux"], images.get("rgb"), labels, confidence, self.camera_info,
-                header=header))
-        except SsmaError as error:  # the label is out already
-            self._say(str(error))
+            raise SsmaError("semantic/points needs the colour camera's CameraInfo, and none has "
+                            "come on rgb/camera_info")
+        self._outputs.points.publish(points.cloud(
+            images["aux"], images.get("rgb"), labels, confidence, self.camera_info, header=header))

@@ -43,7 +43,8 @@ Cause = Literal["paired", "unmatched", "late", "duplicate", "zero stamp"]
 
 OVERTAKE_NS = 1_000_000_000  # frames of one drive do not overtake each other by more
 LATE_IN_A_ROW = 10
-RECENT = 20  # so many stamps of a stream tell its period, and how far it lies from the other
+RECENT = 20  # so many stamps of a stream tell its period
+REMEMBERED = 300  # and so many how far it lies from the other, which may come seconds later
 
 Frame = TypeVar("Frame")
 
@@ -77,7 +78,7 @@ class Pairing(Generic[Frame]):
         self._delay_ns = {"rgb": 0, "aux": 0}
         # All by `time`, in nanoseconds.
         self._waiting: dict[Stream, dict[int, Frame]] = {stream: {} for stream in STREAMS}
-        self._recent: dict[Stream, deque[int]] = {s: deque(maxlen=RECENT) for s in STREAMS}
+        self._recent: dict[Stream, deque[int]] = {s: deque(maxlen=REMEMBERED) for s in STREAMS}
         self._ended: dict[Stream, float] = dict.fromkeys(STREAMS, -math.inf)
         self._late_in_a_row: Counter[Stream] = Counter()
         self.change(slop, queue_size, aux_delay)
@@ -144,7 +145,7 @@ class Pairing(Generic[Frame]):
 
     def period(self, stream: Stream) -> float | None:
         """How many seconds lie between a stream's recent stamps, p50. None before there are two."""
-        gaps = [later - before for before, later in pairwise(self._recent[stream])]
+        gaps = self._gaps(stream)
         return median(gaps) / 1e9 if gaps else None
 
     def apart(self) -> float | None:
@@ -153,17 +154,17 @@ class Pairing(Generic[Frame]):
         up to milliseconds. None while there are none to compare."""
         if not all(self._recent.values()):
             return None
-        slow, fast = sorted(self._recent.values(), key=lambda times: times[0] - times[-1])
+        slow, fast = (list(self._recent[stream]) for stream in sorted(
+            STREAMS, key=lambda stream: self.period(stream) or math.inf, reverse=True))
         # Frames whose nearest has yet to come, or is forgotten, say nothing.
-        near = sorted(min(abs(time - each) for each in fast)
-                      for time in slow if fast[0] <= time <= fast[-1])
+        near = sorted(_distance(fast, time) for time in slow if fast[0] <= time <= fast[-1])
         apart_ns = near[9 * len(near) // 10] if near else abs(slow[-1] - fast[-1])
         return math.ceil(apart_ns / 1e6) / 1e3
 
     def _shift(self, stream: Stream, by_ns: int) -> None:
         waiting, recent = self._waiting[stream], self._recent[stream]
         self._waiting[stream] = {time + by_ns: frame for time, frame in waiting.items()}
-        self._recent[stream] = deque((time + by_ns for time in recent), maxlen=RECENT)
+        self._recent[stream] = deque((time + by_ns for time in recent), maxlen=REMEMBERED)
         self._ended[stream] += by_ns
 
     def _clock_jumped(self, stream: Stream, time: int) -> bool:
@@ -223,8 +224,17 @@ class Pairing(Generic[Frame]):
 
     def _next(self, stream: Stream) -> float:
         """The time before which the stream's next frame is not expected."""
-        gaps = (later - before for before, later in pairwise(self._recent[stream]))
-        return self._newest(stream) + min(gaps, default=2 * self._slop_ns)
+        return self._newest(stream) + min(self._gaps(stream), default=2 * self._slop_ns)
+
+    def _gaps(self, stream: Stream) -> list[int]:
+        times = list(self._recent[stream])[-RECENT:]
+        return [later - before for before, later in pairwise(times)]
+
+
+def _distance(times: Sequence[int], time: int) -> int:
+    """From a time to the nearest of rising times."""
+    place = bisect_left(times, time)
+    return min(abs(time - each) for each in times[max(0, place - 1):place + 1])
 
 
 def _nearest(times: Sequence[int], time: int, within: int) -> int | None:

@@ -1,6 +1,7 @@
 """The way of a frame: message, pair, worker, label. The node is the wiring around it."""
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -10,7 +11,7 @@ from typing import Any
 from ssma_core import Segmenter, SsmaError
 from ssma_ros import messages
 from ssma_ros.labelling import Arrived, Labelling, Outputs, Work
-from ssma_ros.pairing import Pairing, Stream
+from ssma_ros.pairing import OTHER, OVERTAKE_NS, Pairing, Stream
 from ssma_ros.parameters import Parameters
 from ssma_ros.record import ALONE, RECEIVED, Record
 from ssma_ros.silence import Silence
@@ -30,11 +31,11 @@ class Pipeline:
     def __init__(self, segmenter: Segmenter, given: Parameters, outputs: Outputs) -> None:
         self.record = Record()
         self.pairing: Pairing[Arrived] = Pairing(given.slop, given.queue_size, given.aux_delay)
-        self.labelling = Labelling(segmenter, given, outputs, self.record, self._say_once)
+        self.labelling = Labelling(segmenter, given, outputs, self.record, self.complain)
         self._outputs = outputs
         self._silence = Silence(time.monotonic())
         self._newest: dict[Stream, Arrived] = {}
-        self._newest_ns = float("-inf")  # of all that was offered to the worker
+        self._offered_ns: dict[Stream, int] = {}  # the newest stamps that the worker was offered
         self._last_label = (NO_MODE, float("-inf"))
         self._mode_said = ""
         self._saying = threading.Lock()
@@ -98,12 +99,12 @@ class Pipeline:
             frame = messages.frame(message, stream, topic)
         except SsmaError as error:
             self.record.happened("refused")
-            self._say_once(str(error))
+            self.complain(error)
             return
         try:
             self._pair(stream, Arrived(frame, time.monotonic()))
-        except SsmaError as error:  # counted in the pairing
-            self._say_once(str(error))
+        except Exception as error:  # a zero stamp, counted in the pairing; or a fault of ours
+            self.complain(error)
 
     def _pair(self, stream: Stream, arrived: Arrived) -> None:
         """Offers the worker the pairs that the frame makes certain, or the frame alone."""
@@ -115,11 +116,12 @@ class Pipeline:
                  and self._silence.image_came(stream, now, self.timeout(stream)))
         for pair in pairs:
             self.record.last_paired = now
+            self.record.happened("paired")
             self._silence.pair_came(now)
             if not self._offer({"rgb": pair.rgb, "aux": pair.aux}):
                 self.record.happened("overtaken")
         if self.pairing.clock_jumps > jumps:  # the pairs were of before
-            self._newest_ns = float("-inf")
+            self._offered_ns = {}
             self._newest = {stream: arrived}
         if alone and not pairs:
             self._offer_alone(stream, arrived)
@@ -130,15 +132,23 @@ class Pipeline:
 
     def _offer(self, work: Work) -> bool:
         """Whether it is newer than all before, and so was offered to the worker."""
-        times = [self.pairing.time(stream, arrived.frame.stamp_ns)
-                 for stream, arrived in work.items()]
-        if min(times) <= self._newest_ns:
+        stamps = {stream: arrived.frame.stamp_ns for stream, arrived in work.items()}
+        if any(self._is_past(stream, stamp_ns) for stream, stamp_ns in stamps.items()):
             return False
-        self._newest_ns = max(times)
+        self._offered_ns |= stamps
         self.record.happened("offered")
         if self.worker.offer(work):
             self.record.happened("overwritten")
         return True
+
+    def _is_past(self, stream: Stream, stamp_ns: int) -> bool:
+        """Whether that moment, or a later one, was offered already. The other stream's clock counts
+        for as long as it can be the same one: what is stamped an hour ahead must not end the labels
+        of an hour."""
+        time_ns = self.pairing.time(stream, stamp_ns)
+        offered = {s: self.pairing.time(s, newest) for s, newest in self._offered_ns.items()}
+        ahead_ns = offered.get(OTHER[stream], -math.inf) - time_ns
+        return time_ns <= offered.get(stream, -math.inf) or 0 <= ahead_ns < OVERTAKE_NS
 
     def _work(self, work: Work) -> None:
         if mode := self.labelling.label(work):
@@ -147,6 +157,10 @@ class Pipeline:
 
     def _failed(self, error: Exception) -> None:
         self.record.happened("failed")
+        self.complain(error)
+
+    def complain(self, error: Exception) -> None:
+        """Logs what went wrong, once each. It ends nothing."""
         if isinstance(error, SsmaError):
             self._say_once(str(error))
         else:  # a fault of ours: whoever mends it needs the traceback

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,13 +13,13 @@ from ssma_ros.pairing import STREAMS, Stream
 NEWS_S = 1.5  # for so long something is news, and a stream without an image is not yet silent
 RATE_S = 5.0
 
-# rgb received, aux received: images. refused: images that cannot be used. rgb alone, aux alone:
-# images offered to the worker without a partner. offered: pairs and those. overtaken: pairs that
-# came when one of their images, or a newer one, had been labelled alone. overwritten: by a newer
-# one, before the worker's turn. dead: showed nothing, see content.py. failed: could not be
+# rgb received, aux received: images. refused: images that cannot be used. paired: pairs. rgb alone,
+# aux alone: images offered to the worker without a partner. offered: pairs and those. overtaken:
+# pairs that came when one of their images, or a newer one, had been labelled alone. overwritten: by
+# a newer one, before the worker's turn. dead: showed nothing, see content.py. failed: could not be
 # segmented. published: labels.
-Event = Literal["rgb received", "aux received", "refused", "rgb alone", "aux alone", "offered",
-                "overtaken", "overwritten", "dead", "failed", "published"]
+Event = Literal["rgb received", "aux received", "refused", "paired", "rgb alone", "aux alone",
+                "offered", "overtaken", "overwritten", "dead", "failed", "published"]
 RECEIVED: dict[Stream, Event] = {"rgb": "rgb received", "aux": "aux received"}
 ALONE: dict[Stream, Event] = {"rgb": "rgb alone", "aux": "aux alone"}
 
@@ -72,7 +72,17 @@ class Record:
             return 0.0
         if now - times[0] < RATE_S:  # it has just begun: count the gaps
             return (len(times) - 1) / (now - times[0])
-        return sum(now - then < RATE_S for then in times) / RATE_S
+        return self.lately(event) / RATE_S
+
+    def lately(self, event: Event) -> int:
+        """How often it happened in the last RATE_S seconds."""
+        now = _now()
+        return sum(now - then < RATE_S for then in list(self._times.get(event, ())))
+
+    def is_going_on(self, event: Event) -> bool:
+        """Whether it happened so lately that it is news."""
+        times = self._times.get(event)
+        return times is not None and is_news(times[-1])
 
     def image_seen(self, stream: Stream, stamp_ns: int) -> bool:
         """Whether it has another stamp than the one before: a driver that hangs may repeat both."""
@@ -80,15 +90,15 @@ class Record:
             return False
         self.last_seen[stream] = _now()
         self.last_stamp_ns[stream] = stamp_ns
+        self.qos_mismatch.pop(stream, None)
         return True
 
-    def looked_at(self, streams: Iterable[Stream], dead: Mapping[Stream, str]) -> None:
+    def looked_at(self, streams: Container[Stream], dead: Mapping[Stream, str]) -> None:
         """dead: which of the streams' images showed nothing, and why."""
         now = _now()
-        for stream in streams:
-            self.dead.pop(stream, None)
-            if stream in dead:
-                self.dead[stream] = dead[stream], now
+        others = {stream: said for stream, said in self.dead.items() if stream not in streams}
+        # In one step: the node's thread may be reading it.
+        self.dead = others | {stream: (reason, now) for stream, reason in dead.items()}
 
     def label_published(self, *, latency: float, inference: float, own_share: float,
                         age: float) -> None:

@@ -36,6 +36,7 @@ from ssma_ros.labelling import Output, Outputs
 from ssma_ros.pairing import STREAMS, Stream
 from ssma_ros.parameters import Parameters
 from ssma_ros.pipeline import NO_MODE, Pipeline
+from ssma_ros.troubles import Subscribed, what_is_wrong
 
 DIAGNOSTICS_PERIOD_S = 1.0
 TICK_S = 0.02  # so much later than it might a sensor's death is noticed
@@ -102,13 +103,13 @@ class SegmentationNode(LifecycleNode):
             pipeline = Pipeline(self._segmenter, self._given, self._outputs)
             made.callback(pipeline.worker.stop)
             pipeline.say_mode()
-            names = topics.subscriptions(self, made, self._given, pipeline)
+            inputs = topics.subscriptions(self, made, self._given, pipeline)
             diagnose = functools.partial(
-                self._diagnose, pipeline, names, diagnostics.Reminder())
+                self._diagnose, pipeline, inputs, diagnostics.Reminder())
             for period, call in ((TICK_S, pipeline.tick), (DIAGNOSTICS_PERIOD_S, diagnose)):
                 # Steady time: with use_sim_time and no /clock, "nothing comes" must still be said.
-                timer = self.create_timer(
-                    period, call, clock=Clock(clock_type=ClockType.STEADY_TIME))
+                timer = self.create_timer(period, _going_on(call, pipeline),
+                                          clock=Clock(clock_type=ClockType.STEADY_TIME))
                 made.callback(self.destroy_timer, timer)
             self._pipeline = pipeline
             self._active = made.pop_all()
@@ -171,11 +172,13 @@ class SegmentationNode(LifecycleNode):
                 self._segmenter.spec, self._given.void_as_unlabeled,
                 Header(stamp=self.get_clock().now().to_msg())))
 
-    def _diagnose(self, pipeline: Pipeline, names: dict[Stream, str],
+    def _diagnose(self, pipeline: Pipeline, inputs: dict[Stream, tuple[str, str]],
                   reminder: diagnostics.Reminder) -> None:
         assert self._segmenter
-        publishers = {stream: self.count_publishers(name) for stream, name in names.items()}
-        troubles = diagnostics.troubles(pipeline, names, publishers)
+        troubles = what_is_wrong(pipeline, {
+            stream: Subscribed(name, message_type, [
+                publisher.topic_type for publisher in self.get_publishers_info_by_topic(name)])
+            for stream, (name, message_type) in inputs.items()})
         for text in reminder.due([*troubles, *diagnostics.remarks(pipeline.record)]):
             if text in troubles:
                 self.get_logger().warning(text)
@@ -187,6 +190,17 @@ class SegmentationNode(LifecycleNode):
             f"{self.get_fully_qualified_name()}: segmentation", facts, pipeline, troubles)])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
+
+
+def _going_on(call: Callable[[], None], pipeline: Pipeline) -> Callable[[], None]:
+    """The call, after which the node goes on whatever is wrong with it: rclpy would end it."""
+    def safely() -> None:
+        try:
+            call()
+        except Exception as error:
+            pipeline.complain(error)
+
+    return safely
 
 
 def _opened(given: Parameters) -> Segmenter:

@@ -14,6 +14,7 @@ from rclpy.exceptions import ParameterException
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import (
     DurabilityPolicy,
+    QoSPolicyKind,
     QoSProfile,
     qos_policy_name_from_kind,
     qos_profile_sensor_data,
@@ -37,6 +38,9 @@ except ImportError:  # before ROS 2 Iron
 RELIABLE = QoSProfile(depth=5)
 NEWEST = QoSProfile(depth=1)  # for clouds of many megabytes each
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+# rclpy's default ones, and durability, which a subscriber may ask for in vain.
+OVERRIDABLE = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY,
+               QoSPolicyKind.DURABILITY)
 NOWHERE = Output(publish=lambda _: None, wanted=lambda: False)
 
 
@@ -63,24 +67,25 @@ def label_info_output(node: LifecycleNode, made: ExitStack) -> Output:
     return _output(node, made, distro.LabelInfo, "semantic/label_info", LATCHED)
 
 
-def subscriptions(node: LifecycleNode, made: ExitStack, given: Parameters,
-                  pipeline: Pipeline) -> dict[Stream, str]:
-    """The pipeline gets what comes. Returns the full names of the image topics."""
+def subscriptions(node: LifecycleNode, made: ExitStack, given: Parameters, pipeline: Pipeline
+                  ) -> dict[Stream, tuple[str, str]]:
+    """The pipeline gets what comes. Returns the image topics' full names and types."""
     transports = {"rgb": given.rgb_transport, "aux": given.aux_transport}
-    names = {}
+    found = {}
     for stream in STREAMS:
         topic, message_type = f"{stream}/image", Image
         if transports[stream] != "raw":
             # Below the image topic's name as remapped, as image_transport has it.
             topic = f"{node.resolve_topic_name(topic)}/{transports[stream]}"
             message_type = CompressedImage
-        names[stream] = _subscribe(
+        name = _subscribe(
             node, made, message_type, topic, partial(_receive, pipeline, stream),
             events=SubscriptionEventCallbacks(
                 incompatible_qos=partial(_mismatch, pipeline, stream)))
+        found[stream] = name, f"sensor_msgs/msg/{message_type.__name__}"
     _subscribe(node, made, CameraInfo, "rgb/camera_info",
                lambda message, _: pipeline.camera_info(message))
-    return names
+    return found
 
 
 def publisher(node: LifecycleNode, made: ExitStack, message_type: type, topic: str,
@@ -132,6 +137,6 @@ def _overridable(qos: QoSProfile, topic: str) -> Iterator[dict[str, Any]]:
     try:
         # rclpy writes the user's values into the profile: ours is for other topics, too.
         yield {"qos_profile": copy.copy(qos),
-               "qos_overriding_options": QoSOverridingOptions.with_default_policies()}
+               "qos_overriding_options": QoSOverridingOptions(OVERRIDABLE)}
     except (RuntimeError, ParameterException) as error:
         raise SsmaError(f"{topic}: its qos_overrides cannot be taken: {error}") from error

@@ -51,12 +51,17 @@ class Rig:
         self.errors: list[str] = []
         self.asked: list[dict[str, bool]] = []
         self.inference: Callable[[], None] = lambda: None
+        self.now_ns: Callable[[], int] = lambda: 10**12
         segmenter: Any = SimpleNamespace(segment=self._segment, spec=spec, alone=alone)
         others = {name: Output(self.others[name].append, lambda n=name: n in self.wanted)
                   for name in self.others}
         self.pipeline = Pipeline(segmenter, given, Outputs(
             label=Output(self.labels.append, lambda: True), **others,
-            mode=self.modes.append, error=self.errors.append, now_ns=lambda: 10**12))
+            mode=self.modes.append, error=self.errors.append,
+            now_ns=self._node_time))
+
+    def _node_time(self) -> int:
+        return self.now_ns()
 
     def _segment(self, rgb: Any, aux: Any, **asked: bool) -> Any:
         self.asked.append(asked)

@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,15 +13,22 @@ from ssma_ros.pairing import OTHER, STREAMS, Stream
 
 pytest.importorskip("diagnostic_msgs.msg", reason="needs ROS's message packages")
 from diagnostic_msgs.msg import DiagnosticStatus
-from pipeline_rig import BLACK, NO_DEPTH, Clock, Rig, drive
+from pipeline_rig import BLACK, GIVEN, NO_DEPTH, Clock, Rig, drive
 
 from ssma_ros import diagnostics
+from ssma_ros.troubles import Subscribed, what_is_wrong
 
 TOPICS: dict[Stream, str] = {"rgb": "/front/rgb", "aux": "/front/depth"}
 
 
-def troubles(rig: Rig, publishers: int = 1) -> list[str]:
-    return diagnostics.troubles(rig.pipeline, TOPICS, dict.fromkeys(STREAMS, publishers))
+IMAGE = "sensor_msgs/msg/Image"
+
+
+def troubles(rig: Rig, published: Sequence[str] = (IMAGE,)) -> list[str]:
+    """published: the type's name of every publisher on either topic."""
+    return what_is_wrong(rig.pipeline, {
+        stream: Subscribed(topic, IMAGE, published)
+        for stream, topic in TOPICS.items()})
 
 
 def status(rig: Rig) -> Any:
@@ -45,7 +53,7 @@ def test_nothing_is_wrong_while_pairs_are_labelled(rig: Rig, clock: Clock) -> No
 def test_a_silent_topic_is_named_two_seconds_after_activation(
         rig: Rig, clock: Clock, stream: Stream, publishers: int, why: str) -> None:
     drive(rig, clock, [OTHER[stream]], 1000, 3000)
-    said, *_ = troubles(rig, publishers)
+    said, *_ = troubles(rig, [IMAGE] * publishers)
     assert TOPICS[stream] in said and why in said
     assert not any(TOPICS[OTHER[stream]] in text for text in troubles(rig))
 
@@ -58,6 +66,67 @@ def test_quality_of_service_that_does_not_fit_is_named_with_what_to_set(
     assert "qos_overrides./front/depth.subscription.durability" in said
     drive(rig, clock, STREAMS, 3000, 4000)  # it comes: whoever did not fit was somebody else
     assert not any("qos_overrides" in text for text in troubles(rig))
+
+
+def test_a_type_that_is_not_subscribed_is_named_with_what_to_set(rig: Rig, clock: Clock) -> None:
+    drive(rig, clock, ["aux"], 1000, 3000)
+    said, *_ = troubles(rig, ["sensor_msgs/msg/CompressedImage"])
+    assert "published as sensor_msgs/msg/CompressedImage, but subscribed as" in said
+    assert "rgb_transport" in said
+
+
+def test_images_that_come_and_cannot_be_used_are_not_taken_for_silence(
+        rig: Rig, clock: Clock) -> None:
+    for milliseconds in range(1000, 3000, 100):
+        rig.send("rgb", 500)  # always the same stamp
+        rig.send("aux", milliseconds)
+        rig.settle()
+        clock.go(0.1)
+    said, *_ = troubles(rig)
+    assert "no new image on /front/rgb" in said and "repeat one stamp" in said
+    drive(rig, clock, ["aux"], 3000, 5000)
+    said, *_ = troubles(rig)
+    assert "1 publisher is there" in said
+
+
+def test_few_pairs_are_told_with_the_reason(rig: Rig, clock: Clock) -> None:
+    """Of three in a row one pairs: the cameras are not triggered together."""
+    for number, milliseconds in enumerate(range(1000, 4000, 100)):
+        rig.send("rgb", milliseconds)
+        rig.send("aux", milliseconds + (0 if number % 3 == 0 else 35))
+        rig.settle()
+        clock.go(0.1)
+    said, = troubles(rig)
+    assert "only 10 found a partner" in said
+    assert "0.035 s apart, beyond the slop of 0.02 s" in said
+
+
+def test_a_sensor_that_takes_longer_than_its_partners_wait_is_told_with_the_queue_it_needs(
+        rig: Rig, clock: Clock) -> None:
+    rig.now_ns = lambda: round(clock.now * 1e9)
+    now = round(clock.now * 1000)
+    for milliseconds in range(now, now + 6000, 100):
+        rig.send("rgb", milliseconds)
+        rig.send("aux", milliseconds - 1500)  # 15 images later
+        rig.settle()
+        clock.go(0.1)
+    said = troubles(rig)[0]
+    assert "none pair: images on /front/depth come 1.5 s after those of the same stamp" in said
+    assert "of which no more than 10 wait" in said and "set queue_size to 17" in said
+    rig.pipeline.change(replace(GIVEN, queue_size=17))
+    for milliseconds in range(now + 6000, now + 10_000, 100):
+        rig.send("rgb", milliseconds)
+        rig.send("aux", milliseconds - 1500)
+        rig.settle()
+        clock.go(0.1)
+    assert rig.pipeline.record.is_going_on("paired")
+
+
+def test_stamps_of_another_time_than_the_nodes_are_told(rig: Rig, clock: Clock) -> None:
+    rig.now_ns = lambda: 0  # use_sim_time, and no /clock
+    drive(rig, clock, STREAMS, 4_000_000, 4_002_000)
+    said, = troubles(rig)
+    assert "of another time" in said and "use_sim_time" in said
 
 
 def test_stamps_that_lie_apart_are_told_with_the_slop_that_would_pair_them(
@@ -142,14 +211,15 @@ def test_what_failed_is_told_as_long_as_it_is_news(rig: Rig, clock: Clock) -> No
     rig.inference = fail
     rig.pair(1000)
     rig.settle()
-    assert troubles(rig) == ["no such size: 6x4"]
+    assert status(rig).message == "no such size: 6x4"
+    assert troubles(rig) == []  # it was said when it happened, and need not be said again
     clock.go(1)
     rig.inference = lambda: None
     rig.pair(2000)
     clock.go(1)
     rig.pair(3000)
     rig.settle()
-    assert troubles(rig) == []
+    assert status(rig).level == DiagnosticStatus.OK
 
 
 def test_a_model_slower_than_its_images_is_told_with_both_rates(rig: Rig, clock: Clock) -> None:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -75,6 +75,32 @@ def test_points_need_the_cameras_calibration(rig: Rig) -> None:
     assert (cloud.height, cloud.width) == (4, 6)
     assert cloud.header == rig.labels[-1].header
     assert rig.pipeline.record.counts["failed"] == 0
+
+
+def test_what_fails_after_the_label_costs_neither_label_nor_mode(rig: Rig) -> None:
+    def fail(_: Any) -> None:
+        raise RuntimeError("no room for a cloud")
+
+    rig.wanted = {"overlay"}
+    overlay = replace(rig.pipeline.labelling._outputs.overlay, publish=fail)
+    rig.pipeline.labelling._outputs = replace(rig.pipeline.labelling._outputs, overlay=overlay)
+    for milliseconds in (3000, 3033):
+        rig.pair(milliseconds)
+        rig.settle()
+    assert rig.made() == [(3000, FUSED), (3033, FUSED)]
+    assert rig.pipeline.record.counts["failed"] == 0
+    rig.until(lambda: rig.modes == ["none", "rgb+depth"])
+    assert len(rig.errors) == 1 and "no room for a cloud" in rig.errors[0]
+
+
+def test_a_fault_of_ours_in_taking_an_image_in_is_said_and_ends_nothing(
+        rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as faulty:
+        faulty.setattr(rig.pipeline.pairing, "add", lambda *_: 1 / 0)
+        rig.send("rgb", 1000)
+    rig.pair(1033)
+    assert rig.made() == [(1033, FUSED)]
+    assert "ZeroDivisionError" in rig.errors[0] and "Traceback" in rig.errors[0]
 
 
 def test_there_are_no_points_without_depth(rig: Rig) -> None:
@@ -215,6 +241,37 @@ def test_streams_that_are_alive_and_do_not_pair_leave_colour_alone(rig: Rig, clo
         rig.settle()
         clock.go(0.1)
     assert rig.made() == [(ms, COLOUR_ALONE) for ms in range(1600, 3000, 100)]
+
+
+@pytest.mark.parametrize("ahead", [-3_600_000, -430, 430, 3_600_000])
+def test_a_clock_that_is_off_ends_no_labels_when_a_sensor_comes_back(
+        rig: Rig, clock: Clock, ahead: int) -> None:
+    """The second sensor's, while colour was silent, has been labelled with stamps of its own."""
+    def drive_apart(streams: Sequence[Stream], begin: int, end: int) -> None:
+        for milliseconds in range(begin, end, 100):
+            for stream in streams:
+                rig.send(stream, milliseconds + (ahead if stream == "aux" else 0), frame_id=stream)
+            rig.settle()
+            clock.go(0.1)
+
+    now = 4_000_000
+    drive_apart(STREAMS, now, now + 2000)
+    drive_apart(["aux"], now + 2000, now + 4000)
+    assert rig.labels[-1].header.frame_id == "aux"
+    drive_apart(STREAMS, now + 4000, now + 6000)
+    # Where it might be one clock labels do not go back: colour waits until it has caught up.
+    first = now + (4400 if ahead == 430 else 4000)
+    assert [made for made, label in zip(rig.made(), rig.labels)
+            if label.header.frame_id == "rgb" and made[0] >= now + 4000] == [
+        (ms, COLOUR_ALONE) for ms in range(first, now + 6000, 100)]
+
+
+def test_a_delay_that_is_set_while_a_sensor_is_labelled_alone_ends_no_labels(
+        rig: Rig, clock: Clock) -> None:
+    drive(rig, clock, ["aux"], 100_000, 102_000)
+    rig.pipeline.change(replace(GIVEN, aux_delay=10.0))
+    drive(rig, clock, ["aux"], 102_000, 103_000)
+    assert rig.made()[-10:] == [(ms, DEPTH_ALONE) for ms in range(102_000, 103_000, 100)]
 
 
 def test_the_first_pair_ends_it_also_where_it_comes_a_frame_late(rig: Rig, clock: Clock) -> None:
@@ -389,10 +446,13 @@ arrivals = st.lists(st.tuples(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50,
           deadline=None)
-@given(arrivals, st.tuples(st.booleans(), st.booleans()), st.booleans())
+@given(arrivals, st.tuples(st.booleans(), st.booleans()),
+       st.tuples(st.booleans(), st.sampled_from([0, 0, -3_600_000, 3_600_000])))
 def test_labels_never_go_back_no_image_is_labelled_twice_and_the_sums_agree(
         tiny_spec: ModelSpec, clock: Clock, arrived: list[tuple[str, int, int, bool]],
-        alone: tuple[bool, bool], hurry: bool) -> None:
+        alone: tuple[bool, bool], how: tuple[bool, int]) -> None:
+    """how: in a hurry, and milliseconds by which the second sensor's clock is off."""
+    hurry, ahead = how
     rig = Rig(tiny_spec, alone, GIVEN)
     used: list[tuple[int, int]] = []  # colour's and depth's own number, -1 for none
 
@@ -401,20 +461,24 @@ def test_labels_never_go_back_no_image_is_labelled_twice_and_the_sums_agree(
         return SimpleNamespace(labels=np.zeros((4, 6), np.uint8), confidence=None, trust=None)
 
     rig.pipeline.labelling._segmenter.segment = segment  # type: ignore[method-assign]
-    milliseconds = 10_000
+    milliseconds = 10_000_000
     for number, (what, gap, apart, dead) in enumerate(arrived, start=20):
         milliseconds += gap
         clock.go(gap / 1e3)
         if what in ("rgb", "both"):
             rig.send("rgb", milliseconds, np.full_like(COLOUR, 0 if dead else number))
         if what in ("aux", "both"):
-            rig.send("aux", milliseconds + apart, np.full_like(DEPTH, number))
+            rig.send("aux", milliseconds + apart + ahead, np.full_like(DEPTH, number),
+                     frame_id="aux")
         if not hurry:
             rig.settle()
     rig.settle()
     rig.pipeline.worker.stop()
-    stamps = [stamp for stamp, _ in rig.made()]
-    assert stamps == sorted(set(stamps))
+    made = [(stamp, label.header.frame_id) for (stamp, _), label in zip(rig.made(), rig.labels)]
+    of_one_clock = [[stamp for stamp, _ in made]] if ahead == 0 else [
+        [stamp for stamp, frame in made if frame == each] for each in ("camera", "aux")]
+    for stamps in of_one_clock:
+        assert stamps == sorted(set(stamps))
     for numbers in zip(*used):
         labelled = [number for number in numbers if number >= 0]
         assert len(labelled) == len(set(labelled))
