@@ -1,8 +1,10 @@
 """Plain data, as JSON and YAML give it, into typed dataclasses; what does not fit is named."""
 from __future__ import annotations
 
+import math
 import types
 from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ssma_core.errors import SsmaError
@@ -21,6 +23,18 @@ def from_plain(kind: type[T], values: Any, where: str) -> T:
     return _convert(kind, values, where)
 
 
+def read_yaml(path: str | Path) -> Any:
+    """What a YAML file holds. Raises SsmaError naming the file when it cannot be read."""
+    import yaml
+
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SsmaError(f"cannot read {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SsmaError(f"{path} is not YAML: {error}") from error
+
+
 def _convert(kind: Any, value: Any, where: str) -> Any:
     if is_dataclass(kind):
         return _dataclass(kind, value, where)
@@ -29,11 +43,23 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
     origin = get_origin(kind)
     if origin in by_origin:
         return by_origin[origin](get_args(kind), value, where)
-    if kind is float and type(value) in (int, float):
-        return float(value)
+    if kind is float:
+        return _float(value, where)
     if type(value) is not kind:
         raise SsmaError(f"{where} must be of type {kind.__name__}, got {value!r}")
     return value
+
+
+def _float(value: Any, where: str) -> float:
+    if type(value) not in (int, float, str):  # str: PyYAML takes 1e-3, without a point, for text
+        raise SsmaError(f"{where} must be of type float, got {value!r}")
+    try:
+        number = float(value)
+    except (ValueError, OverflowError) as error:
+        raise SsmaError(f"{where} must be of type float, got {value!r}") from error
+    if not math.isfinite(number):
+        raise SsmaError(f"{where} must be a finite number, got {value!r}")
+    return number
 
 
 def _literal(choices: tuple[Any, ...], value: Any, where: str) -> Any:

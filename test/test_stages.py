@@ -62,6 +62,9 @@ def test_a_papers_model_is_the_one_its_data_were_prepared_for(
     (("stage",), [], "unknown field 'stage'"),
     (("stages", 0, "epochs"), 3, r"stages\[0\] has an unknown field 'epochs'"),
     (("stages", 1, "learning_rate"), "fast", r"stages\[1\].learning_rate must be of type float"),
+    (("stages", 1, "learning_rate"), True, r"stages\[1\].learning_rate must be of type float"),
+    (("stages", 1, "learning_rate"), float("nan"), "learning_rate must be a finite number"),
+    (("augmentation", "brightness"), float("inf"), "brightness must be a finite number"),
     (("stages", 0, "steps"), 0, "stage 'expert_rgb': steps must be positive, got 0"),
     (("stages", 0, "accumulate"), 0, "accumulate must be positive, got 0"),
     (("stages", 0, "accumulate"), 3, "'expert_rgb': a batch of 2 cannot be cut into 3 equal parts"),
@@ -119,6 +122,14 @@ def test_settings_take_the_place_of_the_files_values(tmp_path: Path) -> None:
     assert training.data.train.rgb == "rgb/2_*"
     assert training.model.input_size == (32, 16)
     assert training.data.validation.take == (2,)
+
+
+@pytest.mark.parametrize("text", ["1e-3", "1.0e-3", "0.001"])
+def test_a_number_is_one_with_an_exponent_too(tmp_path: Path, text: str) -> None:
+    """YAML 1.1, which PyYAML reads, takes 1e-3 for text."""
+    path = write_configuration(tmp_path, small_run(tmp_path))
+    path.write_text(path.read_text().replace("learning_rate: 0.003", f"learning_rate: {text}"))
+    assert [stage.learning_rate for stage in read_training(path).stages] == [0.001] * 3
 
 
 @pytest.mark.parametrize(("setting", "complaint"), [

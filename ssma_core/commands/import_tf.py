@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import argparse
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ import numpy as np
 from ssma_core import checkpoint
 from ssma_core.commands import count, size
 from ssma_core.errors import SsmaError
-from ssma_core.spec import Modality
+from ssma_core.plain import read_yaml
+from ssma_core.spec import Modality, ModelSpec
 from ssma_core.tf_checkpoint import read_checkpoint
 from ssma_core.tf_import import Variables, import_variables, imported_spec
 
+SIZE = (768, 384)
 SECOND_MODALITIES = {
     "depth": Modality("depth", "jet", 7000.0),  # millimetres, the original's range
     "hha": Modality("hha", "image"),
@@ -28,21 +31,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--checkpoint", type=Path,
                         help="a TensorFlow checkpoint, such as model.ckpt-1000")
     parser.add_argument("--architecture", required=True, choices=("ssma", "adapnet++"))
-    parser.add_argument("--classes", required=True, type=count,
-                        help="how many, void included")
-    parser.add_argument("--size", default=(768, 384), type=size, metavar="WIDTHxHEIGHT",
-                        help="the model runs at (default 768x384)")
+    facts = parser.add_mutually_exclusive_group(required=True)
+    facts.add_argument("--spec", type=Path, metavar="YAML",
+                       help="what the classes and modalities are: a training configuration, or the "
+                       "model.yaml of `ssma prepare`; adapnet++ is the first modality's expert")
+    facts.add_argument("--classes", type=count, help="how many, void included, where that is all "
+                       "that is known")
+    parser.add_argument("--size", type=size, metavar="WIDTHxHEIGHT",
+                        help="the model runs at (default: as in --spec, or 768x384)")
     parser.add_argument("--modality2", choices=sorted(SECOND_MODALITIES), default="depth",
-                        help="what ssma gets beside the colour image (default: %(default)s)")
+                        help="with --classes, what ssma gets beside the colour image (default: "
+                        "%(default)s)")
     parser.add_argument("--output", required=True, type=Path, help="file to write (.safetensors)")
 
 
 def run(options: argparse.Namespace) -> None:
-    modalities = [Modality("rgb", "image")]
-    if options.architecture == "ssma":
-        modalities.append(SECOND_MODALITIES[options.modality2])
-    spec = imported_spec(options.architecture, options.classes, options.size,
-                         tuple(modalities))
+    spec = _given_spec(options) if options.spec else _bare_spec(options)
     variables = (read_checkpoint(options.checkpoint) if options.checkpoint
                  else _read_npz(options.variables))
     try:
@@ -51,6 +55,33 @@ def run(options: argparse.Namespace) -> None:
         raise SsmaError(f"{options.checkpoint or options.variables}: {error}") from error
     checkpoint.save(options.output, model, spec)
     print(f"wrote {options.output} ({options.output.stat().st_size / 1e6:.1f} MB)")
+
+
+def _bare_spec(options: argparse.Namespace) -> ModelSpec:
+    modalities = [Modality("rgb", "image")]
+    if options.architecture == "ssma":
+        modalities.append(SECOND_MODALITIES[options.modality2])
+    return imported_spec(options.architecture, options.classes, options.size or SIZE,
+                         tuple(modalities))
+
+
+def _given_spec(options: argparse.Namespace) -> ModelSpec:
+    """Of the file, which describes a fusion: that, or its first expert's."""
+    values = read_yaml(options.spec)
+    if isinstance(values, dict):
+        values = values.get("model", values)
+    if isinstance(values, dict):
+        values = {"architecture": "ssma", "size": "full", "input_size": SIZE} | values
+    try:
+        spec = ModelSpec.from_dict(values)
+    except SsmaError as error:
+        raise SsmaError(f"{options.spec}: {error}") from error
+    if (spec.size, spec.rates) != ("full", "released"):
+        raise SsmaError(f"{options.spec}: the original's weights are those of size 'full' with "
+                        f"rates 'released', not of size {spec.size!r} with rates {spec.rates!r}")
+    if options.size:
+        spec = replace(spec, input_size=options.size)
+    return spec if options.architecture == spec.architecture else spec.of_expert(0)
 
 
 def _read_npz(path: Path) -> Variables:

@@ -10,7 +10,7 @@ import yaml
 
 from ssma_core.datasets.sources import Source
 from ssma_core.errors import SsmaError
-from ssma_core.plain import from_plain
+from ssma_core.plain import from_plain, read_yaml
 from ssma_core.spec import ModelSpec
 from ssma_core.training.augment import Augmentation
 
@@ -186,12 +186,7 @@ def read_training(path: str | Path, settings: Sequence[str] = ()) -> Training:
       "data.validation.take=[2]": the field by its path, the value as YAML.
     Raises SsmaError naming the file and the field that is wrong.
     """
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SsmaError(f"cannot read {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SsmaError(f"{path} is not YAML: {error}") from error
+    values = read_yaml(path)
     for setting in settings:
         _set(values, setting)
     try:
