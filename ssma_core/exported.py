@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
-from ssma_core.modalities import check_frame
+from ssma_core.modalities import check_frame, is_depth
 from ssma_core.plain import from_plain
 from ssma_core.spec import VEGETATION_INDICES, ModelSpec
 
@@ -213,8 +213,8 @@ def _check_format(spec: ModelSpec, frame: FrameFormat) -> None:
             raise SsmaError(f"the model takes the {sensor.name} image alone, and no other array "
                             f"that could come as {frame.aux}: leave out --aux")
     elif frame.aux is None:
-        raise SsmaError(f"how does the {sensor.name} come, --aux uint8, uint16, float32 or "
-                        "encoded?")
+        formats = "uint16, float32" if is_depth(sensor) else "uint8, uint16, float32"
+        raise SsmaError(f"how does the {sensor.name} come, --aux {formats} or encoded?")
     elif sensor.encoding == "image" and frame.aux != "encoded":
         raise SsmaError(f"the model takes the {sensor.name} as an image, not as {frame.aux}: give "
                         "--aux encoded")
@@ -222,6 +222,9 @@ def _check_format(spec: ModelSpec, frame: FrameFormat) -> None:
         raise SsmaError("HHA is not computed in the graph, since its gravity is found by a search: "
                         "give --aux encoded, and encode the images before, or export without "
                         "--camera")
+    elif frame.aux == "uint8" and is_depth(sensor):
+        raise SsmaError(f"the {sensor.name} cannot come as uint8, which is neither millimetres nor "
+                        "metres: give --aux uint16, float32 or encoded")
 
 
 def _check_given(exported: Exported, given: FrameFormat) -> None:

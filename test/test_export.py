@@ -139,12 +139,17 @@ def test_a_failed_export_leaves_nothing(tiny_spec: ModelSpec, tmp_path: Path) ->
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_is_not_there_is_said_before_the_work(
-        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("place", "message"), [
+    ("no_such_folder/m.onnx", "no_such_folder/m.onnx: No such file or directory; give a folder"),
+    ("folder.onnx", "folder.onnx: it is a folder; give a file's name"),
+])
+def test_a_place_where_nothing_can_be_written_is_refused_before_the_work(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str, message: str) -> None:
     """Before the model is so much as looked for."""
+    (tmp_path / "folder.onnx").mkdir()
     assert main(["export", "--model", "nothing.safetensors",
-                 "--output", str(tmp_path / "no_such_folder" / "m.onnx")]) == 1
-    assert "no_such_folder/m.onnx" in capsys.readouterr().err
+                 "--output", str(tmp_path / place)]) == 1
+    assert f"cannot write {tmp_path}/{message}" in capsys.readouterr().err
 
 
 # What a file says it is, and what is bound to it
@@ -181,7 +186,9 @@ def test_metadata_that_say_something_else_are_refused(
 
 
 @pytest.mark.parametrize(("modalities", "aux", "message"), [
-    ((RGB, DEPTH), None, "how does the depth come, --aux uint8, uint16, float32 or encoded?"),
+    ((RGB, DEPTH), None, "how does the depth come, --aux uint16, float32 or encoded?"),
+    ((RGB, NIR), None, "how does the nir come, --aux uint8, uint16, float32 or encoded?"),
+    ((RGB, DEPTH), "uint8", "depth cannot come as uint8.*--aux uint16, float32 or encoded"),
     ((RGB,), "uint8", "takes the rgb image alone.*leave out --aux"),
     ((RGB, Modality("thermal", "image")), "uint8", "thermal as an image.*--aux encoded"),
     ((RGB, Modality("hha", "hha", camera=Camera(500, 500, 320, 240, (640, 480)))), "uint16",

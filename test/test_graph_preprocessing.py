@@ -84,10 +84,11 @@ def test_colour_is_resized_as_opencv_does_it(camera: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("aux", AUX_FORMATS)
 @pytest.mark.parametrize("camera", [(768, 384), (648, 483), (97, 53)])
-def test_depth_in_every_format(camera: tuple[int, int], aux: str) -> None:
+def test_a_map_in_every_format(camera: tuple[int, int], aux: str) -> None:
+    """Depth, where it can come so; disparity is a map of 8 bits."""
     high = {"uint8": 255, "uint16": 30000, "float32": 30}  # beyond the range, but for uint8
-    near = Modality("depth", "jet", 300.0) if aux == "uint8" else DEPTH
-    check(spec(RGB, near), picture(camera), sensor(camera, aux, high.get(aux, 0)), aux=aux)
+    modality = Modality("disparity", "jet", 300.0) if aux == "uint8" else DEPTH
+    check(spec(RGB, modality), picture(camera), sensor(camera, aux, high.get(aux, 0)), aux=aux)
 
 
 @pytest.mark.parametrize("aux", ["uint8", "uint16", "float32"])

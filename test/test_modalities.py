@@ -1,6 +1,8 @@
 """Sensor arrays become the images that the networks were trained on."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -93,8 +95,16 @@ MAP = np.zeros((48, 64), np.uint16)
     (FRAME, MAP.astype(np.int64), "depth image must be HxW of uint8, uint16 or float"),
     (FRAME, MAP[..., None], "depth image must be"),
     (FRAME[:0], MAP[:0], "rgb image is empty"),
+    (FRAME, MAP.astype(np.uint8), "depth image is HxW of uint8, .* give uint16 millimetres or "),
 ])
 def test_arrays_that_do_not_fit_are_refused(
         tiny_spec: ModelSpec, rgb: np.ndarray, aux: np.ndarray, message: str) -> None:
     with pytest.raises(SsmaError, match=message):
         network_images(tiny_spec, rgb, aux)
+
+
+def test_maps_that_are_no_depth_may_have_8_bits(tiny_spec: ModelSpec) -> None:
+    """Disparity and near infrared are in the sensor's own unit."""
+    for second in (Modality("disparity", "jet", 255.0), Modality("nir", "evi")):
+        spec = replace(tiny_spec, modalities=(tiny_spec.modalities[0], second))
+        assert network_images(spec, FRAME, MAP.astype(np.uint8))[1].shape == (192, 384, 3)

@@ -29,7 +29,7 @@ def network_images(spec: ModelSpec, rgb: Array, aux: Array | None = None) -> tup
       aux, or the encoded image. A camera that has only red and near infrared repeats its red in
       all three channels; ndvi and evi2 look at no other.
     aux: the second sensor's array at the same size: H×W uint8, uint16 or float, as the spec's
-      modality describes it, or H×W×3 uint8, which counts as already encoded.
+      modality describes it (depth not as uint8), or H×W×3 uint8, which counts as already encoded.
     Scalar maps are resized by nearest neighbour and then encoded, since a mean of a near and a far
     depth, or of a depth and a hole, is a place where nothing is.
     Raises SsmaError where an array does not fit the spec or the two differ in size.
@@ -112,6 +112,11 @@ def check_array(modality: Modality, array: Array) -> None:
     if array.ndim != 2 or kind not in (np.uint8, np.uint16, np.float32, np.float64):
         raise SsmaError(f"the {modality.name} image must be HxW of uint8, uint16 or float, or an "
                         f"encoded HxWx3 of uint8, got shape {shape} of {kind}")
+    if kind == np.uint8 and is_depth(modality):
+        # Most likely scaled to be looked at; as millimetres, everything would be 25 cm away.
+        raise SsmaError(f"the {modality.name} image is HxW of uint8, which is neither millimetres "
+                        "nor metres: give uint16 millimetres or float metres, or the encoded "
+                        "image, HxWx3 of uint8")
 
 
 def _resize(array: Array, size: tuple[int, int]) -> Array:
