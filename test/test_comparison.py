@@ -208,8 +208,8 @@ def test_folds_are_compared_as_one_result(tmp_path):
 @pytest.mark.parametrize(("changes", "complaint"), [
     ({}, r"two.json cannot be added to .*one.json \+ .*two.json: two frames have the name 0.png"),
     ({"spec": lambda r: replace(r.spec, class_names=("void", "soil", "sky"))},
-     r"two.json has other classes or options than .*one.json"),
-    ({"options": lambda r: replace(r.options, flip=True)}, r"two.json has other classes or opt"),
+     r"two.json is of another model or other options than .*one.json"),
+    ({"options": lambda r: replace(r.options, flip=True)}, r"two.json is of another model or oth"),
 ])
 def test_folds_that_do_not_belong_together_are_named(tmp_path, changes, complaint):
     one = write(tmp_path, "one", HITS)
@@ -227,10 +227,27 @@ def test_the_mean_over_seeds_worked_out_by_hand(tmp_path):
                          ["clear", "15.0", "10.0"], ["fog", "15.0", "10.0"]]
 
 
-def test_a_mean_over_other_frames_is_refused(tmp_path):
-    one = write(tmp_path, "one", HITS)
-    two = write(tmp_path, "two", HITS, frames=lambda r: r.frames[1:])
-    with pytest.raises(SsmaError, match=r"two.json is not about the same frames"):
+@pytest.mark.parametrize(("changes", "complaint"), [
+    ({"frames": lambda r: r.frames[1:]}, r"one.json has the frame 0.png, .*two.json has not"),
+    ({"frames": lambda r: (*r.frames[:7], replace(r.frames[7], condition="rain"))},
+     r"7.png is of the condition fog in .*one.json, of rain in .*two.json"),
+    ({"frames": lambda r: (replace(r.frames[0], counts=((0, 0, 0), (0, 9, 0), (0, 0, 0))),
+                           *r.frames[1:])}, r"true labels of 0.png are not the same"),
+    ({"spec": lambda r: replace(r.spec, modalities=(Modality("depth", "jet", 20000.0),))},
+     r"two.json \(m.onnx, at the label's size\) is of another model or other options than"),
+    ({"options": lambda r: replace(r.options, flip=True)}, r"with mirror images\) is of another"),
+])
+def test_a_mean_of_what_does_not_belong_together_is_refused(tmp_path, changes, complaint):
+    one, two = write(tmp_path, "one", HITS), write(tmp_path, "two", HITS, **changes)
+    with pytest.raises(SsmaError, match=complaint):
         over_seeds([one, two])
+
+
+def test_a_mean_is_over_several_files_each_given_once(tmp_path):
+    one, two = write(tmp_path, "one", HITS), write(tmp_path, "two", HITS)
     with pytest.raises(SsmaError, match=r"at least two"):
         over_seeds([one])
+    for files in ([one, two, one], [one, f"{tmp_path}/../{tmp_path.name}/one.json"],
+                  [f"{one}+{two}", two]):
+        with pytest.raises(SsmaError, match=r"\w.json is given twice"):
+            over_seeds(files)

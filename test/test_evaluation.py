@@ -2,6 +2,7 @@
 way to JSON."""
 import json
 import runpy
+import shutil
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -337,7 +338,8 @@ def test_the_json_file_reads_back_as_it_was_and_holds_the_figures(tmp_path):
     (lambda v: v["frames"][0].update(counts=[[1]]), "counts of 1 are not 3 by 3"),
     (lambda v: v["frames"][0]["counts"][0].append(1), "counts of 1 are not 3 by 3"),
     (lambda v: v["frames"][0]["counts"][0].__setitem__(0, "1"), "must be of type int, got '1'"),
-    (lambda v: v["frames"][0]["counts"][0].__setitem__(0, -1), "counts of 1 are below 0"),
+    (lambda v: v["frames"][0]["counts"][0].__setitem__(0, -1), "counts of 1 are not all from 0"),
+    (lambda v: v["frames"][0]["counts"][0].__setitem__(0, 10**30), "to 1,000,000,000,000"),
     (lambda v: v["frames"][0].update(name="2"), "two frames have the name 2"),
     (lambda v: v.update(frames=[]), "there is no frame"),
     (lambda v: v["spec"].update(size="huge"), "size must be one of"),
@@ -424,7 +426,8 @@ def test_evaluate_prints_a_line_a_class_and_compares_what_it_wrote(
         "network", (0.5, 1.0), True, "depth")
     run_script(monkeypatch, "--compare", tmp_path / "a/result.json", tmp_path / "b/result.json")
     assert "2 whole drives" in capsys.readouterr().out
-    run_script(monkeypatch, "--mean", tmp_path / "a/result.json", tmp_path / "a/result.json")
+    shutil.copy(tmp_path / "a/result.json", tmp_path / "seed_1.json")
+    run_script(monkeypatch, "--mean", tmp_path / "a/result.json", tmp_path / "seed_1.json")
     assert "2 results, 6 frames, at the network's size" in capsys.readouterr().out
 
 

@@ -32,15 +32,15 @@ def main() -> None:
     parser.add_argument("--scales", type=float, nargs="+", default=Options.scales,
                         help="average over these sizes of the network's, such as 0.75 1 1.25")
     parser.add_argument("--flip", action="store_true", help="average over mirror images, too")
-    parser.add_argument("--without", metavar="MODALITY", help="as if this one were lost: black")
-    parser.add_argument("--alone", metavar="MODALITY", help="ask this one's expert in place of the "
-                        "fusion, as a robot does whose other sensor is dead")
+    lost = parser.add_mutually_exclusive_group()
+    lost.add_argument("--without", metavar="MODALITY", help="as if this one were lost: black")
+    lost.add_argument("--alone", metavar="MODALITY", help="ask this one's expert in place of the "
+                      "fusion, as a robot does whose other sensor is dead")
     parser.add_argument("--output", type=Path, metavar="FOLDER",
                         help="write result.json, confusion.png and worst.png there")
     parser.add_argument("--compare", nargs=2, metavar=("A.json", "B.json"),
                         help="compare two results instead; folds of one are joined by '+'")
-    parser.add_argument("--mean", nargs="+", metavar="RESULT.json",
-                        help="mean and standard deviation of results instead, one a seed")
+    parser.add_argument("--mean", nargs="+", metavar="RESULT.json", help="mean ± sd over seeds")
     arguments = parser.parse_args()
     if not (arguments.compare or arguments.mean or (arguments.model and arguments.config)):
         parser.error("give --model and --config, or --compare, or --mean")
@@ -51,7 +51,7 @@ def main() -> None:
             print(over_seeds(arguments.mean))
         else:
             print(run(arguments))
-    except SsmaError as error:
+    except (SsmaError, OSError) as error:  # such as a disk without room
         sys.exit(f"evaluate: {error}")
 
 

@@ -106,7 +106,7 @@ def compare_files(first: str, second: str) -> str:
     Raises SsmaError naming what is wrong with a file, or the first thing that keeps them from being
     compared."""
     a, b = pooled(first), pooled(second)
-    order = _same_frames(a, b, first, second)
+    order = matched(a, b, first, second)
     counts = a.counts, b.counts[order]
     drives = [frame.drive for frame in a.frames]
     void = a.spec.void_id
@@ -166,8 +166,10 @@ def _interval(difference: float, drawn: npt.NDArray[np.float64]) -> Interval:
     return Interval(difference, float(low), float(high))
 
 
-def _same_frames(a: Result, b: Result, first: str, second: str) -> list[int]:
-    """The places in B of A's frames. Raises SsmaError naming the first difference."""
+def matched(a: Result, b: Result, first: str, second: str) -> list[int]:
+    """The places in B of A's frames. first, second: the results' files.
+
+    Raises SsmaError naming the first difference in classes, frames and true labels."""
     if (a.spec.class_names, a.spec.void_id) != (b.spec.class_names, b.spec.void_id):
         raise SsmaError(f"{first} is about the classes {', '.join(a.spec.class_names)}, {second} "
                         f"about {', '.join(b.spec.class_names)}: they cannot be compared")

@@ -20,6 +20,8 @@ from ssma_core.spec import ModelSpec
 
 Group = Literal["drive", "condition"]
 
+MOST_PIXELS = 10**12  # of a frame; the sums of any data set then fit into 64 bits
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -54,8 +56,8 @@ class Result:
             if {len(frame.counts), *map(len, frame.counts)} != {self.spec.classes}:
                 raise SsmaError(f"the counts of {frame.name} are not {self.spec.classes} by "
                                 f"{self.spec.classes}, as the classes are")
-            if min(map(min, frame.counts)) < 0:
-                raise SsmaError(f"the counts of {frame.name} are below 0")
+            if min(map(min, frame.counts)) < 0 or max(map(max, frame.counts)) > MOST_PIXELS:
+                raise SsmaError(f"the counts of {frame.name} are not all from 0 to {MOST_PIXELS:,}")
             if frame.name in seen:
                 raise SsmaError(f"two frames have the name {frame.name}")
             seen.add(frame.name)
@@ -131,9 +133,9 @@ def pooled(files: str) -> Result:
     result = read(first)
     for name in others:
         other = read(name)
-        if (other.spec.class_names, other.options) != (result.spec.class_names, result.options):
-            raise SsmaError(f"{name} has other classes or options than {first}: they cannot be "
-                            "taken as one result")
+        if (other.spec, other.options) != (result.spec, result.options):
+            raise SsmaError(f"{name} is of another model or other options than {first}: they "
+                            "cannot be taken as one result")
         try:
             result = replace(result, frames=result.frames + other.frames)
         except SsmaError as error:

@@ -2,10 +2,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from ssma_core.errors import SsmaError
+from ssma_core.evaluation.comparison import matched
 from ssma_core.evaluation.results import Result, columns, pooled
 
 
@@ -13,15 +15,15 @@ def over_seeds(files: Sequence[str]) -> str:
     """A table of IoU in percent, mean ± standard deviation (of a sample: n − 1) over the results,
     and of the mean IoU in each condition. files: as `results.pooled` takes them.
 
-    Raises SsmaError for fewer than two, and for results of other frames or classes than the first.
+    Raises SsmaError for fewer than two, for a file given twice, and for results of another model or
+    options than the first, or on other frames, labels or conditions.
     """
-    results = [pooled(file) for file in files]
-    if len(results) < 2:
+    if len(files) < 2:
         raise SsmaError("a mean over seeds needs at least two results")
+    _check_once(files)
+    results = [pooled(file) for file in files]
     for file, result in zip(files[1:], results[1:]):
-        if _asked(result) != _asked(results[0]):
-            raise SsmaError(f"{file} is not about the same frames, classes and options as "
-                            f"{files[0]}: their mean means nothing")
+        _check_alike(results[0], result, files[0], file)
     names, void = results[0].spec.class_names, results[0].spec.void_id
     rows = [("mean", [result.total().mean_iou() for result in results])]
     rows += [(name, [float(result.total().iou()[i]) for result in results])
@@ -33,8 +35,24 @@ def over_seeds(files: Sequence[str]) -> str:
                       *columns([("IoU %", "mean", "± sd"), *(_row(*row) for row in rows)])])
 
 
-def _asked(result: Result) -> tuple[object, ...]:
-    return (result.spec.class_names, result.options, {frame.name for frame in result.frames})
+def _check_once(files: Sequence[str]) -> None:
+    seen: set[Path] = set()
+    for name in "+".join(files).split("+"):
+        path = Path(name).resolve()
+        if path in seen:
+            raise SsmaError(f"{name} is given twice: it would count as two seeds")
+        seen.add(path)
+
+
+def _check_alike(a: Result, b: Result, first: str, second: str) -> None:
+    if (a.spec, a.options) != (b.spec, b.options):
+        raise SsmaError(f"{second} ({b.model}, {b.options}) is of another model or other options "
+                        f"than {first} ({a.model}, {a.options}): their mean means nothing")
+    for frame, place in zip(a.frames, matched(a, b, first, second)):
+        if frame.condition != b.frames[place].condition:
+            raise SsmaError(f"{frame.name} is of the condition {frame.condition} in {first}, of "
+                            f"{b.frames[place].condition} in {second}: evaluate both on the same "
+                            "data")
 
 
 def _row(name: str, values: list[float]) -> tuple[str, str, str]:
