@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from ssma_core import Segmenter, SsmaError
+from ssma_core.files import make_folder
 from ssma_ros import dds
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,7 +26,7 @@ def main() -> int:
     dds.isolate()  # before anything imports rclpy
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        options.output.mkdir(parents=True, exist_ok=True)
+        make_folder(options.output)
         for scene in options.scenes:
             if scene == "road" and not ROAD.is_dir():
                 print(f"road: left out, its data is not at {ROAD}")

@@ -100,6 +100,14 @@ def test_a_model_that_cannot_be_used_ends_the_demo_with_the_reason(tmp_path: Pat
     assert said == f"demo: there is no model file {tmp_path / 'none.onnx'}\n"
 
 
+def test_an_output_that_cannot_be_a_folder_ends_the_demo_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    demo = started(tmp_path / "file", tmp_path / "none.onnx", "forest", frames=12)
+    said, _ = demo.communicate(timeout=60)
+    assert demo.returncode == 1
+    assert said == f"demo: cannot make the folder {tmp_path / 'file'}: File exists\n"
+
+
 @pytest.fixture
 def counted() -> Counted:
     """causes_of_drops for 20 frames sent, 15 labels collected, and counters as given."""
