@@ -1,6 +1,7 @@
 """colcon builds the package, and ros2 finds node, launch file, configuration and models in it."""
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -68,3 +69,11 @@ def test_training_is_no_global_package(install: Path) -> None:
 def test_the_versions_agree() -> None:
     version = ElementTree.parse(ROOT / "package.xml").findtext("version")
     assert f'version="{version}"' in (ROOT / "setup.py").read_text()
+
+
+def test_what_the_launch_files_start_comes_with_the_package() -> None:
+    started = {package for file in (ROOT / "launch").glob("*.py")
+               for package in re.findall(r'package="(\w+)"', file.read_text())}
+    assert started >= {"ssma_ros", "image_transport"}
+    depends = {each.text for each in ElementTree.parse(ROOT / "package.xml").iter("exec_depend")}
+    assert started - {"ssma_ros"} <= depends
