@@ -2,6 +2,7 @@
 are strongly typed: the ONNX file alone decides the precision. Imports no torch and no onnx."""
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +16,7 @@ from ssma_core.files import written_whole
 from ssma_core.tensorrt_library import TensorRt
 
 _MIB = 1 << 20
+_log = logging.getLogger(__name__)
 
 
 def build_engine(model: Path, output: Path, command: str, *, library: Library | None = None,
@@ -26,7 +28,8 @@ def build_engine(model: Path, output: Path, command: str, *, library: Library | 
     library: as for `ssma_core.tensorrt_library.load`.
     capabilities: limits what TensorRT for RTX builds to these compute capabilities; none: no limit.
     workspace: the most MiB that a layer may take beside its tensors; None: all there is.
-    timing_cache: TensorRT's measurements, read where there are some and written after the build.
+    timing_cache: TensorRT's measurements, read where there are some and written after the build,
+      which they do not fail.
     Raises SsmaError when the file, the library or an option does not fit, and with TensorRT's own
     words when it cannot build. A KeyboardInterrupt stops the build before it goes on.
     """
@@ -47,8 +50,7 @@ def build_engine(model: Path, output: Path, command: str, *, library: Library | 
                           command)
     engine_file.write(output, header, plans)
     if cache is not None and timing_cache is not None:
-        with written_whole(timing_cache) as temporary:
-            temporary.write_bytes(cache.serialize())
+        _keep_measurements(cache, timing_cache)
     return header
 
 
@@ -122,6 +124,15 @@ def _timing_cache(config: Any, path: Path) -> Any:
         raise SsmaError(f"the timing cache {path} is of another TensorRT or another GPU; delete "
                         "it, or give another file")
     return cache
+
+
+def _keep_measurements(cache: Any, path: Path) -> None:
+    """What cannot be kept costs the next build time, and not this one its engine."""
+    try:
+        with written_whole(path) as temporary:
+            temporary.write_bytes(cache.serialize())
+    except (OSError, SsmaError) as error:
+        _log.warning("the next build measures anew, for the measurements cannot be kept: %s", error)
 
 
 def _built(tensorrt: TensorRt, builder: Any, network: Any, config: Any) -> Any:
