@@ -41,6 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SsmaError as error:
         print(f"ssma {options.command}: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        # While a file is written, as on a full disk, the error does not know its name.
+        file = error.filename or getattr(options, "output", None)
+        words = (f"ssma {options.command}", file, error.strerror or error)
+        print(*filter(None, words), sep=": ", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"ssma {options.command}: interrupted", file=sys.stderr)
         return 130

@@ -245,6 +245,15 @@ def test_measurements_are_kept_for_the_next_build(
         assert cache.read_bytes() == measured
 
 
+def test_measurements_that_cannot_be_kept_do_not_cost_the_engine(
+        tiny_model: Path, tmp_path: Path, tensorrt: ModuleType,
+        caplog: pytest.LogCaptureFixture) -> None:
+    header = build_engine(tiny_model, tmp_path / "m.engine", "",
+                          timing_cache=tmp_path / "nowhere" / "l4.cache")
+    assert engine_file.read(tmp_path / "m.engine")[0] == header
+    assert f"cannot be kept: cannot write {tmp_path}/nowhere/l4.cache" in caplog.text
+
+
 def test_measurements_of_another_gpu_are_refused_and_kept(
         tiny_model: Path, tmp_path: Path, tensorrt: ModuleType) -> None:
     cache = tmp_path / "h100.cache"
@@ -415,7 +424,6 @@ def test_what_an_onnx_file_is_may_be_said(
 
 @pytest.mark.parametrize(("names", "message"), [
     (("m.onnx", "m.trt"), "m.trt: an engine's name ends in .engine"),
-    (("m.onnx", "nowhere/m.engine"), "cannot write .*nowhere/m.engine: No such file"),
     (("m.pth", "m.engine"), "m.pth: an engine is built from a .safetensors or an .onnx file"),
     (("none.onnx", "m.engine"), "cannot read .*none.onnx"),
     (("none.safetensors", "m.engine"), "cannot read .*none.safetensors"),
@@ -427,6 +435,24 @@ def test_files_of_other_names_are_refused(
     assert build_with(*(tmp_path / name for name in names)) == 1
     assert re.search(message, capsys.readouterr().err)
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+
+
+@pytest.mark.parametrize("option", ["--output", "--timing-cache"])
+@pytest.mark.parametrize(("place", "message"), [
+    ("folder.engine", "cannot write .*/folder.engine: it is a folder; give a file's name"),
+    ("nowhere/m.engine", "cannot write .*/nowhere/m.engine: No such file or directory; give a "
+     "folder that exists"),
+])
+def test_a_place_where_nothing_can_be_written_is_refused_before_the_work(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, place: str,
+        message: str) -> None:
+    """Before the model is so much as looked for."""
+    (tmp_path / "folder.engine").mkdir()
+    files = {"--output": tmp_path / "m.engine", option: tmp_path / place}
+    assert main(["build-engine", "--model", "nothing.onnx",
+                 *(str(word) for pair in files.items() for word in pair)]) == 1
+    assert re.search(message, capsys.readouterr().err)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.engine"]
 
 
 @pytest.mark.parametrize("text", ["86", "8.", "sm86"])

@@ -5,13 +5,11 @@ import argparse
 import os
 import shlex
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from ssma_core import onnx_parts, tensorrt_library
 from ssma_core.commands import count
-from ssma_core.commands.export import add_graph_arguments, frame_asked
+from ssma_core.commands.export import add_graph_arguments, check_writable, frame_asked
 from ssma_core.commands.export import write as export
 from ssma_core.engine_file import LIBRARY_NAMES, EngineHeader, runs_on
 from ssma_core.errors import SsmaError
@@ -51,13 +49,17 @@ def capability(text: str) -> tuple[int, int]:
 def run(options: argparse.Namespace) -> None:
     if options.output.suffix != ".engine":
         raise SsmaError(f"cannot write {options.output}: an engine's name ends in .engine")
+    for file in filter(None, (options.output, options.timing_cache)):
+        check_writable(file)
     if options.data is not None:
         gpu_at_hand("--data runs the engine on the GPU", "leave it out here, and run `ssma parity` "
                     "where the engine is to run")
     tensorrt_library.load(options.library)  # is it there? Before the work, not after it
-    with _folder_beside(options.output) as folder:
-        onnx = _onnx(options, folder)
-        engine = folder / options.output.name
+    # Beside the output, so that a finished engine only needs another name.
+    with tempfile.TemporaryDirectory(
+            dir=options.output.parent, prefix=f".{options.output.stem}.") as folder:
+        onnx = _onnx(options, Path(folder))
+        engine = Path(folder) / options.output.name
         header = build_engine(
             onnx, engine, _command(options), library=options.library,
             capabilities=options.compute_capability, workspace=options.workspace,
@@ -71,18 +73,6 @@ def run(options: argparse.Namespace) -> None:
         print("its labels are not compared with the model's yet; where it is to run: "
               f"{shlex.join(['ssma', 'parity', str(options.model), str(options.output)])} "
               "--data DATA")
-
-
-@contextmanager
-def _folder_beside(output: Path) -> Iterator[Path]:
-    """A folder from which a finished file can be renamed to `output`; gone afterwards."""
-    try:
-        folder = tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}.")
-    except OSError as error:
-        raise SsmaError(f"cannot write {output}: {error.strerror}; give a folder that exists and "
-                        "can be written") from error
-    with folder as name:
-        yield Path(name)
 
 
 def _onnx(options: argparse.Namespace, folder: Path) -> Path:

@@ -1,0 +1,37 @@
+"""A disk that is full is said in one line, and nothing half-written is left."""
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from ssma_core.cli import main
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """No file gets more bytes: it is then as if the disk were full."""
+    before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
+
+
+@pytest.mark.parametrize("command", ["export", "build-engine"])
+def test_the_file_is_named_and_not_there(
+        tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+        command: str) -> None:
+    model, output = tiny_model.with_suffix(".safetensors"), tmp_path / "m.onnx"
+    more: list[str] = []
+    if command == "build-engine":
+        pytest.importorskip("tensorrt_rtx", reason="no TensorRT for RTX here")
+        model, output, more = tiny_model, tmp_path / "m.engine", ["--library", "tensorrt_rtx"]
+    with room_for(100_000):
+        assert main([command, "--model", str(model), "--output", str(output), *more]) == 1
+    assert capsys.readouterr().err == f"ssma {command}: {output}: File too large\n"
+    assert not list(tmp_path.iterdir())
