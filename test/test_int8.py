@@ -2,18 +2,26 @@
 would cost too many."""
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import torch
 from conftest import ROOT
-from onnx import numpy_helper
+from onnx import ModelProto, numpy_helper
 
-from ssma_core import Segmenter, checkpoint
+from ssma_core import Segmenter, SsmaError, checkpoint
 from ssma_core.backends import onnxruntime
 from ssma_core.cli import main
 from ssma_core.datasets.given import open_given
+from ssma_core.export.int8 import calibrate, quantize
+from ssma_core.export.onnx import exported_as, to_onnx
+from ssma_core.export.quantizers import convolutions, prepared
+from ssma_core.exported import network_inputs
+from ssma_core.modalities import network_images
+from ssma_core.model import expert_alone
 
 MODEL = ROOT / "models" / "tiny_forest.safetensors"
 
@@ -72,6 +80,57 @@ def test_int8_and_frames_to_measure_it_on_belong_together(
         assert main(["export", "--model", str(MODEL), "--output", str(tmp_path / "m.onnx"),
                      *words]) == 1
         assert "--precision int8 and --calibrate DATA belong together" in capsys.readouterr().err
+
+
+# Blocks that lose too much
+
+HARD = "expert/encoder/block3"
+Frames = list[dict[str, np.ndarray]]
+
+
+@pytest.fixture(scope="module")
+def hard(drives: Path) -> tuple[ModelProto, Frames]:
+    """The forest's colour expert, two frames, and one block that int8 ruins: one channel within
+    each of its units is 4096 times as large, and weighs as much less in what reads it. In float
+    that gives the same; steps that reach so far leave nothing of the other channels."""
+    network, whole = checkpoint.load(MODEL)
+    expert, spec = expert_alone(network, whole, 0), whole.of_expert(0)
+    with torch.no_grad():
+        for unit in expert.get_submodule("expert.encoder.block3.units"):
+            unit.reduce.norm.weight[0] *= 4096
+            unit.reduce.norm.bias[0] *= 4096
+            for name, weight in unit.spatial.convolution.named_parameters():
+                assert name.endswith("weight")
+                weight[:, 0] /= 4096
+    exported = exported_as(expert, spec, None, "fp32")
+    frames = [network_inputs(exported, network_images(spec, *frame.arrays))
+              for frame in islice(open_given(drives, spec), 2)]
+    return to_onnx(expert, exported), frames
+
+
+def test_a_block_that_loses_too_much_stays_in_float(hard: tuple[ModelProto, Frames]) -> None:
+    model, frames = hard
+    calibration = calibrate(model, frames, agreement=0.98)
+    assert calibration.kept == (HARD,) and calibration.agreement >= 0.98
+    assert 0.5 < calibration.share < 1
+    assert f"in float stay {HARD}" in calibration.in_words()
+
+    names = {convolution.name for convolution in convolutions(prepared(model))}
+    ruined = {name for name in names if name.startswith(f"{HARD}/")}
+    graph = quantize(model, calibration).graph
+    quantized = {output for node in graph.node if node.op_type == "DequantizeLinear"
+                 for output in node.output}
+    assert ruined
+    assert names - ruined == {node.name for node in graph.node
+                              if node.op_type == "Conv" and quantized.issuperset(node.input[:2])}
+    assert not any(quantized.intersection(node.input) for node in graph.node
+                   if node.name in ruined)
+
+
+def test_where_no_block_bears_it_that_is_said(hard: tuple[ModelProto, Frames]) -> None:
+    with pytest.raises(SsmaError, match=r"int8 changes more than 0 % of the labels on these "
+                       r"frames, in whatever part of the network: .*--agreement"):
+        calibrate(*hard, agreement=1)
 
 
 def test_tensorrt_for_rtx_builds_it(int8: Path, tmp_path: Path) -> None:
