@@ -9,16 +9,17 @@ the other end of a thin link:
 
     … bag:=drive.mcap use_sim_time:=true republish:=compressed
 
-Topics and paths stand here; parameters have their defaults in the node and the robot's values in
-the params file.
+Topics stand here; parameters have their defaults in the node and the robot's values in the params
+file, which an argument overrides.
 """
 from __future__ import annotations
 
-from launch import LaunchDescription
+from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
     EmitEvent,
     ExecuteProcess,
+    OpaqueFunction,
     RegisterEventHandler,
     SetEnvironmentVariable,
 )
@@ -33,23 +34,24 @@ from launch.substitutions import (
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.event_handlers import OnStateTransition
 from launch_ros.events.lifecycle import ChangeState
-from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 from launch_ros.substitutions import ExecutableInPackage, FindPackageShare
 from lifecycle_msgs.msg import Transition
 
 
 def generate_launch_description() -> LaunchDescription:
+    return LaunchDescription([*_arguments(), *_room_for_images(), OpaqueFunction(function=_robot)])
+
+
+def _robot(context: LaunchContext) -> list[Action]:
     node = LifecycleNode(
         package="ssma_ros",
         executable="segmentation_node",
         name="segmentation_node",
         namespace=LaunchConfiguration("namespace"),
         output="screen",
-        parameters=[
-            LaunchConfiguration("params_file"),
-            {"model": LaunchConfiguration("model"),
-             "use_sim_time": ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool)},
-        ],
+        parameters=[ParameterFile(LaunchConfiguration("params_file"), allow_substs=True),
+                    *_parameters_given(context)],
         remappings=[
             ("rgb/image", LaunchConfiguration("rgb_topic")),
             ("aux/image", LaunchConfiguration("aux_topic")),
@@ -57,15 +59,21 @@ def generate_launch_description() -> LaunchDescription:
         ],
         arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
     )
-    return LaunchDescription([*_arguments(), *_room_for_images(), node, *_brought_to_active(node),
-                              _replayed_when_active(node), _republish()])
+    return [node, *_brought_to_active(node), _replayed_when_active(node), _republish()]
+
+
+def _parameters_given(context: LaunchContext) -> list[dict[str, ParameterValue]]:
+    """Those given as arguments. The others must not even be named: the params file has them."""
+    types = {"model": str, "use_sim_time": bool}
+    return [{name: ParameterValue(LaunchConfiguration(name), value_type=types[name])}
+            for name in types if LaunchConfiguration(name).perform(context)]
 
 
 def _arguments() -> list[DeclareLaunchArgument]:
     return [
         DeclareLaunchArgument(
-            "model", default_value=_share("models", "tiny_forest.onnx"),
-            description="model file, .onnx, .engine or .safetensors"),
+            "model", default_value="",
+            description="model file, .onnx, .engine or .safetensors; empty: as in params_file"),
         DeclareLaunchArgument(
             "namespace", default_value="",
             description="of the node and of its topics, for one node a camera"),
@@ -81,8 +89,9 @@ def _arguments() -> list[DeclareLaunchArgument]:
             "params_file", default_value=_share("config", "forest_robot.yaml"),
             description="the robot's parameters"),
         DeclareLaunchArgument(
-            "use_sim_time", default_value="false", choices=["true", "false"],
-            description="take the time from /clock, as with a simulation or a replayed bag"),
+            "use_sim_time", default_value="", choices=["", "true", "false"],
+            description="take the time from /clock, as with a simulation or a replayed bag; empty: "
+            "as in params_file"),
         DeclareLaunchArgument(
             "autostart", default_value="true", choices=["true", "false"],
             description="configure and activate the node; otherwise a lifecycle manager does"),

@@ -13,6 +13,8 @@ from ssma_core import compressed_images
 from ssma_core.errors import SsmaError
 
 COLOUR_ENCODINGS = ("bgr8", "rgb8", "bgra8", "rgba8")
+# A camera of one channel will do, as the red one beside near infrared.
+CAMERA_ENCODINGS = (*COLOUR_ENCODINGS, "mono8")
 MAP_ENCODINGS = ("mono8", "mono16", "16UC1", "32FC1")
 LABEL_ENCODINGS = ("mono8", "mono16", "16UC1")
 
@@ -96,6 +98,12 @@ def to_array(message: Any) -> npt.NDArray[Any]:
     if message.encoding in _TO_BGR:
         return cv2.cvtColor(pixels, _TO_BGR[message.encoding])
     return pixels
+
+
+def three_channels(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """What a camera took, of one channel or three, as H×W×3: grey is three equal channels, as in
+    training."""
+    return cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR) if pixels.ndim == 2 else pixels
 
 
 def _view(message: Any) -> npt.NDArray[Any]:

@@ -40,6 +40,7 @@ from ssma_ros.report.record import (
 from ssma_ros.truths import Truths
 
 PATIENCE_S = 30
+TRANSPORTS = ("compressed", "compressedDepth")
 LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -92,7 +93,7 @@ def replay_through_node(bag: str | Path, model: Path, settings: Settings, logs: 
     here.create_subscription(Clock, "/clock", collected.take_clock, 100)
     here.create_subscription(DiagnosticArray, "/diagnostics", collected.take_diagnostics, 10)
     try:
-        with running(logs, "segmentation_node", *_node_arguments(model, settings)) as node:
+        with running(logs, "segmentation_node", *_node_arguments(bag, model, settings)) as node:
             _bring_up(here, node)
             with running(logs, "replay", str(bag), "--clock", "--topics", settings.rgb,
                           settings.aux, "--wait-for-subscribers", str(PATIENCE_S)) as replay:
@@ -108,13 +109,32 @@ def replay_through_node(bag: str | Path, model: Path, settings: Settings, logs: 
     return collected
 
 
-def _node_arguments(model: Path, settings: Settings) -> list[str]:
+def _node_arguments(bag: str | Path, model: Path, settings: Settings) -> list[str]:
+    recorded = bags.topics(bag)
+    (rgb, rgb_transport), (aux, aux_transport) = (
+        _subscribed(recorded[topic].type, topic) for topic in (settings.rgb, settings.aux))
     parameters = {"model": str(model), "slop": f"{settings.slop:.9f}",
                   "queue_size": str(settings.queue_size),
                   "aux_delay": f"{settings.aux_delay:.9f}",
+                  "rgb_transport": rgb_transport, "aux_transport": aux_transport,
                   "check_frame_id": "false"}  # as without DDS: the bag is what it is
-    return ["--ros-args", "-r", f"rgb/image:={settings.rgb}", "-r", f"aux/image:={settings.aux}",
+    return ["--ros-args", "-r", f"rgb/image:={rgb}", "-r", f"aux/image:={aux}",
             *(part for name, value in parameters.items() for part in ("-p", f"{name}:={value}"))]
+
+
+def _subscribed(type_name: str, topic: str) -> tuple[str, str]:
+    """What the node is to be told so that it subscribes to a recorded topic: the image topic's name
+    and the transport, which has its images below it.
+
+    Raises SsmaError where a compressed topic is named otherwise.
+    """
+    if not type_name.endswith("CompressedImage"):
+        return topic, "raw"
+    name, _, transport = topic.rpartition("/")
+    if transport not in TRANSPORTS or not name:
+        raise SsmaError(f"{topic} has compressed images, and a node finds those only below the "
+                        f"image topic's name, as {topic}/compressed: leave out --live")
+    return name, transport
 
 
 def _bring_up(here: Node, node: Program) -> None:

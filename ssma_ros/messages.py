@@ -16,7 +16,7 @@ from ssma_ros import distro
 from ssma_ros.pairing import Stream
 
 ENCODINGS: dict[Stream, tuple[str, ...]] = {
-    "rgb": image_messages.COLOUR_ENCODINGS,
+    "rgb": image_messages.CAMERA_ENCODINGS,
     "aux": image_messages.COLOUR_ENCODINGS + image_messages.MAP_ENCODINGS,
 }
 
@@ -29,6 +29,7 @@ class Frame:
     """
 
     message: Any
+    stream: Stream
     topic: str
 
     @property
@@ -43,11 +44,16 @@ class Frame:
         return str(self.message.header.frame_id).removeprefix("/")
 
     def image(self) -> npt.NDArray[Any]:
-        """What Segmenter.segment takes: H×W×3 uint8 BGR for colour images of any order, otherwise
-        the sensor's own H×W uint8, uint16 or float32. A view of the message where it can be.
+        """What Segmenter.segment takes: H×W×3 uint8 BGR for colour images of any order and for the
+        colour camera's grey ones, otherwise the sensor's own H×W uint8, uint16 or float32. A view
+        of the message where it can be.
 
         Raises SsmaError, naming the topic, for a compressed image that is damaged.
         """
+        pixels = self._pixels()
+        return image_messages.three_channels(pixels) if self.stream == "rgb" else pixels
+
+    def _pixels(self) -> npt.NDArray[Any]:
         if image_messages.is_compressed(self.message):
             try:
                 return image_messages.to_array(self.message)
@@ -61,7 +67,7 @@ def frame(message: Any, stream: Stream, topic: str) -> Frame:
     """Checks an Image or a CompressedImage, of which only the first bytes are read. Raises
     SsmaError naming the topic and what is wrong with it."""
     image_messages.check(message, ENCODINGS[stream], topic)
-    return Frame(message, topic)
+    return Frame(message, stream, topic)
 
 
 def check_registered(rgb: Frame, aux: Frame) -> None:

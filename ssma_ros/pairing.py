@@ -86,11 +86,12 @@ class Pairing(Generic[Frame]):
     def change(self, slop: float, queue_size: int, aux_delay: float) -> None:
         """Goes by other values from the next frame on; what waits and the counts stay.
 
-        Raises SsmaError, and changes nothing, for a negative slop or a queue without room.
+        Raises SsmaError, and changes nothing, for a slop below zero, a queue without room, and for
+        times that are not finite.
         """
-        if slop < 0 or queue_size < 1:
-            raise SsmaError(f"the slop must be 0 s or more and the queue size at least 1, got "
-                            f"{slop:g} and {queue_size}")
+        if not (0 <= slop < math.inf and math.isfinite(aux_delay) and queue_size >= 1):
+            raise SsmaError("the slop must be 0 s or more, the queue size at least 1 and the delay "
+                            f"a time, got {slop:g}, {queue_size} and {aux_delay:g}")
         self.slop = slop
         self.queue_size = queue_size
         self._slop_ns = round(slop * 1e9)

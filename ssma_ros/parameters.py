@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from ssma_core import SsmaError
@@ -63,7 +64,8 @@ class Parameters:
 
 
 def declare(node: Node) -> Parameters:
-    """Declares all of them and returns their values.
+    """Declares all of them and returns their values. Names that were given and that no parameter
+    has are told in the log.
 
     Raises SsmaError, with ROS's own reason, when the value of one was given and cannot be taken.
     """
@@ -75,7 +77,18 @@ def declare(node: Node) -> Parameters:
             for f in fields(Parameters)})
     except ParameterException as error:
         raise SsmaError(f"a parameter's value is refused: {error}") from error
+    _tell_unknown(node)
     return changed(Parameters(), vars(given), configured=False)
+
+
+def _tell_unknown(node: Node) -> None:
+    """rclpy passes over a misspelt name in silence. Topics' QoS is declared with the topics."""
+    for name in node._parameter_overrides:
+        if node.has_parameter(name) or name.startswith("qos_overrides."):
+            continue
+        near = get_close_matches(name, [f.name for f in fields(Parameters)], 1)
+        node.get_logger().warning(f"there is no parameter {name!r}, so its value has no effect"
+                                  + (f"; is {near[0]} meant?" if near else ""))
 
 
 def changed(given: Parameters, wanted: Mapping[str, Any], *, configured: bool) -> Parameters:

@@ -101,6 +101,9 @@ def _without_ros_arguments(arguments: list[str]) -> list[str]:
 def _replay(options: argparse.Namespace, arguments: list[str]) -> None:
     if not 0 < options.rate < float("inf"):
         raise SsmaError(f"--rate must be positive, got {options.rate:g}")
+    if not 0 <= options.wait_for_subscribers < float("inf"):
+        raise SsmaError("--wait-for-subscribers must be a number of seconds, got "
+                        f"{options.wait_for_subscribers:g}")
     chosen = _chosen_topics(options)
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     try:

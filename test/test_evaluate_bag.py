@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from conftest import ROOT
+from rosbags.typesys import Stores, get_typestore
 
-from ssma_core import ConfusionMatrix, Segmenter, bags
+from ssma_core import ConfusionMatrix, Segmenter, bags, image_messages
 from ssma_ros import offline
 from ssma_ros.evaluate_bag import main
 
@@ -303,6 +305,34 @@ def test_live_tells_from_when_on_one_sensor_was_labelled_alone(tmp_path: Path) -
     assert [kind for kind, _ in modes] == ["fused", "colour only"]
     assert 12 <= modes[1][1] < 16  # half a second after the last pair, which was the eighth
     assert len(live["frames"]) + len(live["timeline"]["drops"]) == 20
+
+
+def compressed(message: bags.Recorded, topic: str) -> bags.Recorded:
+    """The same image as a PNG, on another topic."""
+    store, pixels = get_typestore(Stores.ROS2_JAZZY), image_messages.to_array(bags.decode(message))
+    kind = "sensor_msgs/msg/CompressedImage"
+    small = store.types[kind](bags.decode(message).header, "png",
+                              cv2.imencode(".png", pixels)[1].reshape(-1))
+    return bags.Recorded(topic, kind, message.time_ns, bytes(store.serialize_cdr(small, kind)))
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize("topic, refusal", [
+    (f"{RGB}/compressed", ""), ("/camera/jpegs", "/camera/jpegs has compressed images")])
+def test_live_takes_compressed_images_where_the_node_finds_them(
+        tmp_path: Path, tiny_model: Path, topic: str, refusal: str) -> None:
+    pytest.importorskip("rclpy", reason="needs rclpy")
+    bags.write(tmp_path / "drive", (compressed(message, topic) if message.topic == RGB else message
+                                    for message in recording()))
+    done = subprocess.run(
+        [sys.executable, "-m", "ssma_ros.evaluate_bag", str(tmp_path / "drive"),
+         "--model", str(tiny_model), "--rgb", topic, "--aux", AUX, "--label", LABEL, "--live"],
+        capture_output=True, text=True, check=False, timeout=120)
+    if refusal:
+        assert refusal in done.stderr and done.returncode == 1
+    else:
+        assert "over DDS" in done.stdout, done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_live_without_ros_is_told_before_the_work() -> None:

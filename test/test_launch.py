@@ -6,7 +6,9 @@ from it, which is enough to see that the file names what exists.
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
@@ -31,6 +33,10 @@ class Call:
     def __init__(self, name: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
         self.name, self.arguments, self.options = name, arguments, options
         Call.made.append(self)
+
+    def perform(self, context: Mapping[str, str]) -> str:
+        """The value of a LaunchConfiguration: "" where the user gave none, as is their default."""
+        return context.get(str(self), "")
 
     def __str__(self) -> str:
         return "/".join(str(part) for group in self.arguments for part in
@@ -59,8 +65,15 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def calls(stand_in: None) -> list[Call]:
-    """Everything that the robot's launch file calls."""
+    """Everything that the robot's launch file calls, without arguments."""
+    return calls_with({})
+
+
+def calls_with(arguments: Mapping[str, str]) -> list[Call]:
+    Call.made = []
     description(FOREST_ROBOT)
+    later, = named(Call.made, "OpaqueFunction")
+    later.options["function"](arguments)
     return Call.made
 
 
@@ -96,10 +109,7 @@ def test_every_argument_is_used_and_every_use_declared(calls: list[Call]) -> Non
 
 def test_the_files_it_names_are_in_the_package(calls: list[Call]) -> None:
     paths = [call.arguments[0] for call in named(calls, "PathJoinSubstitution")]
-    named_files = {Path(*path[1:]) for path in paths}
-    assert Path("models/tiny_forest.onnx") in named_files
-    for file in named_files - {Path("models/tiny_forest.onnx")}:
-        assert (ROOT / file).is_file()
+    assert paths and all(ROOT.joinpath(*path[1:]).is_file() for path in paths)
 
 
 def test_the_node_is_the_packages_lifecycle_node_with_relative_topics(calls: list[Call]) -> None:
@@ -111,11 +121,15 @@ def test_the_node_is_the_packages_lifecycle_node_with_relative_topics(calls: lis
     assert str(node.options["namespace"]) == "namespace"
 
 
-def test_parameters_have_no_second_defaults(calls: list[Call]) -> None:
-    node, = named(calls, "LifecycleNode")
-    params_file, overrides = node.options["parameters"]
+@pytest.mark.parametrize("given", [{}, {"model": "m.onnx"}, {"use_sim_time": "true"},
+                                   {"model": "m.onnx", "use_sim_time": "false"}])
+def test_only_parameters_that_are_given_override_the_params_file(
+        stand_in: None, given: dict[str, str]) -> None:
+    node, = named(calls_with(given), "LifecycleNode")
+    params_file, *overrides = node.options["parameters"]
     assert str(params_file) == "params_file"
-    assert set(overrides) == {"model", "use_sim_time"}
+    assert {name: str(value) for override in overrides for name, value in override.items()} == {
+        name: name for name in given}
 
 
 def test_images_get_room_unless_the_user_has_a_profile(calls: list[Call]) -> None:
@@ -187,9 +201,12 @@ def test_the_params_file_holds_only_known_parameters_that_differ_from_the_defaul
     pytest.importorskip("rclpy", reason="needs rclpy")
     from ssma_ros.parameters import Parameters
 
-    given = yaml.safe_load((CONFIG / "forest_robot.yaml").read_text())["/**"]["ros__parameters"]
+    text = (CONFIG / "forest_robot.yaml").read_text()
+    given = yaml.safe_load(text)["/**"]["ros__parameters"]
     defaults = vars(Parameters())
-    assert given
+    found, file = re.fullmatch(r"\$\(find-pkg-share (\w+)\)/(.*)", given["model"]).groups()
+    assert found == "ssma_ros" and (ROOT / file).is_file()
+    assert text.count("$(") == 1  # launch reads the comments, too
     for name, value in given.items():
         assert type(value) is type(defaults[name])
         assert value != defaults[name], f"{name} repeats the node's default"

@@ -76,12 +76,17 @@ def test_invalid_depths_pass() -> None:
     np.testing.assert_array_equal(decoded(message("32FC1", depths)), depths)
 
 
+def test_a_grey_camera_is_three_equal_channels() -> None:
+    grey = decoded(message("mono8"), "rgb")
+    np.testing.assert_array_equal(grey, np.dstack([pixels("mono8")] * 3))
+
+
 def test_the_stamp_is_in_nanoseconds() -> None:
     assert messages.frame(message("bgr8"), "rgb", "/t").stamp_ns == 12_000_000_034
 
 
 @pytest.mark.parametrize("stream, encoding", [
-    ("rgb", "bayer_rggb8"), ("aux", "8UC3"), ("aux", ""), ("rgb", "mono8"), ("rgb", "16UC1")])
+    ("rgb", "bayer_rggb8"), ("aux", "8UC3"), ("aux", ""), ("rgb", "mono16"), ("rgb", "16UC1")])
 def test_another_encoding_is_refused_by_name(stream: Stream, encoding: str) -> None:
     image = message("mono8")
     image.encoding = encoding

@@ -1,6 +1,7 @@
 """Which frames become pairs, when, and that every frame is accounted for."""
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import accumulate
 from random import Random
@@ -395,13 +396,15 @@ def test_changes_in_the_midst_use_no_frame_twice_and_lose_none(
 
 def test_an_impossible_change_is_refused_and_changes_nothing() -> None:
     under_test = pairing()
-    with pytest.raises(SsmaError, match=r"got 0\.5 and 0"):
+    with pytest.raises(SsmaError, match=r"got 0\.5, 0 and 0"):
         under_test.change(0.5, 0, 0.0)
     assert feed(under_test, at("rgb", 0) + at("aux", SLOP_MS + 1)) == []
     assert under_test.flush() == []
 
 
-@pytest.mark.parametrize("slop, queue_size", [(-0.1, 10), (0.1, 0)])
-def test_an_impossible_setting_is_refused(slop: float, queue_size: int) -> None:
-    with pytest.raises(SsmaError, match="slop must be 0 s or more and the queue size at least 1"):
-        Pairing(slop, queue_size)
+@pytest.mark.parametrize("slop, queue_size, aux_delay", [
+    (-0.1, 10, 0), (0.1, 0, 0), (math.nan, 10, 0), (math.inf, 10, 0), (0.1, 10, math.nan),
+    (0.1, 10, math.inf)])
+def test_an_impossible_setting_is_refused(slop: float, queue_size: int, aux_delay: float) -> None:
+    with pytest.raises(SsmaError, match=r"slop must be 0 s or more, the queue size at least 1"):
+        Pairing(slop, queue_size, aux_delay)

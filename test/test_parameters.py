@@ -51,6 +51,16 @@ def test_what_is_given_is_taken(context: Context) -> None:
     assert parameters.declare(node(context, **given)) == Parameters(**given)
 
 
+def test_a_name_that_no_parameter_has_is_told_with_the_one_that_is_meant(
+        context: Context, capfd: pytest.CaptureFixture[str]) -> None:
+    parameters.declare(node(context, slopp=0.1, use_sim_time=True, **{
+        "qos_overrides./rgb/image.subscription.depth": 3, "colour": "red"}))
+    said = capfd.readouterr().err
+    assert "no parameter 'slopp', so its value has no effect; is slop meant?" in said
+    assert "no parameter 'colour', so its value has no effect" in said
+    assert "use_sim_time" not in said and "qos_overrides" not in said
+
+
 @pytest.mark.parametrize("name", [f.name for f in fields(Parameters)])
 def test_each_is_described_with_its_range_and_when_it_is_read(context: Context, name: str) -> None:
     under_test = node(context)

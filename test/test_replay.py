@@ -171,6 +171,7 @@ def test_a_loop_jumps_back_until_a_signal_ends_it(
 
 @pytest.mark.parametrize(("arguments", "says"), [
     (["--rate", "0"], "--rate must be positive, got 0"),
+    (["--wait-for-subscribers", "nan"], "--wait-for-subscribers must be a number"),
     (["--topics", "/nir"], f"no topic /nir; it has\n  {RGB}"),
     (["--wait-for-subscribers", "0.2"], f"nobody subscribed to {RGB} and {AUX} within 0.2 s"),
     (["--clock", "--wait-for-subscribers", "0.2"], f"{RGB} and {AUX} and /clock within 0.2 s"),

@@ -197,9 +197,7 @@ class _Bag:
     def _frame(self, messages: Sequence[bags.Recorded | None]) -> Given:
         sensors = _sensors(self.spec)
         recorded = [message for message in messages if message is not None]
-        colour, maps = image_messages.COLOUR_ENCODINGS, image_messages.MAP_ENCODINGS
-        arrays = tuple(_pixels(message, colour if sensor.encoding == "image" else colour + maps)
-                       for sensor, message in zip(sensors, recorded))
+        arrays = tuple(_sensed(message, sensor) for sensor, message in zip(sensors, recorded))
         name = f"{self.path}, {recorded[0].topic} at {bags.stamp_ns(recorded[0]) / 1e9:.3f}"
         label = None
         if len(recorded) > len(sensors):
@@ -207,6 +205,12 @@ class _Bag:
             check_ids(ids, self.spec.classes, f"{name}: the label")
             label = ids.astype(np.uint8, copy=False)
         return _checked(Given(name, arrays, label))
+
+
+def _sensed(recorded: bags.Recorded, sensor: Modality) -> npt.NDArray[Any]:
+    if sensor.encoding == "image":
+        return image_messages.three_channels(_pixels(recorded, image_messages.CAMERA_ENCODINGS))
+    return _pixels(recorded, image_messages.COLOUR_ENCODINGS + image_messages.MAP_ENCODINGS)
 
 
 def _pixels(recorded: bags.Recorded, encodings: Sequence[str]) -> npt.NDArray[Any]:
