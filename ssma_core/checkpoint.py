@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +19,20 @@ if TYPE_CHECKING:
 FORMAT, VERSION = "ssma", "1"
 
 
-def save(path: str | Path, model: SegmentationNetwork, spec: ModelSpec) -> None:
-    """Writes `path` whole or not at all. Raises SsmaError when it is not named *.safetensors or its
-    folder cannot be written."""
+def save(path: str | Path, model: SegmentationNetwork, spec: ModelSpec, *,
+         written: Callable[[Path], AbstractContextManager[Path]] = written_whole) -> None:
+    """Writes `path` whole or not at all, in the way of `written`. Raises SsmaError when it is not
+    named *.safetensors or cannot be written."""
     from safetensors.torch import save_file
 
     if Path(path).suffix != ".safetensors":
         raise SsmaError(f"cannot write {path}: a model file's name must end in .safetensors")
     metadata = {"format": FORMAT, "version": VERSION, "spec": spec.to_json()}
-    with written_whole(path) as temporary:
-        save_file(model.state_dict(), temporary, metadata)
+    with written(Path(path)) as temporary:
+        try:
+            save_file(model.state_dict(), temporary, metadata)
+        except SafetensorError as error:  # such as a disk without room
+            raise SsmaError(f"cannot write {path}: {error}") from error
 
 
 def load(path: str | Path) -> tuple[SegmentationNetwork, ModelSpec]:

@@ -3,6 +3,7 @@ import json
 import multiprocessing
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -15,7 +16,6 @@ import torch
 from conftest import ROOT, small_run, write_configuration
 
 from ssma_core import SsmaError, checkpoint
-from ssma_core.files import written_whole
 from ssma_core.training import loop
 from ssma_core.training.loop import train
 from ssma_core.training.resume import StageFiles, save_state, written_for_good
@@ -93,8 +93,7 @@ def test_a_run_killed_again_and_again_ends_with_the_same_weights(training, undis
 def test_a_file_that_was_half_written_when_the_run_was_killed_is_removed(tmp_path, kind):
     files = StageFiles(tmp_path, "fusion")
     path = getattr(files, kind)
-    # A model file is written beside a file that is itself written beside its place.
-    with suppress(FileNotFoundError), written_for_good(path) as half, written_whole(half):
+    with suppress(SsmaError), written_for_good(path):
         files.remove_halves()
         assert not list(tmp_path.iterdir())
 
@@ -143,6 +142,22 @@ def test_a_damaged_state_is_named_and_restart_begins_anew(training, undisturbed,
     loss = [json.loads((folder / "expert_rgb.json").read_text())["loss"]
             for folder in (calm, tmp_path)]
     assert loss[0] == loss[1]
+
+
+@pytest.mark.parametrize(("first", "then", "file"), [
+    ("checkpoint_every", "validate_every", "expert_rgb.state.pt"),
+    ("validate_every", "checkpoint_every", "expert_rgb.best.safetensors")])
+def test_a_full_disk_is_said_by_the_name_of_the_file(training, tmp_path, first, then, file):
+    """And nothing half-written is left. No file gets more than 100 kB: to those who write it is as
+    if the disk were full."""
+    before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, most))
+    try:
+        with pytest.raises(SsmaError, match=rf"cannot write {tmp_path}/{file}: "):
+            train(replace(training, **{first: 1, then: 7}), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
+    assert [path.name for path in tmp_path.iterdir()] == ["tensorboard"]
 
 
 def stopped_after_a_state(training, output):

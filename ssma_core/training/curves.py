@@ -7,8 +7,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ssma_core.files import written_whole
-from ssma_core.training.resume import History, StageFiles
+from ssma_core.training.resume import History, StageFiles, written_for_good
 
 
 def draw(files: StageFiles, history: History) -> None:
@@ -26,7 +25,7 @@ def draw(files: StageFiles, history: History) -> None:
     _draw_validation(below, history)
     for axes in (above, below):
         axes.grid(color="0.9")
-    with written_whole(files.curves) as temporary:
+    with written_for_good(files.curves) as temporary:
         figure.savefig(temporary, dpi=120)
 
 

@@ -197,8 +197,7 @@ def _save_model(path: Path, learner: Learner) -> None:
     # A copy in plain memory, which is all that safetensors writes; training goes on in channels
     # last.
     network = copy.deepcopy(learner.network).cpu().to(memory_format=torch.contiguous_format)
-    with written_for_good(path) as temporary:
-        checkpoint.save(temporary, network, learner.training.spec(learner.stage))
+    checkpoint.save(path, network, learner.training.spec(learner.stage), written=written_for_good)
 
 
 def _finish(files: StageFiles, learner: Learner, history: History,

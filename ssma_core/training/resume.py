@@ -85,11 +85,17 @@ class StageFiles:
 
 @contextmanager
 def written_for_good(path: Path) -> Iterator[Path]:
-    """As `written_whole`; and when it returns, not even a power loss takes the file away."""
-    with written_whole(path) as temporary:
-        yield temporary
-        _flush(temporary)
-    _flush(path.parent)
+    """As `written_whole`; and when it returns, not even a power loss takes the file away.
+
+    Raises SsmaError when it cannot be written, such as on a full disk."""
+    try:
+        with written_whole(path) as temporary:
+            yield temporary
+            _flush(temporary)
+        _flush(path.parent)
+    except (OSError, RuntimeError) as error:  # RuntimeError: torch.save's
+        raise SsmaError(f"cannot write {path}: {error}; the same command goes on from the last "
+                        "state when there is room") from error
 
 
 def _flush(path: Path) -> None:
