@@ -5,6 +5,7 @@
 What is finished is left alone and what was stopped goes on. On a machine with several cores start
 one of these a seed, with OMP_NUM_THREADS=1.
 """
+import argparse
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from ssma_core.training.stages import read_training
 Run = tuple[str, str, list[str]]  # configuration, folder, settings
 
 
-def runs(seed: str) -> Iterator[Run]:
+def runs(seed: int) -> Iterator[Run]:
     """All of one seed's."""
     yield "tiny_forest", f"forest/{seed}/depth", []
     yield "tiny_forest_evi", f"forest/{seed}/evi", []
@@ -29,7 +30,10 @@ def runs(seed: str) -> Iterator[Run]:
 
 
 def main() -> None:
-    for seed in sys.argv[1:]:
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("seeds", type=int, nargs="+", metavar="SEED")
+    for seed in parser.parse_args().seeds:
         for name, folder, settings in runs(seed):
             config, output = f"config/training/{name}.yaml", Path("runs") / folder
             common = ["--config", config, *(word for setting in [f"seed={seed}", *settings]
