@@ -17,7 +17,7 @@ check: $(VENV)/.test
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
 
-# Makes the shipped models again: see docs/results.md for figures and the time it takes.
+# Makes the shipped models again, from nothing: docs/results.md has their figures.
 models: $(VENV)/.test
 	$(RUN) -m ssma_core.cli synthesize --output data/forest/train --drives 120 --frames 8 --fps 1 \
 	    --weather each --seed 0
