@@ -185,7 +185,7 @@ def test_a_signal_in_the_midst_of_work(start: Callable[..., Robot], tiny_model: 
     robot.label()
     large = np.zeros((768, 1536, 3), np.uint8)
     for i in range(20):
-        robot.send_pair(time.time() + i, large, large[..., 0], "mono8")
+        robot.send_pair(time.time() + i, large, large[..., 0].astype(np.uint16), "16UC1")
     assert robot.end() == 0
     assert "Traceback" not in robot.said()
 
