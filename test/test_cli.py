@@ -59,6 +59,7 @@ def test_a_bad_picture_is_named_and_nothing_is_written(
     (["--overlay", "/nowhere/o.png"], "cannot write /nowhere/o.png"),
     (["--logits", "/nowhere/q.npy"], "cannot write /nowhere/q.npy"),
     (["--output", "/nowhere/l.png"], "cannot write /nowhere/l.png"),
+    (["--output", "folder.png"], "cannot write folder.png: it is a folder"),
     (["--overlay", "o.xyz"], "cannot write o.xyz: no picture format for '.xyz'"),
     (["--output", "label.jpg"], "cannot write labels to label.jpg"),
 ])
@@ -67,10 +68,11 @@ def test_where_one_file_cannot_be_written_none_is_and_no_work_is_done(
         target: list[str], message: str) -> None:
     """No work: there is no model that could do it."""
     monkeypatch.chdir(pictures)
+    (pictures / "folder.png").mkdir()
     assert predict(pictures, Path("/nowhere/m.onnx"), "--overlay", "o.png", "--logits", "q.npy",
                    *target) == 1
     assert message in capsys.readouterr().err
-    assert {path.name for path in pictures.iterdir()} == {"rgb.png", "aux.png"}
+    assert {path.name for path in pictures.iterdir()} == {"rgb.png", "aux.png", "folder.png"}
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".tiff", ".PNG"])

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ssma_core.commands.export import check_writable
 from ssma_core.errors import SsmaError
 from ssma_core.files import read_colour, read_sensor, write_picture, written_whole
 from ssma_core.pictures import overlay
@@ -30,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    check_suffixes(options)
-    with ExitStack() as outputs:  # it fails before the work, not after it, and leaves nothing
+    check_targets(options)
+    with ExitStack() as outputs:  # all of them or none
         output, painted, logits = (
             path and outputs.enter_context(written_whole(path))
             for path in (options.output, options.overlay, options.logits))
@@ -51,14 +52,17 @@ def run(options: argparse.Namespace) -> None:
     print_shares(result, segmenter.spec)
 
 
-def check_suffixes(options: argparse.Namespace) -> None:
-    """Raises SsmaError where a picture's name asks for a format that cannot hold it."""
+def check_targets(options: argparse.Namespace) -> None:
+    """Raises SsmaError where a file cannot be written, or its name asks for a format that cannot
+    hold it."""
     if options.output.suffix.lower() not in LOSSLESS:
         raise SsmaError(f"cannot write labels to {options.output}: they are class ids, which only "
                         f"a lossless format keeps; name the file {', '.join(LOSSLESS)}")
     if options.overlay and not cv2.haveImageWriter(options.overlay.name):
         raise SsmaError(f"cannot write {options.overlay}: no picture format for "
                         f"{options.overlay.suffix!r}; use .png or .jpg")
+    for path in filter(None, (options.output, options.overlay, options.logits)):
+        check_writable(path)
 
 
 def print_shares(result: Segmentation, spec: ModelSpec) -> None:
