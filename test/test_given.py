@@ -183,7 +183,7 @@ def test_sensors_that_never_see_the_same_are_no_frames(
 
 
 @pytest.mark.parametrize("image, says", [
-    ((0, np.zeros((48, 64), np.uint8), "mono8"), f"{RGB}: images of encoding 'mono8'"),
+    ((0, np.zeros((48, 64), np.uint16), "mono16"), f"{RGB}: images of encoding 'mono16'"),
     ((1, np.zeros((48, 64), np.uint8), "8UC1"), f"{DEPTH}: images of encoding '8UC1'"),
     ((2, np.zeros((48, 64), np.float32), "32FC1"), f"{LABEL}: images of encoding '32FC1'"),
     ((2, np.full((48, 64), 6, np.uint8), "mono8"), "label has the id 6, but there are only 6"),
@@ -199,6 +199,16 @@ def test_images_in_a_bag_that_cannot_be_used_are_refused(
         if message.topic == TOPICS[column] else message for message in stamped])
     with pytest.raises(SsmaError, match=says):
         list(open_given(tmp_path / "bag", tiny_spec, TOPICS))
+
+
+def test_a_grey_camera_in_a_bag_is_three_equal_channels(
+        easy_frames: Path, tmp_path: Path, tiny_spec: ModelSpec) -> None:
+    grey = np.arange(48 * 64, dtype=np.uint8).reshape(48, 64)
+    bags.write(tmp_path / "bag", [
+        bags.image(RGB, message.time_ns, bags.stamp_ns(message), grey, "mono8")
+        if message.topic == RGB else message for message in recording(pictures(easy_frames)[:1])])
+    frame, = open_given(tmp_path / "bag", tiny_spec, TOPICS)
+    np.testing.assert_array_equal(frame.arrays[0], np.dstack([grey] * 3))
 
 
 def test_a_frame_without_its_second_image_is_named(drives: Path, tiny_spec: ModelSpec) -> None:
