@@ -1,6 +1,7 @@
 """Evaluation: the model is asked as the options say, every frame is counted, nothing is lost on the
 way to JSON."""
 import json
+import resource
 import runpy
 import shutil
 import sys
@@ -331,6 +332,17 @@ def test_the_json_file_reads_back_as_it_was_and_holds_the_figures(tmp_path):
     assert figures["total"]["miou"] == pytest.approx((12 / 20 + 20 / 28) / 2)
     assert figures["drives"]["a"]["miou"] == figures["conditions"]["clear"]["miou"] == 1
     assert list(figures["conditions"]) == ["clear"]
+
+
+def test_a_result_that_finds_no_room_is_named_and_not_half_written(tmp_path):
+    before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, most))  # no file gets more bytes
+    try:
+        with pytest.raises(SsmaError, match=rf"cannot write {tmp_path}/result.json: File too lar"):
+            results.write(result(frame("1", GOOD)), tmp_path / "result.json")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("change", "complaint"), [

@@ -101,7 +101,7 @@ def in_words(result: Result) -> str:
 
 def write(result: Result, path: Path) -> None:
     """JSON: the result's fields, and "figures", which follow from the frames: "total", and by name
-    "drives" and "conditions". A line a frame."""
+    "drives" and "conditions". A line a frame. Raises SsmaError when it cannot be written."""
     names = result.spec.class_names
     plain = asdict(result)
     frames = plain.pop("frames")
@@ -111,8 +111,11 @@ def write(result: Result, path: Path) -> None:
         for group in ("drive", "condition")}
     lines = ",\n  ".join(json.dumps(frame) for frame in frames)
     head = json.dumps(plain, indent=1).removesuffix("\n}")
-    with written_whole(path) as temporary:
-        temporary.write_text(f'{head},\n "frames": [\n  {lines}\n ]\n}}\n', encoding="utf-8")
+    try:
+        with written_whole(path) as temporary:
+            temporary.write_text(f'{head},\n "frames": [\n  {lines}\n ]\n}}\n', encoding="utf-8")
+    except OSError as error:  # such as a disk without room
+        raise SsmaError(f"cannot write {path}: {error.strerror}") from error
 
 
 def read(path: str | Path) -> Result:
