@@ -37,8 +37,22 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o644)
         os.replace(temporary, path)
+    except OSError as error:  # such as a full disk, of which a write does not know the file's name
+        error.filename = error.filename or str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(file: Path) -> None:
+    """Before the work, not after it: raises SsmaError where no such file can be written."""
+    if file.is_dir():
+        raise SsmaError(f"cannot write {file}: it is a folder; give a file's name")
+    try:
+        tempfile.TemporaryFile(dir=file.parent).close()
+    except OSError as error:
+        raise SsmaError(f"cannot write {file}: {error.strerror}; give a folder that exists and "
+                        "can be written") from error
 
 
 def make_folder(folder: Path) -> None:

@@ -21,7 +21,17 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ssma_core import ModelSpec, Segmenter, SsmaError, bags, cpu, gpu, versions, written_whole
+from ssma_core import (
+    ModelSpec,
+    Segmenter,
+    SsmaError,
+    bags,
+    check_writable,
+    cpu,
+    gpu,
+    versions,
+    written_whole,
+)
 from ssma_ros import dds, offline, parallel
 from ssma_ros.parameters import Parameters
 from ssma_ros.report import compare, record
@@ -88,7 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        _check_writable([path for path in (options.json, options.report) if path])
+        for path in filter(None, (options.json, options.report)):
+            check_writable(path)
         if options.compare:
             _compare(options)
         else:
@@ -171,14 +182,6 @@ def _compare(options: argparse.Namespace) -> None:
 def _write(path: Path, page: str) -> None:
     with written_whole(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
-
-
-def _check_writable(paths: Sequence[Path]) -> None:
-    """Before the work rather than after it."""
-    for path in paths:
-        if path.is_dir() or not os.access(path.parent, os.W_OK):
-            raise SsmaError(f"cannot write {path}: give a file in a folder that exists and can be "
-                            "written")
 
 
 def _messages(bag: str, settings: Settings) -> int:

@@ -171,7 +171,7 @@ def test_a_pair_that_waits_for_something_nearer_at_the_end_counts_too(
 def test_a_file_that_cannot_be_written_is_told_before_the_work(
         bag: Path, capsys: pytest.CaptureFixture[str], option: str, name: str) -> None:
     assert evaluate(bag, bag / "no_model.onnx", option, str(bag / name)) == 1
-    assert f"cannot write {bag / name}: give a file in a folder" in capsys.readouterr().err
+    assert f"cannot write {bag / name}: " in capsys.readouterr().err
 
 
 def test_a_model_that_is_not_there_is_named(

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from ssma_core.cli import main
@@ -35,3 +37,16 @@ def test_the_file_is_named_and_not_there(
         assert main([command, "--model", str(model), "--output", str(output), *more]) == 1
     assert capsys.readouterr().err == f"ssma {command}: {output}: File too large\n"
     assert not list(tmp_path.iterdir())
+
+
+def test_of_several_files_the_one_is_named_that_had_no_room(
+        tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("rgb", "aux"):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.zeros((96, 192, 3), np.uint8))
+    before = set(tmp_path.iterdir())
+    with room_for(10_000):
+        assert main(["predict", "--model", str(tiny_model), "--rgb", str(tmp_path / "rgb.png"),
+                     "--aux", str(tmp_path / "aux.png"), "--output", str(tmp_path / "l.png"),
+                     "--logits", str(tmp_path / "l.npy")]) == 1
+    assert capsys.readouterr().err.startswith(f"ssma predict: {tmp_path / 'l.npy'}: ")
+    assert set(tmp_path.iterdir()) == before

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from ssma_core import onnx_parts, tensorrt_library
 from ssma_core.commands import count
-from ssma_core.commands.export import add_graph_arguments, check_writable, frame_asked
+from ssma_core.commands.export import add_graph_arguments, frame_asked
 from ssma_core.commands.export import write as export
 from ssma_core.engine_file import LIBRARY_NAMES, EngineHeader, runs_on
 from ssma_core.errors import SsmaError
 from ssma_core.export.engine import build_engine, gpu_at_hand
 from ssma_core.exported import Exported, export_command, size_in_words
+from ssma_core.files import check_writable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,21 +59,32 @@ def run(options: argparse.Namespace) -> None:
     # Beside the output, so that a finished engine only needs another name.
     with tempfile.TemporaryDirectory(
             dir=options.output.parent, prefix=f".{options.output.stem}.") as folder:
-        onnx = _onnx(options, Path(folder))
         engine = Path(folder) / options.output.name
-        header = build_engine(
-            onnx, engine, _command(options), library=options.library,
-            capabilities=options.compute_capability, workspace=options.workspace,
-            timing_cache=options.timing_cache)
-        if options.data is not None:
-            from ssma_core.evaluation.gate import gate
-            print(gate(options.model, engine, options.data, options.topics, built_from=onnx))
+        try:
+            header = _build(options, engine)
+        except OSError as error:  # such as a full disk; that folder is none of the user's
+            error.filename = str(options.output)
+            raise
         os.replace(engine, options.output)
     print(_summary(options.output, header))
     if options.data is None:
         print("its labels are not compared with the model's yet; where it is to run: "
               f"{shlex.join(['ssma', 'parity', str(options.model), str(options.output)])} "
               "--data DATA")
+
+
+def _build(options: argparse.Namespace, engine: Path) -> EngineHeader:
+    """The engine, and whatever else it takes, into the engine's folder; compared with the model
+    where there are frames to compare with."""
+    onnx = _onnx(options, engine.parent)
+    header = build_engine(
+        onnx, engine, _command(options), library=options.library,
+        capabilities=options.compute_capability, workspace=options.workspace,
+        timing_cache=options.timing_cache)
+    if options.data is not None:
+        from ssma_core.evaluation.gate import gate
+        print(gate(options.model, engine, options.data, options.topics, built_from=onnx))
+    return header
 
 
 def _onnx(options: argparse.Namespace, folder: Path) -> Path:

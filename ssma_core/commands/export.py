@@ -2,13 +2,13 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
 from typing import get_args
 
 from ssma_core.commands import percent, size
 from ssma_core.errors import SsmaError
 from ssma_core.exported import AUX_FORMATS, FrameFormat, Precision
+from ssma_core.files import check_writable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,17 +41,6 @@ def run(options: argparse.Namespace) -> None:
     check_writable(options.output)
     write(options, options.output)
     print(f"wrote {options.output} ({options.output.stat().st_size / 1e6:.1f} MB)")
-
-
-def check_writable(file: Path) -> None:
-    """Before the work, not after it: raises SsmaError where no such file can be written."""
-    if file.is_dir():
-        raise SsmaError(f"cannot write {file}: it is a folder; give a file's name")
-    try:
-        tempfile.TemporaryFile(dir=file.parent).close()
-    except OSError as error:
-        raise SsmaError(f"cannot write {file}: {error.strerror}; give a folder that exists and "
-                        "can be written") from error
 
 
 def write(options: argparse.Namespace, output: Path) -> None:

@@ -8,9 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ssma_core.commands.export import check_writable
 from ssma_core.errors import SsmaError
-from ssma_core.files import read_colour, read_sensor, write_picture, written_whole
+from ssma_core.files import (
+    check_writable,
+    read_colour,
+    read_sensor,
+    write_picture,
+    written_whole,
+)
 from ssma_core.pictures import overlay
 from ssma_core.segmenter import Segmentation, Segmenter
 from ssma_core.spec import ModelSpec
