@@ -11,6 +11,7 @@ import numpy as np
 from ssma_core import SsmaError
 
 FIRST = 3  # labels left out: the first ones allocate
+AT_ONCE_NS = 20_000_000  # so long after an image came a model that is free has begun
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,13 @@ def figures(log: Mapping[str, Sequence[Sequence[int]]], pairs: int, rate_hz: flo
     Raises SsmaError when hardly a label came.
     """
     labels, inferences = log["labels"], log["inferences"]
-    if len(labels) < FIRST + 2:
-        raise SsmaError(f"only {len(labels)} labels came of {pairs} pairs: run it for longer")
     if len(labels) != len(inferences):
         raise SsmaError(f"{len(inferences)} inferences came to {len(labels)} labels")
+    # What begins after the camera's end has waited without anything newer to take its place.
+    last = max((time for stream in ("rgb", "aux") for _, time in log[stream]), default=0)
+    labels = [label for label, (begin, _) in zip(labels, inferences) if begin <= last + AT_ONCE_NS]
+    if len(labels) < FIRST + 2:
+        raise SsmaError(f"only {len(labels)} labels came of {pairs} pairs: run it for longer")
     arrivals = {stream: {stamp: time for stamp, time in log[stream]} for stream in ("rgb", "aux")}
     own, latency, inference = [], [], []
     free = 0

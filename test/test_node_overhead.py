@@ -43,12 +43,21 @@ def test_a_node_that_keeps_up() -> None:
 
 
 def test_waiting_for_the_model_is_latency_and_not_the_nodes_own() -> None:
-    """Every pair is 20 ms later than the one before: a turn takes 120."""
+    """Every pair is 20 ms later than the one before: a turn takes 120. The last two of the eight
+    begin when the camera has ended, and do not count."""
     found = figures(log_of(model=117), PAIRS, 10)
     assert (found.own, found.inference) == (3, 117)
-    assert found.latency == 117 + 3 + 2 + 20 * (FIRST + 2)  # the middle one of those that count
+    assert found.latency == 117 + 3 + 2 + 20 * (FIRST + 1)  # the middle one of those that count
     assert found.labels_hz == pytest.approx(1000 / 120)
     assert found.held == pytest.approx(117 / 120)
+
+
+def test_a_pair_that_waits_after_the_cameras_end_tells_nothing_of_waiting() -> None:
+    """Nothing newer came in its place, as it would have while the camera went on."""
+    log = log_of(model=97)  # ready for every pair, just
+    log["inferences"][-1] = (log["rgb"][-1][1] + 90 * MS, log["inferences"][-1][1] + 90 * MS)
+    log["labels"][-1] = (log["labels"][-1][0], log["labels"][-1][1] + 90 * MS)
+    assert figures(log, PAIRS, 10).latency_p99 == 97 + 5
 
 
 def test_what_did_not_arrive_is_lost() -> None:
@@ -64,7 +73,7 @@ def test_a_label_may_be_of_one_image_alone() -> None:
 
 
 @pytest.mark.parametrize("fault, reason", [
-    ({"labels": []}, "only 0 labels came of 8 pairs"),
+    ({"labels": [], "inferences": []}, "only 0 labels came of 8 pairs"),
     ({"inferences": [(0, 1)]}, "1 inferences came to 8 labels")])
 def test_a_run_that_says_nothing_is_refused(fault: dict[str, Any], reason: str) -> None:
     with pytest.raises(SsmaError, match=reason):
