@@ -50,11 +50,13 @@ def test_bad_frames_are_named_once_and_the_node_goes_on(
     robot.change(CONFIGURE, ACTIVATE)
     robot.label()
 
+    colours = (np.roll(COLOUR, row, 0) for row in count(1))  # a camera that is alive
+
     def wrong_frames() -> None:
         now = time.time()
         robot.send("rgb", COLOUR, "bayer_rggb8", now)
         robot.send("aux", DEPTH, "16UC1", 0)
-        robot.send_pair(now + 0.05, aux=DEPTH[:48])
+        robot.send_pair(now + 0.05, next(colours), DEPTH[:48])
 
     robot.until(lambda: "bayer_rggb8" in robot.said() and "must stamp" in robot.said()
                 and "192x48" in robot.said(), meanwhile=wrong_frames)
@@ -64,7 +66,7 @@ def test_bad_frames_are_named_once_and_the_node_goes_on(
         depth = np.full(SIZE, invalid, np.float32)
         robot.labels.clear()
         robot.until(lambda: bool(robot.labels), meanwhile=lambda d=depth: robot.send_pair(
-            time.time(), aux=d, aux_encoding="32FC1"))
+            time.time(), next(colours), d, "32FC1"))
     assert robot.label()
     for once in ("bayer_rggb8", "must stamp", "192x48"):
         assert robot.said().count(once) == 1, robot.said()
