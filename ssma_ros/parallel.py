@@ -5,6 +5,7 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
@@ -60,6 +61,8 @@ def each(work: Work[Job, Result], jobs: Sequence[Job], at_once: int,
 @contextmanager
 def _sigint_for_us_alone() -> Iterator[None]:
     """A process that is started here never gets a Ctrl-C: it is ours, and we end the process."""
+    # The first start would start this, too, which unblocks the signal.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -92,7 +92,8 @@ def test_memory_is_what_was_added_though_it_was_freed_again() -> None:
     size = 64_000_000
     with growth() as found:
         np.ones(size, np.uint8)
-    assert found.host is not None and size <= found.host < 1.2 * size
+    # From below: Linux counts a thread's pages in batches, and so is some of them behind.
+    assert found.host is not None and 0.99 * size <= found.host < 1.2 * size
 
 
 def test_operations_are_two_a_multiply_add() -> None:

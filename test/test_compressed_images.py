@@ -65,6 +65,11 @@ def test_a_png_is_exact() -> None:
         decoded(message("bgra8; png compressed bgra8", encoded(".png", with_alpha)), "rgb"), pixels)
 
 
+def test_a_grey_camera_is_three_equal_channels() -> None:
+    found = decoded(message("mono8; png compressed ", encoded(".png", GREY)), "rgb")
+    np.testing.assert_array_equal(found, np.dstack([GREY] * 3))
+
+
 @pytest.mark.parametrize("pixels", [GREY, MILLIMETRES])
 def test_maps_as_png(pixels: npt.NDArray[Any]) -> None:
     """Infrared, or depth on the transport that is meant for colour."""
@@ -101,8 +106,6 @@ def test_an_orientation_for_photographs_does_not_turn_a_sensors_image() -> None:
 
 
 @pytest.mark.parametrize("stream, data, what", [
-    ("rgb", encoded(".jpg", GREY), "mono8"),
-    ("rgb", encoded(".png", GREY), "mono8"),
     ("rgb", encoded(".png", MILLIMETRES), "mono16"),
     ("aux", encoded(".png", np.dstack([MILLIMETRES] * 3)), "bgr16"),
 ])

@@ -43,6 +43,11 @@ def waiting(job: Path, progress: Callable[[], None]) -> None:
     time.sleep(FOREVER)
 
 
+def is_deaf(job: int, progress: Callable[[], None]) -> bool:
+    """Whether a Ctrl-C waits for ever."""
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
 @pytest.mark.parametrize("at_once", [1, 2, 5])
 def test_results_come_in_the_jobs_order_and_every_step_is_told(at_once: int) -> None:
     steps: list[int] = []
@@ -59,6 +64,21 @@ def test_the_first_error_ends_all() -> None:
 def test_a_process_that_is_killed_is_an_error() -> None:
     with pytest.raises(SsmaError, match="a process ended with status -9"):
         parallel.each(killed, [1], 1, lambda: None)
+
+
+def test_every_process_leaves_a_ctrl_c_to_the_one_that_started_it() -> None:
+    """The first one, too, with which Python starts a process of its own."""
+    program = f"""
+import sys
+sys.path.insert(0, {str(ROOT / "test")!r})
+from ssma_ros import parallel
+from test_parallel import is_deaf
+if __name__ == "__main__":
+    print(parallel.each(is_deaf, [1, 2, 3], 1, lambda: None))
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True,
+                          check=True)
+    assert done.stdout == "[True, True, True]\n"
 
 
 def test_a_ctrl_c_ends_all_processes_without_a_word_of_theirs(tmp_path: Path) -> None:
