@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from ssma_core import ConfusionMatrix, Segmenter
+from ssma_core import ConfusionMatrix, Segmenter, checkpoint
 from ssma_core.datasets.synthetic_forest import Frame, drive
+from ssma_core.training.stages import read_training
 
 MODELS = ROOT / "models"
 FILES = sorted([*MODELS.glob("*.onnx"), *MODELS.glob("*.safetensors")])
@@ -25,6 +26,12 @@ def forest() -> list[Frame]:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_a_clone_stays_small(file: Path) -> None:
     assert file.stat().st_size <= 8e6
+
+
+@pytest.mark.parametrize("model", ["tiny_forest", "tiny_forest_evi", "tiny_road"])
+def test_it_is_what_its_configuration_makes(model: str) -> None:
+    training = read_training(ROOT / "config" / "training" / f"{model}.yaml")
+    assert checkpoint.read_spec(MODELS / f"{model}.safetensors") == training.model
 
 
 @pytest.mark.parametrize(("model", "sensor", "bound"), [
