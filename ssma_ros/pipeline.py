@@ -97,7 +97,7 @@ class Pipeline:
         self.say_mode()
         try:
             frame = messages.frame(message, stream, topic)
-        except SsmaError as error:
+        except Exception as error:  # rclpy would end the node
             self.record.happened("refused")
             self.complain(error)
             return

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ssma_core import ModelSpec, SsmaError
+from ssma_ros import messages
 from ssma_ros.pairing import STREAMS, Stream
 
 pytest.importorskip("sensor_msgs.msg", reason="needs ROS's message packages")
@@ -93,10 +94,12 @@ def test_what_fails_after_the_label_costs_neither_label_nor_mode(rig: Rig) -> No
     assert len(rig.errors) == 1 and "no room for a cloud" in rig.errors[0]
 
 
+@pytest.mark.parametrize("of, name", [("pairing", "add"), ("messages", "frame")])
 def test_a_fault_of_ours_in_taking_an_image_in_is_said_and_ends_nothing(
-        rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+        rig: Rig, monkeypatch: pytest.MonkeyPatch, of: str, name: str) -> None:
     with monkeypatch.context() as faulty:
-        faulty.setattr(rig.pipeline.pairing, "add", lambda *_: 1 / 0)
+        faulty.setattr({"pairing": rig.pipeline.pairing, "messages": messages}[of], name,
+                       lambda *_: 1 / 0)
         rig.send("rgb", 1000)
     rig.pair(1033)
     assert rig.made() == [(1033, FUSED)]
