@@ -40,6 +40,8 @@ from ssma_ros.report.record import (
 from ssma_ros.truths import Truths
 
 PATIENCE_S = 30
+# We have found the node's service; until it has found us, too, its answers are lost.
+MATCHED_S = 0.3
 TRANSPORTS = ("compressed", "compressedDepth")
 LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -140,6 +142,7 @@ def _subscribed(type_name: str, topic: str) -> tuple[str, str]:
 def _bring_up(here: Node, node: Program) -> None:
     client = here.create_client(ChangeState, "segmentation_node/change_state")
     _spin(here, node, client.service_is_ready)
+    time.sleep(MATCHED_S)
     for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
         request = ChangeState.Request()
         request.transition.id = transition
