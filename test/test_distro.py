@@ -1,7 +1,7 @@
 """What a ROS distribution brings answers as our stand-ins for it do, and is used where it is.
 
-PyPI has no cv_bridge or message_filters of ROS 2: stand_ins/ has what we use of them, made after
-their Python sources, with the two faults of cv_bridge that distro.py avoids.
+PyPI has no cv_bridge or message_filters of ROS 2: stand_ins/ has what we use of them, our own, with
+the two faults of cv_bridge that distro.py avoids.
 """
 from __future__ import annotations
 

@@ -1,17 +1,17 @@
-"""message_filters' Subscriber, after ros2/message_filters, src/message_filters/__init__.py."""
+"""Of ROS's message_filters the one filter that others are plugged into."""
 
 
 class Subscriber:
-    def __init__(self, *args, **kwargs):
-        self.callbacks = {}
-        self.node = args[0]
-        self.topic = args[2]
-        self.sub = self.node.create_subscription(*args[1:], self.callback, **kwargs)
+    """`sub` is its subscription, and whoever registers is called with each message, and with what
+    he gave besides."""
 
-    def registerCallback(self, cb, *args):
-        self.callbacks[len(self.callbacks)] = (cb, args)
-        return len(self.callbacks) - 1
+    def __init__(self, node, message_type, topic, **options):
+        self._waiting = []
+        self.sub = node.create_subscription(message_type, topic, self._came, **options)
 
-    def callback(self, msg):
-        for cb, args in self.callbacks.values():
-            cb(msg, *args)
+    def registerCallback(self, callback, *besides):
+        self._waiting.append(lambda message: callback(message, *besides))
+
+    def _came(self, message):
+        for tell in self._waiting:
+            tell(message)
