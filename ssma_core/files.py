@@ -24,15 +24,7 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     Raises SsmaError when the folder does not exist or cannot be written.
     """
     path = Path(path)
-    visible = path.stem.lstrip(".")  # beside a temporary file too: ".name.*" finds all of them
-    try:
-        handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{visible}.", suffix=path.suffix)
-    except OSError as error:
-        raise SsmaError(f"cannot write {path}: {error.strerror}; give a folder that exists and "
-                        "can be written") from error
-    os.close(handle)
-    temporary = Path(name)
+    temporary = _beside(path)
     try:
         yield temporary
         temporary.chmod(0o644)
@@ -48,11 +40,20 @@ def check_writable(file: Path) -> None:
     """Before the work, not after it: raises SsmaError where no such file can be written."""
     if file.is_dir():
         raise SsmaError(f"cannot write {file}: it is a folder; give a file's name")
+    _beside(file).unlink()
+
+
+def _beside(path: Path) -> Path:
+    """Makes an empty file in the same folder. Raises SsmaError when it cannot."""
+    visible = path.stem.lstrip(".")  # beside a temporary file too: ".name.*" finds all of them
     try:
-        tempfile.TemporaryFile(dir=file.parent).close()
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{visible}.", suffix=path.suffix)
     except OSError as error:
-        raise SsmaError(f"cannot write {file}: {error.strerror}; give a folder that exists and "
+        raise SsmaError(f"cannot write {path}: {error.strerror}; give a folder that exists and "
                         "can be written") from error
+    os.close(handle)
+    return Path(name)
 
 
 def make_folder(folder: Path) -> None:

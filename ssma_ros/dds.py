@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 
 PROFILE = Path("config", "fastdds_images.xml")
+# Who has found a service waits so long before he asks: until it has found him, too, its answers are
+# lost.
+MATCHED_S = 0.3
 
 
 def isolate() -> None:

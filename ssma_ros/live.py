@@ -24,7 +24,9 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
 from ssma_core import ModelSpec, SsmaError, bags
+from ssma_ros import dds
 from ssma_ros.collected import Collected, TakeLabel
+from ssma_ros.parameters import COMPRESSED
 from ssma_ros.pipeline import NO_MODE
 from ssma_ros.programs import Program, running
 from ssma_ros.report.record import (
@@ -40,9 +42,6 @@ from ssma_ros.report.record import (
 from ssma_ros.truths import Truths
 
 PATIENCE_S = 30
-# We have found the node's service; until it has found us, too, its answers are lost.
-MATCHED_S = 0.3
-TRANSPORTS = ("compressed", "compressedDepth")
 LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -133,7 +132,7 @@ def _subscribed(type_name: str, topic: str) -> tuple[str, str]:
     if not type_name.endswith("CompressedImage"):
         return topic, "raw"
     name, _, transport = topic.rpartition("/")
-    if transport not in TRANSPORTS or not name:
+    if transport not in COMPRESSED or not name:
         raise SsmaError(f"{topic} has compressed images, and a node finds those only below the "
                         f"image topic's name, as {topic}/compressed: leave out --live")
     return name, transport
@@ -142,7 +141,7 @@ def _subscribed(type_name: str, topic: str) -> tuple[str, str]:
 def _bring_up(here: Node, node: Program) -> None:
     client = here.create_client(ChangeState, "segmentation_node/change_state")
     _spin(here, node, client.service_is_ready)
-    time.sleep(MATCHED_S)
+    time.sleep(dds.MATCHED_S)
     for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
         request = ChangeState.Request()
         request.transition.id = transition

@@ -30,7 +30,7 @@ from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from statistics import median
 from typing import Generic, Literal, TypeVar, get_args
 
@@ -228,8 +228,8 @@ class Pairing(Generic[Frame]):
         return self._newest(stream) + min(self._gaps(stream), default=2 * self._slop_ns)
 
     def _gaps(self, stream: Stream) -> list[int]:
-        times = list(self._recent[stream])[-RECENT:]
-        return [later - before for before, later in pairwise(times)]
+        back = islice(reversed(self._recent[stream]), RECENT)
+        return [later - before for later, before in pairwise(back)]
 
 
 def _distance(times: Sequence[int], time: int) -> int:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:  # the defaults are needed where there is no ROS, too
     from rcl_interfaces.msg import ParameterDescriptor
     from rclpy.node import Node
 
+# image_transport's, which send CompressedImage below the raw images' topic.
+COMPRESSED = ("compressed", "compressedDepth")
+
 
 def _parameter(default: Any, description: str, allowed: tuple[Any, ...] | None = None, *,
                live: bool = True) -> Any:
@@ -55,7 +58,7 @@ class Parameters:
         "rgb/image/compressed", ("raw", "compressed"), live=False)
     aux_transport: str = _parameter(
         "raw", "how the second sensor's images come: raw on aux/image, others below it by their "
-        "name", ("raw", "compressed", "compressedDepth"), live=False)
+        "name", ("raw", *COMPRESSED), live=False)
     check_frame_id: bool = _parameter(
         True, "refuse pairs whose frame_ids differ: the second image must be registered to the "
         "colour image. False where a driver names registered images differently")

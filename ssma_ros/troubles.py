@@ -34,8 +34,8 @@ def what_is_wrong(pipeline: Pipeline, inputs: Mapping[Stream, Subscribed]) -> li
               for stream, reason in dead.items()]
     if not silent:
         found += _unpaired(pipeline, topics)
-    found += [_slow(pipeline, stream, topics[stream]) for stream in STREAMS
-              if _is_slow(pipeline, stream)]
+    for stream in STREAMS:
+        found += _slow(pipeline, stream, topics[stream])
     found += _other_time([age for stream in STREAMS if stream not in silent
                           and (age := pipeline.age(stream)) is not None])
     missing = {*silent, *dead}
@@ -124,14 +124,11 @@ def _other_time(ages: Sequence[float]) -> list[str]:
             "needs use_sim_time. Until then ages, and times from stamp to label, mean nothing"]
 
 
-def _is_slow(pipeline: Pipeline, stream: Stream) -> bool:
-    """Whether the other stream's images, which come more often, do not wait for this one's."""
+def _slow(pipeline: Pipeline, stream: Stream, topic: str) -> list[str]:
+    """That the other stream's images, which come more often, do not wait for this one's."""
     period, others = map(pipeline.pairing.period, (stream, OTHER[stream]))
     timeout = pipeline.timeout(OTHER[stream])
-    return period is not None and others is not None and others <= timeout < period
-
-
-def _slow(pipeline: Pipeline, stream: Stream, topic: str) -> str:
-    period, timeout = pipeline.pairing.period(stream), pipeline.timeout(OTHER[stream])
-    return (f"images come on {topic} every {period:.2g} s, but {stream}_timeout is {timeout:g} s: "
-            "the sensor counts as dead between two of them. Set it to more than that")
+    if period is None or others is None or not others <= timeout < period:
+        return []
+    return [f"images come on {topic} every {period:.2g} s, but {stream}_timeout is {timeout:g} s: "
+            "the sensor counts as dead between two of them. Set it to more than that"]

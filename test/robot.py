@@ -28,11 +28,9 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
 
-from ssma_ros import messages
+from ssma_ros import dds, messages
 from ssma_ros.pairing import STREAMS
 
-# The node's service is found; until the node has found us, too, its answers are lost.
-MATCHED_S = 0.3
 DOMAIN = 1 + os.getpid() % 100  # nobody else's on this machine, as far as one can tell
 ENVIRONMENT = {"ROS_DOMAIN_ID": str(DOMAIN), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
                "FASTRTPS_DEFAULT_PROFILES_FILE": str(ROOT / "config" / "fastdds_images.xml")}
@@ -95,7 +93,7 @@ class Robot:
         if service not in self.clients:
             self.clients[service] = self.node.create_client(kind, f"segmentation_node/{service}")
             assert self.clients[service].wait_for_service(10), self.said()
-            time.sleep(MATCHED_S)
+            time.sleep(dds.MATCHED_S)
         client = self.clients[service]
         future = client.call_async(request)
         self.executor.spin_until_future_complete(future, timeout_sec=20)
