@@ -1,11 +1,12 @@
-"""The parts of an exported ONNX file, cut out of its bytes: what fuses, and what labels with one
-sensor alone. A runtime computes all that a file holds, so each part runs by itself.
+"""Parts of an exported ONNX file, cut out of its bytes: what fuses, what labels with one sensor
+alone, or what computes some of the outputs. A runtime computes all that it is given, whether asked
+for or not.
 
 Field numbers are those of onnx.proto. A robot that runs a file need not have the package onnx.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -41,23 +42,24 @@ def read(path: Path) -> tuple[bytes, Exported]:
 
 def parts(model: bytes, exported: Exported) -> dict[str, bytes]:
     """A model for each part: the WHOLE, and what labels a modality alone by its name; each takes
-    no more inputs than it needs.
-
-    model, exported: as `read` gives them. Nodes stand behind those that they need, and hold no
-    graphs of their own.
-    """
+    no more inputs than it needs. model, exported: as `read` gives them."""
     if not exported.alone:
         return {WHOLE: model}
-    top = list(entries(_view(model)))
-    graph = [_piece(entry) for each in top if each.number == _GRAPH
-             for entry in entries(each.value)]
     lone = {name: {output_alone(name, output) for output in ("labels", "confidence")}
             for name in exported.alone}
-    outputs = {name for piece in graph if piece.number == _OUTPUT for name in piece.names}
-    rest = outputs.difference(*lone.values())
-    around = [entry.whole for entry in top if entry.number != _GRAPH]
-    return {name: b"".join([*around, *_as_field(_GRAPH, _kept(graph, wanted))])
-            for name, wanted in {WHOLE: rest, **lone}.items()}
+    outputs = {name for piece in _graph(model) if piece.number == _OUTPUT for name in piece.names}
+    return {name: cut(model, wanted)
+            for name, wanted in {WHOLE: outputs.difference(*lone.values()), **lone}.items()}
+
+
+def cut(model: bytes, outputs: Collection[str]) -> bytes:
+    """The model that computes these outputs and nothing else, from no more inputs than they need.
+
+    model: as `read` gives it. Nodes stand behind those that they need, and hold no graphs of their
+      own.
+    """
+    around = [entry.whole for entry in entries(_view(model)) if entry.number != _GRAPH]
+    return b"".join([*around, *_as_field(_GRAPH, _kept(_graph(model), set(outputs)))])
 
 
 class _Piece(NamedTuple):
@@ -67,6 +69,11 @@ class _Piece(NamedTuple):
     names: list[str]
     needs: list[str]
     whole: bytes
+
+
+def _graph(model: bytes) -> list[_Piece]:
+    return [_piece(entry) for each in entries(_view(model)) if each.number == _GRAPH
+            for entry in entries(each.value)]
 
 
 def _piece(entry: Entry) -> _Piece:

@@ -15,7 +15,7 @@ from conftest import ROOT
 
 from ssma_core import Modality, ModelSpec, SsmaError, checkpoint
 from ssma_core.cli import main
-from ssma_core.export.graph import Frame, SecondShare, SubPixelUpsampling, Trust
+from ssma_core.export.graph import Frame, SecondShare, SubPixels, Trust
 from ssma_core.export.onnx import export
 from ssma_core.exported import (
     Exported,
@@ -27,15 +27,16 @@ from ssma_core.exported import (
     to_metadata,
 )
 from ssma_core.model import Channels, build
+from ssma_core.model.encoder import MultiscaleConvolution
 from ssma_core.model.layers import Upsampling
-from ssma_core.spec import Camera
+from ssma_core.spec import Camera, Rates
 
 SHIPPED = sorted((ROOT / "models").glob("*.onnx"))
 
 
 @pytest.mark.parametrize("stride", [2, 4])
 @pytest.mark.parametrize(("inputs", "outputs"), [(6, 6), (5, 3)])
-def test_upsampling_by_sub_pixels_is_the_transposed_convolution(
+def test_a_transposed_convolution_is_one_that_makes_sub_pixels(
         stride: int, inputs: int, outputs: int) -> None:
     torch.manual_seed(0)
     upsampling = Upsampling(inputs, outputs, stride)
@@ -43,7 +44,8 @@ def test_upsampling_by_sub_pixels_is_the_transposed_convolution(
     upsampling.eval()
     x = torch.randn(1, inputs, 5, 7)
     with torch.no_grad():
-        torch.testing.assert_close(SubPixelUpsampling(upsampling)(x), upsampling(x))
+        torch.testing.assert_close(
+            torch.pixel_shuffle(SubPixels(upsampling)(x), stride), upsampling(x))
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [
@@ -57,6 +59,25 @@ def test_a_frame_answers_as_its_network(precision: torch.dtype, tolerance: float
         answer = Frame(network, precision)(*images)
     assert (answer["logits"] - logits).norm() <= tolerance * logits.norm()
     torch.testing.assert_close(answer["labels"], answer["logits"].argmax(0).to(torch.uint8))
+
+
+@pytest.mark.parametrize(("rates", "in_halves"), [("released", 2), ("paper", 4)])
+def test_halves_of_one_dilation_are_one_convolution(
+        tiny_spec: ModelSpec, rates: Rates, in_halves: int) -> None:
+    colour = replace(tiny_spec, rates=rates, architecture="adapnet++",
+                     modalities=tiny_spec.modalities[:1])
+    network = build(colour).eval()
+    frame = Frame(network)
+    image = torch.randint(256, (64, 96, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        logits = network(image.permute(2, 0, 1)[None].float())[0]
+        assert (frame(image)["logits"] - logits).norm() <= 1e-5 * logits.norm()
+    assert len(multiscale(network)) == 4
+    assert len(multiscale(frame)) == in_halves
+
+
+def multiscale(network: torch.nn.Module) -> list[MultiscaleConvolution]:
+    return [module for module in network.modules() if isinstance(module, MultiscaleConvolution)]
 
 
 # Trust, from its definition
@@ -109,7 +130,7 @@ def test_nodes_are_called_after_their_modules(file: Path) -> None:
                     for node in graph.node if node.op_type == "Conv"]
     assert len(convolutions) > 100
     assert {(modules[module].__name__, kind) for module, _, kind in convolutions} <= {
-        ("Convolution", "Conv"), ("Upsampling", "Conv")}
+        ("Convolution", "Conv"), ("MultiscaleConvolution", "Conv"), ("Upsampling", "Conv")}
 
 
 def test_a_file_tells_nothing_of_where_it_was_made_and_is_the_same_each_time(

@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 
 from ssma_core import SsmaError, onnx_parts
-from ssma_core.backends.onnxruntime import open_session
+from ssma_core.backends.onnxruntime import OnnxRuntimeBackend, open_session
 
 FOREST = ROOT / "models/tiny_forest.onnx"
 INPUTS = {onnx_parts.WHOLE: ["rgb", "depth"], "rgb": ["rgb"], "depth": ["depth"]}
@@ -52,6 +52,36 @@ def test_a_part_answers_as_the_file_does() -> None:
         found = open_session(part).run(OUTPUTS[name], dict.fromkeys(INPUTS[name], image))
         for one, other in zip(expected, found):
             np.testing.assert_array_equal(one, other)
+
+
+def test_only_what_is_asked_for_is_computed() -> None:
+    data, _ = onnx_parts.read(FOREST)
+    cut = onnx.load_model_from_string(onnx_parts.cut(data, ["labels"]))
+    onnx.checker.check_model(cut, full_check=True)
+    expected = onnx.utils.Extractor(onnx.load(FOREST)).extract_model(["rgb", "depth"], ["labels"])
+    assert [node.name for node in cut.graph.node] == [node.name for node in expected.graph.node]
+    assert [value.name for value in cut.graph.output] == ["labels"]
+    assert not any(node.name.startswith("trust/") or node.op_type == "Exp"
+                   for node in cut.graph.node)
+
+
+def test_a_backend_goes_on_computing_what_it_was_once_asked_for() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (192, 384, 3), np.uint8)
+    images = {"rgb": image, "depth": image}
+    expected = dict(zip(OUTPUTS[onnx_parts.WHOLE],
+                        open_session(FOREST.read_bytes()).run(OUTPUTS[onnx_parts.WHOLE], images)))
+    backend = OnnxRuntimeBackend(FOREST, threads=None)
+    for wanted, computed in [(["labels"], {"labels"}),
+                             (["confidence"], {"labels", "confidence"}),
+                             (["labels"], {"labels", "confidence"}),
+                             (["trust", "labels"], {"labels", "confidence", "trust"}),
+                             (["confidence"], {"labels", "confidence", "trust"})]:
+        answers = backend.run(list(images.values()), wanted)
+        assert list(answers) == wanted
+        for output in wanted:
+            np.testing.assert_array_equal(answers[output], expected[output])
+        session = backend._sessions[onnx_parts.WHOLE]
+        assert {output.name for output in session.get_outputs()} == computed
 
 
 def test_a_file_of_one_part_stays_as_it_is(tiny_model: Path) -> None:

@@ -1,7 +1,7 @@
 """ONNX files on the CPU: no torch."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,35 +20,47 @@ class OnnxRuntimeBackend:
     name = "onnxruntime"
 
     def __init__(self, model: Path, threads: int | None) -> None:
-        data, self._exported = onnx_parts.read(model)
-        try:
-            self._sessions = {name: open_session(part, threads)
-                              for name, part in onnx_parts.parts(data, self._exported).items()}
-        except NotImplemented as error:
-            raise SsmaError(f"onnxruntime cannot run {model} on the CPU ({error}); a file in bf16 "
-                            f"is for TensorRT: `ssma build-engine --model {model}`, or export it "
-                            "again with --precision fp32") from error
-        except Exception as error:  # onnxruntime has a class of its own for each way to fail
-            raise SsmaError(f"{model} is not an ONNX model, or it is cut short ({error}); write it "
-                            "again with `ssma export`") from error
+        self._file, self._threads = model, threads
+        self._model, self._exported = onnx_parts.read(model)
         self.spec = self._exported.spec
         self.precision = self._exported.precision
         self.frame = self._exported.frame
         self.fused = self.frame is not None
         self.alone = self._exported.alone
+        # By the names of the parts; a sensor's death is no time to open its.
+        self._sessions = {onnx_parts.WHOLE: self._opened({"labels"})} | {
+            name: self._opened({output_alone(name, "labels")}) for name in self.alone}
 
     def run(self, images: Sequence[npt.NDArray[Any]],
             outputs: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
         inputs = bound_inputs(self._exported, images)
-        return dict(zip(outputs, self._sessions[onnx_parts.WHOLE].run(list(outputs), inputs)))
+        return dict(zip(outputs, self._run(onnx_parts.WHOLE, outputs, inputs)))
 
     def run_alone(self, modality: int, image: npt.NDArray[Any],
                   outputs: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
         inputs = inputs_alone(self._exported, modality, image)
         name = self.spec.modalities[modality].name
-        answers = self._sessions[name].run([output_alone(name, output) for output in outputs],
-                                           inputs)
-        return dict(zip(outputs, answers))
+        return dict(zip(outputs, self._run(
+            name, [output_alone(name, output) for output in outputs], inputs)))
+
+    def _run(self, part: str, outputs: Sequence[str],
+             inputs: dict[str, npt.NDArray[Any]]) -> Sequence[npt.NDArray[Any]]:
+        """A part computes what it was ever asked for, and nothing else."""
+        computed = {output.name for output in self._sessions[part].get_outputs()}
+        if not computed.issuperset(outputs):
+            self._sessions[part] = self._opened(computed.union(outputs))
+        return self._sessions[part].run(list(outputs), inputs)
+
+    def _opened(self, outputs: Collection[str]) -> onnxruntime.InferenceSession:
+        try:
+            return open_session(onnx_parts.cut(self._model, outputs), self._threads)
+        except NotImplemented as error:
+            raise SsmaError(f"onnxruntime cannot run {self._file} on the CPU ({error}); a file in "
+                            f"bf16 is for TensorRT: `ssma build-engine --model {self._file}`, or "
+                            "export it again with --precision fp32") from error
+        except Exception as error:  # onnxruntime has a class of its own for each way to fail
+            raise SsmaError(f"{self._file} is not an ONNX model, or it is cut short ({error}); "
+                            "write it again with `ssma export`") from error
 
     def close(self) -> None:
         self._sessions.clear()

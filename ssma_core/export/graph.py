@@ -20,6 +20,7 @@ from ssma_core.spec import ModelSpec
 
 # What a network may be computed in, by its name.
 TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+DECODED = 4  # how many times wider and higher than the class scores the labels are
 
 
 class Frame(nn.Module):
@@ -46,11 +47,13 @@ class Frame(nn.Module):
             self.trust = Trust(*(expert.channels for expert in self.network.experts
                                  if isinstance(expert, Expert)))
         for decoder in [m for m in self.network.modules() if isinstance(m, Decoder)]:
-            decoder.to_full = SubPixelUpsampling(decoder.to_full)
+            decoder.to_full = SubPixels(decoder.to_full)
             if precision == torch.bfloat16:  # TensorRT for RTX 1.7 transposes no convolution in it
                 for stage in (decoder.to_eighth, decoder.to_quarter):
-                    stage.upsampling = SubPixelUpsampling(stage.upsampling)
+                    stage.upsampling = nn.Sequential(SubPixels(stage.upsampling),
+                                                     nn.PixelShuffle(2))
         fold_batch_norms(self.network)
+        join_halves(self.network)
         self.network.to(precision)
         self.precision = precision
         self.alone = tuple(alone)
@@ -113,18 +116,20 @@ class FusedFrame(nn.Module):
 
 
 class Decision(nn.Module):
-    """1×classes×H×W → "labels", "confidence" and "logits", as of `Frame.maps`."""
+    """1×(classes·`DECODED`²)×h×w, logits as `SubPixels` makes them → "labels", "confidence" and
+    "logits", as of `Frame.maps`."""
 
-    def forward(self, logits: Tensor) -> dict[str, Tensor]:
-        logits = logits.squeeze(0).float()
+    def forward(self, sub_pixels: Tensor) -> dict[str, Tensor]:
+        # What is laid out is the decision: shuffling every class's logits costs as much again.
+        logits = sub_pixels.squeeze(0).float().unflatten(0, (-1, DECODED**2))
         # The winner's softmax: exp(0) over the sum. Runtimes compute this several times faster than
-        # a softmax over the first axis, and they compute every output whether asked for or not.
+        # a softmax over the first axis.
         scores = (logits - logits.amax(dim=0)).exp()
         total = weighed(scores, scores.new_ones(1, len(scores))).squeeze(0)
         return {
-            "labels": logits.argmax(dim=0),
-            "confidence": (255 / total).round(),
-            "logits": logits,
+            "labels": laid_out(logits.argmax(dim=0).float()),
+            "confidence": laid_out((255 / total).round()),
+            "logits": F.pixel_shuffle(sub_pixels.float(), DECODED).squeeze(0),
         }
 
 
@@ -178,6 +183,11 @@ def enlarged(maps: Tensor, times: int) -> Tensor:
     return F.interpolate(maps, scale_factor=times, mode="bilinear")
 
 
+def laid_out(sub_pixels: Tensor) -> Tensor:
+    """`DECODED`²×h×w → H×W."""
+    return F.pixel_shuffle(sub_pixels, DECODED).squeeze(0)
+
+
 def fold_batch_norms(network: nn.Module) -> None:
     """Folds every batch norm that a convolution stands directly before into that convolution; only
     those remain that normalize a sum or the image. The network must be in eval mode."""
@@ -191,6 +201,22 @@ def fold_batch_norms(network: nn.Module) -> None:
             _fold(part, norm, slice(first, first + part.out_channels))
             first += part.out_channels
         module.norm = nn.Identity()
+
+
+def join_halves(network: nn.Module) -> None:
+    """Makes one convolution of two halves that have the same dilation, as all of the released
+    rates' last block have. Their batch norms must be folded."""
+    for module in network.modules():
+        convolution = getattr(module, "convolution", None)
+        if not isinstance(convolution, MultiscaleConvolution):
+            continue
+        joined, other = _parts(convolution)
+        if joined.dilation == other.dilation:
+            assert joined.bias is not None and other.bias is not None
+            joined.weight = nn.Parameter(torch.cat([joined.weight, other.weight]), False)
+            joined.bias = nn.Parameter(torch.cat([joined.bias, other.bias]), False)
+            joined.out_channels += other.out_channels
+            module.convolution = joined
 
 
 def _parts(convolution: nn.Module) -> Sequence[nn.Conv2d | nn.ConvTranspose2d]:
@@ -208,10 +234,10 @@ def _fold(part: nn.Conv2d | nn.ConvTranspose2d, norm: nn.BatchNorm2d, channels: 
         transpose=isinstance(part, nn.ConvTranspose2d))
 
 
-class SubPixelUpsampling(nn.Module):
+class SubPixels(nn.Module):
     """A trained `Upsampling` (in eval mode), computed as a 3×3 convolution that makes the stride²
-    output pixels of every input pixel as channels, and a shuffle that lays them out (Shi et al.,
-    CVPR 2016). Same answer; several times faster on CPUs where the channels are as few as classes.
+    output pixels of every input pixel as channels; a pixel shuffle lays them out (Shi et al., CVPR
+    2016). Same answer; several times faster on CPUs where the channels are as few as classes.
     """
 
     def __init__(self, upsampling: nn.Module) -> None:
@@ -220,14 +246,14 @@ class SubPixelUpsampling(nn.Module):
         convolution = copy.deepcopy(upsampling.convolution)
         _fold(convolution, upsampling.norm, slice(None))
         assert convolution.bias is not None
-        self.stride = int(convolution.stride[0])
-        weight = _as_convolution(convolution.weight, self.stride)
+        stride = int(convolution.stride[0])
+        weight = _as_convolution(convolution.weight, stride)
         self.weight = nn.Parameter(weight.detach(), requires_grad=False)
-        self.bias = nn.Parameter(convolution.bias.detach().repeat_interleave(self.stride**2),
+        self.bias = nn.Parameter(convolution.bias.detach().repeat_interleave(stride**2),
                                  requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.pixel_shuffle(F.conv2d(x, self.weight, self.bias, padding=1), self.stride)
+        return F.conv2d(x, self.weight, self.bias, padding=1)
 
 
 def _as_convolution(weight: Tensor, stride: int) -> Tensor:
