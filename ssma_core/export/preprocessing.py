@@ -7,7 +7,6 @@ height), and constants of the graph.
 """
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -17,6 +16,7 @@ from ssma_core.export.depth import TINY, fill_holes, levelled, measured
 from ssma_core.export.resize import Nearest, Size, colour_resize
 from ssma_core.exported import AuxFormat, FrameFormat, input_formats
 from ssma_core.modalities import is_depth
+from ssma_core.modalities.jet import COLOURS
 from ssma_core.spec import VEGETATION_INDICES, Modality, ModelSpec
 
 # What a full reading is, as a reflectance; of float it is 1.
@@ -87,8 +87,7 @@ class Jet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        colours = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], cv2.COLORMAP_JET)[0]
-        table = np.concatenate([colours, np.zeros((1, 3), np.uint8)])
+        table = np.concatenate([COLOURS[:, 0], np.zeros((1, 3), np.uint8)])
         self.register_buffer("colours", torch.from_numpy(table).float())
 
     def forward(self, levels: Tensor) -> Tensor:

@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ssma_core.modalities.jet import jet
+
 
 def millimetres(depth: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Depth as ROS cameras give it (REP 118), in millimetres.
@@ -88,5 +90,5 @@ def in_jet(values: npt.NDArray[Any], far: float) -> npt.NDArray[np.uint8]:
     """
     known = measured(values)
     scaled = np.where(known, values, 0) * np.float32(255 / far)
-    coloured = cv2.applyColorMap(np.minimum(scaled, 255).astype(np.uint8), cv2.COLORMAP_JET)
+    coloured = jet(np.minimum(scaled, 255).astype(np.uint8))
     return cv2.bitwise_and(coloured, coloured, mask=known.view(np.uint8))

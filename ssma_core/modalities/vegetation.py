@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
+
+from ssma_core.modalities.jet import jet
 
 Index = npt.NDArray[np.float32]
 
@@ -51,7 +52,7 @@ def evi2(near_infrared: npt.NDArray[Any], bgr: npt.NDArray[Any]) -> Index:
 
 def index_in_jet(index: Index) -> npt.NDArray[np.uint8]:
     """An index −1…1 in jet colours, as the original's EVI images: H×W×3 uint8, BGR."""
-    return cv2.applyColorMap(((index + 1) * np.float32(127.5)).astype(np.uint8), cv2.COLORMAP_JET)
+    return jet(((index + 1) * np.float32(127.5)).astype(np.uint8))
 
 
 def _reflectance(band: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
