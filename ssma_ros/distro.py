@@ -10,7 +10,8 @@ read without DDS would be paired by other rules than the live topics.
 
 Of cv_bridge we take `imgmsg_to_cv2` and `cv2_to_imgmsg`. Its Python half takes rows that are padded
 by less than a whole pixel for narrower ones, and byte-swaps by a method that NumPy 2 no longer has:
-images of those two layouts are read by the stand-in everywhere.
+images of those two layouts are read by the stand-in everywhere. Its compiled half is made for one
+NumPy and one OpenCV, and pip may bring others: `_usable_bridge`.
 
 Of vision_msgs we take `LabelInfo` and its `VisionClass`. Nothing can stand in for a message type
 that other programs know by name: they are None where there is no vision_msgs.
@@ -18,7 +19,9 @@ that other programs know by name: they are None where there is no vision_msgs.
 from __future__ import annotations
 
 import importlib
+import io
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from typing import Any, Literal
 
 import numpy as np
@@ -50,14 +53,27 @@ except ImportError:
             for callback, arguments in self._callbacks:
                 callback(message, *arguments)
 
-try:
-    from cv_bridge import CvBridge
 
-    # The compiled half: it may be lacking, or made for another NumPy.
-    importlib.import_module("cv_bridge.boost.cv_bridge_boost")
-    _bridge = CvBridge()
-except (ImportError, AttributeError):
-    _bridge = None
+def _usable_bridge() -> Any:
+    """A CvBridge, or None where there is none, or its compiled half is lacking or made for another
+    NumPy or OpenCV."""
+    said = io.StringIO()
+    try:
+        # Made for NumPy 1, it can be imported with NumPy 2, which says so there and raises nothing;
+        # the first colour image would end the process.
+        with redirect_stderr(said):
+            from cv_bridge import CvBridge
+
+            importlib.import_module("cv_bridge.boost.cv_bridge_boost")
+        bridge = CvBridge()
+        # OpenCV 5 has other numbers for its types than 4: those of the other are not found.
+        bridge.cv2_to_imgmsg(np.zeros((1, 1, 3), np.uint8), "bgr8")
+    except (ImportError, AttributeError, KeyError):
+        return None
+    return None if said.getvalue() else bridge
+
+
+_bridge = _usable_bridge()
 HAS_CV_BRIDGE = _bridge is not None
 
 try:
@@ -72,6 +88,8 @@ def imgmsg_to_cv2(message: Any, desired_encoding: Literal["bgr8", "passthrough"]
     order of channels, "passthrough" for maps."""
     is_padded = message.step != image_messages.row_bytes(message)
     if _bridge is not None and not message.is_bigendian and not is_padded:
+        if message.encoding == desired_encoding:
+            desired_encoding = "passthrough"  # the same, and not copied
         return _bridge.imgmsg_to_cv2(message, desired_encoding)
     return image_messages.to_array(message)
 

@@ -1,13 +1,15 @@
 """What a ROS distribution brings answers as our stand-ins for it do, and is used where it is.
 
 PyPI has no cv_bridge or message_filters of ROS 2: stand_ins/ has what we use of them, our own, with
-the two faults of cv_bridge that distro.py avoids.
+the faults of cv_bridge that distro.py avoids.
 """
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 from unittest.mock import Mock, call
@@ -19,6 +21,7 @@ from test_messages import CHANNELS, DTYPES, message, pixels
 
 from ssma_ros import distro
 
+STAND_INS = ROOT / "test" / "stand_ins"
 ENCODINGS = [*CHANNELS, *DTYPES]
 MODULES = ("cv_bridge", "cv_bridge.boost", "cv_bridge.boost.cv_bridge_boost", "message_filters")
 
@@ -35,10 +38,11 @@ def distro_anew() -> ModuleType:
 @pytest.fixture
 def sourced(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """As where ROS has been sourced."""
+    pytest.importorskip("sensor_msgs.msg", reason="needs ROS's message packages")
     for name in MODULES:
         monkeypatch.setitem(sys.modules, name, None)  # so that it is forgotten afterwards
         del sys.modules[name]
-    monkeypatch.syspath_prepend(ROOT / "test" / "stand_ins")
+    monkeypatch.syspath_prepend(STAND_INS)
     return distro_anew()
 
 
@@ -69,6 +73,14 @@ def test_every_encoding_and_layout_is_the_same_with_cv_bridge_and_without(
         assert theirs.dtype == ours.dtype and theirs.dtype.isnative
 
 
+@pytest.mark.parametrize("encoding", ["bgr8", "mono8", "16UC1", "32FC1"])
+def test_what_needs_no_change_is_not_copied_with_cv_bridge_either(
+        sourced: ModuleType, encoding: str) -> None:
+    image = message(encoding)
+    pixels = sourced.imgmsg_to_cv2(image, as_we_ask(encoding))
+    assert np.shares_memory(pixels, np.frombuffer(image.data, np.uint8))
+
+
 class Watched:
     """A bridge that says so when it is used."""
 
@@ -95,7 +107,6 @@ def test_cv_bridge_converts_all_but_the_two_layouts_that_it_takes_for_others(
 def test_messages_are_the_same_with_cv_bridge_and_without(
         sourced: ModuleType, bare: ModuleType, monkeypatch: pytest.MonkeyPatch,
         encoding: str) -> None:
-    pytest.importorskip("sensor_msgs.msg", reason="needs ROS's message packages")
     from std_msgs.msg import Header
 
     header = Header(frame_id="camera")
@@ -110,6 +121,24 @@ def test_cv_bridge_is_left_aside_where_its_compiled_half_cannot_be_loaded(
         sourced: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     assert sourced.HAS_CV_BRIDGE
     monkeypatch.setitem(sys.modules, "cv_bridge.boost.cv_bridge_boost", None)
+    assert not distro_anew().HAS_CV_BRIDGE
+
+
+@pytest.mark.parametrize("fault", [
+    "import sys\nprint('compiled using NumPy 1.x, it may crash', file=sys.stderr)\n",
+    "NUMBERS['bgr8'] += 1000\n",
+], ids=["numpy", "opencv"])
+def test_cv_bridge_is_left_aside_where_its_compiled_half_is_made_for_another(
+        sourced: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: str) -> None:
+    """As apt's is where pip has brought NumPy 2 or OpenCV 5: it can be imported, and fails in
+    use, in NumPy's case by a segmentation fault."""
+    assert sourced.HAS_CV_BRIDGE
+    shutil.copytree(STAND_INS / "cv_bridge", tmp_path / "cv_bridge")
+    with (tmp_path / "cv_bridge" / "boost" / "cv_bridge_boost.py").open("a") as compiled:
+        compiled.write(fault)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in MODULES:
+        sys.modules.pop(name, None)
     assert not distro_anew().HAS_CV_BRIDGE
 
 

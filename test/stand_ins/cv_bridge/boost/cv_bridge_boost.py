@@ -7,11 +7,13 @@ LAYOUTS = {
     "mono8": (np.uint8, 1), "mono16": (np.uint16, 1), "16UC1": (np.uint16, 1),
     "32FC1": (np.float32, 1),
 }
+# By the OpenCV that it was made for.
+NUMBERS = {"mono8": cv2.CV_8UC1, "bgr8": cv2.CV_8UC3}
 
 
 def converted(pixels, encoding, wanted):
     """A copy in another order of channels, or in the same."""
-    if wanted in ("passthrough", encoding):
+    if wanted == encoding:
         return pixels.copy()
     assert wanted == "bgr8"
     return cv2.cvtColor(np.ascontiguousarray(pixels), {
