@@ -151,8 +151,9 @@ def _replayed_when_active(node: LifecycleNode) -> RegisterEventHandler:
 
 
 def _republish() -> Node:
-    """image_transport's own, which works only while somebody looks. Humble takes the transports as
-    arguments, later ones as parameters."""
+    """image_transport's own. Humble's takes the transports as arguments, and has the overlay made
+    whether or not somebody looks; later ones take parameters, and Jazzy's, since the end of 2024,
+    works only while somebody looks."""
     transport = LaunchConfiguration("republish")
     return Node(
         package="image_transport", executable="republish", name="republish_overlay",

@@ -171,6 +171,14 @@ def test_the_overlay_is_republished_where_it_is_asked_for(calls: list[Call]) -> 
         "image_transport", "republish")
     assert str(node.options["namespace"]) == "namespace"  # its topics are relative like the node's
     assert ("in", "semantic/overlay") in node.options["remappings"]
+    assert [str(argument) for argument in node.options["arguments"]] == ["raw", "republish"]
+    parameters, = node.options["parameters"]  # after Humble
+    assert {name: str(value) for name, value in parameters.items()} == {
+        "in_transport": "raw", "out_transport": "republish"}
+    # Whatever plugin it is, it publishes beneath "out".
+    *_, (beneath, topic) = node.options["remappings"]
+    assert "".join(map(str, beneath)) == "out/republish"
+    assert "".join(map(str, topic)) == "semantic/overlay/republish"
     assert truth(node.options["condition"]) == "republish"
 
 
