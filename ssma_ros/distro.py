@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr
 from typing import Any, Literal
@@ -54,13 +55,12 @@ except ImportError:
                 callback(message, *arguments)
 
 
-def _usable_bridge() -> Any:
+def _usable_bridge() -> tuple[Any, str]:
     """A CvBridge, or None where there is none, or its compiled half is lacking or made for another
-    NumPy or OpenCV."""
+    NumPy or OpenCV. And which of these it is, in words."""
+    unfit = None, "no cv_bridge that fits this NumPy and OpenCV"
     said = io.StringIO()
     try:
-        # Made for NumPy 1, it can be imported with NumPy 2, which says so there and raises nothing;
-        # the first colour image would end the process.
         with redirect_stderr(said):
             from cv_bridge import CvBridge
 
@@ -68,13 +68,19 @@ def _usable_bridge() -> Any:
         bridge = CvBridge()
         # OpenCV 5 has other numbers for its types than 4: those of the other are not found.
         bridge.cv2_to_imgmsg(np.zeros((1, 1, 3), np.uint8), "bgr8")
+    except ModuleNotFoundError as error:
+        return (None, "no cv_bridge") if error.name == "cv_bridge" else unfit
     except (ImportError, AttributeError, KeyError):
-        return None
-    return None if said.getvalue() else bridge
+        return unfit
+    # Made for NumPy 1, it can be imported with NumPy 2, which says so there and raises nothing; the
+    # first colour image would end the process.
+    if "compiled using NumPy 1" in said.getvalue():
+        return unfit
+    sys.stderr.write(said.getvalue())
+    return bridge, "cv_bridge"
 
 
-_bridge = _usable_bridge()
-HAS_CV_BRIDGE = _bridge is not None
+_bridge, CV_BRIDGE = _usable_bridge()
 
 try:
     from vision_msgs.msg import LabelInfo, VisionClass

@@ -236,7 +236,7 @@ def _in_words(path: str, segmenter: Segmenter) -> str:
     alone = [name for name, can in zip(names, segmenter.alone) if can]
     return (f"{path}: {' and '.join(names)}, {spec.classes} classes, runs on {segmenter.backend}; "
             f"should the other fail, it labels from {' or '.join(alone) or 'neither'} alone; "
-            f"{'' if distro.HAS_CV_BRIDGE else 'no '}cv_bridge, "
+            f"{distro.CV_BRIDGE}, "
             f"{'' if distro.HAS_MESSAGE_FILTERS else 'no '}message_filters here")
 
 

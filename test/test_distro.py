@@ -119,9 +119,9 @@ def test_messages_are_the_same_with_cv_bridge_and_without(
 
 def test_cv_bridge_is_left_aside_where_its_compiled_half_cannot_be_loaded(
         sourced: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert sourced.HAS_CV_BRIDGE
+    assert sourced.CV_BRIDGE == "cv_bridge"
     monkeypatch.setitem(sys.modules, "cv_bridge.boost.cv_bridge_boost", None)
-    assert not distro_anew().HAS_CV_BRIDGE
+    assert distro_anew().CV_BRIDGE == "no cv_bridge that fits this NumPy and OpenCV"
 
 
 @pytest.mark.parametrize("fault", [
@@ -132,14 +132,14 @@ def test_cv_bridge_is_left_aside_where_its_compiled_half_is_made_for_another(
         sourced: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: str) -> None:
     """As apt's is where pip has brought NumPy 2 or OpenCV 5: it can be imported, and fails in
     use, in NumPy's case by a segmentation fault."""
-    assert sourced.HAS_CV_BRIDGE
+    assert sourced.CV_BRIDGE == "cv_bridge"
     shutil.copytree(STAND_INS / "cv_bridge", tmp_path / "cv_bridge")
     with (tmp_path / "cv_bridge" / "boost" / "cv_bridge_boost.py").open("a") as compiled:
         compiled.write(fault)
     monkeypatch.syspath_prepend(tmp_path)
     for name in MODULES:
         sys.modules.pop(name, None)
-    assert not distro_anew().HAS_CV_BRIDGE
+    assert distro_anew().CV_BRIDGE == "no cv_bridge that fits this NumPy and OpenCV"
 
 
 class Node:
