@@ -9,6 +9,7 @@ import argparse
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 from ssma_core.training.stages import read_training
@@ -42,9 +43,10 @@ def main() -> None:
             training = read_training(config)
             for stage in training.stages:
                 judge(common, output / stage.name)
-            for modality in training.model.modalities:
-                for option in ("--without", "--alone"):
-                    judge(common, output / training.stages[-1].name, option, modality.name)
+            last = training.stages[-1]
+            options = ["--without", "--alone"] if last.trains == "alone" else ["--without"]
+            for modality, option in product(training.model.modalities, options):
+                judge(common, output / last.name, option, modality.name)
 
 
 def judge(common: list[str], model: Path, *options: str) -> None:
