@@ -118,7 +118,8 @@ def _node_arguments(bag: str | Path, model: Path, settings: Settings) -> list[st
                   "queue_size": str(settings.queue_size),
                   "aux_delay": f"{settings.aux_delay:.9f}",
                   "rgb_transport": rgb_transport, "aux_transport": aux_transport,
-                  "check_frame_id": "false"}  # as without DDS: the bag is what it is
+                  "check_frame_id": "false",  # as without DDS: the bag is what it is
+                  "use_sim_time": "true"}  # the bag's, from /clock
     return ["--ros-args", "-r", f"rgb/image:={rgb}", "-r", f"aux/image:={aux}",
             *(part for name, value in parameters.items() for part in ("-p", f"{name}:={value}"))]
 

@@ -57,6 +57,8 @@ def test_a_drive_comes_out_as_labels_and_the_sums_agree(
     assert sent - labelled == dropped == sum(map(int, causes))
     assert re.search(r"stamp to label p50 \d+\.\d ms, p99 \d+\.\d ms", said)
     assert cv2.imread(str(tmp_path / f"{scene}.png")).shape[1] == 1600
+    log = (tmp_path / f"{scene}_segmentation_node.log").read_text()
+    assert "stamps are of another time" not in log  # its clock is the bag's
     assert f"<h1>{scene}_bag</h1>" in (tmp_path / f"{scene}.html").read_text()
 
     if dropped == 0:  # then DDS changes nothing: the same figures as without it
