@@ -6,7 +6,7 @@ Field numbers are those of onnx.proto. A robot that runs a file need not have th
 """
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -47,19 +47,22 @@ def parts(model: bytes, exported: Exported) -> dict[str, bytes]:
         return {WHOLE: model}
     lone = {name: {output_alone(name, output) for output in ("labels", "confidence")}
             for name in exported.alone}
-    outputs = {name for piece in _graph(model) if piece.number == _OUTPUT for name in piece.names}
-    return {name: cut(model, wanted)
-            for name, wanted in {WHOLE: outputs.difference(*lone.values()), **lone}.items()}
+    outputs = {name for entry in _graph(model) if entry.number == _OUTPUT
+               for name in _piece(entry).names}
+    return cuts(model, {WHOLE: outputs.difference(*lone.values()), **lone})
 
 
-def cut(model: bytes, outputs: Collection[str]) -> bytes:
-    """The model that computes these outputs and nothing else, from no more inputs than they need.
+def cuts(model: bytes, wanted: Mapping[str, Collection[str]]) -> dict[str, bytes]:
+    """By the same names, the models that compute these outputs and nothing else, from no more
+    inputs than they need.
 
     model: as `read` gives it. Nodes stand behind those that they need, and hold no graphs of their
       own.
     """
     around = [entry.whole for entry in entries(_view(model)) if entry.number != _GRAPH]
-    return b"".join([*around, *_as_field(_GRAPH, _kept(_graph(model), set(outputs)))])
+    graph = [_piece(entry) for entry in _graph(model)]
+    return {name: b"".join([*around, *_as_field(_GRAPH, _kept(graph, set(outputs)))])
+            for name, outputs in wanted.items()}
 
 
 class _Piece(NamedTuple):
@@ -71,9 +74,10 @@ class _Piece(NamedTuple):
     whole: bytes
 
 
-def _graph(model: bytes) -> list[_Piece]:
-    return [_piece(entry) for each in entries(_view(model)) if each.number == _GRAPH
-            for entry in entries(each.value)]
+def _graph(model: bytes) -> Iterator[Entry]:
+    for entry in entries(_view(model)):
+        if entry.number == _GRAPH:
+            yield from entries(entry.value)
 
 
 def _piece(entry: Entry) -> _Piece:

@@ -65,16 +65,16 @@ def _usable_bridge() -> tuple[Any, str]:
             from cv_bridge import CvBridge
 
             importlib.import_module("cv_bridge.boost.cv_bridge_boost")
+        # Made for NumPy 1, it can be imported with NumPy 2, which says so there and raises nothing;
+        # the first colour image would end the process.
+        if "compiled using NumPy 1" in said.getvalue():
+            return unfit
         bridge = CvBridge()
         # OpenCV 5 has other numbers for its types than 4: those of the other are not found.
         bridge.cv2_to_imgmsg(np.zeros((1, 1, 3), np.uint8), "bgr8")
     except ModuleNotFoundError as error:
         return (None, "no cv_bridge") if error.name == "cv_bridge" else unfit
     except (ImportError, AttributeError, KeyError):
-        return unfit
-    # Made for NumPy 1, it can be imported with NumPy 2, which says so there and raises nothing; the
-    # first colour image would end the process.
-    if "compiled using NumPy 1" in said.getvalue():
         return unfit
     sys.stderr.write(said.getvalue())
     return bridge, "cv_bridge"

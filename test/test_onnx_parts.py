@@ -56,7 +56,7 @@ def test_a_part_answers_as_the_file_does() -> None:
 
 def test_only_what_is_asked_for_is_computed() -> None:
     data, _ = onnx_parts.read(FOREST)
-    cut = onnx.load_model_from_string(onnx_parts.cut(data, ["labels"]))
+    cut = onnx.load_model_from_string(onnx_parts.cuts(data, {"a": ["labels"]})["a"])
     onnx.checker.check_model(cut, full_check=True)
     expected = onnx.utils.Extractor(onnx.load(FOREST)).extract_model(["rgb", "depth"], ["labels"])
     assert [node.name for node in cut.graph.node] == [node.name for node in expected.graph.node]

@@ -1,7 +1,7 @@
 """ONNX files on the CPU: no torch."""
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,8 @@ class OnnxRuntimeBackend:
         self.fused = self.frame is not None
         self.alone = self._exported.alone
         # By the names of the parts; a sensor's death is no time to open its.
-        self._sessions = {onnx_parts.WHOLE: self._opened({"labels"})} | {
-            name: self._opened({output_alone(name, "labels")}) for name in self.alone}
+        self._sessions = self._opened({onnx_parts.WHOLE: {"labels"}} | {
+            name: {output_alone(name, "labels")} for name in self.alone})
 
     def run(self, images: Sequence[npt.NDArray[Any]],
             outputs: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
@@ -48,12 +48,14 @@ class OnnxRuntimeBackend:
         """A part computes what it was ever asked for, and nothing else."""
         computed = {output.name for output in self._sessions[part].get_outputs()}
         if not computed.issuperset(outputs):
-            self._sessions[part] = self._opened(computed.union(outputs))
+            self._sessions |= self._opened({part: computed.union(outputs)})
         return self._sessions[part].run(list(outputs), inputs)
 
-    def _opened(self, outputs: Collection[str]) -> onnxruntime.InferenceSession:
+    def _opened(self, wanted: Mapping[str, Collection[str]]
+                ) -> dict[str, onnxruntime.InferenceSession]:
         try:
-            return open_session(onnx_parts.cut(self._model, outputs), self._threads)
+            return {part: open_session(model, self._threads)
+                    for part, model in onnx_parts.cuts(self._model, wanted).items()}
         except NotImplemented as error:
             raise SsmaError(f"onnxruntime cannot run {self._file} on the CPU ({error}); a file in "
                             f"bf16 is for TensorRT: `ssma build-engine --model {self._file}`, or "
@@ -64,6 +66,7 @@ class OnnxRuntimeBackend:
 
     def close(self) -> None:
         self._sessions.clear()
+        self._model = b""
 
 
 def open_session(model: bytes, threads: int | None = None) -> onnxruntime.InferenceSession:

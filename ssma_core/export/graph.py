@@ -13,14 +13,13 @@ from ssma_core.export.preprocessing import Preprocessing
 from ssma_core.export.resize import Nearest
 from ssma_core.exported import FrameFormat, output_alone
 from ssma_core.model import Channels, Expert, SegmentationNetwork, Ssma
-from ssma_core.model.decoder import Decoder
+from ssma_core.model.decoder import TO_FULL, Decoder
 from ssma_core.model.encoder import MultiscaleConvolution
 from ssma_core.model.layers import Upsampling
 from ssma_core.spec import ModelSpec
 
 # What a network may be computed in, by its name.
 TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-DECODED = 4  # how many times wider and higher than the class scores the labels are
 
 
 class Frame(nn.Module):
@@ -116,12 +115,13 @@ class FusedFrame(nn.Module):
 
 
 class Decision(nn.Module):
-    """1×(classes·`DECODED`²)×h×w, logits as `SubPixels` makes them → "labels", "confidence" and
+    """1×(classes·`TO_FULL`²)×h×w, logits as `SubPixels` makes them → "labels", "confidence" and
     "logits", as of `Frame.maps`."""
 
     def forward(self, sub_pixels: Tensor) -> dict[str, Tensor]:
-        # What is laid out is the decision: shuffling every class's logits costs as much again.
-        logits = sub_pixels.squeeze(0).float().unflatten(0, (-1, DECODED**2))
+        # Decided first and laid out then, one map is shuffled rather than one a class.
+        sub_pixels = sub_pixels.float()
+        logits = sub_pixels.squeeze(0).unflatten(0, (-1, TO_FULL**2))
         # The winner's softmax: exp(0) over the sum. Runtimes compute this several times faster than
         # a softmax over the first axis.
         scores = (logits - logits.amax(dim=0)).exp()
@@ -129,7 +129,7 @@ class Decision(nn.Module):
         return {
             "labels": laid_out(logits.argmax(dim=0).float()),
             "confidence": laid_out((255 / total).round()),
-            "logits": F.pixel_shuffle(sub_pixels.float(), DECODED).squeeze(0),
+            "logits": laid_out(sub_pixels),
         }
 
 
@@ -184,8 +184,8 @@ def enlarged(maps: Tensor, times: int) -> Tensor:
 
 
 def laid_out(sub_pixels: Tensor) -> Tensor:
-    """`DECODED`²×h×w → H×W."""
-    return F.pixel_shuffle(sub_pixels, DECODED).squeeze(0)
+    """`TO_FULL`²×h×w → H×W; 1×(classes·`TO_FULL`²)×h×w → classes×H×W."""
+    return F.pixel_shuffle(sub_pixels, TO_FULL).squeeze(0)
 
 
 def fold_batch_norms(network: nn.Module) -> None:

@@ -8,6 +8,8 @@ from ssma_core.model.expert import Channels
 from ssma_core.model.layers import ConvNorm, Upsampling, global_mean, resize_bilinear
 from ssma_core.model.sizes import Dimensions
 
+TO_FULL = 4  # how many times larger than the class scores the logits are
+
 
 class DecoderStage(nn.Module):
     """Upsamples by two, joins a skip connection, refines with two 3×3 convolutions.
@@ -40,7 +42,7 @@ class Decoder(nn.Module):
         self.to_eighth = DecoderStage(channels.context, channels.eighth, width, weigh_skips)
         self.to_quarter = DecoderStage(width, channels.quarter, width, weigh_skips)
         self.scores = ConvNorm(width, classes, 1)
-        self.to_full: nn.Module = Upsampling(classes, classes, 4)
+        self.to_full: nn.Module = Upsampling(classes, classes, TO_FULL)
 
     def forward(self, context: Tensor, skip_eighth: Tensor,
                 skip_quarter: Tensor) -> tuple[Tensor, Tensor, Tensor]:
