@@ -103,7 +103,7 @@ def _arguments() -> list[DeclareLaunchArgument]:
         DeclareLaunchArgument(
             "republish", default_value="",
             description="a transport of image_transport, as compressed, in which the overlay is "
-            "offered, too"),
+            "offered, too; it is raw already"),
     ]
 
 
@@ -147,7 +147,7 @@ def _replayed_when_active(node: LifecycleNode) -> RegisterEventHandler:
                 cmd=[ExecutableInPackage(package="ssma_ros", executable="replay"),
                      LaunchConfiguration("bag"), "--clock"],
                 name="replay", output="screen")]),
-        condition=_given("bag"))
+        condition=_is_none_of("bag", ""))
 
 
 def _republish() -> Node:
@@ -161,9 +161,11 @@ def _republish() -> Node:
         parameters=[{"in_transport": "raw", "out_transport": transport}],
         remappings=[("in", "semantic/overlay"), ("out", "semantic/overlay"),
                     (["out/", transport], ["semantic/overlay/", transport])],
-        condition=_given("republish"))
+        # With raw it would answer itself without end.
+        condition=_is_none_of("republish", "", "raw"))
 
 
-def _given(argument: str) -> IfCondition:
-    """Whether it is not empty, in words that Humble's launch has as well."""
-    return IfCondition(PythonExpression(["bool(r'''", LaunchConfiguration(argument), "''')"]))
+def _is_none_of(argument: str, *values: str) -> IfCondition:
+    """In words that Humble's launch has as well."""
+    return IfCondition(
+        PythonExpression(["r'''", LaunchConfiguration(argument), f"''' not in {values}"]))

@@ -28,6 +28,10 @@ def encoding(message: Any) -> str:
     Raises SsmaError for anything but these formats, and where the image has no pixels.
     """
     body = _body(message)
+    if not body:
+        raise SsmaError(f"an image of format {message.format!r} is empty: its publisher could not "
+                        "compress it. JPEG cannot hold depth: have it sent as png or by "
+                        "compressedDepth")
     try:
         if body[:3] == _JPEG:
             (width, height), depth, is_colour = _jpeg_header(body)

@@ -70,7 +70,7 @@ def _silent(record: Record, stream: Stream, subscribed: Subscribed) -> str:
             "offered")
     several = len(subscribed.published) > 1
     return said + (f"{len(subscribed.published)} publisher{'s are' if several else ' is'} there, "
-                   "so look at rate and QoS with `ros2 topic info -v`")
+                   "so look at its own log, and at rate and QoS with `ros2 topic info -v`")
 
 
 def _unpaired(pipeline: Pipeline, topics: Mapping[Stream, str]) -> list[str]:
