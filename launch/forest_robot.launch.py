@@ -121,7 +121,8 @@ def _room_for_images() -> list[SetEnvironmentVariable]:
 
 
 def _brought_to_active(node: LifecycleNode) -> list[EmitEvent | RegisterEventHandler]:
-    """By events, which every distribution's launch_ros has (Humble has no other way)."""
+    """Once: later it is where `ros2 lifecycle set` brings it. By events, which every distribution's
+    launch_ros has (Humble has no other way)."""
     autostart = IfCondition(LaunchConfiguration("autostart"))
 
     def change(transition_id: int) -> ChangeState:
@@ -132,6 +133,7 @@ def _brought_to_active(node: LifecycleNode) -> list[EmitEvent | RegisterEventHan
         RegisterEventHandler(
             OnStateTransition(
                 target_lifecycle_node=node, start_state="configuring", goal_state="inactive",
+                handle_once=True,
                 entities=[EmitEvent(event=change(Transition.TRANSITION_ACTIVATE))]),
             condition=autostart),
         EmitEvent(event=change(Transition.TRANSITION_CONFIGURE), condition=autostart),

@@ -1,6 +1,7 @@
 """What the node publishes while a bag is replayed: gathered as it comes, then counted."""
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ class Collected:
     """What came out of the node.
 
     take: gets each label. tick: gets the bag's time, in nanoseconds, 40 times a second.
+    bag_time_ns: at first, when its first colour image was recorded: labels may come before the
+      first message of /clock.
     arrivals_ns: when each label came, by the stamp of its image, on this process's monotonic clock.
     clock_offset_ns: that clock less the replay's; the smallest seen, since every message of /clock
       is late by its own way through DDS.
@@ -35,13 +38,17 @@ class Collected:
 
     take: TakeLabel
     tick: Callable[[int], None]
+    bag_time_ns: int
     arrivals_ns: dict[int, int] = field(default_factory=dict)
-    clock_offset_ns: float = float("inf")
+    clock_offset_ns: float = math.inf
     counters: dict[str, str] = field(default_factory=dict)
     settled: bool = False
     modes: list[tuple[int, str]] = field(default_factory=list)
     newest_ns: int = 0
-    bag_time_ns: int = 0
+
+    @property
+    def has_clock(self) -> bool:
+        return math.isfinite(self.clock_offset_ns)
 
     def take_label(self, message: Image) -> None:
         arrival = time.monotonic_ns()
@@ -61,7 +68,7 @@ class Collected:
         self.settled = before == self._counts()
 
     def take_mode(self, message: String) -> None:
-        if self.arrivals_ns and self.bag_time_ns:
+        if self.arrivals_ns and self.has_clock:
             ended_ns = time.monotonic_ns() - int(self.clock_offset_ns)  # also after the last /clock
             begin_ns = ended_ns if message.data == NO_MODE else self.newest_ns
             self.modes.append((begin_ns, message.data))

@@ -20,6 +20,8 @@ def isolate() -> None:
     profile = str(_profile())
     os.environ.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", profile)
     os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", profile)
+    if os.environ.get("ROS_DISTRO") == "humble":  # does not know the other; later ones warn of this
+        os.environ["ROS_LOCALHOST_ONLY"] = "1"
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
 

@@ -86,7 +86,8 @@ def replay_through_node(bag: str | Path, model: Path, settings: Settings, logs: 
     Raises SsmaError, with the end of a program's log, when one of them fails, and when not a label
     comes.
     """
-    collected = Collected(take, tick)
+    first = next(bags.messages(bag, [settings.rgb]))
+    collected = Collected(take, tick, first.time_ns)
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     here = Node("evaluation", enable_rosout=False, start_parameter_services=False)
     here.create_subscription(Image, "semantic/label", collected.take_label, 100)
@@ -97,13 +98,16 @@ def replay_through_node(bag: str | Path, model: Path, settings: Settings, logs: 
         with running(logs, "segmentation_node", *_node_arguments(bag, model, settings)) as node:
             _bring_up(here, node)
             with running(logs, "replay", str(bag), "--clock", "--topics", settings.rgb,
-                          settings.aux, "--wait-for-subscribers", str(PATIENCE_S)) as replay:
+                          settings.aux, "--wait-for-subscribers", str(PATIENCE_S),
+                          "--clock-subscribers", "2") as replay:  # the node's and ours
                 _spin(here, node, lambda: replay.process.poll() is not None, float("inf"))
                 replay.check()
             collected.counters.clear()
             _spin(here, node, lambda: collected.settled and bool(collected.counters))
         if not collected.arrivals_ns:
             raise SsmaError(f"no label came\n{node.last_words()}")
+        if not collected.has_clock:
+            raise SsmaError(f"no /clock came\n{replay.last_words()}")
     finally:
         here.destroy_node()
         rclpy.try_shutdown()

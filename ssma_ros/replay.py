@@ -61,9 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The console script. Returns the exit status: 0 (also when interrupted), or 1 after a message
     on standard error."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    # Python's handler for both, so that a sleep ends at once and the publishers end in order.
+    # As Python's handler, so that a sleep ends at once and the publishers end in order.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, _interrupt)
     try:
         _replay(_parser().parse_args(_without_ros_arguments(arguments)), arguments)
     except SsmaError as error:
@@ -88,7 +88,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--wait-for-subscribers", type=float, default=0.0, metavar="SECONDS",
                         help="begin when every topic, /clock too, has a subscriber; give up after "
                              "SECONDS (default: begin at once)")
+    parser.add_argument("--clock-subscribers", type=int, default=1, metavar="N",
+                        help="how many /clock must have then (default: 1)")
     return parser
+
+
+def _interrupt(*_: object) -> None:
+    """Once: under `ros2 launch` Ctrl-C comes twice, and the second would be told as a crash."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _without_ros_arguments(arguments: list[str]) -> list[str]:
@@ -112,8 +121,10 @@ def _replay(options: argparse.Namespace, arguments: list[str]) -> None:
                       for name, topic in chosen.items()}
         clock = node.create_publisher(Clock, CLOCK, 10) if options.clock else None
         if options.wait_for_subscribers:
-            _wait_for_subscribers([*publishers.values(), *([clock] if clock else [])],
-                                  options.wait_for_subscribers)
+            wanted = [(publisher, 1) for publisher in publishers.values()]
+            if clock:
+                wanted.append((clock, options.clock_subscribers))
+            _wait_for_subscribers(wanted, options.wait_for_subscribers)
         _publish(options, publishers, sum(t.messages for t in chosen.values()), _ticking(clock))
         for publisher in publishers.values():  # or the last ones would die with this process
             publisher.wait_for_all_acked(Duration(seconds=2))
@@ -187,11 +198,14 @@ def _ticking(clock: Publisher | None) -> Callable[[int], None]:
     return tick
 
 
-def _wait_for_subscribers(publishers: Iterable[Publisher], seconds: float) -> None:
+def _wait_for_subscribers(wanted: Sequence[tuple[Publisher, int]], seconds: float) -> None:
+    """For so many of each, at least."""
     deadline = time.monotonic() + seconds
-    while waiting := [p.topic_name for p in publishers if p.get_subscription_count() == 0]:
+    while waiting := [publisher.topic_name for publisher, least in wanted
+                      if publisher.get_subscription_count() < least]:
         if time.monotonic() > deadline:
-            raise SsmaError(f"nobody subscribed to {' and '.join(waiting)} within {seconds:g} s")
+            raise SsmaError(f"nobody subscribed to {' and '.join(waiting)} within {seconds:g} s, "
+                            "or fewer than were to")
         time.sleep(0.05)
     time.sleep(0.5)  # the other side may find us later than we found it
 

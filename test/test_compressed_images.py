@@ -129,6 +129,18 @@ def test_what_is_no_such_image_is_refused_by_its_first_bytes(
         messages.frame(message(image_format, data), "aux", "/t/compressed")
 
 
+def test_a_jpeg_that_is_cut_short_is_refused_by_old_opencv_too(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before 4.11 it makes the missing rows up, and returns them."""
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: BLUISH)
+    whole = encoded(".jpg", BLUISH)
+    thumbnail = b"\xff\xe1" + struct.pack(">H", len(whole) + 2) + whole
+    for data in (whole, whole[:2] + thumbnail + whole[2:]):
+        np.testing.assert_array_equal(decoded(message("jpeg", data), "rgb"), BLUISH)
+        with pytest.raises(SsmaError, match="cannot be decoded: it is damaged"):
+            decoded(message("jpeg", data[:-10]), "rgb")
+
+
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
 def test_what_turns_out_to_be_damaged_is_said_by_whoever_reads_it(suffix: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)

@@ -120,12 +120,32 @@ def counted() -> Counted:
                     "overwritten": 1, "failed": 1, "unmatched": 2, "late": 0, "duplicate": 0,
                     "refused": 0, "zero stamp": 0, "rgb alone": 0, "aux alone": 0, "overtaken": 0,
                     "dead": 0, "latency p50 ms": "31.20"} | changed
-        collected = Collected(take=lambda *_: None, tick=lambda _: None,
+        collected = Collected(take=lambda *_: None, tick=lambda _: None, bag_time_ns=0,
                               arrivals_ns=dict.fromkeys(range(15), 0),
                               counters={key: str(value) for key, value in counters.items()})
         return collected.causes_of_drops(20)
 
     return count
+
+
+@pytest.mark.ros
+def test_a_label_that_is_here_before_the_clock_is_of_the_bags_beginning() -> None:
+    """Its true label is looked for near that time."""
+    from builtin_interfaces.msg import Time
+    from rosgraph_msgs.msg import Clock
+    from sensor_msgs.msg import Image
+    from std_msgs.msg import Header
+
+    from ssma_ros.collected import Collected
+
+    taken = []
+    collected = Collected(lambda stamp, time, _: taken.append((stamp, time)), lambda _: None, 7)
+    for stamp, clock in ((8, None), (12, 13)):
+        if clock is not None:
+            collected.take_clock(Clock(clock=Time(nanosec=clock)))
+        collected.take_label(Image(header=Header(stamp=Time(nanosec=stamp)), height=1, width=1,
+                                   encoding="mono8", step=1, data=b"\0"))
+    assert taken == [(8, 7), (12, 13)]
 
 
 def test_each_drop_has_its_cause(counted: Counted) -> None:

@@ -30,6 +30,8 @@ DEFINITIONS = {
 
 @pytest.fixture(autouse=True)
 def vision_msgs(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "vision_msgs"]:
+        monkeypatch.delitem(sys.modules, name)  # a distribution's own
     monkeypatch.syspath_prepend(STAND_INS)
     import vision_msgs.msg
 

@@ -149,6 +149,8 @@ def test_it_configures_and_then_activates_when_autostart_is_true(calls: list[Cal
     begin = [c for c in named(calls, "EmitEvent") if "condition" in c.options]
     then = named(calls, "RegisterEventHandler")[0]
     assert [str(c.options["condition"]) for c in (*begin, then)] == ["autostart"] * 2
+    # Who configures it anew by hand finds it inactive.
+    assert named(calls, "OnStateTransition")[0].options["handle_once"]
 
 
 def test_a_bag_is_replayed_with_its_time_when_the_node_listens(calls: list[Call]) -> None:

@@ -160,6 +160,8 @@ def test_a_loop_jumps_back_until_a_signal_ends_it(
         while len(listener.on(RGB)) < 2.5 * FRAMES and time.monotonic() < deadline:
             listener.listen(0.1)
         os.kill(process.pid, number)
+        time.sleep(0.02)
+        os.kill(process.pid, number)  # as `ros2 launch` does after a terminal's Ctrl-C
         said, _ = process.communicate(timeout=5)
         assert process.returncode == 0, said
     assert "Traceback" not in said
@@ -167,6 +169,13 @@ def test_a_loop_jumps_back_until_a_signal_ends_it(
     once = [START + i * PERIOD for i in range(FRAMES)]
     assert stamps == (once * 10)[:len(stamps)]
     assert len(stamps) >= 2.5 * FRAMES
+
+
+def test_clock_waits_for_as_many_as_it_was_told_to(bag: Path, listener: Listener) -> None:
+    with replaying(bag, "--clock", "--wait-for-subscribers", 3, "--clock-subscribers", 2) as one:
+        said, _ = one.communicate(timeout=20)
+    assert one.returncode == 1
+    assert "nobody subscribed to /clock within 3 s, or fewer than were to" in said
 
 
 @pytest.mark.parametrize(("arguments", "says"), [
@@ -195,7 +204,7 @@ def test_topics_of_unknown_types_are_left_out_aloud(tmp_path: Path, listener: Li
     hidden.write_text("raise ImportError")
     said = ""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(tmp_path))
+        patch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
         said = replayed(listener, tmp_path / "bag", "--rate", 5)
     assert "leaving out /turtle: the message type geometry_msgs/msg/PoseStamped is not" in said
     assert len(listener.on(RGB)) == len(listener.on(AUX)) == FRAMES
