@@ -86,8 +86,8 @@ def test_a_run_killed_again_and_again_ends_with_the_same_weights(training, undis
         process = run_in_a_process(training, tmp_path)
         while process.is_alive() and checkpoints(tmp_path) == before:
             time.sleep(0.01)
-        # Somewhere in the first half of the way to the next one, of 12 in all: on a machine that has
-        # become several times as fast since, still before the end.
+        # Somewhere in the first half of the way to the next one, of 12 in all: still before the end
+        # on a machine that has become several times as fast since.
         delays.append(random.uniform(0, seconds / 24))
         process.join(delays[-1])
         process.kill()
