@@ -67,12 +67,13 @@ def decode(message: Any) -> npt.NDArray[Any]:
 
 
 def _has_end(body: memoryview) -> bool:
-    """Whether it is no JPEG that is cut short: before 4.11, OpenCV makes the missing rows up. The
-    end's marker stands behind the last scan's (a thumbnail has one, too, before)."""
+    """Whether it is no JPEG that is cut short: before 4.11, OpenCV makes the missing rows up. No
+    scan begins behind the end's marker, as one does behind a thumbnail's."""
     if body[:3] != _JPEG:
         return True
     data = bytes(body)
-    return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
+    end = data.rfind(b"\xff\xd9")  # from behind: the scans of a whole JPEG are not searched
+    return end >= 0 and data.find(b"\xff\xda", end) < 0
 
 
 def _metres(inverse: npt.NDArray[np.uint16], message: Any) -> npt.NDArray[np.float32]:
