@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import functools
 import json
-import signal
 import sys
 import threading
 import time
@@ -28,6 +27,7 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 
 from ssma_core import Segmenter
+from ssma_ros import signals
 
 Log = dict[str, list[tuple[int, ...]]]
 
@@ -39,8 +39,7 @@ def main() -> None:
     _watch_labels(log)
     _watch_model(log, options.inference)
     ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+    signals.handle(lambda *_: ended.set())
     rclpy.init(args=["--ros-args", "-p", f"model:={options.model}",
                      "-p", f"threads:={options.threads}"],
                signal_handler_options=SignalHandlerOptions.NO)

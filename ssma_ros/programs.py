@@ -1,7 +1,6 @@
 """ssma_ros's programs as processes of their own, which end with the block that started them."""
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssma_core import SsmaError
+from ssma_ros import signals
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ def running(logs: Path, name: str, *arguments: str) -> Iterator[Program]:
     log = logs.with_name(f"{logs.name}_{name}.log")
     process = None
     try:
-        with log.open("wb") as output, signals_wait():
+        # In the midst of its start a signal would lose the process that has just begun.
+        with log.open("wb") as output, signals.wait():
             process = subprocess.Popen([sys.executable, "-m", f"ssma_ros.{name}", *arguments],
                                        stdout=output, stderr=subprocess.STDOUT)
         yield Program(name, process, log)
@@ -54,19 +55,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     finally:  # also when a second Ctrl-C comes meanwhile
         process.kill()
         process.wait()
-
-
-@contextmanager
-def signals_wait() -> Iterator[None]:
-    """Ctrl-C and SIGTERM come after the block: in the midst of it they would lose a process that
-    has just begun."""
-    came: list[int] = []
-    handlers = {number: signal.signal(number, lambda number, _: came.append(number))
-                for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        if came:
-            signal.raise_signal(came[0])

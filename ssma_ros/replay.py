@@ -29,6 +29,7 @@ from rosbags.interfaces import QosDurability, QosReliability
 from tqdm import tqdm
 
 from ssma_core import SsmaError, bags
+from ssma_ros import signals
 
 CLOCK = "/clock"
 TICK_S = 0.025  # /clock at 40 Hz, as `ros2 bag play --clock` has it
@@ -62,8 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     on standard error."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     # As Python's handler, so that a sleep ends at once and the publishers end in order.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    signals.handle(_interrupt)
     try:
         _replay(_parser().parse_args(_without_ros_arguments(arguments)), arguments)
     except SsmaError as error:
@@ -95,8 +95,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _interrupt(*_: object) -> None:
     """Once: under `ros2 launch` Ctrl-C comes twice, and the second would be told as a crash."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    signals.handle(signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

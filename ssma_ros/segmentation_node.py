@@ -30,7 +30,7 @@ except ImportError as error:
 import numpy as np
 
 from ssma_core import Segmenter, SsmaError
-from ssma_ros import diagnostics, distro, parameters, topics
+from ssma_ros import diagnostics, distro, parameters, signals, topics
 from ssma_ros.label_info import label_info
 from ssma_ros.labelling import Output, Outputs
 from ssma_ros.pairing import STREAMS, Stream
@@ -265,8 +265,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # rclpy's own handlers end the context at once, under whatever is going on; here the worker
     # finishes its frame and the node goes in order.
     ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+    signals.handle(lambda *_: ended.set())
     try:
         _init(arguments)
         # Python takes signals in the main thread alone, and only between two of its lines: the
@@ -286,8 +285,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rclpy.try_shutdown()
         # Ctrl-C under `ros2 launch` comes twice, from the terminal and from launch: a second one
         # must not kill what is ending already, and be told as a crash.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
+        signals.handle(signal.SIG_IGN)
     return 0
 
 

@@ -86,10 +86,10 @@ def test_an_interrupted_demo_takes_its_programs_with_it(
 
 
 def test_ctrl_c_while_a_program_is_being_started_comes_when_it_has_started() -> None:
-    from ssma_ros.programs import signals_wait
+    from ssma_ros import signals
 
     done = False
-    with pytest.raises(KeyboardInterrupt), signals_wait():
+    with pytest.raises(KeyboardInterrupt), signals.wait():
         signal.raise_signal(signal.SIGINT)
         done = True
     assert done
