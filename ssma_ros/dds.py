@@ -17,13 +17,22 @@ def isolate() -> None:
     To be called before rclpy is imported: Fast DDS reads its profile when it is loaded. A profile
     that the user has set stays.
     """
-    profile = str(_profile())
-    os.environ.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", profile)
-    os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", profile)
-    if os.environ.get("ROS_DISTRO") == "humble":  # does not know the other; later ones warn of this
-        os.environ["ROS_LOCALHOST_ONLY"] = "1"
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+    os.environ.update({**room_for_images(), **os.environ, **own_domain()})
+
+
+def own_domain() -> dict[str, str]:
+    """The environment variables of a domain for this process and those it starts."""
+    humble = os.environ.get("ROS_DISTRO") == "humble"
+    return {"ROS_DOMAIN_ID": str(1 + os.getpid() % 100),
+            "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+            # Humble does not know that, and later ones warn of this.
+            **({"ROS_LOCALHOST_ONLY": "1"} if humble else {})}
+
+
+def room_for_images() -> dict[str, str]:
+    """The environment variables of Fast DDS' profile, before version 3 and since."""
+    return dict.fromkeys(("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"),
+                         str(_profile()))
 
 
 def _profile() -> Path:

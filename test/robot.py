@@ -2,7 +2,6 @@
 plays cameras, user and listener. Needs rclpy; the fixture `start` of conftest.py makes them."""
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -31,9 +30,7 @@ from std_msgs.msg import Header, String
 from ssma_ros import dds, messages
 from ssma_ros.pairing import STREAMS
 
-DOMAIN = 1 + os.getpid() % 100  # nobody else's on this machine, as far as one can tell
-ENVIRONMENT = {"ROS_DOMAIN_ID": str(DOMAIN), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-               "FASTRTPS_DEFAULT_PROFILES_FILE": str(ROOT / "config" / "fastdds_images.xml")}
+ENVIRONMENT = {**dds.room_for_images(), **dds.own_domain()}
 CONFIGURE, ACTIVATE = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE
 DEACTIVATE, CLEANUP = Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)

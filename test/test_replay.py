@@ -19,6 +19,7 @@ from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
+from ssma_ros import dds  # noqa: E402
 from ssma_ros.replay import paced  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -26,7 +27,6 @@ pytestmark = pytest.mark.ros
 RGB, AUX = "/camera/color/image_raw", "/camera/depth/image_raw"
 START, PERIOD = 1_700_000_000 * 10**9, 50_000_000
 FRAMES = 20
-DOMAIN = 1 + os.getpid() % 100  # whoever else tests on this machine has another
 
 
 def recording() -> Iterator[bags.Recorded]:
@@ -61,7 +61,7 @@ class Listener:
     def __init__(self) -> None:
         self.arrivals: list[Arrival] = []
         self._context = rclpy.Context()
-        rclpy.init(context=self._context, domain_id=DOMAIN)
+        rclpy.init(context=self._context)
         self._node = rclpy.create_node("listener", context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
@@ -86,8 +86,8 @@ class Listener:
 
 @pytest.fixture
 def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
-    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(DOMAIN))
+    for name, value in dds.own_domain().items():
+        monkeypatch.setenv(name, value)
     listener = Listener()
     yield listener
     listener.close()
