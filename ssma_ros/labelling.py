@@ -162,6 +162,6 @@ class Labelling:
                         confidence: npt.NDArray[np.uint8], header: Any) -> None:
         if self.camera_info is None:
             raise SsmaError("semantic/points needs the colour camera's CameraInfo, and none has "
-                            "come on rgb/camera_info")
+                            "come: remap rgb/camera_info (launch argument camera_info_topic)")
         self._outputs.points.publish(points.cloud(
             images["aux"], images.get("rgb"), labels, confidence, self.camera_info, header=header))

@@ -62,7 +62,8 @@ def outputs(node: LifecycleNode, made: ExitStack, spec: ModelSpec) -> Outputs:
 def label_info_output(node: LifecycleNode, made: ExitStack) -> Output:
     """Of vision_msgs/LabelInfo, or NOWHERE without that package, which is said."""
     if distro.LabelInfo is None:
-        node.get_logger().info("no vision_msgs here, so no semantic/label_info")
+        node.get_logger().info("no vision_msgs here, so no semantic/label_info, without which "
+                               "Nav2's semantic segmentation layer crashes")
         return NOWHERE
     return _output(node, made, distro.LabelInfo, "semantic/label_info", LATCHED)
 

@@ -10,15 +10,14 @@ from conftest import ROOT
 
 from ssma_core import Segmenter
 
-# Declared by semantic_segmentation_layer.cpp (ros-navigation, version 1.0.0), with its defaults.
+# Declared by semantic_segmentation_layer.cpp (ros-navigation, branch jazzy of May 2026), with its
+# defaults.
 LAYER = {"enabled": True, "combination_method": 1, "observation_sources": "",
          "publish_debug_topics": False, "use_approximate_time_sync": True, "sensor_data_depth": 10}
 SOURCE = {"segmentation_topic": "", "confidence_topic": "", "labels_topic": "",
           "pointcloud_topic": "", "observation_persistence": 0.0, "expected_update_rate": 0.0,
           "class_types": [], "max_obstacle_distance": 5.0, "min_obstacle_distance": 0.3,
-          "tile_map_decay_time": 5.0, "visualize_tile_map": False, "use_cost_selection": True,
-          "camera_horizontal_fov": 1.52, "camera_vertical_fov": 1.01, "fov_decay_time": -1.0,
-          "outside_fov_decay_time": -1.0, "visualize_frustum_fov": False}
+          "tile_map_decay_time": 5.0, "visualize_tile_map": False, "use_cost_selection": True}
 CLASS_TYPE = {"classes": [], "base_cost": 0, "max_cost": 0, "mark_confidence": 0,
               "samples_to_max_cost": 0, "dominant_priority": False}
 
