@@ -13,6 +13,7 @@ Size = Literal["full", "tiny"]
 Rates = Literal["released", "paper"]
 Encoding = Literal["image", "jet", "hha", "ndvi", "evi", "evi2"]
 VEGETATION_INDICES = ("ndvi", "evi", "evi2")
+DEPTH_RANGE_MM = 7000.0  # the original's, issues 6 and 7 of DeepSceneSeg/SSMA
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,9 @@ class Modality:
       - "hha": depth as disparity, height above ground and angle with gravity;
       - "ndvi", "evi", "evi2": near infrared; with the colour image it makes the vegetation index,
         in jet colours.
-    range: for "jet", the value drawn as the far end of the colours: millimetres for depth, the
-      sensor's own unit for anything else. None for the other encodings.
+    range: for "jet", the value drawn as the far end of the colours: millimetres for depth, where
+      None means DEPTH_RANGE_MM; the sensor's own unit for anything else. None for the other
+      encodings.
     fill: for "jet" and "hha", holes up to this many pixels wide, at the model's input size, are
       filled from what surrounds them before encoding; 0 fills none.
     camera: for "hha", the depth camera. None for the other encodings.
@@ -63,6 +65,8 @@ class Modality:
         if not self.name:
             raise SsmaError("a modality needs a name")
         where = f"modality {self.name!r}"
+        if (self.name, self.encoding, self.range) == ("depth", "jet", None):
+            object.__setattr__(self, "range", DEPTH_RANGE_MM)
         if (self.encoding == "jet") != (self.range is not None):
             raise SsmaError(f"{where}: the encoding 'jet' needs a range, the others take none; got "
                             f"encoding {self.encoding!r} and range {self.range!r}")

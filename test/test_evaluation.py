@@ -267,6 +267,16 @@ def test_data_without_the_models_modality_are_refused(model):
         counted(model, data=field)
 
 
+def test_a_frame_whose_depth_is_none_is_named(model):
+    class Eight(Drawn):
+        def read(self, classes):
+            rgb, depth, label = super().read(classes)
+            return rgb, depth.astype(np.uint8), label
+
+    with pytest.raises(SsmaError, match=r"^000005.png: the depth image is .* of uint8"):
+        counted(model, samples=[Drawn(0), Eight(5)])
+
+
 def test_a_model_of_other_classes_is_refused(model):
     field = replace(SPEC, class_names=("void", "soil", "crop"))
     with pytest.raises(SsmaError, match=r"fusion.safetensors knows the classes void, ground, sky, "

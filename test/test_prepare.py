@@ -125,7 +125,8 @@ def freiburg_forest(root: Path) -> Path:
     colours = [(255, 255, 255), (170, 170, 170), (0, 255, 0), (102, 102, 51), (0, 60, 0),
                (0, 120, 255), (0, 0, 0), (0, 0, 0)]
     label = np.dstack([stripes(*channel) for channel in reversed(list(zip(*colours)))])
-    for split, name, mask in (("train", "b1-09517", "mask"), ("test", "b275-311", "Clipped")):
+    for split, name, mask in (("train", "b1-09517", "mask"), ("train", "b10-002", "mask"),
+                              ("test", "b275-311", "Clipped")):
         write(root / split / "rgb" / f"{name}_Clipped.jpg", GREY)
         write(root / split / "GT_color" / f"{name}_{mask}.png", label)
         write(root / split / "depth_color" / f"{name}_Clipped_redict_depth.png", GREY + 1)
@@ -234,8 +235,8 @@ def test_freiburg_forest(tmp_path: Path, modality: str, grey: int) -> None:
     root, output = freiburg_forest(tmp_path / "published"), tmp_path / "prepared"
     assert prepare("freiburg-forest", root, output, "--modality", modality) == 0
     assert listed(output / "train.txt") == [
-        ["../published/train/rgb/b1-09517_Clipped.jpg", f"{modality}/train/b1-09517.png",
-         "label/train/b1-09517.png"]]
+        [f"../published/train/rgb/{name}_Clipped.jpg", f"{modality}/train/{name}.png",
+         f"label/train/{name}.png"] for name in ("b1-09517", "b10-002")]
     # white, trail, grass, vegetation, tree, sky, obstacle
     label = read_sensor(output / "label/test/b275-311.png")
     assert np.array_equal(label, stripes(0, 1, 2, 3, 3, 4, 5, 5))
@@ -356,10 +357,19 @@ def test_another_folder_is_no_data_set(name: str, tmp_path: Path,
 @pytest.mark.parametrize(("name", "lost"), [
     ("cityscapes", "disparity/train/bochum/bochum_000000_000019_disparity.png"),
     ("cityscapes", "gtFine/val/frankfurt/frankfurt_000000_000019_gtFine_labelIds.png"),
+    ("cityscapes", "leftImg8bit/train/bochum/bochum_000000_000019_leftImg8bit.png"),
     ("synthia", "GT/LABELS/0000003.png"),
+    ("synthia", "Depth/0000003.png"),
+    ("synthia", "RGB/0000003.png"),
     ("sun-rgbd", "SUNRGBD/kv1/NYUdata/NYU0034/depth_bfx/0000099.png"),
+    ("sun-rgbd", "SUNRGBD/kv1/NYUdata/NYU0034/image/0000103.jpg"),
     ("sun-rgbd", "sunrgbd_train_test_labels/img-000003.png"),
     ("scannet", "scannet_frames_25k/scene0011_00/label/000100.png"),
+    ("scannet", "scannet_frames_25k/scene0011_00/depth/000100.png"),
+    ("scannet", "scannet_frames_25k/scene0011_00/color/000100.jpg"),
+    ("freiburg-forest", "train/rgb/b10-002_Clipped.jpg"),
+    ("freiburg-forest", "train/depth_color/b10-002_Clipped_redict_depth.png"),
+    ("freiburg-forest", "train/GT_color/b10-002_mask.png"),
 ])
 def test_a_missing_partner_is_named_before_anything_is_made(
         name: str, lost: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -369,6 +379,107 @@ def test_a_missing_partner_is_named_before_anything_is_made(
     said = capsys.readouterr().err
     assert "1 files are missing" in said and str((root / lost).parent) in said
     assert not (tmp_path / "prepared").exists()
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_a_whole_kind_of_file_that_is_missing_is_named(
+        name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As when one of a data set's packages was not unpacked: here the colour images'."""
+    root = TREES[name](tmp_path / "published")
+    for picture in [*root.rglob("*_leftImg8bit.png"), *root.rglob("RGB/*"), *root.rglob("*.jpg")]:
+        picture.unlink()
+    assert prepare(name, root, tmp_path / "prepared") == 1
+    said = capsys.readouterr().err
+    assert str(root) in said and "is the download complete" in said and "*" not in said
+    assert not (tmp_path / "prepared").exists()
+
+
+def test_synthias_split_is_by_number(tmp_path: Path) -> None:
+    """A frame of which nothing was downloaded moves no other one to the other split."""
+    root, output = synthia(tmp_path / "published"), tmp_path / "prepared"
+    for folder in ("RGB", "Depth", "GT/LABELS"):
+        (root / folder / "0000003.png").unlink()
+    assert prepare("synthia", root, output) == 0
+    assert [line[2] for line in listed(output / "validation.txt")] == [
+        "label/0000000.png", "label/0000010.png"]
+    assert len(listed(output / "train.txt")) == 8
+
+
+def test_what_others_left_beside_the_frames_is_none(tmp_path: Path) -> None:
+    root = synthia(tmp_path / "synthia")
+    (root / "GT/LABELS/._0000003.png").write_bytes(b"macOS")
+    write(root / "GT/LABELS/0000003_labelTrainIds.png", GREY)
+    forest = freiburg_forest(tmp_path / "forest")
+    (forest / "train/rgb/Thumbs.db").write_bytes(b"Windows")
+    write(forest / "test/depth_color/b223-093_Clipped_redict_depth.png", GREY)
+    city = cityscapes(tmp_path / "city")
+    write(city / "gtFine/train/aachen/aachen_000000_000019_gtFine_labelTrainIds.png", GREY)
+    (city / "disparity/train/aachen/._aachen_000000_000019_disparity.png").write_bytes(b"macOS")
+    for name, published, frames in (("synthia", root, 11), ("freiburg-forest", forest, 3),
+                                    ("cityscapes", city, 3)):
+        output = tmp_path / f"{name} prepared"  # a blank that no path in the lists has
+        assert prepare(name, published, output) == 0
+        assert sum(len(listed(output / f"{split}.txt")) for split in ("train", "validation")
+                   ) == frames
+
+
+def test_a_folder_without_pictures_is_named_in_words(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = freiburg_forest(tmp_path / "published")
+    (root / "test/evi_color/b275-311.png").unlink()
+    assert prepare("freiburg-forest", root, tmp_path / "prepared", "--modality", "evi") == 1
+    assert f"there is no picture in {root}/test/evi_color: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_a_blank_in_a_path_is_named_before_anything_is_made(
+        name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert prepare(name, TREES[name](tmp_path / "my data"), tmp_path / "prepared") == 1
+    said = capsys.readouterr().err
+    assert "'../my data/" in said and "rename the folder or file" in said
+    assert not (tmp_path / "prepared").exists()
+
+
+@pytest.mark.parametrize(("name", "emptied"), [
+    ("sun-rgbd", "sunrgbd_training_images.txt"), ("sun-rgbd", "sunrgbd_testing_images.txt"),
+    ("scannet", "scannetv2_train.txt"), ("scannet", "scannetv2_val.txt")])
+def test_an_empty_list_is_named(name: str, emptied: str, tmp_path: Path,
+                                capsys: pytest.CaptureFixture[str]) -> None:
+    root = TREES[name](tmp_path / "published")
+    (root / emptied).write_text("\n")
+    assert prepare(name, root, tmp_path / "prepared") == 1
+    assert f"{root / emptied} is empty" in capsys.readouterr().err
+    assert not (tmp_path / "prepared").exists()
+
+
+def test_a_split_without_frames_is_refused(tmp_path: Path,
+                                           capsys: pytest.CaptureFixture[str]) -> None:
+    root = synthia(tmp_path / "published", frames=1)
+    assert prepare("synthia", root, tmp_path / "prepared") == 1
+    assert f"{root} has no frame for train" in capsys.readouterr().err
+    assert not (tmp_path / "prepared").exists()
+
+
+def test_sun_rgbds_list_that_lost_a_line_is_refused(tmp_path: Path,
+                                                    capsys: pytest.CaptureFixture[str]) -> None:
+    """The frames behind it would have the labels of those before them."""
+    root = sun_rgbd(tmp_path / "published")
+    training = root / "sunrgbd_training_images.txt"
+    training.write_text(training.read_text().splitlines(keepends=True)[1])
+    assert prepare("sun-rgbd", root, tmp_path / "prepared") == 1
+    said = capsys.readouterr().err
+    assert f"{root}/sunrgbd_train_test_labels/img-000003.png" in said and str(training) in said
+    assert not (tmp_path / "prepared").exists()
+
+
+def test_sun_rgbds_list_of_another_folder_is_refused(tmp_path: Path,
+                                                     capsys: pytest.CaptureFixture[str]) -> None:
+    root = sun_rgbd(tmp_path / "published")
+    training = root / "sunrgbd_training_images.txt"
+    training.write_text(training.read_text().replace("SUNRGBD/", "elsewhere/"))
+    assert prepare("sun-rgbd", root, tmp_path / "prepared") == 1
+    said = capsys.readouterr().err
+    assert "'elsewhere/" in said and "is not below SUNRGBD/" in said
 
 
 def test_an_unknown_id_is_named_before_the_second_modality_is_made(
@@ -389,12 +500,24 @@ def test_an_unknown_colour_is_named(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "colour (red, green, blue) = (1, 2, 3) at 512 pixels" in capsys.readouterr().err
 
 
-def test_another_view_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    root = synthia(tmp_path / "published")
-    write(root / "Depth/0000004.png", np.full((16, 16), 9, np.uint16))
-    assert prepare("synthia", root, tmp_path / "prepared") == 1
+@pytest.mark.parametrize("folder", ["Depth", "GT/LABELS"])
+def test_another_view_is_refused_before_the_second_modality_is_made(
+        folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root, output = synthia(tmp_path / "published"), tmp_path / "prepared"
+    write(root / folder / "0000004.png", np.full((16, 16, 3), 9, np.uint16))
+    assert prepare("synthia", root, output) == 1
     said = capsys.readouterr().err
-    assert "0000004.png is 16x16" in said and "32x16" in said
+    assert f"{folder}/0000004.png is 16x16" in said and "32x16" in said
+    assert not (output / "depth").exists()
+
+
+def test_another_view_that_is_no_png_is_refused_too(tmp_path: Path,
+                                                    capsys: pytest.CaptureFixture[str]) -> None:
+    root = freiburg_forest(tmp_path / "published")
+    (root / "train/evi_color/b10-002.png").unlink()
+    write(root / "train/evi_color/b10-002.jpg", np.full((16, 16, 3), 9, np.uint8))
+    assert prepare("freiburg-forest", root, tmp_path / "prepared", "--modality", "evi") == 1
+    assert "b10-002.jpg is 16x16" in capsys.readouterr().err
 
 
 def test_depth_that_was_saved_with_8_bits_is_refused(

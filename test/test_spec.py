@@ -45,8 +45,8 @@ def test_what_does_not_fit_together_is_named(
     ({"class_names": ["a", 1]}, r"spec.class_names\[1\] must be of type str, got 1"),
     ({"modalities": [{"name": "rgb", "encoding": "image", "unit": "m"}] * 2},
      r"spec.modalities\[0\] has an unknown field 'unit'"),
-    ({"modalities": [{"name": "rgb", "encoding": "image"}, {"name": "depth", "encoding": "jet"}]},
-     "'jet' needs a range"),
+    ({"modalities": [{"name": "rgb", "encoding": "image"},
+                     {"name": "disparity", "encoding": "jet"}]}, "'jet' needs a range"),
     ({"modalities": 5}, "modalities must be a list"),
     ({"input_size": [384]}, "spec.input_size must have 2 entries"),
     ({"input_size": "big"}, "spec.input_size must be a list"),
@@ -93,3 +93,10 @@ def test_the_padding_that_is_named_makes_a_size_fit(width: int, height: int) -> 
         padded = str(error).rsplit(" to ", 1)[1].split("x")
         check_multiple_of_16(int(padded[0]), int(padded[1]))
         assert 0 <= int(padded[0]) - width < 16
+
+
+def test_depth_in_jet_has_the_originals_range_unless_another_is_given() -> None:
+    """value · 255 / 7000 mm: issues 6 and 7 of DeepSceneSeg/SSMA."""
+    assert Modality("depth", "jet").range == 7000
+    assert Modality("depth", "jet", 12000).range == 12000
+    assert Modality("depth", "image").range is None

@@ -18,7 +18,7 @@ from ssma_core.tf_import import Variables, import_variables, imported_spec
 
 SIZE = (768, 384)
 SECOND_MODALITIES = {
-    "depth": Modality("depth", "jet", 7000.0),  # millimetres, the original's range
+    "depth": Modality("depth", "jet"),
     "hha": Modality("hha", "image"),
     "evi": Modality("near_infrared", "evi"),
 }

@@ -51,13 +51,14 @@ def write_list(path: str | Path, rows: Iterable[tuple[Path, Path, Path]]) -> Non
     cannot be written.
     """
     folder = Path(path).parent.resolve()
-    lines = [" ".join(_written(Path(file), folder) for file in row) for row in rows]
+    lines = [" ".join(as_listed(Path(file), folder) for file in row) for row in rows]
     with written_whole(path) as temporary:
         temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8",
                              errors="surrogateescape")
 
 
-def _written(file: Path, folder: Path) -> str:
+def as_listed(file: Path, folder: Path) -> str:
+    """How a list in that folder calls the file. Raises SsmaError for what it cannot call."""
     seen = os.path.relpath(file.parent.resolve() / file.name, folder)
     if seen.split() != [seen]:
         raise SsmaError(f"{seen!r} cannot be written to a list file, which has blanks between its "

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from ssma_core.datasets.sources import Sample
+from ssma_core.datasets.samples import Sample, naming
 from ssma_core.modalities import network_images
 from ssma_core.pictures import resize_labels
 from ssma_core.spec import ModelSpec
@@ -55,8 +55,11 @@ class Streamed:
         return len(self.samples)
 
     def __getitem__(self, index: int) -> tuple[tuple[Image, ...], Image]:
-        rgb, aux, label = self.samples[index].read(self.spec.classes)
-        return network_images(self.spec, rgb, aux), resize_labels(label, self.spec.input_size)
+        sample = self.samples[index]
+        rgb, aux, label = sample.read(self.spec.classes)
+        with naming(sample):
+            images = network_images(self.spec, rgb, aux)
+        return images, resize_labels(label, self.spec.input_size)
 
 
 def preload(samples: Sequence[Sample], spec: ModelSpec, title: str) -> InMemory:

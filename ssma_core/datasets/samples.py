@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -64,6 +65,15 @@ class Pictures:
                 raise SsmaError(f"{path} is {width_x_height(array)}, but {self.rgb} is "
                                 f"{width_x_height(rgb)} (width x height)")
         return rgb, aux, label
+
+
+@contextmanager
+def naming(sample: Sample) -> Iterator[None]:
+    """What turns out to be wrong with a frame's arrays is told with the frame's name."""
+    try:
+        yield
+    except SsmaError as error:
+        raise SsmaError(f"{sample.name}: {error}") from error
 
 
 def read_label(path: Path, classes: int) -> npt.NDArray[np.uint8]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from ssma_core.backends import open_backend
-from ssma_core.datasets.samples import Sample
+from ssma_core.datasets.samples import Sample, naming
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation import answers
 from ssma_core.evaluation.answers import Asked, LoneExpert, Options
@@ -52,7 +52,8 @@ class Evaluation:
         wrong."""
         for sample in tqdm(samples, "evaluating", unit="frame", leave=False):
             rgb, aux, truth = sample.read(self.spec.classes)
-            prediction = self._answer(rgb, aux)
+            with naming(sample):
+                prediction = self._answer(rgb, aux)
             if self.options.resolution == "label":
                 prediction = resize_labels(prediction, (truth.shape[1], truth.shape[0]))
             else:

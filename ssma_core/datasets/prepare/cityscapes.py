@@ -15,8 +15,7 @@ from ssma_core.datasets.prepare.data_set import (
     Frame,
     Second,
     Split,
-    files,
-    folder,
+    frame_names,
     sixteen_bits,
 )
 from ssma_core.errors import SsmaError
@@ -48,15 +47,20 @@ def frames(root: Path, second: str) -> dict[Split, list[Frame]]:
 
 
 def _split(root: Path, split: str, second: str) -> list[Frame]:
-    found = []
-    for rgb in files(folder(root / "leftImg8bit" / split), "*/*_leftImg8bit.png"):
-        frame, city = rgb.name.removesuffix("_leftImg8bit.png"), rgb.parent.name
-        beside = {kind: root / kind / split / city for kind in ("gtFine", "disparity", "camera")}
-        found.append(Frame(
-            f"{split}/{city}/{frame}", rgb, beside["disparity"] / f"{frame}_disparity.png",
-            beside["gtFine"] / f"{frame}_gtFine_labelIds.png",
-            beside["camera"] / f"{frame}_camera.json" if second == "hha" else None))
-    return found
+    rgb, disparity, label = kinds = (
+        (root / "leftImg8bit" / split, "_leftImg8bit.png"),
+        (root / "disparity" / split, "_disparity.png"),
+        (root / "gtFine" / split, "_gtFine_labelIds.png"))
+    cameras = (root / "camera" / split, "_camera.json") if second == "hha" else None
+    return [Frame(f"{split}/{name}", _file(rgb, name), _file(disparity, name), _file(label, name),
+                  _file(cameras, name) if cameras else None)
+            for name in frame_names(*kinds, within="*/")]
+
+
+def _file(kind: tuple[Path, str], name: str) -> Path:
+    """name: CITY/CITY_000000_000019."""
+    place, ending = kind
+    return place / f"{name}{ending}"
 
 
 def disparity(frame: Frame) -> Array:

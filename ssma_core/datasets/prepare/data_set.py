@@ -19,7 +19,9 @@ Split = Literal["train", "validation"]
 
 # Every hole is filled, as the original does it: no image is as wide.
 ALL_HOLES = 10_000
-INDOOR_RANGE = 7000.0  # millimetres: the original's, issues 6 and 7 of DeepSceneSeg/SSMA
+
+IS_IT_WHOLE = ("is the download complete, and unpacked with the layout that this command's --help "
+               "shows?")
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,8 @@ class DataSet:
     classes: how many classes → which; the first are what is prepared when nobody says.
     labels: published id → what the data set calls it. Other ids are an error.
     seconds: the first is what is prepared when nobody says.
-    frames: (the data set's root, the second's name) → each split's frames. Raises SsmaError where
-      there is no such layout; whether all files are there is not its task.
+    frames: (the data set's root, the second's name) → each split's frames, those too that lack a
+      file, whichever it is: the loop names it. Raises SsmaError where there is no such layout.
     read_ids: a label file → H×W integers, published ids.
     published: how many frames each split has, where that is known.
     id_name: how an error calls an id that is not in `labels`.
@@ -109,23 +111,35 @@ def folder(path: Path) -> Path:
     return path
 
 
-def files(path: Path, pattern: str) -> list[Path]:
-    """The files in a folder that match, sorted. Raises SsmaError where there is none."""
-    found = sorted(each for each in folder(path).glob(pattern) if each.is_file())
+def frame_names(*kinds: tuple[Path, str], within: str = "") -> list[str]:
+    """The names of all frames that any of the folders has a file of, sorted. Listed by one kind of
+    file alone, a frame would be gone without a word where it is that file that was lost.
+
+    kinds: a folder, and what follows the frame's name in its files' names.
+    within: "*/" where the files lie in folders of that folder; they are then in the names.
+    Raises SsmaError where there is none.
+    """
+    # What begins with a dot is no frame's: macOS leaves a "._NAME" beside a file.
+    found = {file.relative_to(place).as_posix().removesuffix(ending)
+             for place, ending in kinds for file in place.glob(f"{within}[!.]*{ending}")}
     if not found:
-        raise SsmaError(f"there is no {pattern} in {path}: is the download complete, and unpacked "
-                        "with the layout that this command's --help shows?")
-    return found
+        place, ending = kinds[0]
+        raise SsmaError(f"no file under {folder(place)} has a name that ends in {ending}: "
+                        f"{IS_IT_WHOLE}")
+    return sorted(found)
 
 
 def lines(path: Path) -> list[str]:
-    """A text file's lines that are not empty. Raises SsmaError where there is no such file."""
+    """A text file's lines that are not empty. Raises SsmaError where there is none, or no file."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise SsmaError(f"cannot read {path} ({error}); this command's --help says where it comes "
                         "from") from error
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    found = [line.strip() for line in text.splitlines() if line.strip()]
+    if not found:
+        raise SsmaError(f"{path} is empty; this command's --help says where it comes from")
+    return found
 
 
 def matrix(path: Path, size: int) -> list[float]:

@@ -7,7 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from ssma_core.datasets.prepare.classes import FREIBURG_FOREST_5, VOID
-from ssma_core.datasets.prepare.data_set import Array, DataSet, Frame, Second, Split, files
+from ssma_core.datasets.prepare.data_set import (
+    IS_IT_WHOLE,
+    Array,
+    DataSet,
+    Frame,
+    Second,
+    Split,
+    folder,
+)
 from ssma_core.errors import SsmaError
 from ssma_core.files import read_colour
 
@@ -17,6 +25,9 @@ the package freiburg_forest_annotated, unpacked; partners share their name up to
   train/GT_color/b1-09517_mask.png
   train/depth_color/b1-09517….png, train/evi_color/b1-09517….png
   test/…                      the same; the 136 frames that are used for validation"""
+
+# What a folder's viewer leaves there beside them, such as Thumbs.db, is no frame's.
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 
 def _packed(red: int, green: int, blue: int) -> int:
@@ -36,20 +47,28 @@ def frames(root: Path, second: str) -> dict[Split, list[Frame]]:
 
 
 def _split(root: Path, split: str, second: str) -> list[Frame]:
-    labels, colours, seconds = (_by_name(root / split / kind)
-                                for kind in ("GT_color", "rgb", f"{second}_color"))
-    return [Frame(f"{split}/{name}", colours.get(name, root / split / "rgb" / f"{name}*"),
-                  seconds.get(name, root / split / f"{second}_color" / f"{name}*"), label)
-            for name, label in labels.items()]
+    rgb, label, other = kinds = [root / split / kind
+                                 for kind in ("rgb", "GT_color", f"{second}_color")]
+    found = {kind: _by_name(kind) for kind in kinds}
+    # Not what has a second image alone: the readme says of a frame that it was taken out of the
+    # test images, and not whether out of all folders.
+    return [Frame(f"{split}/{name}", found[rgb].get(name, rgb / f"{name}….jpg"),
+                  found[other].get(name, other / f"{name}….png"),
+                  found[label].get(name, label / f"{name}….png"))
+            for name in sorted(found[rgb].keys() | found[label].keys())]
 
 
-def _by_name(folder: Path) -> dict[str, Path]:
+def _by_name(place: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for path in files(folder, "[!.]*.*"):
+    for path in sorted(folder(place).iterdir()):
+        if path.suffix.lower() not in PICTURES or path.name.startswith("."):
+            continue
         name = path.stem.split("_")[0]
         if name in found:
             raise SsmaError(f"{found[name]} and {path} belong to the same frame: remove one")
         found[name] = path
+    if not found:
+        raise SsmaError(f"there is no picture in {place}: {IS_IT_WHOLE}")
     return found
 
 

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import signal
+import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -21,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from ssma_core.datasets.file_list import write_list
+from ssma_core.datasets.file_list import as_listed, write_list
 from ssma_core.datasets.prepare.classes import VOID, Classes, numbers
-from ssma_core.datasets.prepare.data_set import DataSet, Frame, Second, Split
+from ssma_core.datasets.prepare.data_set import IS_IT_WHOLE, DataSet, Frame, Second, Split
 from ssma_core.errors import SsmaError
 from ssma_core.files import read_colour, read_sensor, write_picture, written_whole
 from ssma_core.modalities import encode, width_x_height
@@ -56,6 +57,9 @@ def prepare(data_set: DataSet, root: Path, output: Path, classes: Classes, secon
     splits = data_set.frames(root.absolute(), second.name)
     frames = [frame for split in splits.values() for frame in split]
     _check_files(frames)
+    rows = {split: [(each.rgb, _path(output, second.name, each), _path(output, "label", each))
+                    for each in members] for split, members in splits.items()}
+    _check_rows(rows, root, output)
     _claim(output, _model_yaml(data_set, classes, second), ("label", second.name))
     missing = [each for each in frames if not _path(output, second.name, each).exists()]
     try:
@@ -65,10 +69,8 @@ def prepare(data_set: DataSet, root: Path, output: Path, classes: Classes, secon
             encoded = mapped(partial(_second, output, second), missing)
             for _ in tqdm(encoded, second.name, len(missing), unit="frame"):
                 pass
-        for split, members in splits.items():
-            write_list(output / f"{split}.txt",
-                       ((each.rgb, _path(output, second.name, each), _path(output, "label", each))
-                        for each in members))
+        for split, listed in rows.items():
+            write_list(output / f"{split}.txt", listed)
     except OSError as error:
         raise SsmaError(f"cannot write under {output}: {error.strerror}; give a folder that can be "
                         "written, on a disk with room") from error
@@ -85,8 +87,19 @@ def _check_files(frames: Sequence[Frame]) -> None:
     missing = [str(path) for frame in frames for path in frame.files if not path.is_file()]
     if missing:
         raise SsmaError(f"{len(missing)} files are missing, first of all {', '.join(missing[:3])}: "
-                        "is the download complete, and unpacked with the layout that this "
-                        "command's --help shows?")
+                        f"{IS_IT_WHOLE}")
+
+
+def _check_rows(rows: Mapping[Split, Sequence[tuple[Path, Path, Path]]], root: Path,
+                output: Path) -> None:
+    """Raises SsmaError for what the lists could not say, which are written after all the work."""
+    folder = output.resolve()
+    for split, listed in rows.items():
+        if not listed:
+            raise SsmaError(f"{root} has no frame for {split}: {IS_IT_WHOLE}")
+        for row in listed:
+            for file in row:
+                as_listed(file, folder)
 
 
 def _model_yaml(data_set: DataSet, classes: Classes, second: Second) -> str:
@@ -132,7 +145,11 @@ def _label(output: Path, data_set: DataSet, classes: Classes,
     else:
         table = numbers(classes, data_set.labels)
         ids = data_set.read_ids(frame.label)
-        label = _sized(_classes_of(ids, table, data_set, frame), frame, frame.label)
+        rgb = read_colour(frame.rgb)
+        label = _sized(_classes_of(ids, table, data_set, frame), frame, frame.label, rgb)
+        size = _png_size(frame.second)  # which is not opened for hours, the header apart
+        if size:
+            _check_view(size, frame, frame.second, rgb)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_picture(path, label)
     return np.bincount(label.ravel(), minlength=len(classes) + 1)
@@ -164,15 +181,33 @@ def _second(output: Path, second: Second, frame: Frame) -> None:
     write_picture(path, image)
 
 
-def _sized(array: Array, frame: Frame, path: Path, rgb: Array | None = None) -> Array:
-    """The array at the colour image's size, by nearest neighbour: some data sets publish the same
-    view in several sizes. Raises SsmaError where it cannot be the same view."""
-    rgb = read_colour(frame.rgb) if rgb is None else rgb
-    (height, width), (wanted_height, wanted_width) = array.shape[:2], rgb.shape[:2]
-    if abs(width * wanted_height / (height * wanted_width) - 1) > 0.02:
-        raise SsmaError(f"{path} is {width_x_height(array)}, but {frame.rgb} is "
-                        f"{width_x_height(rgb)} (width x height): that is not the same view")
-    return cv2.resize(array, (wanted_width, wanted_height), interpolation=cv2.INTER_NEAREST)
+def _sized(array: Array, frame: Frame, path: Path, rgb: Array) -> Array:
+    """The array, which is from `path`, at the colour image's size, by nearest neighbour: some data
+    sets publish the same view in several sizes. Raises SsmaError where it cannot be the same."""
+    _check_view((array.shape[1], array.shape[0]), frame, path, rgb)
+    return cv2.resize(array, (rgb.shape[1], rgb.shape[0]), interpolation=cv2.INTER_NEAREST)
+
+
+def _check_view(size: tuple[int, int], frame: Frame, path: Path, rgb: Array) -> None:
+    """Raises SsmaError where an image of that (width, height) cannot show what the colour image
+    shows."""
+    width, height = size
+    if abs(width * rgb.shape[0] / (height * rgb.shape[1]) - 1) > 0.02:
+        raise SsmaError(f"{path} is {width}x{height}, but {frame.rgb} is {width_x_height(rgb)} "
+                        "(width x height): that is not the same view")
+
+
+def _png_size(path: Path) -> tuple[int, int] | None:
+    """(width, height) as a PNG's header says; None where it is no PNG that says so."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(24)
+    except OSError as error:
+        raise SsmaError(f"cannot read {path}: {error.strerror}") from error
+    if len(start) < 24 or not start.startswith(b"\x89PNG\r\n\x1a\n"):
+        return None
+    width, height = struct.unpack_from(">II", start, 16)
+    return (width, height) if width and height else None
 
 
 @contextmanager

@@ -9,13 +9,12 @@ import numpy as np
 from ssma_core.datasets.prepare.classes import NYU_LABELS, SCANNET_20
 from ssma_core.datasets.prepare.data_set import (
     ALL_HOLES,
-    INDOOR_RANGE,
     Array,
     DataSet,
     Frame,
     Second,
     Split,
-    files,
+    frame_names,
     lines,
     matrix,
     sixteen_bits,
@@ -43,9 +42,10 @@ def _split(root: Path, scenes: str, second: str) -> list[Frame]:
     for scene in lines(root / scenes):
         place = root / "scannet_frames_25k" / scene
         camera_file = place / "intrinsics_depth.txt" if second == "hha" else None
-        for rgb in files(place / "color", "*.jpg"):
-            depth_file, label = (place / kind / f"{rgb.stem}.png" for kind in ("depth", "label"))
-            found.append(Frame(f"{scene}/{rgb.stem}", rgb, depth_file, label, camera_file))
+        rgb, depth_file, label = place / "color", place / "depth", place / "label"
+        found += [Frame(f"{scene}/{name}", rgb / f"{name}.jpg", depth_file / f"{name}.png",
+                        label / f"{name}.png", camera_file)
+                  for name in frame_names((rgb, ".jpg"), (depth_file, ".png"), (label, ".png"))]
     return found
 
 
@@ -63,6 +63,6 @@ def camera(frame: Frame, size: tuple[int, int]) -> Camera:
 
 SCANNET = DataSet(
     "ScanNet v2", LAYOUT, {20: SCANNET_20}, NYU_LABELS,
-    (Second("depth", "jet", depth, INDOOR_RANGE, ALL_HOLES),
+    (Second("depth", "jet", depth, fill=ALL_HOLES),
      Second("hha", "hha", depth, fill=ALL_HOLES, camera=camera)),
     frames, read_sensor)

@@ -9,7 +9,6 @@ import numpy as np
 from ssma_core.datasets.prepare.classes import NYU_LABELS, SUN_RGBD_37
 from ssma_core.datasets.prepare.data_set import (
     ALL_HOLES,
-    INDOOR_RANGE,
     Array,
     DataSet,
     Frame,
@@ -37,20 +36,35 @@ LABELS = {number: name for number, name in NYU_LABELS.items() if number <= len(S
 
 
 def frames(root: Path, second: str) -> dict[Split, list[Frame]]:
-    listed: dict[Split, list[str]] = {"validation": lines(root / "sunrgbd_testing_images.txt"),
-                                      "train": lines(root / "sunrgbd_training_images.txt")}
+    testing, training = (root / f"sunrgbd_{each}_images.txt" for each in ("testing", "training"))
+    listed: dict[Split, list[str]] = {"validation": lines(testing), "train": lines(training)}
     folder(root / "SUNRGBD")
     labels = folder(root / "sunrgbd_train_test_labels")
     first = {"validation": 1, "train": 1 + len(listed["validation"])}
-    return {split: [_frame(root, image, labels / f"img-{number:06d}.png", second)
-                    for number, image in enumerate(listed[split], first[split])]
-            for split in listed}
+    found: dict[Split, list[Frame]] = {
+        split: [_frame(root, image, _label_file(labels, number), second)
+                for number, image in enumerate(listed[split], first[split])]
+        for split in listed}
+    total = sum(map(len, listed.values()))
+    beyond = _label_file(labels, total + 1)
+    if beyond.is_file():  # a line lost from a list gives all frames behind it another's label
+        raise SsmaError(f"{beyond} is no listed frame's: {testing} and {training} list {total} "
+                        "frames, and the labels are numbered by their lines: get both lists again, "
+                        "whole")
+    return found
+
+
+def _label_file(labels: Path, number: int) -> Path:
+    return labels / f"img-{number:06d}.png"
 
 
 def _frame(root: Path, image: str, label: Path, second: str) -> Frame:
     """image: as the lists have it: SUNRGBD/…/FRAME/image/NAME.jpg."""
     rgb = root / image
     place = rgb.parent.parent
+    if root / "SUNRGBD" not in place.parents:
+        raise SsmaError(f"{image!r}, in a list of images, is not below SUNRGBD/: get the list "
+                        "again")
     return Frame(place.relative_to(root / "SUNRGBD").as_posix(), rgb, _depth_file(place), label,
                  place / "intrinsics.txt" if second == "hha" else None)
 
@@ -60,7 +74,7 @@ def _depth_file(place: Path) -> Path:
     found = sorted((place / "depth_bfx").glob("*.png"))
     if len(found) > 1:
         raise SsmaError(f"{found[0]} and {found[1]} could both be the frame's depth: remove one")
-    return found[0] if found else place / "depth_bfx" / "*.png"
+    return found[0] if found else place / "depth_bfx" / "….png"
 
 
 def depth(frame: Frame) -> Array:
@@ -78,6 +92,6 @@ def camera(frame: Frame, size: tuple[int, int]) -> Camera:
 
 SUN_RGBD = DataSet(
     "SUN RGB-D", LAYOUT, {37: SUN_RGBD_37}, LABELS,
-    (Second("depth", "jet", depth, INDOOR_RANGE, ALL_HOLES),
+    (Second("depth", "jet", depth, fill=ALL_HOLES),
      Second("hha", "hha", depth, fill=ALL_HOLES, camera=camera)),
     frames, read_sensor, {"train": 5285, "validation": 5050})

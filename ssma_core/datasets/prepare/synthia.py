@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ssma_core.datasets.prepare.classes import STREET_11, VOID
-from ssma_core.datasets.prepare.data_set import Array, DataSet, Frame, Second, Split, files
+from ssma_core.datasets.prepare.data_set import Array, DataSet, Frame, Second, Split, frame_names
 from ssma_core.errors import SsmaError
 from ssma_core.files import read_sensor
 
@@ -16,7 +16,7 @@ the package SYNTHIA-RAND-CITYSCAPES, unpacked (9400 frames, 1280x760):
   RGB/0000000.png
   Depth/0000000.png      16 bits, centimetres
   GT/LABELS/0000000.png  16 bits, the class in the red channel
-No split is published: every tenth frame is kept for validation."""
+No split is published: every tenth frame, by its number, is kept for validation."""
 
 LABELS = dict(enumerate((
     VOID.name, "sky", "building", "road", "sidewalk", "fence", "vegetation", "pole", "car",
@@ -30,10 +30,14 @@ EVERY = 10
 
 
 def frames(root: Path, second: str) -> dict[Split, list[Frame]]:
-    found = [Frame(rgb.stem, rgb, root / "Depth" / rgb.name, root / "GT" / "LABELS" / rgb.name)
-             for rgb in files(root / "RGB", "*.png")]
-    return {"train": [each for index, each in enumerate(found) if index % EVERY],
-            "validation": found[::EVERY]}
+    rgb, depth, label = kinds = root / "RGB", root / "Depth", root / "GT" / "LABELS"
+    found = [Frame(name, rgb / f"{name}.png", depth / f"{name}.png", label / f"{name}.png")
+             for name in frame_names(*((kind, ".png") for kind in kinds))
+             if name.isdecimal()]  # others' tools leave 0000003_labelTrainIds.png in LABELS
+    # By the number in the name: by its place among those that are there, one frame that was never
+    # downloaded would send those behind it to the other split.
+    return {"train": [each for each in found if int(each.name) % EVERY],
+            "validation": [each for each in found if int(each.name) % EVERY == 0]}
 
 
 def depth(frame: Frame) -> Array:
