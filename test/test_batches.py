@@ -10,8 +10,16 @@ import torch
 from conftest import small_run, write_configuration
 
 from ssma_core import Modality, SsmaError
-from ssma_core.datasets.frames import InMemory, check, preload
-from ssma_core.training.batches import Batch, batch_indices, image_tensor, loader
+from ssma_core.datasets.frames import Image, InMemory, check, preload
+from ssma_core.training.batches import (
+    VALIDATION_BATCH,
+    Batch,
+    HeldOut,
+    batch_indices,
+    image_tensor,
+    loader,
+    made_ahead,
+)
 from ssma_core.training.stages import Training, read_training
 
 
@@ -34,10 +42,10 @@ def equal(one: Batch, other: Batch) -> bool:
 
 def test_a_batch_is_what_the_stage_takes(training: Training, frames: InMemory) -> None:
     depth, fusion = training.stages[1], training.stages[2]
-    images, label = next(iter(loader(training, fusion, frames)))
+    images, label = next(loader(training, fusion, frames))
     assert [image.shape for image in images] == [(4, 48, 64, 3)] * 2
     assert label.shape == (4, 48, 64) and label.dtype == torch.uint8
-    (image,), _ = next(iter(loader(training, depth, frames)))
+    (image,), _ = next(loader(training, depth, frames))
     assert torch.equal(image, images[1])  # the same step, the same changes
     assert len(list(loader(training, fusion, frames))) == fusion.steps
 
@@ -47,6 +55,43 @@ def test_workers_change_nothing(training: Training, frames: InMemory) -> None:
     alone = list(loader(training, stage, frames))
     helped = list(loader(replace(training, workers=2), stage, frames))
     assert all(equal(a, b) for a, b in zip(alone, helped, strict=True))
+
+
+class Wrong:
+    """Frames of which none can be read."""
+
+    def __len__(self) -> int:
+        return 6
+
+    def __getitem__(self, index: int) -> tuple[tuple[Image, ...], Image]:
+        raise SsmaError("label/000001.png has the id 7")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_wrong_file_is_told_without_a_workers_traceback(training: Training, workers: int) -> None:
+    stage = training.stages[2]
+    with pytest.raises(SsmaError) as caught:
+        next(loader(replace(training, workers=workers), stage, Wrong()))
+    assert str(caught.value) == "label/000001.png has the id 7"
+    with pytest.raises(SsmaError) as caught:
+        next(made_ahead(HeldOut(training, stage, Wrong(), 0, 1), [0], workers))
+    assert str(caught.value) == "label/000001.png has the id 7"
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_every_held_out_frame_is_shown_once_and_as_it_is(
+        training: Training, frames: InMemory, world: int) -> None:
+    many = InMemory(tuple(np.concatenate([images] * 3) for images in frames.images),
+                    np.concatenate([frames.labels] * 3))
+    depth = training.stages[1]
+    shares = [HeldOut(training, depth, many, rank, world) for rank in range(world)]
+    batches = [batch for share in shares for batch in made_ahead(share, range(len(share)), 0)]
+    assert max(len(label) for _, label in batches) <= VALIDATION_BATCH
+    shown = np.concatenate([images[0] for images, _ in batches])
+    assert all(len(images) == 1 for images, _ in batches)
+    assert sorted(map(bytes, shown)) == sorted(map(bytes, many.images[1]))
+    labels = np.concatenate([label for _, label in batches])
+    assert sorted(map(bytes, labels)) == sorted(map(bytes, many.labels))
 
 
 def test_a_run_goes_on_where_it_stopped(training: Training, frames: InMemory) -> None:

@@ -124,6 +124,13 @@ def test_settings_take_the_place_of_the_files_values(tmp_path: Path) -> None:
     assert training.data.validation.take == (2,)
 
 
+def test_a_stage_or_a_modality_is_set_by_its_name(tmp_path: Path) -> None:
+    path = write_configuration(tmp_path, small_run(tmp_path))
+    training = read_training(path, ["stages.fusion.steps=7", "model.modalities.depth.range=5000"])
+    assert [stage.steps for stage in training.stages] == [20, 20, 7]
+    assert training.model.modalities[1].range == 5000
+
+
 @pytest.mark.parametrize("text", ["1e-3", "1.0e-3", "0.001"])
 def test_a_number_is_one_with_an_exponent_too(tmp_path: Path, text: str) -> None:
     """YAML 1.1, which PyYAML reads, takes 1e-3 for text."""
@@ -136,6 +143,8 @@ def test_a_number_is_one_with_an_exponent_too(tmp_path: Path, text: str) -> None
     ("seed", "it must be FIELD=VALUE"),
     ("date.train.rgb=x", "whose sections are in the configuration"),
     ("seed.x=1", "whose sections are in the configuration"),
+    ("stages.0.steps=1", "whose sections are in the configuration"),
+    ("stages.fusion=1", "whose sections are in the configuration"),
     ("seed=[", "the value is not YAML"),
     ("sed=1", "unknown field 'sed'"),
     ("seed=one", "seed must be of type int, got 'one'"),

@@ -1,4 +1,5 @@
 """Training: loss and schedule as the reference's, a run that learns, and what it starts from."""
+import copy
 import json
 import math
 import shutil
@@ -11,17 +12,19 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, small_run, write_configuration
+from conftest import GROUND, ROOT, small_run, write_configuration
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.nn import functional
 
 from ssma_core import Segmenter, SsmaError, checkpoint
 from ssma_core.datasets.frames import preload
+from ssma_core.metrics import ConfusionMatrix
 from ssma_core.model import build
 from ssma_core.training import loop
 from ssma_core.training.batches import loader
 from ssma_core.training.distributed import Processes
 from ssma_core.training.learner import Learner
-from ssma_core.training.loop import train
+from ssma_core.training.loop import train, train_stage
 from ssma_core.training.loss import poly, segmentation_loss
 from ssma_core.training.stages import read_training
 
@@ -110,6 +113,73 @@ def test_a_stage_leaves_curves_scalars_and_no_half_written_file(run):
     assert cv2.imread(str(run / "fusion.png")) is not None
     assert list((run / "tensorboard" / "fusion").glob("events.*"))
     assert not list(run.glob(".*")) and not list(run.glob("*.state.pt"))
+
+
+@pytest.fixture(scope="module")
+def judged(easy_frames, tmp_path_factory):
+    """The output of five steps and, at each of the three validations, the weights; the validations
+    find 3, 9 and 5 tenths of the ground, and no sky anywhere."""
+    output = tmp_path_factory.mktemp("judged")
+    training = replace(read_training(write_configuration(output, small_run(easy_frames))),
+                       validate_every=2)
+    stage = replace(training.stages[0], steps=5)
+    learner = Learner(training, stage, output, Processes(0, 1, torch.device("cpu")))
+    found, weights = iter([(0, 3, 7), (0, 9, 1), (0, 5, 5)]), []
+
+    def add(matrix, truth, prediction):
+        matrix.counts[GROUND] += next(found)
+        weights.append(copy.deepcopy(learner.network.state_dict()))
+
+    frames = preload(training.data.train.samples(), training.model, "")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ConfusionMatrix, "add", add)
+        train_stage(learner, frames, frames, output)
+    return output, weights
+
+
+@pytest.mark.parametrize(("name", "validation"), [("expert_rgb.best", 1), ("expert_rgb", 2)])
+def test_best_is_of_the_best_validation_and_the_model_of_the_last_step(judged, name, validation):
+    output, weights = judged
+    saved = checkpoint.load(output / f"{name}.safetensors")[0].state_dict()
+    assert saved.keys() == weights[validation].keys()
+    assert all(torch.equal(saved[name], value) for name, value in weights[validation].items())
+
+
+def test_tensorboard_shows_loss_learning_rate_and_every_validation(judged):
+    output, _ = judged
+    events = EventAccumulator(str(output / "tensorboard" / "expert_rgb")).Reload()
+    shown = {tag: {event.step: event.value for event in events.Scalars(tag)}
+             for tag in events.Tags()["scalars"]}
+    loss = json.loads((output / "expert_rgb.json").read_text())["loss"]
+    decay = [0.9 * (1 - step / 5) ** 0.9 + 0.1 for step in range(5)]
+    expected = {
+        "loss": dict(enumerate(loss, start=1)),
+        "learning_rate": {step: 0.003 * factor for step, factor in enumerate(decay, start=1)},
+        "mIoU": {2: 0.15, 4: 0.45, 5: 0.25},
+        "IoU/ground": {2: 0.3, 4: 0.9, 5: 0.5},
+        "IoU/sky": {2: 0.0, 4: 0.0, 5: 0.0}}  # it was predicted: 7, 1 and 5 tenths
+    assert shown.keys() == expected.keys()
+    for tag, values in expected.items():
+        assert shown[tag] == pytest.approx(values, rel=1e-6), tag
+
+
+def test_a_stage_learns_from_the_training_frames_and_is_judged_by_the_validation_frames(
+        easy_frames, tmp_path):
+    """Those to learn from are void, of which the loss is 0."""
+    void, output = tmp_path / "void", tmp_path / "out"
+    shutil.copytree(easy_frames, void)
+    for label in void.glob("*/label/*"):
+        cv2.imwrite(str(label), np.zeros((48, 64), np.uint8))
+    values = small_run(easy_frames)
+    values["data"]["train"] = values["data"]["train"] | {"root": str(void)}
+    values["stages"][0]["steps"] = 2
+    train(read_training(write_configuration(tmp_path, values)), output, only="expert_rgb")
+    log = json.loads((output / "expert_rgb.json").read_text())
+    assert log["loss"] == [0, 0]
+    labels = [cv2.imread(str(label), cv2.IMREAD_UNCHANGED)
+              for label in easy_frames.glob("*/label/*")]
+    assert np.sum(log["validation"][0]["counts"], 1).tolist() == np.bincount(
+        np.ravel(labels), minlength=3).tolist()
 
 
 def test_a_finished_stage_is_left_alone(run, capsys):

@@ -1,5 +1,6 @@
 """Several processes that train together are as one that sees the whole batch."""
 import json
+import os
 import subprocess
 import sys
 
@@ -34,7 +35,8 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 @pytest.fixture(scope="module")
 def outputs(easy_frames, tmp_path_factory):
-    """The configuration, and what one process and what two have made of it."""
+    """The configuration, and what one process and what two have made of it; on the CPU, since two
+    on a machine with one GPU would be refused."""
     folder = tmp_path_factory.mktemp("processes")
     values = small_run(easy_frames)
     for stage in values["stages"]:
@@ -47,7 +49,8 @@ def outputs(easy_frames, tmp_path_factory):
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     for name, launcher in (("one", []), ("two", torchrun)):
         subprocess.run([sys.executable, *launcher, script, ROOT / "training" / "train.py",
-                        "--config", config, "--output", folder / name], check=True, timeout=300)
+                        "--config", config, "--output", folder / name], check=True, timeout=300,
+                       env=os.environ | {"CUDA_VISIBLE_DEVICES": ""})
     return read_training(config), folder / "one", folder / "two"
 
 

@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 from ssma_core import SsmaError
+from ssma_core.commands import count
 from ssma_core.datasets.frames import Streamed, preload
 from ssma_core.training.benchmark import measure
-from ssma_core.training.loop import chosen
-from ssma_core.training.stages import read_training
+from ssma_core.training.stages import chosen, read_training
 
 
 def main() -> None:
@@ -22,7 +22,8 @@ def main() -> None:
     parser.add_argument("--config", type=Path, required=True, help="YAML file of the run")
     parser.add_argument("--output", type=Path, required=True, help="its folder")
     parser.add_argument("--stage", required=True, help="for example fusion or expert_rgb")
-    parser.add_argument("--steps", type=int, default=50, help="to measure (default: %(default)s)")
+    parser.add_argument("--steps", type=count, default=50,
+                        help="to measure (default: %(default)s)")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE",
                         help="a value instead of the configuration's, for example workers=4")
     options = parser.parse_args()

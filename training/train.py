@@ -33,7 +33,7 @@ def main() -> None:
     try:
         training = read_training(options.config, options.set)
         if options.augmented:
-            write_preview(training, options.augmented)
+            write_preview(training, options.augmented, options.stage)
         else:
             train(training, options.output, options.stage, options.restart)
     except (SsmaError, OSError) as error:  # such as a disk without room

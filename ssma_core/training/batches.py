@@ -1,7 +1,8 @@
 """From frames to the batches of a stage, in worker processes."""
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,6 +18,8 @@ from ssma_core.training.augment import augment
 from ssma_core.training.stages import Stage, Training
 
 Batch = tuple[list[torch.Tensor], torch.Tensor]
+
+VALIDATION_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,8 @@ class Batches(Dataset[Batch]):
         share = share_of_part(self.stage, self.world)
         first = (part * self.world + self.rank) * share
         indices = batch_indices(len(self.frames), self.stage.batch_size, step, self.training.seed)
-        changed = [self._frame(indices[place], step, place)
-                   for place in range(first, first + share)]
-        images = [torch.from_numpy(np.stack(same)) for same in zip(*(i for i, _ in changed))]
-        return images, torch.from_numpy(np.stack([label for _, label in changed]))
+        return _stacked([self._frame(indices[place], step, place)
+                         for place in range(first, first + share)])
 
     def _frame(self, index: int, step: int, place: int) -> tuple[list[Image], Image]:
         spec, inputs = self.training.model, self.training.inputs(self.stage)
@@ -57,20 +58,73 @@ class Batches(Dataset[Batch]):
         return changed, label
 
 
+@dataclass(frozen=True)
+class HeldOut(Dataset[Batch]):
+    """What one of `world` processes gets of a stage's validation: the frames as they are, some at a
+    time, laid out as those of `Batches`."""
+
+    training: Training
+    stage: Stage
+    frames: Frames
+    rank: int
+    world: int
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._mine()) / VALIDATION_BATCH)
+
+    def __getitem__(self, item: int) -> Batch:
+        inputs = self.training.inputs(self.stage)
+        first = item * VALIDATION_BATCH
+        read = (self.frames[index] for index in self._mine()[first:first + VALIDATION_BATCH])
+        return _stacked([([images[k] for k in inputs], label) for images, label in read])
+
+    def _mine(self) -> range:
+        return range(self.rank, len(self.frames), self.world)
+
+
+def _stacked(frames: Sequence[tuple[Sequence[Image], Image]]) -> Batch:
+    images = [torch.from_numpy(np.stack(same)) for same in zip(*(images for images, _ in frames))]
+    return images, torch.from_numpy(np.stack([label for _, label in frames]))
+
+
 def loader(training: Training, stage: Stage, frames: Frames, *, first_step: int = 0,
-           rank: int = 0, world: int = 1) -> Iterable[Batch]:
-    """The items of `Batches` from `first_step` on, in order, made ahead by `training.workers`
-    processes (0: by this one, when they are asked for).
+           rank: int = 0, world: int = 1) -> Iterator[Batch]:
+    """The items of `Batches` from `first_step` on: see `made_ahead`.
 
     Raises SsmaError as `share_of_part`.
     """
     share_of_part(stage, world)
     items = range(first_step * stage.accumulate, stage.steps * stage.accumulate)
-    return DataLoader(Batches(training, stage, frames, rank, world), batch_size=None, sampler=items,
-                      num_workers=training.workers, pin_memory=torch.cuda.is_available(),
-                      # Forked workers share the frames in memory instead of copying them.
-                      multiprocessing_context="fork" if training.workers else None,
-                      worker_init_fn=_one_thread)
+    return made_ahead(Batches(training, stage, frames, rank, world), items, training.workers)
+
+
+def made_ahead(batches: Dataset[Batch], items: Sequence[int], workers: int) -> Iterator[Batch]:
+    """These items, in order, made ahead by so many processes (0: by this one, when they are asked
+    for). Raises what they raise."""
+    for made in DataLoader(_Handed(batches), batch_size=None, sampler=items, num_workers=workers,
+                           pin_memory=torch.cuda.is_available(),
+                           # Forked workers share the frames in memory instead of copying them.
+                           multiprocessing_context="fork" if workers else None,
+                           # Its own, or the first batch of a run that goes on would take a number
+                           # from those of that step.
+                           generator=torch.Generator(), worker_init_fn=_one_thread):
+        if isinstance(made, SsmaError):
+            raise made
+        yield made
+
+
+@dataclass(frozen=True)
+class _Handed(Dataset["Batch | SsmaError"]):
+    """A user's mistake comes out of a worker as it is: raised there, torch would tell it with the
+    worker's traceback."""
+
+    batches: Dataset[Batch]
+
+    def __getitem__(self, item: int) -> Batch | SsmaError:
+        try:
+            return self.batches[item]
+        except SsmaError as error:
+            return error
 
 
 def share_of_part(stage: Stage, world: int) -> int:

@@ -53,13 +53,13 @@ def measure(training: Training, stage: Stage, frames: Frames, output: Path, step
                 step(number)
             return steps * stage.batch_size / (_now(processes.device) - begun)
 
-        batches = iter(loader(training, long_enough, frames))
+        batches = loader(training, long_enough, frames)
         some = list(itertools.islice(batches, stage.accumulate))
         same = itertools.cycle(some)
         learning = rate(lambda number: learner.step(number, same))
-        batches = iter(loader(training, long_enough, frames))
+        batches = loader(training, long_enough, frames)
         together = rate(lambda number: learner.step(number, batches))
-        batches = iter(loader(training, long_enough, frames))
+        batches = loader(training, long_enough, frames)
         data = rate(lambda number: list(itertools.islice(batches, stage.accumulate)))
     return Rates(data, learning, together)
 

@@ -7,11 +7,10 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Subset
 
 from ssma_core import checkpoint
 from ssma_core.datasets.frames import Frames, Streamed, check, preload
@@ -21,7 +20,14 @@ from ssma_core.files import make_folder
 from ssma_core.metrics import ConfusionMatrix
 from ssma_core.model import build
 from ssma_core.training import curves
-from ssma_core.training.batches import batch_indices, image_tensor, loader, share_of_part
+from ssma_core.training.batches import (
+    HeldOut,
+    batch_indices,
+    image_tensor,
+    loader,
+    made_ahead,
+    share_of_part,
+)
 from ssma_core.training.distributed import Processes, joined
 from ssma_core.training.learner import Learner, check_precision, compute_repeatably
 from ssma_core.training.report import Report
@@ -34,10 +40,8 @@ from ssma_core.training.resume import (
     save_state,
     written_for_good,
 )
-from ssma_core.training.stages import Stage, Training
+from ssma_core.training.stages import Stage, Training, chosen
 from ssma_core.training.start import check_start, starts
-
-VALIDATION_BATCH = 8
 
 # After so many steps their losses are fetched. Not after each: a GPU would wait for us every time.
 REPORT_EVERY = 10
@@ -79,23 +83,14 @@ def train(training: Training, output: Path, only: str | None = None, restart: bo
             processes.wait()  # for the first one to have written what the next stage starts from
 
 
-def chosen(training: Training, only: str | None) -> list[Stage]:
-    """The stage of that name, or all. Raises SsmaError when there is none."""
-    stages = [stage for stage in training.stages if only in (None, stage.name)]
-    if not stages:
-        names = ", ".join(stage.name for stage in training.stages)
-        raise SsmaError(f"there is no stage {only!r}; there are {names}")
-    return stages
-
-
 def train_stage(learner: Learner, frames: Frames, held_out: Frames, output: Path) -> None:
     """Trains one stage to its end, from its last state where there is one, and writes its files."""
     training, stage, processes = learner.training, learner.stage, learner.processes
     files, settings = StageFiles(output, stage.name), configuration(training, stage, output)
     history = load_state(files, learner, settings)
     started = time.monotonic() - history.seconds
-    batches = iter(loader(training, stage, frames, first_step=history.step,
-                          rank=processes.rank, world=processes.world))
+    batches = loader(training, stage, frames, first_step=history.step,
+                     rank=processes.rank, world=processes.world)
     unseen: list[torch.Tensor] = []  # losses that are still on the device
 
     with Report(files, stage, history, shown=processes.first) as report:
@@ -178,10 +173,9 @@ def _validate(learner: Learner, frames: Frames, history: History, files: StageFi
     spec, processes = learner.training.model, learner.processes
     matrix = ConfusionMatrix(spec.classes, spec.void_id)
     learner.network.eval()
-    mine = Subset(cast("Dataset[Any]", frames), range(processes.rank, len(frames), processes.world))
-    for images, label in DataLoader(mine, VALIDATION_BATCH, num_workers=learner.training.workers):
-        inputs = (images[i] for i in learner.training.inputs(learner.stage))
-        tensors = [image_tensor(image, processes.device) for image in inputs]
+    mine = HeldOut(learner.training, learner.stage, frames, processes.rank, processes.world)
+    for images, label in made_ahead(mine, range(len(mine)), learner.training.workers):
+        tensors = [image_tensor(image, processes.device) for image in images]
         for logits in learner.answers(*tensors):
             matrix.add(label.numpy(), logits.argmax(1).cpu().numpy())
     learner.network.train()

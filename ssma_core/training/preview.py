@@ -7,18 +7,21 @@ from ssma_core.datasets.frames import Streamed
 from ssma_core.files import write_picture
 from ssma_core.pictures import colourize, contact_sheet
 from ssma_core.training.batches import loader
-from ssma_core.training.stages import Training
+from ssma_core.training.stages import ALONE, Training, chosen
 
 
-def write_preview(training: Training, path: Path) -> None:
-    """Writes a contact sheet of the first frames that the last stage is going to see, as it sees
-    them: a row each of every modality's image and the label.
+def write_preview(training: Training, path: Path, only: str | None = None) -> None:
+    """Writes a contact sheet of the first frames that a stage is going to see, as it sees them: a
+    row each of every modality's image and the label.
 
-    Raises SsmaError for wrong data, or when the picture cannot be written.
+    only: the stage's name; None: the last one that trains an expert or a fusion.
+    Raises SsmaError for wrong data, when there is no such stage, or when the picture cannot be
+    written.
     """
-    stage = training.stages[-1]
+    stages = chosen(training, only)
+    stage = next((stage for stage in reversed(stages) if stage.trains != ALONE), stages[-1])
     frames = Streamed(training.data.train.samples(), training.model)
-    images, labels = next(iter(loader(training, stage, frames)))
+    images, labels = next(loader(training, stage, frames))
     names = [training.model.modalities[i].name for i in training.inputs(stage)]
     rows = [[*(image[i].numpy() for image in images), colourize(label.numpy(), training.model)]
             for i, label in enumerate(labels)]

@@ -179,11 +179,21 @@ class Training:
         return {1: fusion, 2: experts, 3: (*fusion, *experts)}[len(stage.start)]
 
 
+def chosen(training: Training, only: str | None) -> list[Stage]:
+    """The stage of that name, or all. Raises SsmaError when there is none."""
+    stages = [stage for stage in training.stages if only in (None, stage.name)]
+    if not stages:
+        names = ", ".join(stage.name for stage in training.stages)
+        raise SsmaError(f"there is no stage {only!r}; there are {names}")
+    return stages
+
+
 def read_training(path: str | Path, settings: Sequence[str] = ()) -> Training:
     """Reads a configuration.
 
     settings: values that take the place of the file's, such as "seed=1" or
-      "data.validation.take=[2]": the field by its path, the value as YAML.
+      "data.validation.take=[2]" or "stages.fusion.steps=500": the field by its path, the value as
+      YAML.
     Raises SsmaError naming the file and the field that is wrong.
     """
     values = read_yaml(path)
@@ -199,10 +209,13 @@ def _set(values: Any, setting: str) -> None:
     where, given, text = setting.partition("=")
     *folders, field = where.split(".")
     for folder in folders:
+        if isinstance(values, list):  # of stages or modalities, by name
+            values = {str(each.get("name")): each for each in values if isinstance(each, dict)}
         values = values.get(folder) if isinstance(values, dict) else None
     if not given or not isinstance(values, dict):
         raise SsmaError(f"cannot set {setting!r}: it must be FIELD=VALUE, and the field a path "
-                        "such as data.validation.take whose sections are in the configuration")
+                        "such as data.validation.take or stages.fusion.steps, whose sections are "
+                        "in the configuration")
     try:
         values[field] = yaml.safe_load(text)
     except yaml.YAMLError as error:
