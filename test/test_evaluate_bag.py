@@ -303,7 +303,9 @@ def test_live_tells_from_when_on_one_sensor_was_labelled_alone(tmp_path: Path) -
     modes = [(mode["kind"], (mode["stamp_ns"] - START) / PERIOD)
              for mode in live["timeline"]["modes"] if mode["kind"] != "none"]
     assert [kind for kind, _ in modes] == ["fused", "colour only"]
-    assert 12 <= modes[1][1] < 16  # half a second after the last pair, which was the eighth
+    # Half a second after the last pair, which was the eighth: five images, or fewer where a busy
+    # machine replays them late.
+    assert 8 <= modes[1][1] < 16
     assert len(live["frames"]) + len(live["timeline"]["drops"]) == 20
 
 
