@@ -120,7 +120,7 @@ def _run(case: Case, name: str, options: argparse.Namespace) -> Figures:
             assert node.stdout
             if node.stdout.readline() != "ready\n":
                 raise SsmaError(f"the {name} node did not start:\n{said.read_text()}")
-            sent = _camera(case, round(options.seconds * case.rate_hz))
+            sent = send(case, round(options.seconds * case.rate_hz))
             node.send_signal(signal.SIGINT)
             node.wait(PATIENCE_S)
         finally:
@@ -134,7 +134,7 @@ def _run(case: Case, name: str, options: argparse.Namespace) -> Figures:
                        sent["pairs"] / sent["seconds"])
 
 
-def _camera(case: Case, pairs: int) -> dict[str, float]:
+def send(case: Case, pairs: int) -> dict[str, float]:
     """Sends pairs of images until the end. Returns what it says of that."""
     ran = subprocess.run(
         [sys.executable, str(HERE / "camera.py"), case.size, str(case.rate_hz), str(pairs)],

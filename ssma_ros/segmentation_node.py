@@ -30,7 +30,7 @@ except ImportError as error:
 import numpy as np
 
 from ssma_core import Segmenter, SsmaError
-from ssma_ros import diagnostics, distro, parameters, signals, topics
+from ssma_ros import diagnostics, distro, memory, parameters, signals, topics
 from ssma_ros.label_info import label_info
 from ssma_ros.labelling import Output, Outputs
 from ssma_ros.pairing import STREAMS, Stream
@@ -81,6 +81,7 @@ class SegmentationNode(LifecycleNode):
     @_logged
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         with ExitStack() as made:
+            made.callback(memory.give_back)
             segmenter = made.enter_context(closing(_opened(self._given)))
             _check(segmenter, self._given.model)
             _warm_up(segmenter)
@@ -88,6 +89,7 @@ class SegmentationNode(LifecycleNode):
             self._outputs = topics.outputs(self, made, segmenter.spec)
             self._label_info = topics.label_info_output(self, made)
             self._diagnostics = topics.publisher(self, made, DiagnosticArray, "/diagnostics")
+            memory.keep()
             self._segmenter = segmenter
             self._configured = made.pop_all()
         return super().on_configure(state)

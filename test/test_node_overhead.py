@@ -39,7 +39,7 @@ def log_of(pairs: int = PAIRS, period: int = 100, model: int = 50) -> dict[str, 
 def test_a_node_that_keeps_up() -> None:
     found = figures(log_of(), PAIRS, 10)
     assert found == Figures(inference=50, own=3, own_p90=3, latency=55, latency_p99=55, added=5,
-                            bound=150, labels_hz=10, held=1, lost=0)
+                            arrival_p99=53, bound=150, labels_hz=10, held=1, lost=0)
 
 
 def test_waiting_for_the_model_is_latency_and_not_the_nodes_own() -> None:
@@ -48,6 +48,7 @@ def test_waiting_for_the_model_is_latency_and_not_the_nodes_own() -> None:
     found = figures(log_of(model=117), PAIRS, 10)
     assert (found.own, found.inference) == (3, 117)
     assert found.latency == 117 + 3 + 2 + 20 * (FIRST + 1)  # the middle one of those that count
+    assert found.latency_p99 - found.arrival_p99 == pytest.approx(2)  # to the depth's arrival
     assert found.labels_hz == pytest.approx(1000 / 120)
     assert found.held == pytest.approx(117 / 120)
 
