@@ -70,7 +70,7 @@ def _node(name: str) -> Any:
         from naive_node import NaiveNode
 
         return NaiveNode()
-    from ssma_ros.segmentation_node import SegmentationNode
+    from ssma_ros.node import SegmentationNode
 
     node = SegmentationNode()
     for change in (node.trigger_configure, node.trigger_activate):

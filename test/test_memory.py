@@ -72,10 +72,10 @@ def test_the_node_keeps_it_while_it_is_configured(
     from robot import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE
 
     robot = start("-p", f"model:={tiny_model}", program=(
-        "-c", "from ssma_ros import memory, segmentation_node as node\n"
+        "-c", "from ssma_ros import memory, segmentation_node\n"
               "memory.keep = lambda: print('kept', flush=True)\n"
               "memory.give_back = lambda: print('given back', flush=True)\n"
-              "node.main()"))
+              "segmentation_node.main()"))
 
     def said() -> list[str]:
         return [line for line in robot.said().splitlines() if line in ("kept", "given back")]

@@ -167,12 +167,33 @@ def test_signals_that_come_again_while_it_ends_change_nothing(
     assert robot.process.wait(10) == 0
 
 
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_ros_is_still_imported_ends_it(how: int) -> None:
+    """What takes a minute here is the import of rclpy."""
+    with subprocess.Popen(
+            [sys.executable, "-c", "import sys, time\n"
+                                   "class Slow:\n"
+                                   "    def find_spec(self, name, *_):\n"
+                                   "        if name == 'rclpy':\n"
+                                   "            print('importing', flush=True)\n"
+                                   "            time.sleep(60)\n"
+                                   "sys.meta_path.insert(0, Slow())\n"
+                                   "from ssma_ros import segmentation_node\n"
+                                   "segmentation_node.main()"],
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as node:
+        assert node.stdout and node.stdout.readline() == "importing\n"
+        node.send_signal(how)
+        _, said = node.communicate(timeout=10)
+    assert node.returncode == 0
+    assert not said
+
+
 def test_a_signal_while_a_model_loads_ends_it(start: Callable[..., Robot]) -> None:
     """What takes a minute here is the loading of a model that is not there."""
     robot = start("-p", "model:=large.onnx", program=(
-        "-c", "import time\nfrom ssma_ros import segmentation_node as node\n"
+        "-c", "import time\nfrom ssma_ros import node, segmentation_node\n"
               "node.Segmenter = lambda *_: (print('loading', flush=True), time.sleep(60))\n"
-              "node.main()"))
+              "segmentation_node.main()"))
     client = robot.node.create_client(ChangeState, "segmentation_node/change_state")
     assert client.wait_for_service(10)
     client.call_async(ChangeState.Request(transition=Transition(id=CONFIGURE)))
@@ -210,7 +231,8 @@ def test_wrong_arguments_end_it_with_a_message(arguments: tuple[str, ...], reaso
 def test_without_ros_it_says_what_to_install() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", "import sys; sys.modules['rclpy'] = None\n"
-                               "from ssma_ros.segmentation_node import main"],
+                               "from ssma_ros import segmentation_node\n"
+                               "segmentation_node.main()"],
         cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
     assert ended.returncode == 1
     assert "ROS 2 is not here" in ended.stderr
