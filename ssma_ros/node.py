@@ -11,8 +11,10 @@ from typing import Any
 
 try:
     from diagnostic_msgs.msg import DiagnosticArray
+    from lifecycle_msgs.srv import ChangeState
     from rcl_interfaces.msg import SetParametersResult
     from rclpy.clock import Clock, ClockType
+    from rclpy.exceptions import ParameterException
     from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
     from rclpy.parameter import Parameter
     from std_msgs.msg import Header
@@ -59,7 +61,10 @@ class SegmentationNode(LifecycleNode):
     """Subscribes rgb/image and aux/image, publishes semantic/label and what goes with it."""
 
     def __init__(self) -> None:
-        super().__init__("segmentation_node")
+        try:
+            super().__init__("segmentation_node")
+        except ParameterException as error:  # of a parameter that is ROS's own
+            raise SsmaError(f"a parameter's value is refused: {error}") from error
         self._given = parameters.declare(self)
         self._configured = ExitStack()  # what cleanup frees
         self._active = ExitStack()  # what deactivation ends
@@ -69,6 +74,23 @@ class SegmentationNode(LifecycleNode):
         self._label_info: Output
         self._diagnostics: Any
         self.add_on_set_parameters_callback(self._change)
+        self._service_change_state.callback = functools.partial(
+            self._answer, self._service_change_state.callback)
+
+    def _answer(self, change_state: Callable[..., ChangeState.Response],
+                request: ChangeState.Request, response: ChangeState.Response
+                ) -> ChangeState.Response:
+        """Refuses what its state does not allow, as rclcpp's nodes do; rclpy would end."""
+        _, state = self._state_machine.current_state
+        try:
+            return change_state(request, response)
+        except RuntimeError:
+            wanted = request.transition.label or request.transition.id
+            self.get_logger().error(
+                f"transition {wanted} is refused, which the state {state} does not allow: "
+                "`ros2 lifecycle list` shows those that it does")
+            response.success = False
+            return response
 
     @_logged
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:

@@ -17,9 +17,13 @@ pytest.importorskip("rclpy", reason="needs rclpy")
 from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.msg import Parameter as ParameterMessage
+from rcl_interfaces.msg import ParameterValue
+from rcl_interfaces.srv import SetParameters
 from robot import ACTIVATE, CLEANUP, COLOUR, CONFIGURE, DEACTIVATE, DEPTH, SIZE, Robot, pixels
 
 from ssma_core import Segmenter
+from ssma_ros import segmentation_node
 
 pytestmark = pytest.mark.ros
 
@@ -126,6 +130,38 @@ def test_it_stops_frees_and_comes_back(start: Callable[..., Robot], tiny_model: 
     assert "Traceback" not in robot.said()
 
 
+def test_a_transition_that_its_state_does_not_allow_is_refused_and_the_node_goes_on(
+        start: Callable[..., Robot], tiny_model: Path) -> None:
+    """As when a lifecycle manager configures what the launch file has brought up already."""
+    robot = start("-p", f"model:={tiny_model}")
+    for refused, taken in (((ACTIVATE, DEACTIVATE, CLEANUP), CONFIGURE),
+                           ((CONFIGURE, DEACTIVATE), ACTIVATE),
+                           ((CONFIGURE, ACTIVATE, CLEANUP), DEACTIVATE),
+                           ((CONFIGURE, DEACTIVATE), CLEANUP)):
+        for transition in refused:
+            assert not robot.change(transition)
+        assert robot.change(taken)
+    assert "transition 1 is refused, which the state active does not allow" in robot.said()
+    assert robot.change(CONFIGURE, ACTIVATE)
+    assert robot.label()
+    assert "Traceback" not in robot.said()
+
+
+def test_what_rclpy_itself_cannot_answer_does_not_end_it(
+        start: Callable[..., Robot], tiny_model: Path) -> None:
+    robot = start("-p", f"model:={tiny_model}")
+    assert robot.change(CONFIGURE, ACTIVATE)
+    unheard_of = ParameterMessage(name="slop", value=ParameterValue(type=77))
+    robot.clients["set_parameters"] = client = robot.node.create_client(
+        SetParameters, "segmentation_node/set_parameters")
+    assert client.wait_for_service(10)
+    robot.until(lambda: "it goes on after this" in robot.said(),
+                meanwhile=lambda: client.call_async(
+                    SetParameters.Request(parameters=[unheard_of])))
+    assert robot.label()
+    assert robot.end() == 0
+
+
 @pytest.mark.parametrize("model, reason", [
     ("", "'model' is empty"), ("/no/such.onnx", "/no/such.onnx"), (__file__, "test_node.py")])
 def test_a_model_that_cannot_be_loaded_fails_the_transition(
@@ -200,6 +236,7 @@ def test_a_signal_while_a_model_loads_ends_it(start: Callable[..., Robot]) -> No
     robot.until(lambda: "loading" in robot.said())
     assert robot.end(signal.SIGTERM) == 0
     assert "in the midst" in robot.said()
+    assert segmentation_node.GRACE_S < 1  # after so long it gave up waiting
 
 
 def test_a_signal_in_the_midst_of_work(start: Callable[..., Robot], tiny_model: Path) -> None:
@@ -216,6 +253,7 @@ def test_a_signal_in_the_midst_of_work(start: Callable[..., Robot], tiny_model: 
 @pytest.mark.parametrize("arguments, reason", [
     (("-p", "slop:=50.0"), "slop out of range"),
     (("-p", "queue_size:=many"), "queue_size"),
+    (("-p", "use_sim_time:=maybe"), "use_sim_time"),
     (("--params-file", "/no/such.yaml"), "/no/such.yaml"),
     (("-p", "slop 3"), "slop 3"),
 ])
