@@ -44,6 +44,7 @@ class Repetition:
     def __init__(self) -> None:
         self._seen: dict[Stream, Array] = {}
         self._alone: dict[Stream, Span] = {}  # the other's first and last change since the last own
+        self._changed: dict[Stream, float] = {}  # when an own one came last
 
     def look(self, rows: Mapping[Stream, Array], now: float) -> None:
         """Takes in what one image of a stream, or of each, shows at the time `now`, in seconds."""
@@ -52,6 +53,7 @@ class Repetition:
         self._seen |= rows
         for stream in rows:
             if stream in changed:
+                self._changed[stream] = now
                 self._alone.pop(stream, None)
             elif OTHER[stream] in changed:
                 first, _ = self._alone.get(stream, (now, now))
@@ -61,6 +63,11 @@ class Repetition:
         """For how long the other stream's images have changed while this one's were the same."""
         first, last = self._alone.get(stream, (0.0, 0.0))
         return last - first
+
+
+    def unchanged(self, now: float) -> dict[Stream, float]:
+        """For how many seconds each stream's image has been the same, whatever the other's did."""
+        return {stream: now - changed for stream, changed in self._changed.items()}
 
 
 class Content:
@@ -93,6 +100,10 @@ class Content:
             if self._repetition.seconds(stream) > frozen_timeout:
                 reasons[stream] = "the same image comes again and again, while the other's change"
         return reasons
+
+    def unchanged(self, now: float) -> dict[Stream, float]:
+        """See `Repetition.unchanged`."""
+        return self._repetition.unchanged(now)
 
 
 def _same(rows: Array, before: Array | None) -> bool:

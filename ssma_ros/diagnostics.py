@@ -1,7 +1,6 @@
 """What /diagnostics and the log say of the node: when, and with which figures."""
 from __future__ import annotations
 
-import re
 import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
@@ -11,17 +10,28 @@ import numpy as np
 
 from ssma_ros.pairing import STREAMS, Cause
 from ssma_ros.pipeline import NO_MODE, Pipeline
-from ssma_ros.record import RECEIVED, Event, Record
+from ssma_ros.record import RECEIVED, REMIND_S, Event, Record, without_numbers
 
 if TYPE_CHECKING:  # the words are needed where there is no ROS, too
     from diagnostic_msgs.msg import DiagnosticStatus
 
-REMIND_S, CALM_S = 30.0, 10.0
+CALM_S = 10.0
 BOTTLENECK = 0.05  # of what comes in; less is overwritten by mere chance
 
 
 def remarks(record: Record) -> list[str]:
     """What is as it must be, but good to know."""
+    return _jumped(record) + _bottleneck(record)
+
+
+def _jumped(record: Record) -> list[str]:
+    if not record.is_going_on("clock jump"):
+        return []
+    return ["the images' stamps went back, as where a bag begins again or a clock was set: pairing "
+            "began anew"]
+
+
+def _bottleneck(record: Record) -> list[str]:
     rates = {event: record.rate(event) for event in ("offered", "published", "overwritten")}
     if rates["overwritten"] <= BOTTLENECK * rates["offered"]:
         return []
@@ -41,7 +51,7 @@ class Reminder:
     def due(self, texts: Sequence[str]) -> list[str]:
         """Which of what holds now is to be said now."""
         now = time.monotonic()
-        causes = {re.sub(r"\d+(\.\d+)?", "#", text): text for text in texts}
+        causes = {without_numbers(text): text for text in texts}
         due = [cause for cause in causes if now - self._said.get(cause, -np.inf)
                >= (REMIND_S if cause in self._lasts else CALM_S)]
         self._said |= dict.fromkeys(due, now)

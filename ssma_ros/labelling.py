@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -65,7 +65,7 @@ class Labelling:
     """Labels what it gets by both experts, or by one where the other's image shows nothing.
 
     given: may be replaced by others between two labels. camera_info: the newest
-      sensor_msgs/CameraInfo of the colour image. complain: logs an error, once each.
+      sensor_msgs/CameraInfo of the colour image. complain: logs an error, at a calm rate.
     """
 
     def __init__(self, segmenter: Segmenter, given: Parameters, outputs: Outputs, record: Record,
@@ -82,18 +82,29 @@ class Labelling:
 
     def label(self, work: Work) -> str | None:
         """Publishes what comes of it. Returns what the label was made from, such as "rgb+depth", or
-        None when the images show nothing. Raises SsmaError when they do not fit."""
+        None when the images show nothing. A second image that does not fit colour is left out,
+        which is complained of. Raises SsmaError where nothing can be labelled."""
         try:
             images, used = self._look(work)
             if not used:
                 self._record.happened("dead")
                 return None
-            if len(used) == 2 and self.given.check_frame_id:
-                messages.check_registered(work["rgb"].frame, work["aux"].frame)
-            self._publish({stream: images[stream] for stream in used}, work)
-            return "+".join(self.names[stream] for stream in used)
+            try:
+                return self._label_from(used, images, work)
+            except SsmaError as error:
+                if len(used) == 1 or not self.alone["rgb"]:
+                    raise
+                self._complain(error)
+                return self._label_from(("rgb",), images, work)
         finally:
             self._idle_since = time.monotonic()
+
+    def _label_from(self, used: Sequence[Stream], images: Mapping[Stream, Array], work: Work
+                    ) -> str:
+        if len(used) == 2 and self.given.check_frame_id:
+            messages.check_registered(work["rgb"].frame, work["aux"].frame)
+        self._publish({stream: images[stream] for stream in used}, work)
+        return "+".join(self.names[stream] for stream in used)
 
     def _look(self, work: Work) -> tuple[dict[Stream, Array], tuple[Stream, ...]]:
         """The images that can be read, and the streams to label from."""
@@ -107,6 +118,7 @@ class Labelling:
         dead |= self._content.dead(images, now, min_valid_depth=self.given.min_valid_depth,
                                    frozen_timeout=self.given.frozen_timeout)
         self._record.looked_at(work, dead)
+        self._record.unchanged = self._content.unchanged(now)
         alive = tuple(s for s in STREAMS if s in images and s not in dead)
         if len(alive) == len(work) or (alive and self.alone[alive[0]]):
             return images, alive

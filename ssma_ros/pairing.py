@@ -20,7 +20,8 @@ paired already) or a duplicate. Until they are late, frames that were overtaken 
 
 Clocks: a stamp that is older than its stream's newest by more than OVERTAKE_NS was not overtaken:
 the clock was set back, as by a looped bag, a simulation's reset or a corrected clock. So was it if
-LATE_IN_A_ROW frames of a stream come late, one after the other, as with the loop of a short bag.
+BEHIND_IN_A_ROW frames of a stream are older than its newest, one after the other, as with the loop
+of a short bag.
 Then what waits ends as at the end of a bag, and pairing begins anew.
 """
 from __future__ import annotations
@@ -42,7 +43,7 @@ OTHER: dict[Stream, Stream] = {"rgb": "aux", "aux": "rgb"}
 Cause = Literal["paired", "unmatched", "late", "duplicate", "zero stamp"]
 
 OVERTAKE_NS = 1_000_000_000  # frames of one drive do not overtake each other by more
-LATE_IN_A_ROW = 10
+BEHIND_IN_A_ROW = 10
 RECENT = 20  # so many stamps of a stream tell its period
 REMEMBERED = 300  # and so many how far it lies from the other, which may come seconds later
 
@@ -80,7 +81,7 @@ class Pairing(Generic[Frame]):
         self._waiting: dict[Stream, dict[int, Frame]] = {stream: {} for stream in STREAMS}
         self._recent: dict[Stream, deque[int]] = {s: deque(maxlen=REMEMBERED) for s in STREAMS}
         self._ended: dict[Stream, float] = dict.fromkeys(STREAMS, -math.inf)
-        self._late_in_a_row: Counter[Stream] = Counter()
+        self._behind_in_a_row: Counter[Stream] = Counter()
         self.change(slop, queue_size, aux_delay)
 
     def change(self, slop: float, queue_size: int, aux_delay: float) -> None:
@@ -116,16 +117,16 @@ class Pairing(Generic[Frame]):
         if self._clock_jumped(stream, time):
             self.clock_jumps += 1
             pairs += self.flush()
+        self._behind_in_a_row[stream] += time < self._newest(stream)
         if time in self._waiting[stream] or time == self._ended[stream]:
             self.counts[stream]["duplicate"] += 1
             return pairs
         if time < self._ended[stream]:
-            self._late_in_a_row[stream] += 1
             self.counts[stream]["late"] += 1
             return pairs
-        self._late_in_a_row[stream] = 0
         self._waiting[stream][time] = frame
         if time > self._newest(stream):
+            self._behind_in_a_row[stream] = 0
             self._recent[stream].append(time)
         while certain := self._certain():
             pairs += self._end(certain)
@@ -170,8 +171,8 @@ class Pairing(Generic[Frame]):
 
     def _clock_jumped(self, stream: Stream, time: int) -> bool:
         return (time < self._newest(stream) - OVERTAKE_NS
-                or (time < self._ended[stream]
-                    and self._late_in_a_row[stream] == LATE_IN_A_ROW))
+                or (time < self._newest(stream)
+                    and self._behind_in_a_row[stream] == BEHIND_IN_A_ROW))
 
     def _certain(self) -> Mapping[Stream, int] | None:
         """Two of those that wait that nothing in order can part."""

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import math
-import re
 import threading
 import time
 import traceback
@@ -13,7 +12,7 @@ from ssma_ros import messages
 from ssma_ros.labelling import Arrived, Labelling, Outputs, Work
 from ssma_ros.pairing import OTHER, OVERTAKE_NS, Pairing, Stream
 from ssma_ros.parameters import Parameters
-from ssma_ros.record import ALONE, RECEIVED, Record
+from ssma_ros.record import ALONE, RECEIVED, REMIND_S, Record, without_numbers
 from ssma_ros.silence import Silence
 from ssma_ros.worker import Worker
 
@@ -24,7 +23,7 @@ class Pipeline:
     """Takes image messages of both topics and publishes a label image for the newest pair; while a
     stream is silent, and the model can label without it, for the other's newest image.
 
-    Frames that cannot be used are counted and each reason is logged once; it always goes on.
+    Frames that cannot be used are counted, and why is logged at a calm rate; it always goes on.
     No label is of an earlier moment than one before it, unless the clock was set back.
     """
 
@@ -39,7 +38,7 @@ class Pipeline:
         self._last_label = (NO_MODE, float("-inf"))
         self._mode_said = ""
         self._saying = threading.Lock()
-        self._told: set[str] = set()
+        self._told: dict[str, float] = {}  # when
         self.worker: Worker[Work] = Worker(self._work, self._failed)
 
     @property
@@ -113,7 +112,8 @@ class Pipeline:
         pairs = self.pairing.add(stream, frame.stamp_ns, arrived)
         self._newest[stream] = arrived
         alone = (self.record.image_seen(stream, frame.stamp_ns)
-                 and self._silence.image_came(stream, now, self.timeout(stream)))
+                 and self._silence.image_came(stream, now, self.timeout(stream),
+                                              shows=not self.record.shows_nothing(stream)))
         for pair in pairs:
             self.record.last_paired = now
             self.record.happened("paired")
@@ -121,6 +121,7 @@ class Pipeline:
             if not self._offer({"rgb": pair.rgb, "aux": pair.aux}):
                 self.record.happened("overtaken")
         if self.pairing.clock_jumps > jumps:  # the pairs were of before
+            self.record.happened("clock jump")
             self._offered_ns = {}
             self._newest = {stream: arrived}
         if alone and not pairs:
@@ -160,17 +161,17 @@ class Pipeline:
         self.complain(error)
 
     def complain(self, error: Exception) -> None:
-        """Logs what went wrong, once each. It ends nothing."""
+        """Logs what went wrong, each cause every REMIND_S at most. It ends nothing."""
         if isinstance(error, SsmaError):
-            self._say_once(str(error))
+            self._say(str(error))
         else:  # a fault of ours: whoever mends it needs the traceback
-            self._say_once(f"{type(error).__name__}: {error}",
-                           details="".join(traceback.format_exception(error)))
+            self._say(f"{type(error).__name__}: {error}",
+                      details="".join(traceback.format_exception(error)))
 
-    def _say_once(self, reason: str, details: str = "") -> None:
-        """Logs each reason once, whatever its numbers; /diagnostics has it as long as it lasts."""
-        self.record.error(reason)
-        cause = re.sub(r"\d+", "#", reason)
-        if cause not in self._told:
-            self._told.add(cause)
-            self._outputs.error(f"{reason} (said once, counted from now on)\n{details}".rstrip())
+    def _say(self, reason: str, details: str = "") -> None:
+        self.record.error(reason)  # /diagnostics has it as long as it lasts
+        cause, now = without_numbers(reason), time.monotonic()
+        if now - self._told.get(cause, -math.inf) >= REMIND_S:
+            self._told[cause] = now
+            self._outputs.error(f"{reason} (said every {REMIND_S:g} s while it lasts)\n{details}"
+                                .rstrip())

@@ -19,9 +19,10 @@ class Silence:
         self._since = dict.fromkeys(STREAMS, now)
         self._waits: set[Stream] = set()  # an image came since
 
-    def image_came(self, stream: Stream, now: float, timeout: float) -> bool:
-        """Whether it is to be labelled alone: see `is_over`."""
-        if stream == "rgb":
+    def image_came(self, stream: Stream, now: float, timeout: float, shows: bool = True) -> bool:
+        """Whether it is to be labelled alone: see `is_over`. shows: something, as far as is known;
+        for a colour image that shows nothing the second sensor does not wait."""
+        if stream == "rgb" and shows:
             self._ended("aux", now)
         if stream not in self._waits:
             self._waits.add(stream)

@@ -29,13 +29,15 @@ def what_is_wrong(pipeline: Pipeline, inputs: Mapping[Stream, Subscribed]) -> li
     topics = {stream: subscribed.topic for stream, subscribed in inputs.items()}
     silent = [stream for stream in STREAMS if not is_news(record.last_seen[stream])]
     found = [_silent(record, stream, inputs[stream]) for stream in silent]
-    dead = {stream: reason for stream, (reason, when) in record.dead.items() if is_news(when)}
+    dead = {stream: reason for stream, (reason, _) in record.dead.items()
+            if record.shows_nothing(stream)}
     found += [f"the images on {topics[stream]} show nothing: {reason}"
               for stream, reason in dead.items()]
     if not silent:
         found += _unpaired(pipeline, topics)
     for stream in STREAMS:
         found += _slow(pipeline, stream, topics[stream])
+        found += _two_sources(record, inputs[stream])
     found += _other_time([age for stream in STREAMS if stream not in silent
                           and (age := pipeline.age(stream)) is not None])
     missing = {*silent, *dead}
@@ -43,8 +45,10 @@ def what_is_wrong(pipeline: Pipeline, inputs: Mapping[Stream, Subscribed]) -> li
         stream = missing.pop()
         if not pipeline.labelling.alone[OTHER[stream]]:
             found.append(f"this model cannot label {names[OTHER[stream]]} without {names[stream]}")
-    if pipeline.mode in names.values():
-        found.append(f"labels are made from {pipeline.mode} alone")
+    for stream in STREAMS:
+        if pipeline.mode == names[stream]:
+            found.append(f"labels are made from {pipeline.mode} alone")
+            found += _unchanged(pipeline, stream, topics[stream])
     return found
 
 
@@ -71,6 +75,23 @@ def _silent(record: Record, stream: Stream, subscribed: Subscribed) -> str:
     several = len(subscribed.published) > 1
     return said + (f"{len(subscribed.published)} publisher{'s are' if several else ' is'} there, "
                    "so look at its own log, and at rate and QoS with `ros2 topic info -v`")
+
+
+def _two_sources(record: Record, subscribed: Subscribed) -> list[str]:
+    publishers = len(subscribed.published)
+    if publishers < 2 or not record.is_going_on("clock jump"):
+        return []
+    return [f"{publishers} publishers send on {subscribed.topic}, and its stamps go back: is a bag "
+            "replayed while the sensor's driver runs? Labels are of both times"]
+
+
+def _unchanged(pipeline: Pipeline, stream: Stream, topic: str) -> list[str]:
+    """That the one camera that is left may hang: nothing moves beside it by which to tell."""
+    seconds = pipeline.record.unchanged.get(stream, 0.0)
+    if seconds <= pipeline.given.frozen_timeout:
+        return []
+    return [f"the images on {topic} have been the same, to the byte, for {seconds:.0f} s: that "
+            "camera hangs, unless it is a simulated one in a scene that stands still"]
 
 
 def _unpaired(pipeline: Pipeline, topics: Mapping[Stream, str]) -> list[str]:

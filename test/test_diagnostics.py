@@ -40,6 +40,45 @@ def values(rig: Rig) -> dict[str, str]:
     return {pair.key: pair.value for pair in status(rig).values}
 
 
+def test_two_sources_of_one_topic_are_told_by_their_stamps(rig: Rig, clock: Clock) -> None:
+    """A bag is replayed, and the drivers run."""
+    for milliseconds in range(0, 1000, 100):
+        rig.pair(1_000_000 + milliseconds)
+        rig.pair(400_000 + milliseconds)
+        rig.settle()
+        clock.go(0.1)
+    assert troubles(rig, [IMAGE] * 2)[:2] == [
+        f"2 publishers send on {topic}, and its stamps go back: is a bag replayed while the "
+        "sensor's driver runs? Labels are of both times" for topic in TOPICS.values()]
+    assert not any("2 publishers" in text for text in troubles(rig))
+    drive(rig, clock, STREAMS, 1_001_000, 1_003_000)
+    assert troubles(rig, [IMAGE] * 2) == []
+
+
+def test_a_clock_that_was_set_back_is_remarked_while_it_is_news(rig: Rig, clock: Clock) -> None:
+    drive(rig, clock, STREAMS, 100_000, 101_000)
+    assert diagnostics.remarks(rig.pipeline.record) == []
+    drive(rig, clock, STREAMS, 1000, 2000)
+    said, = diagnostics.remarks(rig.pipeline.record)
+    assert "stamps went back" in said
+    assert troubles(rig) == []
+    drive(rig, clock, STREAMS, 2000, 4000)
+    assert diagnostics.remarks(rig.pipeline.record) == []
+
+
+@pytest.mark.parametrize("left", STREAMS)
+def test_the_last_camera_that_repeats_itself_is_told(
+        rig: Rig, clock: Clock, left: Stream) -> None:
+    """Where the other one's image stands still as well, as in a simulation, nothing is wrong."""
+    drive(rig, clock, STREAMS, 1000, 5000)
+    assert troubles(rig) == []
+    drive(rig, clock, [left], 5000, 9000)
+    said = f"the images on {TOPICS[left]} have been the same, to the byte, for 8 s"
+    assert any(text.startswith(said) for text in troubles(rig))
+    drive(rig, clock, STREAMS, 9000, 10_000)
+    assert troubles(rig) == []
+
+
 def test_nothing_is_wrong_while_pairs_are_labelled(rig: Rig, clock: Clock) -> None:
     drive(rig, clock, STREAMS, 1000, 4000)
     assert troubles(rig) == []
@@ -279,6 +318,13 @@ def test_what_is_new_is_said_at_once_what_lasts_every_30_seconds(clock: Clock) -
     clock.go(1)
     due = ["no image", "dark", "4 Hz of 9 Hz"]
     assert reminder.due(due) == due
+
+
+def test_what_is_wrong_with_two_topics_is_said_of_both(clock: Clock) -> None:
+    reminder = diagnostics.Reminder()
+    both = [f"no new image on /cam{number}/image_raw for 1.5 s" for number in (0, 1)]
+    assert reminder.due(both) == both
+    assert reminder.due([text.replace("1.5", "2.5") for text in both]) == []
 
 
 def test_what_comes_and_goes_is_said_at_a_calm_rate(clock: Clock) -> None:

@@ -123,6 +123,35 @@ def test_images_that_show_nothing_are_left_out(
     drive_until(robot, frame, "rgb+depth", expected["rgb+depth"])
 
 
+@pytest.mark.parametrize("misfit, reason", [
+    ("half the size", "96x48"), ("another frame", "must be registered"),
+    ("one byte a pixel", "neither millimetres nor metres")])
+def test_a_second_image_that_does_not_fit_is_refused_with_the_reason_and_colour_goes_on(
+        robot: Robot, frame: tuple[Any, Any], expected: dict[str, Labels], misfit: str,
+        reason: str) -> None:
+    """As after a driver's restart with other settings."""
+    rgb, depth = frame
+    drive_until(robot, frame, "rgb+depth", expected["rgb+depth"])
+
+    def look() -> None:
+        now = time.time()
+        robot.send("rgb", rgb, "bgr8", now)
+        if misfit == "half the size":
+            robot.send("aux", depth[::2, ::2], "16UC1", now)
+        elif misfit == "another frame":
+            robot.send("aux", depth, "16UC1", now, "depth_optical")
+        else:
+            robot.send("aux", (depth >> 8).astype(np.uint8), "mono8", now)
+
+    robot.labels.clear()
+    robot.until(lambda: robot.mode() == "rgb" and bool(robot.labels)
+                and np.array_equal(pixels(robot.labels[-1]), expected["rgb"]), meanwhile=look)
+    robot.until(lambda: reason in robot.said() and robot.level() == DiagnosticStatus.WARN,
+                meanwhile=look)
+    drive_until(robot, frame, "rgb+depth", expected["rgb+depth"])
+    assert robot.values()["failed"] == "0"
+
+
 def test_without_a_decoder_for_it_nothing_is_labelled_alone_and_that_is_said(
         start: Callable[..., Robot], tiny_model: Any, frame: tuple[Any, Any]) -> None:
     robot = start("-p", f"model:={tiny_model}")

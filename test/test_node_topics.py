@@ -179,6 +179,7 @@ def test_a_model_that_was_exported_for_one_camera(
 
 def test_depth_that_is_not_registered_is_refused_until_the_user_knows_better(
         start: Callable[..., Robot], tiny_model: Path) -> None:
+    """With a model whose experts label nothing alone; test_node_modes.py has one of the others."""
     robot = active(start, "-p", f"model:={tiny_model}")
 
     def look() -> None:

@@ -275,6 +275,16 @@ def test_a_jump_too_short_to_tell_from_overtaking_costs_ten_frames(first: Stream
     assert len(feed(under_test, drive(900, first))) == 30
 
 
+@pytest.mark.parametrize("stream", STREAMS)
+def test_a_short_jump_of_a_stream_that_pairs_with_nothing_is_noticed_after_ten_frames(
+        stream: Stream) -> None:
+    under_test = pairing()
+    feed(under_test, [a for ms in range(0, 900, 30) for a in at(stream, ms)])
+    for number, milliseconds in enumerate(range(300, 900, 30)):
+        feed(under_test, at(stream, milliseconds))
+        assert under_test.clock_jumps == (number >= 10)
+
+
 def test_what_waits_when_the_clock_jumps_is_unmatched_and_no_partner_of_what_comes() -> None:
     under_test = pairing()
     feed(under_test, drive(60_000) + at("rgb", 60_950))

@@ -113,7 +113,8 @@ def test_there_are_no_points_without_depth(rig: Rig) -> None:
     assert rig.asked == [{"confidence": False, "trust": False}]
 
 
-def test_a_refused_image_is_said_once_and_counted_always(rig: Rig) -> None:
+def test_a_refused_image_is_said_every_half_minute_and_counted_always(
+        rig: Rig, clock: Clock) -> None:
     for milliseconds in (1000, 1033, 1066):
         rig.send("rgb", milliseconds, encoding="bayer_rggb8")
         rig.send("aux", milliseconds)
@@ -122,6 +123,14 @@ def test_a_refused_image_is_said_once_and_counted_always(rig: Rig) -> None:
     assert len(rig.errors) == 1
     assert "/robot/rgb" in rig.errors[0] and "bayer_rggb8" in rig.errors[0]
     assert rig.pipeline.record.counts["refused"] == 3
+    clock.go(29)
+    rig.send("rgb", 30_000, encoding="bayer_rggb8")
+    assert len(rig.errors) == 1
+    clock.go(1)
+    rig.send("rgb", 31_000, encoding="bayer_rggb8")
+    assert len(rig.errors) == 2
+    rig.send("aux", 31_000, encoding="bayer_rggb8")  # another topic has a reason of its own
+    assert len(rig.errors) == 3
 
 
 @pytest.mark.parametrize("failure, said", [
@@ -246,6 +255,22 @@ def test_streams_that_are_alive_and_do_not_pair_leave_colour_alone(rig: Rig, clo
     assert rig.made() == [(ms, COLOUR_ALONE) for ms in range(1600, 3000, 100)]
 
 
+def test_black_colour_does_not_keep_the_second_sensor_waiting_where_they_do_not_pair(
+        rig: Rig, clock: Clock) -> None:
+    def unpaired(begin: int, end: int, rgb: npt.NDArray[Any]) -> None:
+        for milliseconds in range(begin, end, 100):
+            rig.send("rgb", milliseconds, rgb)
+            rig.settle()
+            rig.send("aux", milliseconds + 50)
+            rig.settle()
+            clock.go(0.1)
+
+    unpaired(1000, 4000, BLACK)
+    assert rig.made()[-10:] == [(ms, DEPTH_ALONE) for ms in range(3050, 4050, 100)]
+    unpaired(4000, 6000, COLOUR)
+    assert rig.made()[-10:] == [(ms, COLOUR_ALONE) for ms in range(5000, 6000, 100)]
+
+
 @pytest.mark.parametrize("ahead", [-3_600_000, -430, 430, 3_600_000])
 def test_a_clock_that_is_off_ends_no_labels_when_a_sensor_comes_back(
         rig: Rig, clock: Clock, ahead: int) -> None:
@@ -336,6 +361,19 @@ def test_a_clock_that_jumps_back_is_followed_in_every_mode(rig: Rig, clock: Cloc
     assert rig.made() == [(ms, COLOUR_ALONE) for ms in (1000, 1100, 1200)]
 
 
+def test_one_camera_alone_is_followed_also_through_a_short_jump_back(
+        rig: Rig, clock: Clock) -> None:
+    """Where it could have been overtaken images, ten of them are lost."""
+    drive(rig, clock, ["rgb"], 1000, 3000)
+    rig.labels.clear()
+    drive(rig, clock, ["rgb"], 2000, 4000)
+    assert rig.made() == [(ms, COLOUR_ALONE) for ms in range(3000, 4000, 100)]
+    rig.labels.clear()
+    for _ in range(20):  # a bag of six images, looped
+        drive(rig, clock, ["rgb"], 1000, 1600)
+    assert len(rig.made()) > 30
+
+
 NOISE = [np.full((4, 6, 3), 50 + i, np.uint8) for i in range(100)]
 
 
@@ -404,16 +442,37 @@ def test_a_model_that_labels_nothing_alone_gives_nothing_while_a_stream_is_silen
     assert rig.modes == ["none"]
 
 
-def test_pairs_of_two_frames_are_refused_unless_asked_otherwise(
-        new_rig: Callable[..., Rig]) -> None:
-    rig = new_rig(given=replace(GIVEN, check_frame_id=True))
+@pytest.mark.parametrize("alone, of_colour", [
+    ((True, True), [(1000, COLOUR_ALONE)]), ((False, True), []), ((False, False), [])])
+def test_pairs_of_two_frames_are_refused_unless_asked_otherwise_and_colour_goes_on(
+        new_rig: Callable[..., Rig], alone: tuple[bool, bool], of_colour: list[tuple[int, int]]
+        ) -> None:
+    rig = new_rig(alone=alone, given=replace(GIVEN, check_frame_id=True))
     for milliseconds in (1000, 1033):
         rig.send("rgb", milliseconds, frame_id="colour_camera")
         rig.send("aux", milliseconds, frame_id="depth_camera")
         rig.settle()
         rig.pipeline.change(GIVEN)
-    assert rig.made() == [(1033, FUSED)]
+    assert rig.made() == [*of_colour, (1033, FUSED)]
+    assert len(rig.errors) == 1
     assert "colour_camera" in rig.errors[0] and "depth_camera" in rig.errors[0]
+
+
+def test_a_second_image_that_does_not_fit_leaves_colour_alone_and_is_complained_of(
+        rig: Rig, clock: Clock) -> None:
+    def misfit() -> None:
+        if len(rig.asked) % 2:  # both are tried first
+            raise SsmaError("the depth image is 3x2")
+
+    rig.inference = misfit
+    drive(rig, clock, STREAMS, 1000, 1300)
+    assert rig.made() == [(ms, COLOUR_ALONE) for ms in (1000, 1100, 1200)]
+    assert rig.modes == ["none", "rgb"]
+    assert len(rig.errors) == 1 and "the depth image is 3x2" in rig.errors[0]
+    assert rig.pipeline.record.counts["failed"] == 0
+    rig.inference = lambda: None
+    rig.pair(1300)
+    assert rig.made()[-1] == (1300, FUSED)
 
 
 def test_values_that_change_apply_to_what_comes(rig: Rig, clock: Clock) -> None:
