@@ -31,7 +31,8 @@ class Collected:
     arrivals_ns: when each label came, by the stamp of its image, on this process's monotonic clock.
     clock_offset_ns: that clock less the replay's; the smallest seen, since every message of /clock
       is late by its own way through DDS.
-    counters: the node's line of /diagnostics; settled once it counts the same twice.
+    counters: the node's line of /diagnostics; settled once it counts the same twice, and the model
+      has nothing left to do.
     modes: the node's modes since the first label, each with the label's stamp that began it, or the
       bag's time when labels ended.
     """
@@ -65,13 +66,14 @@ class Collected:
     def take_diagnostics(self, message: DiagnosticArray) -> None:
         before = self._counts()
         self.counters = {pair.key: pair.value for pair in message.status[0].values}
-        self.settled = before == self._counts()
+        self.settled = before == self._counts() and self._at_work() == 0
 
     def take_mode(self, message: String) -> None:
-        if self.arrivals_ns and self.has_clock:
+        if message.data != NO_MODE and self.arrivals_ns:
+            self.modes.append((self.newest_ns, message.data))
+        elif self.arrivals_ns and self.has_clock:
             ended_ns = time.monotonic_ns() - int(self.clock_offset_ns)  # also after the last /clock
-            begin_ns = ended_ns if message.data == NO_MODE else self.newest_ns
-            self.modes.append((begin_ns, message.data))
+            self.modes.append((ended_ns, message.data))
 
     def latency_ms(self, stamp_ns: int) -> float:
         """From the moment the replay's clock shows a frame's stamp to its label's arrival here."""
@@ -102,6 +104,12 @@ class Collected:
             raise SsmaError(f"the counts do not add up: {sent} colour frames sent, {labelled} "
                             f"labels, {node}")
         return causes
+
+    def _at_work(self) -> int:
+        """How many of the images and pairs that the worker was offered have not come to an end."""
+        node = self._counts()
+        offered = node["paired"] - node["overtaken"] + node["rgb alone"] + node["aux alone"]
+        return offered - sum(node[end] for end in ("overwritten", "dead", "failed", "published"))
 
     def _counts(self) -> dict[str, int]:
         return {key: int(value) for key, value in self.counters.items() if value.isdigit()}

@@ -1,6 +1,7 @@
 """DDS for this process and those it starts, without a look at what else runs on the machine."""
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from pathlib import Path
@@ -20,10 +21,15 @@ def isolate() -> None:
     os.environ.update({**room_for_images(), **os.environ, **own_domain()})
 
 
+@functools.cache
 def own_domain() -> dict[str, str]:
-    """The environment variables of a domain for this process and those it starts."""
+    """The environment variables of a domain for this process and those it starts, which is not the
+    user's."""
     humble = os.environ.get("ROS_DISTRO") == "humble"
-    return {"ROS_DOMAIN_ID": str(1 + os.getpid() % 100),
+    number = os.getpid() % 100
+    if str(1 + number) == os.environ.get("ROS_DOMAIN_ID"):
+        number = (number + 1) % 100
+    return {"ROS_DOMAIN_ID": str(1 + number),
             "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
             # Humble does not know that, and later ones warn of this.
             **({"ROS_LOCALHOST_ONLY": "1"} if humble else {})}

@@ -127,6 +127,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     paths = [Path(bag).resolve() for bag in options.bags]
     if len(set(paths)) < len(paths):
         parser.error("a bag is given twice")
+    if options.report and options.json and options.report.resolve() == options.json.resolve():
+        parser.error(f"--report and --json would both write {options.json}")
     if options.jobs is not None and options.jobs < 1:
         parser.error(f"--jobs must be at least 1, got {options.jobs}")
     return options

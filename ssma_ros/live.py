@@ -39,7 +39,7 @@ from ssma_ros.report.record import (
     Timeline,
     plain_counts,
 )
-from ssma_ros.truths import Truths
+from ssma_ros.truths import Recordings, Truths
 
 PATIENCE_S = 30
 LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -50,16 +50,18 @@ def evaluate(bag: str, model: Path, spec: ModelSpec, settings: Settings,
     """What becomes of a bag's frames, and when. The labels are scored as they come, so that none
     has to be kept. tick, and errors: as of `replay_through_node`."""
     truths = Truths(bag, settings.label, settings.slop)
+    recordings = Recordings(bag, settings.rgb)
     counts: dict[int, Counts | None] = {}
 
     def take(stamp_ns: int, bag_time_ns: int, labels: npt.NDArray[Any]) -> None:
-        truth = truths.near(stamp_ns, bag_time_ns)
+        # Not when the label came: a slow model's come seconds later.
+        truth = truths.near(stamp_ns, recordings.of(stamp_ns, bag_time_ns))
         counts[stamp_ns] = plain_counts(truth.matrix(labels, spec)) if truth else None
 
     with tempfile.TemporaryDirectory(prefix="evaluate_bag.") as logs:
         collected = replay_through_node(bag, model, settings, Path(logs, "live"), take=take,
                                         tick=tick)
-    sent = [bags.stamp_ns(message) for message in bags.messages(bag, [settings.rgb])]
+    sent = recordings.stamps_ns
     causes = {cause: n for cause, n in collected.causes_of_drops(len(sent)).items() if n}
     drops = tuple(Event(stamp, "no label") for stamp in sent if stamp not in counts)
     frames = tuple(Labelled(stamp, round(collected.latency_ms(stamp), 3), counts[stamp])

@@ -120,6 +120,7 @@ class SegmentationNode(LifecycleNode):
             made.callback(pipeline.worker.stop)
             pipeline.say_mode()
             inputs = topics.subscriptions(self, made, self._given, pipeline)
+            parameters.tell_unknown_qos(self)
             diagnose = functools.partial(
                 self._diagnose, pipeline, inputs, diagnostics.Reminder())
             for period, call in ((TICK_S, pipeline.tick), (DIAGNOSTICS_PERIOD_S, diagnose)):

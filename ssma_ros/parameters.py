@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # the defaults are needed where there is no ROS, too
     from rcl_interfaces.msg import ParameterDescriptor
     from rclpy.node import Node
 
+QOS = "qos_overrides."
 # image_transport's, which send CompressedImage below the raw images' topic.
 COMPRESSED = ("compressed", "compressedDepth")
 
@@ -87,11 +88,23 @@ def declare(node: Node) -> Parameters:
 def _tell_unknown(node: Node) -> None:
     """rclpy passes over a misspelt name in silence. Topics' QoS is declared with the topics."""
     for name in node._parameter_overrides:
-        if node.has_parameter(name) or name.startswith("qos_overrides."):
+        if node.has_parameter(name) or name.startswith(QOS):
             continue
         near = get_close_matches(name, [f.name for f in fields(Parameters)], 1)
         node.get_logger().warning(f"there is no parameter {name!r}, so its value has no effect"
                                   + (f"; is {near[0]} meant?" if near else ""))
+
+
+def tell_unknown_qos(node: Node) -> None:
+    """Names in the log the QoS that is given for no topic of the node, once all are made."""
+    given = [name for name in node._parameter_overrides if name.startswith(QOS)]
+    for name in given:
+        if not node.has_parameter(name):
+            known = [known for known in node._parameters if known.startswith(QOS)]
+            near = get_close_matches(name, known, 1)
+            node.get_logger().warning(
+                f"no topic of this node has {name!r}, so its value has no effect: it takes full "
+                "names, as remapped" + (f"; is {near[0]} meant?" if near else ""))
 
 
 def changed(given: Parameters, wanted: Mapping[str, Any], *, configured: bool) -> Parameters:

@@ -70,7 +70,8 @@ def label_info_output(node: LifecycleNode, made: ExitStack) -> Output:
 
 def subscriptions(node: LifecycleNode, made: ExitStack, given: Parameters, pipeline: Pipeline
                   ) -> dict[Stream, tuple[str, str]]:
-    """The pipeline gets what comes. Returns the image topics' full names and types."""
+    """The pipeline gets what comes. Returns the image topics' full names and types. Raises
+    SsmaError where both images are to come from one topic."""
     transports = {"rgb": given.rgb_transport, "aux": given.aux_transport}
     found = {}
     for stream in STREAMS:
@@ -84,6 +85,10 @@ def subscriptions(node: LifecycleNode, made: ExitStack, given: Parameters, pipel
             events=SubscriptionEventCallbacks(
                 incompatible_qos=partial(_mismatch, pipeline, stream)))
         found[stream] = name, f"sensor_msgs/msg/{message_type.__name__}"
+    if found["rgb"] == found["aux"]:
+        raise SsmaError(f"both images are subscribed on {found['rgb'][0]}: remap rgb/image to the "
+                        "colour images and aux/image to the second sensor's (launch arguments "
+                        "rgb_topic and aux_topic)")
     _subscribe(node, made, CameraInfo, "rgb/camera_info",
                lambda message, _: pipeline.camera_info(message))
     return found
@@ -134,10 +139,11 @@ def _mismatch(pipeline: Pipeline, stream: Stream, event: Any) -> None:
 @contextmanager
 def _overridable(qos: QoSProfile, topic: str) -> Iterator[dict[str, Any]]:
     """The options of a profile that parameters may override. Raises SsmaError for what they cannot
-    be."""
+    be, and for a topic that cannot be opened."""
     try:
         # rclpy writes the user's values into the profile: ours is for other topics, too.
         yield {"qos_profile": copy.copy(qos),
                "qos_overriding_options": QoSOverridingOptions(OVERRIDABLE)}
     except (RuntimeError, ParameterException) as error:
-        raise SsmaError(f"{topic}: its qos_overrides cannot be taken: {error}") from error
+        raise SsmaError(f"{topic} could not be opened: {error}. Either its qos_overrides cannot be "
+                        "taken, or its name is remapped to a topic of another type") from error

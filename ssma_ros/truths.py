@@ -29,6 +29,27 @@ class Truth(NamedTuple):
         return matrix
 
 
+class Recordings:
+    """When a bag recorded the images of a topic.
+
+    stamps_ns: of every one, in the order of recording.
+    """
+
+    def __init__(self, bag: str | Path, topic: str) -> None:
+        self.stamps_ns: list[int] = []
+        self._times: dict[int, list[int]] = {}
+        for message in bags.messages(bag, [topic]):
+            stamp_ns = bags.stamp_ns(message)
+            self.stamps_ns.append(stamp_ns)
+            self._times.setdefault(stamp_ns, []).append(message.time_ns)
+
+    def of(self, stamp_ns: int, until_ns: int) -> int:
+        """When the image of that stamp was recorded; of several, as in a loop, the last one until
+        then. An image of another topic was so then."""
+        times = self._times.get(stamp_ns, [until_ns])
+        return max((time_ns for time_ns in times if time_ns <= until_ns), default=times[0])
+
+
 class Truths:
     """Reads the label topic as far as it is asked, and keeps no more than 2 s before and after.
     Gives each label once.

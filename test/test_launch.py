@@ -18,6 +18,8 @@ import pytest
 import yaml
 from conftest import ROOT
 
+from ssma_ros.parameters import Parameters
+
 FOREST_ROBOT = ROOT / "launch" / "forest_robot.launch.py"
 REPLAY = ROOT / "launch" / "replay.launch.py"
 CONFIG = ROOT / "config"
@@ -69,9 +71,9 @@ def calls(stand_in: None) -> list[Call]:
     return calls_with({})
 
 
-def calls_with(arguments: Mapping[str, str]) -> list[Call]:
+def calls_with(arguments: Mapping[str, str], launch_file: Path = FOREST_ROBOT) -> list[Call]:
     Call.made = []
-    description(FOREST_ROBOT)
+    description(launch_file)
     later, = named(Call.made, "OpaqueFunction")
     later.options["function"](arguments)
     return Call.made
@@ -79,9 +81,8 @@ def calls_with(arguments: Mapping[str, str]) -> list[Call]:
 
 @pytest.fixture
 def replay_calls(stand_in: None) -> list[Call]:
-    """Everything that replay.launch.py calls."""
-    description(REPLAY)
-    return Call.made
+    """Everything that replay.launch.py calls, without arguments."""
+    return calls_with({}, REPLAY)
 
 
 def description(launch_file: Path) -> Any:
@@ -209,10 +210,18 @@ def test_a_drives_evaluation_asks_for_what_evaluate_bag_takes(replay_calls: list
     assert declared == {c.arguments[0] for c in named(replay_calls, "LaunchConfiguration")}
 
 
-def test_the_params_file_holds_only_known_parameters_that_differ_from_the_defaults() -> None:
-    pytest.importorskip("rclpy", reason="needs rclpy")
-    from ssma_ros.parameters import Parameters
+def test_a_drive_is_evaluated_by_the_pairing_that_is_given(stand_in: None) -> None:
+    from ssma_ros import evaluate_bag
 
+    process, = named(calls_with({"slop": "0.03", "aux_delay": "-0.1"}, REPLAY), "ExecuteProcess")
+    values = {"slop": "0.03", "aux_delay": "-0.1"}
+    arguments = [values.get(str(argument), str(argument)) for argument in process.options["cmd"]]
+    options = evaluate_bag._options(arguments[1:])
+    assert (options.slop, options.aux_delay) == (0.03, -0.1)
+    assert options.queue_size == Parameters().queue_size
+
+
+def test_the_params_file_holds_only_known_parameters_that_differ_from_the_defaults() -> None:
     text = (CONFIG / "forest_robot.yaml").read_text()
     given = yaml.safe_load(text)["/**"]["ros__parameters"]
     defaults = vars(Parameters())

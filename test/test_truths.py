@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ssma_core import Modality, ModelSpec, SsmaError, bags
-from ssma_ros.truths import Truths
+from ssma_ros.truths import Recordings, Truths
 
 LABEL = "/truth/label"
 START, SECOND = 1_700_000_000 * 10**9, 10**9
@@ -71,3 +71,14 @@ def test_what_is_wrong_with_a_label_is_told_with_its_message(tmp_path: Path) -> 
     beyond = truth._replace(labels=np.full((2, 3), 3, np.uint8))
     with pytest.raises(SsmaError, match=rf"{LABEL} recorded .* there are only 3 classes"):
         beyond.matrix(np.zeros((2, 3), np.uint8), SPEC)
+
+
+def test_an_image_is_found_in_the_bag_however_late_its_label_comes(tmp_path: Path) -> None:
+    looped = write(tmp_path / "bag", [(i % 5, i) for i in range(10)])
+    recordings = Recordings(looped, LABEL)
+    assert recordings.stamps_ns == [START + i % 5 * SECOND for i in range(10)]
+    for stamp, until, recorded in ((3, 3.5, 3), (3, 7.9, 3), (3, 8, 8), (3, 100, 8),
+                                   (4, 2, 4),  # before the first message of /clock
+                                   (2.5, 6, 6)):  # of the second sensor
+        assert recordings.of(START + round(stamp * SECOND), START + round(until * SECOND)
+                             ) == START + round(recorded * SECOND)
