@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from hypothesis import HealthCheck, settings
 
 from ssma_core import Modality, ModelSpec
 from ssma_core.datasets.synthetic_forest import CLASS_COLOURS, CLASS_NAMES
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from robot import Robot
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# How fast an example runs says more about the machine than about the code.
+settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ours")
 
 TINY_SPEC = ModelSpec(
     architecture="ssma", size="tiny",

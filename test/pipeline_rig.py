@@ -60,6 +60,18 @@ class Rig:
             mode=self.modes.append, error=self.errors.append,
             now_ns=self._node_time))
 
+        self.ended = 0  # of what the worker took up
+        worker = self.pipeline.worker
+        worker._work, worker._failed = map(self._counted, (worker._work, worker._failed))
+
+    def _counted(self, end: Callable[[Any], None]) -> Callable[[Any], None]:
+        """The call, counted once all is done that it does: unless it raises."""
+        def counted(given: Any) -> None:
+            end(given)
+            self.ended += 1
+
+        return counted
+
     def _node_time(self) -> int:
         return self.now_ns()
 
@@ -98,8 +110,7 @@ class Rig:
     def settle(self) -> None:
         """Until all that was offered has come to its end."""
         counts = self.pipeline.record.counts
-        self.until(lambda: counts["offered"] == sum(
-            counts[end] for end in ("overwritten", "dead", "failed", "published")))
+        self.until(lambda: counts["offered"] == counts["overwritten"] + self.ended)
 
     def made(self) -> list[tuple[int, int]]:
         """Of every label the stamp in milliseconds and what it was made from."""

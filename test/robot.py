@@ -89,7 +89,7 @@ class Robot:
     def call(self, kind: type, service: str, request: Any) -> Any:
         if service not in self.clients:
             self.clients[service] = self.node.create_client(kind, f"segmentation_node/{service}")
-            assert self.clients[service].wait_for_service(10), self.said()
+            assert self.clients[service].wait_for_service(40), self.said()
             time.sleep(dds.MATCHED_S)
         client = self.clients[service]
         future = client.call_async(request)

@@ -5,6 +5,7 @@ import multiprocessing
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,8 @@ def test_a_model_that_is_not_there_is_named(
      "a bag is given twice"),
     (["drive", "--model", "m", "--rgb", "r", "--aux", "a", "--label", "l", "--jobs", "0"],
      "--jobs must be at least 1"),
+    (["drive", "--model", "m", "--rgb", "r", "--aux", "a", "--label", "l", "--report", "./out",
+      "--json", "out"], "would both write out"),
     (["drive", "--compare", "a.json", "b.json"], "--compare takes two results"),
 ])
 def test_arguments_that_make_no_sense_are_refused(
@@ -302,10 +305,11 @@ def test_live_tells_from_when_on_one_sensor_was_labelled_alone(tmp_path: Path) -
     live, = json.loads((tmp_path / "figures.json").read_text())["live"]
     modes = [(mode["kind"], (mode["stamp_ns"] - START) / PERIOD)
              for mode in live["timeline"]["modes"] if mode["kind"] != "none"]
-    assert [kind for kind, _ in modes] == ["fused", "colour only"]
+    # A busy machine may stop for half a second in the midst of the pairs, and say "fused" again.
+    assert [kind for kind, _ in groupby(modes, lambda mode: mode[0])] == ["fused", "colour only"]
     # Half a second after the last pair, which was the eighth: five images, or fewer where a busy
-    # machine replays them late.
-    assert 8 <= modes[1][1] < 16
+    # machine replays them late, or more where it labels them late.
+    assert 8 <= dict(reversed(modes))["colour only"] < 20
     assert len(live["frames"]) + len(live["timeline"]["drops"]) == 20
 
 

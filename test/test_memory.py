@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import platform
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,15 +20,18 @@ pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs
 IMAGE = 6 << 20  # bytes: 1080p
 IMAGES = 4  # at once: of one alone glibc keeps the memory by itself
 ROUNDS = 10
-PAGES = IMAGES * IMAGE // 4096
+PAGES = IMAGES * IMAGE // resource.getpagesize()
+
+NO_HUGE_PAGES = 41  # PR_SET_THP_DISABLE of <linux/prctl.h>: a fault is a page, whatever the machine
 
 
 def in_a_process(program: str) -> list[int]:
     """The whole numbers that it prints."""
     said = subprocess.run(
-        [sys.executable, "-c", "import resource\n"
+        [sys.executable, "-c", "import ctypes, resource\n"
                                "from pathlib import Path\n"
                                "from ssma_ros import memory\n"
+                               f"ctypes.CDLL(None).prctl({NO_HUGE_PAGES}, 1, 0, 0, 0)\n"
                                "def faults():\n"
                                "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
                                "def resident():\n"

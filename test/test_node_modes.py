@@ -50,17 +50,20 @@ def robot(start: Callable[..., Robot]) -> Robot:
     return robot
 
 
-def drive_until(robot: Robot, frame: tuple[Any, Any], mode: str, labels: Labels) -> None:
-    """Sends what the plugged-in cameras see until labels come that are those of the mode."""
-    def look() -> None:
-        now = time.time()
-        for stream, image, encoding in zip(("rgb", "aux"), frame, ("bgr8", "16UC1")):
-            if stream in robot.cameras:
-                robot.send(stream, image, encoding, now)
+def see(robot: Robot, frame: tuple[Any, Any]) -> None:
+    """Sends what the plugged-in cameras see."""
+    now = time.time()
+    for stream, image, encoding in zip(("rgb", "aux"), frame, ("bgr8", "16UC1")):
+        if stream in robot.cameras:
+            robot.send(stream, image, encoding, now)
 
+
+def drive_until(robot: Robot, frame: tuple[Any, Any], mode: str, labels: Labels) -> None:
+    """Sends what they see until labels come that are those of the mode."""
     robot.labels.clear()
     robot.until(lambda: bool(robot.labels) and robot.mode() == mode
-                and np.array_equal(pixels(robot.labels[-1]), labels), meanwhile=look)
+                and np.array_equal(pixels(robot.labels[-1]), labels),
+                meanwhile=lambda: see(robot, frame))
 
 
 def test_the_second_sensor_dies_and_comes_back(
@@ -68,8 +71,8 @@ def test_the_second_sensor_dies_and_comes_back(
     drive_until(robot, frame, "rgb+depth", expected["rgb+depth"])
     robot.unplug("aux")
     drive_until(robot, frame, "rgb", expected["rgb"])
-    robot.until(lambda: robot.values().get("mode") == "rgb")
-    assert robot.level() == DiagnosticStatus.WARN
+    robot.until(lambda: robot.values().get("mode") == "rgb"
+                and robot.level() == DiagnosticStatus.WARN, meanwhile=lambda: see(robot, frame))
     robot.plug_in("aux")
     drive_until(robot, frame, "rgb+depth", expected["rgb+depth"])
     assert "Traceback" not in robot.said()
@@ -167,12 +170,16 @@ def test_without_a_decoder_for_it_nothing_is_labelled_alone_and_that_is_said(
 def test_whoever_comes_late_is_told_the_mode_and_none_when_the_node_stops(
         robot: Robot, frame: tuple[Any, Any], expected: dict[str, Labels]) -> None:
     drive_until(robot, frame, "rgb+depth", expected["rgb+depth"])
-    for now, then in (("rgb+depth", lambda: None), ("none", lambda: robot.change(DEACTIVATE))):
-        then()
+
+    def told_late() -> str:
         late: list[String] = []
         robot.node.create_subscription(String, "semantic/mode", late.append, LATCHED)
-        robot.until(lambda late=late: bool(late), seconds=5)
-        assert late[0].data == now
+        robot.until(lambda: bool(late), meanwhile=lambda: see(robot, frame))
+        return str(late[0].data)
+
+    assert told_late() == "rgb+depth"
+    robot.change(DEACTIVATE)
+    assert told_late() == "none"
 
 
 def test_timeouts_can_change_while_it_runs(

@@ -227,7 +227,7 @@ def test_a_publisher_whose_qos_does_not_fit_is_named_with_what_to_do(
     robot.unplug("rgb")
     robot.plug_in("rgb", qos=BEST_EFFORT)
     assert robot.change(CONFIGURE, ACTIVATE), robot.said()
-    robot.until(lambda: override in robot.said(), seconds=4,
+    robot.until(lambda: override in robot.said(),
                 meanwhile=lambda: robot.send_pair(time.time()))
     assert "RELIABILITY" in robot.said()
     info, = robot.node.get_subscriptions_info_by_topic("/aux/image")
@@ -244,6 +244,29 @@ def test_an_override_that_cannot_be_taken_fails_the_transition(
     assert "relaible" in robot.said() and "aux/image" in robot.said()
     assert "Traceback" not in robot.said()
     assert robot.node.count_subscribers("rgb/image") == 0
+
+
+def test_an_override_of_a_topic_that_is_not_there_is_told_with_the_one_that_is_meant(
+        start: Callable[..., Robot], tiny_model: Path) -> None:
+    wrong, right = (f"qos_overrides./{topic}.subscription.depth" for topic in (
+        "rgb/imagee", "aux/image"))
+    robot = start("-p", f"model:={tiny_model}", "-p", f"{wrong}:=3", "-p", f"{right}:=3")
+    assert robot.change(CONFIGURE, ACTIVATE)
+    assert f"no topic of this node has '{wrong}', so its value has no effect" in robot.said()
+    assert "is qos_overrides./rgb/image.subscription.depth meant?" in robot.said()
+    assert right not in robot.said()
+
+
+@pytest.mark.parametrize("remapped, reason", [
+    ("aux/image:=/rgb/image", "both images are subscribed on /rgb/image"),
+    ("rgb/camera_info:=/rgb/image", "remapped to a topic of another type")])
+def test_two_inputs_on_one_topic_fail_the_transition(
+        start: Callable[..., Robot], tiny_model: Path, remapped: str, reason: str) -> None:
+    robot = start("-p", f"model:={tiny_model}", "-r", remapped)
+    assert robot.change(CONFIGURE)
+    assert not robot.change(ACTIVATE)
+    assert reason in robot.said()
+    assert robot.state() == State.PRIMARY_STATE_INACTIVE
 
 
 def test_two_in_two_namespaces_do_not_see_each_other(

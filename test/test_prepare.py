@@ -320,7 +320,7 @@ def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
 
 
 def test_a_killed_run_leaves_whole_files_and_no_workers_and_goes_on(tmp_path: Path) -> None:
-    root, output = synthia(tmp_path / "published", 60, (256, 512)), tmp_path / "prepared"
+    root, output = synthia(tmp_path / "published", 150, (256, 512)), tmp_path / "prepared"
     command = [sys.executable, "-m", "ssma_core.cli", "prepare", "synthia", "--root", str(root),
                "--output", str(output), "--workers", "2"]
     run = subprocess.Popen(command, stderr=subprocess.DEVNULL)

@@ -172,10 +172,11 @@ def test_a_loop_jumps_back_until_a_signal_ends_it(
 
 
 def test_clock_waits_for_as_many_as_it_was_told_to(bag: Path, listener: Listener) -> None:
-    with replaying(bag, "--clock", "--wait-for-subscribers", 3, "--clock-subscribers", 2) as one:
-        said, _ = one.communicate(timeout=20)
+    # On a busy machine discovery now and then takes three seconds more.
+    with replaying(bag, "--clock", "--wait-for-subscribers", 8, "--clock-subscribers", 2) as one:
+        said, _ = one.communicate(timeout=40)
     assert one.returncode == 1
-    assert "nobody subscribed to /clock within 3 s, or fewer than were to" in said
+    assert "nobody subscribed to /clock within 8 s, or fewer than were to" in said
 
 
 @pytest.mark.parametrize(("arguments", "says"), [
@@ -210,16 +211,21 @@ def test_topics_of_unknown_types_are_left_out_aloud(tmp_path: Path, listener: Li
     assert len(listener.on(RGB)) == len(listener.on(AUX)) == FRAMES
 
 
-def test_a_slow_consumer_delays_messages_and_loses_none() -> None:
+def test_a_slow_consumer_delays_messages_and_loses_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pace is caught up with afterwards: an offset in time does not stay."""
+    now = 100.0  # of a clock that goes while somebody sleeps
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "sleep", sleep)
     due = [0, 20, 40, 60, 200]
-    begin = time.monotonic()
     arrived = []
     recorded = [bags.Recorded("/t", "t", ms * 10**6, b"") for ms in due]
     for message in paced(recorded, 1, lambda _: None):
-        arrived.append((message.time_ns // 10**6, 1000 * (time.monotonic() - begin)))
+        arrived.append((message.time_ns // 10**6, round(1000 * (now - 100))))
         if message.time_ns == 0:
-            time.sleep(0.1)
-    assert [ms for ms, _ in arrived] == due
-    assert all(late >= ms for ms, late in arrived)
-    assert arrived[-1][1] < 260
+            sleep(0.1)
+    assert arrived == [(0, 0), (20, 100), (40, 100), (60, 100), (200, 200)]

@@ -65,6 +65,13 @@ def checkpoints(folder):
         return {(file.name, file.stat().st_mtime_ns) for file in folder.glob("*.state.pt")}
 
 
+def wait_for_news(process, folder, known):
+    """Of a checkpoint, or of the process's end. Returns those that there are then."""
+    while process.is_alive() and checkpoints(folder) == known:
+        time.sleep(0.01)
+    return checkpoints(folder)
+
+
 def assert_same_results(one, other):
     for stage in STAGES:
         logs = [json.loads((folder / f"{stage}.json").read_text()) for folder in (one, other)]
@@ -81,11 +88,12 @@ def test_a_run_killed_again_and_again_ends_with_the_same_weights(training, undis
     killed, delays = 0, []
     for _ in range(4):
         before = checkpoints(tmp_path)
-        process, begun = run_in_a_process(training, tmp_path), time.monotonic()
-        while process.is_alive() and checkpoints(tmp_path) == before:
-            time.sleep(0.01)
-        # Anywhere on the way to the next one, of 12 in all, which takes no longer than it took the
-        # same process to come to this one: how busy the machine is counts as little as it can.
+        process = run_in_a_process(training, tmp_path)
+        first = wait_for_news(process, tmp_path, before)
+        begun = time.monotonic()
+        wait_for_news(process, tmp_path, first)
+        # Anywhere on the way to the next one, of 12 in all, by the time that it took the same
+        # process from one to another: how busy the machine is counts as little as it can.
         delays.append(random.uniform(0, time.monotonic() - begun))
         process.join(delays[-1])
         process.kill()
@@ -121,7 +129,7 @@ def test_a_stopped_run_says_in_one_line_how_to_go_on(config, training, undisturb
     command = [sys.executable, ROOT / "training" / "train.py", "--output", tmp_path,
                "--config", config, "--set", "workers=2"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, process_group=0)
-    while not (tmp_path / "expert_rgb.state.pt").exists():
+    while not checkpoints(tmp_path):
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)

@@ -71,7 +71,13 @@ def test_stop_waits_for_the_item_at_work_and_leaves_the_waiting_one(times: int) 
     work.worker.offer(1)
     work.wait_for_begin()
     work.worker.offer(2)
-    threading.Timer(0.05, work.go_on.release).start()
+
+    def let_go_once_it_stops() -> None:
+        while not work.worker._stopping:
+            time.sleep(0.001)
+        work.go_on.release()
+
+    threading.Thread(target=let_go_once_it_stops).start()
     for _ in range(times):
         work.worker.stop()
     assert work.begun == [1]
