@@ -161,7 +161,7 @@ def _chosen_topics(options: argparse.Namespace) -> dict[str, bags.Topic]:
             continue
         if not (options.clock and name == CLOCK):
             chosen[name] = topic
-    if not chosen:
+    if not any(topic.messages for topic in chosen.values()):
         raise SsmaError(f"{options.bag} has nothing to replay")
     return chosen
 

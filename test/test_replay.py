@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from rosbags.rosbag2 import Writer
+from rosbags.typesys import Stores, get_typestore
 
 from ssma_core import bags
 
@@ -229,3 +231,13 @@ def test_a_slow_consumer_delays_messages_and_loses_none(monkeypatch: pytest.Monk
         if message.time_ns == 0:
             sleep(0.1)
     assert arrived == [(0, 0), (20, 100), (40, 100), (60, 100), (200, 200)]
+
+
+def test_a_bag_without_messages_is_told_and_not_looped(tmp_path: Path) -> None:
+    with Writer(tmp_path / "bag", version=9) as writer:
+        writer.add_connection(RGB, "sensor_msgs/msg/Image",
+                              typestore=get_typestore(Stores.ROS2_JAZZY))
+    with replaying(tmp_path / "bag", "--loop") as process:
+        said, _ = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert said.strip() == f"replay: {tmp_path}/bag has nothing to replay"
