@@ -64,7 +64,6 @@ class Repetition:
         first, last = self._alone.get(stream, (0.0, 0.0))
         return last - first
 
-
     def unchanged(self, now: float) -> dict[Stream, float]:
         """For how many seconds each stream's image has been the same, whatever the other's did."""
         return {stream: now - changed for stream, changed in self._changed.items()}
