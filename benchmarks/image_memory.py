@@ -14,6 +14,7 @@ import resource
 import select
 import subprocess
 import sys
+import threading
 from statistics import median
 
 from node_overhead import PATIENCE_S, Case, send
@@ -47,8 +48,8 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", nargs="+", default=["768x384", "1280x720", "1920x1080"],
-                        metavar="WxH")
+    parser.add_argument("--sizes", nargs="+", metavar="WxH",
+                        default=["768x384", "1280x720", "1920x1080", "3840x2160"])
     parser.add_argument("--rate", type=float, default=15.0, help="of the camera, Hz (default: 15)")
     parser.add_argument("--pairs", type=int, default=150, help="of a run (default: 150)")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each way (default: 3)")
@@ -83,9 +84,16 @@ def _take(way: str) -> None:
         node.create_subscription(Image, topic, lambda _: used.append(
             resource.getrusage(resource.RUSAGE_SELF)), qos_profile_sensor_data)
     if way == "kept":
+        memory.share()
         memory.keep()
-    while not select.select([sys.stdin], [], [], 0)[0]:
-        rclpy.spin_once(node, timeout_sec=0.1)
+
+    def spin() -> None:
+        while not select.select([sys.stdin], [], [], 0)[0]:
+            rclpy.spin_once(node, timeout_sec=0.1)
+
+    taking = threading.Thread(target=spin)  # as in the node's process
+    taking.start()
+    taking.join()
     if len(used) <= 2 * FIRST:
         sys.exit(f"only {len(used)} images came: send more pairs")
     first, last, pairs = used[2 * FIRST], used[-1], len(used) / 2 - FIRST

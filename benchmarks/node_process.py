@@ -27,7 +27,7 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 
 from ssma_core import Segmenter
-from ssma_ros import signals
+from ssma_ros import memory, signals
 
 Log = dict[str, list[tuple[int, ...]]]
 
@@ -72,6 +72,7 @@ def _node(name: str) -> Any:
         return NaiveNode()
     from ssma_ros.node import SegmentationNode
 
+    memory.share()  # as its own program does
     node = SegmentationNode()
     for change in (node.trigger_configure, node.trigger_activate):
         if change() is not TransitionCallbackReturn.SUCCESS:

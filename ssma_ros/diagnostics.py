@@ -1,7 +1,6 @@
-"""What /diagnostics and the log say of the node: when, and with which figures."""
+"""What /diagnostics and the log say of the node, with which figures."""
 from __future__ import annotations
 
-import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -10,12 +9,11 @@ import numpy as np
 
 from ssma_ros.pairing import STREAMS, Cause
 from ssma_ros.pipeline import NO_MODE, Pipeline
-from ssma_ros.record import RECEIVED, REMIND_S, Event, Record, without_numbers
+from ssma_ros.record import RECEIVED, Event, Record
 
 if TYPE_CHECKING:  # the words are needed where there is no ROS, too
     from diagnostic_msgs.msg import DiagnosticStatus
 
-CALM_S = 10.0
 BOTTLENECK = 0.05  # of what comes in; less is overwritten by mere chance
 
 
@@ -38,25 +36,6 @@ def _bottleneck(record: Record) -> list[str]:
     return [f"the model is the bottleneck: it holds {rates['published']:.1f} Hz of the "
             f"{rates['offered']:.1f} Hz that come in; the newest images are labelled, the others "
             "overwritten"]
-
-
-class Reminder:
-    """Says what is new at once and what lasts every REMIND_S, whatever the numbers in it; what
-    comes and goes, no sooner than after CALM_S."""
-
-    def __init__(self) -> None:
-        self._said: dict[str, float] = {}
-        self._lasts: set[str] = set()
-
-    def due(self, texts: Sequence[str]) -> list[str]:
-        """Which of what holds now is to be said now."""
-        now = time.monotonic()
-        causes = {without_numbers(text): text for text in texts}
-        due = [cause for cause in causes if now - self._said.get(cause, -np.inf)
-               >= (REMIND_S if cause in self._lasts else CALM_S)]
-        self._said |= dict.fromkeys(due, now)
-        self._lasts = set(causes)
-        return [causes[cause] for cause in due]
 
 
 def status(name: str, facts: Mapping[str, str], pipeline: Pipeline,
@@ -96,7 +75,7 @@ def _counters(pipeline: Pipeline) -> dict[str, int]:
     ended = sum(pipeline.pairing.counts.values(), Counter())
     causes: tuple[Cause, ...] = ("unmatched", "late", "duplicate", "zero stamp")
     events: tuple[Event, ...] = ("rgb alone", "aux alone", "published", "overwritten", "overtaken",
-                                 "dead", "failed")
+                                 "dead", "failed", "aux left out")
     return {"refused": counts["refused"], **{cause: ended[cause] for cause in causes},
             "clock jumps": pipeline.pairing.clock_jumps,
             "paired": pipeline.pairing.counts["rgb"]["paired"],

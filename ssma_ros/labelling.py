@@ -62,7 +62,8 @@ Work = Mapping[Stream, Arrived]
 
 
 class Labelling:
-    """Labels what it gets by both experts, or by one where the other's image shows nothing.
+    """Labels what it gets by both experts, or by one where the other's image shows nothing or does
+    not fit.
 
     given: may be replaced by others between two labels. camera_info: the newest
       sensor_msgs/CameraInfo of the colour image. complain: logs an error, at a calm rate.
@@ -94,6 +95,7 @@ class Labelling:
             except SsmaError as error:
                 if len(used) == 1 or not self.alone["rgb"]:
                     raise
+                self._record.happened("aux left out")
                 self._complain(error)
                 return self._label_from(("rgb",), images, work)
         finally:

@@ -50,7 +50,7 @@ def evaluate(bag: str, model: Path, spec: ModelSpec, settings: Settings,
     """What becomes of a bag's frames, and when. The labels are scored as they come, so that none
     has to be kept. tick, and errors: as of `replay_through_node`."""
     truths = Truths(bag, settings.label, settings.slop)
-    recordings = Recordings(bag, settings.rgb)
+    recordings = Recordings(bag, [settings.rgb, settings.aux])
     counts: dict[int, Counts | None] = {}
 
     def take(stamp_ns: int, bag_time_ns: int, labels: npt.NDArray[Any]) -> None:
@@ -61,7 +61,7 @@ def evaluate(bag: str, model: Path, spec: ModelSpec, settings: Settings,
     with tempfile.TemporaryDirectory(prefix="evaluate_bag.") as logs:
         collected = replay_through_node(bag, model, settings, Path(logs, "live"), take=take,
                                         tick=tick)
-    sent = recordings.stamps_ns
+    sent = recordings.stamps_ns[settings.rgb]
     causes = {cause: n for cause, n in collected.causes_of_drops(len(sent)).items() if n}
     drops = tuple(Event(stamp, "no label") for stamp in sent if stamp not in counts)
     frames = tuple(Labelled(stamp, round(collected.latency_ms(stamp), 3), counts[stamp])

@@ -11,13 +11,22 @@ from __future__ import annotations
 import ctypes
 import platform
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt's names for them, of <malloc.h>
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # mallopt's names, of <malloc.h>
 _LARGEST = 32 << 20  # bytes; glibc takes no more. Colour images of 4K have 25 MB
 _DEFAULT = 128 << 10  # bytes, of both: see mallopt(3)
 
 
+def share() -> None:
+    """Threads that begin from now on take memory where the first one does. Else each would have
+    pieces of 64 MB of its own, too small for a queue of large images, and an empty piece is given
+    back whatever is to be kept."""
+    if libc := _glibc():
+        libc.mallopt(_ARENA_MAX, 1)
+
+
 def keep() -> None:
-    """From now on what is freed stays here, for what comes next; what is free already goes back."""
+    """From now on what is freed stays here, for what comes next; what is free already goes back.
+    In other threads than the first only as far as they `share`."""
     _give_back()
     _set(_LARGEST, -1)  # -1: never give back
 

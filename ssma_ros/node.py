@@ -31,6 +31,7 @@ from ssma_ros.labelling import Output, Outputs
 from ssma_ros.pairing import STREAMS, Stream
 from ssma_ros.parameters import Parameters
 from ssma_ros.pipeline import NO_MODE, Pipeline
+from ssma_ros.reminder import Reminder
 from ssma_ros.troubles import Subscribed, what_is_wrong
 
 DIAGNOSTICS_PERIOD_S = 1.0
@@ -81,16 +82,16 @@ class SegmentationNode(LifecycleNode):
                 request: ChangeState.Request, response: ChangeState.Response
                 ) -> ChangeState.Response:
         """Refuses what its state does not allow, as rclcpp's nodes do; rclpy would end."""
-        _, state = self._state_machine.current_state
-        try:
-            return change_state(request, response)
-        except RuntimeError:
-            wanted = request.transition.label or request.transition.id
+        wanted = request.transition.label or request.transition.id
+        if not any(wanted in (transition, label) for transition, label, *_
+                   in self._state_machine.available_transitions):
+            _, state = self._state_machine.current_state
             self.get_logger().error(
                 f"transition {wanted} is refused, which the state {state} does not allow: "
                 "`ros2 lifecycle list` shows those that it does")
             response.success = False
             return response
+        return change_state(request, response)
 
     @_logged
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -122,7 +123,7 @@ class SegmentationNode(LifecycleNode):
             inputs = topics.subscriptions(self, made, self._given, pipeline)
             parameters.tell_unknown_qos(self)
             diagnose = functools.partial(
-                self._diagnose, pipeline, inputs, diagnostics.Reminder())
+                self._diagnose, pipeline, inputs, Reminder())
             for period, call in ((TICK_S, pipeline.tick), (DIAGNOSTICS_PERIOD_S, diagnose)):
                 # Steady time: with use_sim_time and no /clock, "nothing comes" must still be said.
                 timer = self.create_timer(period, _going_on(call, pipeline),
@@ -190,7 +191,7 @@ class SegmentationNode(LifecycleNode):
                 Header(stamp=self.get_clock().now().to_msg())))
 
     def _diagnose(self, pipeline: Pipeline, inputs: dict[Stream, tuple[str, str]],
-                  reminder: diagnostics.Reminder) -> None:
+                  reminder: Reminder) -> None:
         assert self._segmenter
         troubles = what_is_wrong(pipeline, {
             stream: Subscribed(name, message_type, [

@@ -20,8 +20,8 @@ paired already) or a duplicate. Until they are late, frames that were overtaken 
 
 Clocks: a stamp that is older than its stream's newest by more than OVERTAKE_NS was not overtaken:
 the clock was set back, as by a looped bag, a simulation's reset or a corrected clock. So was it if
-BEHIND_IN_A_ROW frames of a stream are older than its newest, one after the other, as with the loop
-of a short bag.
+BEHIND_IN_A_ROW frames of a stream are older than its newest and pair with nothing, one after the
+other, as with the loop of a short bag.
 Then what waits ends as at the end of a bag, and pairing begins anew.
 """
 from __future__ import annotations
@@ -209,6 +209,7 @@ class Pairing(Generic[Frame]):
         for r, a in _closest_first(rgb, aux, self._slop_ns):
             pairs.append(Pair(self._waiting["rgb"].pop(r), self._waiting["aux"].pop(a),
                               r, a + self._delay_ns["aux"]))
+            self._behind_in_a_row.clear()
             for stream in STREAMS:
                 self.counts[stream]["paired"] += 1
         for stream in STREAMS:

@@ -61,8 +61,8 @@ class Parameters:
         "raw", "how the second sensor's images come: raw on aux/image, others below it by their "
         "name", ("raw", *COMPRESSED), live=False)
     check_frame_id: bool = _parameter(
-        True, "refuse pairs whose frame_ids differ: the second image must be registered to the "
-        "colour image. False where a driver names registered images differently")
+        True, "refuse a second image whose frame_id differs from the colour image's, to which it "
+        "must be registered. False where a driver names registered images differently")
     void_as_unlabeled: bool = _parameter(
         False, "publish the class void as 255, UNLABELED of vision_msgs/LabelInfo")
 

@@ -12,7 +12,8 @@ from ssma_ros import messages
 from ssma_ros.labelling import Arrived, Labelling, Outputs, Work
 from ssma_ros.pairing import OTHER, OVERTAKE_NS, Pairing, Stream
 from ssma_ros.parameters import Parameters
-from ssma_ros.record import ALONE, RECEIVED, REMIND_S, Record, without_numbers
+from ssma_ros.record import ALONE, RECEIVED, Record
+from ssma_ros.reminder import REMIND_S, Reminder
 from ssma_ros.silence import Silence
 from ssma_ros.worker import Worker
 
@@ -38,7 +39,7 @@ class Pipeline:
         self._last_label = (NO_MODE, float("-inf"))
         self._mode_said = ""
         self._saying = threading.Lock()
-        self._told: dict[str, float] = {}  # when
+        self._reminder = Reminder()
         self.worker: Worker[Work] = Worker(self._work, self._failed)
 
     @property
@@ -113,7 +114,7 @@ class Pipeline:
         self._newest[stream] = arrived
         alone = (self.record.image_seen(stream, frame.stamp_ns)
                  and self._silence.image_came(stream, now, self.timeout(stream),
-                                              shows=not self.record.shows_nothing(stream)))
+                                              shows=stream not in self.record.dead))
         for pair in pairs:
             self.record.last_paired = now
             self.record.happened("paired")
@@ -170,8 +171,6 @@ class Pipeline:
 
     def _say(self, reason: str, details: str = "") -> None:
         self.record.error(reason)  # /diagnostics has it as long as it lasts
-        cause, now = without_numbers(reason), time.monotonic()
-        if now - self._told.get(cause, -math.inf) >= REMIND_S:
-            self._told[cause] = now
+        if self._reminder.is_due(reason):
             self._outputs.error(f"{reason} (said every {REMIND_S:g} s while it lasts)\n{details}"
                                 .rstrip())

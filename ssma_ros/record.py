@@ -2,7 +2,6 @@
 diagnostics.py."""
 from __future__ import annotations
 
-import re
 import time
 from collections import Counter, deque
 from collections.abc import Container, Mapping
@@ -13,16 +12,16 @@ from ssma_ros.pairing import STREAMS, Stream
 
 NEWS_S = 1.5  # for so long something is news, and a stream without an image is not yet silent
 RATE_S = 5.0
-REMIND_S = 30.0  # what lasts is said again after so long
 
 # rgb received, aux received: images. refused: images that cannot be used. paired: pairs. rgb alone,
 # aux alone: images offered to the worker without a partner. offered: pairs and those. overtaken:
 # pairs that came when one of their images, or a newer one, had been labelled alone. overwritten: by
 # a newer one, before the worker's turn. dead: showed nothing, see content.py. failed: could not be
-# segmented. published: labels. clock jump: stamps went back.
+# segmented. published: labels. aux left out: pairs that could not be labelled together, of which
+# colour was alone. clock jump: stamps went back.
 Event = Literal["rgb received", "aux received", "refused", "paired", "rgb alone", "aux alone",
                 "offered", "overtaken", "overwritten", "dead", "failed", "published",
-                "clock jump"]
+                "aux left out", "clock jump"]
 RECEIVED: dict[Stream, Event] = {"rgb": "rgb received", "aux": "aux received"}
 ALONE: dict[Stream, Event] = {"rgb": "rgb alone", "aux": "aux alone"}
 
@@ -105,11 +104,6 @@ class Record:
         # In one step: the node's thread may be reading it.
         self.dead = others | {stream: (reason, now) for stream, reason in dead.items()}
 
-    def shows_nothing(self, stream: Stream) -> bool:
-        """Whether that is so of its last image that was looked at, lately."""
-        _, when = self.dead.get(stream, ("", float("-inf")))
-        return is_news(when)
-
     def label_published(self, *, latency: float, inference: float, own_share: float,
                         age: float) -> None:
         self.latencies.append(latency)
@@ -125,12 +119,6 @@ class Record:
         """The last error, while it is news."""
         reason, when = self.last_error
         return [reason] if is_news(when) else []
-
-
-def without_numbers(text: str) -> str:
-    """By which a reason is known again whatever its numbers. Those in the names of topics and files
-    stay: two cameras have two reasons."""
-    return re.sub(r"(\S*/\S*)|\d+(?:\.\d+)?", lambda found: found[1] or "#", text)
 
 
 def is_news(when: float) -> bool:

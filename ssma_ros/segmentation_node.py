@@ -9,16 +9,13 @@ import os
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Sequence
 from concurrent import futures
 from typing import TYPE_CHECKING
 
-from ssma_ros import signals
+from ssma_ros import memory, signals
 
 if TYPE_CHECKING:
-    from rclpy.executors import SingleThreadedExecutor
-
     from ssma_ros.node import SegmentationNode
 
 GRACE_S = 0.7  # of the one second in which a node should be gone after a signal
@@ -33,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from ssma_core import SsmaError
 
+    memory.share()  # before there are threads
     # rclpy's own handlers end the context at once, under whatever is going on; here the worker
     # finishes its frame and the node goes in order.
     ended = threading.Event()
@@ -81,20 +79,9 @@ def _live(node: SegmentationNode, ended: threading.Event) -> None:
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         while not ended.is_set():
-            _spin_once(executor, node)
+            executor.spin_once(timeout_sec=0.1)
     finally:
         node.destroy_node()
-
-
-def _spin_once(executor: SingleThreadedExecutor, node: SegmentationNode) -> None:
-    """After what a callback raises, be it rclpy's own, the node goes on."""
-    try:
-        executor.spin_once(timeout_sec=0.1)
-    except Exception:
-        if not node.context.ok():
-            raise
-        node.get_logger().error(f"it goes on after this:\n{traceback.format_exc()}",
-                                throttle_duration_sec=10.0)
 
 
 if __name__ == "__main__":

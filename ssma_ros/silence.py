@@ -1,8 +1,8 @@
 """When a stream has waited long enough for the other, and its images are to be labelled alone.
 
 Pure Python and without a clock of its own. Colour waits for pairs, and so goes on alone also where
-both streams are alive and none pair; the second sensor waits for colour images, so that never both
-take turns.
+both streams are alive and none pair; the second sensor waits for colour images that show something,
+so that never both are labelled in turns.
 
 Nobody waits for the other while nothing comes of either, as before a bag begins: a stream's wait
 then begins with its first image. At low rates, too, an image's partner has its time to come.
@@ -32,7 +32,7 @@ class Silence:
 
     def is_over(self, stream: Stream, now: float, timeout: float) -> bool:
         """Whether a stream's images have waited for longer than the timeout in seconds: no pair was
-        made (rgb), or no colour image came (aux)."""
+        made (rgb), or no colour image came that shows something (aux)."""
         return stream in self._waits and now - self._since[stream] > timeout
 
     def pair_came(self, now: float) -> None:

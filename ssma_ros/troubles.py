@@ -29,8 +29,7 @@ def what_is_wrong(pipeline: Pipeline, inputs: Mapping[Stream, Subscribed]) -> li
     topics = {stream: subscribed.topic for stream, subscribed in inputs.items()}
     silent = [stream for stream in STREAMS if not is_news(record.last_seen[stream])]
     found = [_silent(record, stream, inputs[stream]) for stream in silent]
-    dead = {stream: reason for stream, (reason, _) in record.dead.items()
-            if record.shows_nothing(stream)}
+    dead = {stream: reason for stream, (reason, when) in record.dead.items() if is_news(when)}
     found += [f"the images on {topics[stream]} show nothing: {reason}"
               for stream, reason in dead.items()]
     if not silent:

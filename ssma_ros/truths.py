@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,23 +30,23 @@ class Truth(NamedTuple):
 
 
 class Recordings:
-    """When a bag recorded the images of a topic.
+    """When a bag recorded its images.
 
-    stamps_ns: of every one, in the order of recording.
+    stamps_ns: of every one of a topic, in the order of recording.
     """
 
-    def __init__(self, bag: str | Path, topic: str) -> None:
-        self.stamps_ns: list[int] = []
+    def __init__(self, bag: str | Path, topics: Sequence[str]) -> None:
+        self.stamps_ns: dict[str, list[int]] = {topic: [] for topic in topics}
         self._times: dict[int, list[int]] = {}
-        for message in bags.messages(bag, [topic]):
+        for message in bags.messages(bag, topics):
             stamp_ns = bags.stamp_ns(message)
-            self.stamps_ns.append(stamp_ns)
+            self.stamps_ns[message.topic].append(stamp_ns)
             self._times.setdefault(stamp_ns, []).append(message.time_ns)
 
     def of(self, stamp_ns: int, until_ns: int) -> int:
         """When the image of that stamp was recorded; of several, as in a loop, the last one until
-        then. An image of another topic was so then."""
-        times = self._times.get(stamp_ns, [until_ns])
+        then."""
+        times = self._times[stamp_ns]
         return max((time_ns for time_ns in times if time_ns <= until_ns), default=times[0])
 
 

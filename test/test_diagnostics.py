@@ -16,6 +16,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from pipeline_rig import BLACK, GIVEN, NO_DEPTH, Clock, Rig, drive
 
 from ssma_ros import diagnostics
+from ssma_ros.reminder import Reminder
 from ssma_ros.troubles import Subscribed, what_is_wrong
 
 TOPICS: dict[Stream, str] = {"rgb": "/front/rgb", "aux": "/front/depth"}
@@ -310,7 +311,7 @@ def test_a_figure_that_nobody_has_yet_is_a_dash(rig: Rig) -> None:
 
 
 def test_what_is_new_is_said_at_once_what_lasts_every_30_seconds(clock: Clock) -> None:
-    reminder = diagnostics.Reminder()
+    reminder = Reminder()
     assert reminder.due(["no image", "5.1 Hz of 10.0 Hz"]) == ["no image", "5.1 Hz of 10.0 Hz"]
     for second in range(29):
         clock.go(1)
@@ -321,14 +322,14 @@ def test_what_is_new_is_said_at_once_what_lasts_every_30_seconds(clock: Clock) -
 
 
 def test_what_is_wrong_with_two_topics_is_said_of_both(clock: Clock) -> None:
-    reminder = diagnostics.Reminder()
+    reminder = Reminder()
     both = [f"no new image on /cam{number}/image_raw for 1.5 s" for number in (0, 1)]
     assert reminder.due(both) == both
     assert reminder.due([text.replace("1.5", "2.5") for text in both]) == []
 
 
 def test_what_comes_and_goes_is_said_at_a_calm_rate(clock: Clock) -> None:
-    reminder = diagnostics.Reminder()
+    reminder = Reminder()
     said = []
     for _ in range(30):
         said += reminder.due(["no image"]) + reminder.due([])

@@ -307,9 +307,9 @@ def test_live_tells_from_when_on_one_sensor_was_labelled_alone(tmp_path: Path) -
              for mode in live["timeline"]["modes"] if mode["kind"] != "none"]
     # A busy machine may stop for half a second in the midst of the pairs, and say "fused" again.
     assert [kind for kind, _ in groupby(modes, lambda mode: mode[0])] == ["fused", "colour only"]
-    # Half a second after the last pair, which was the eighth: five images, or fewer where a busy
-    # machine replays them late, or more where it labels them late.
-    assert 8 <= dict(reversed(modes))["colour only"] < 20
+    # Half a second after the last pair, which was the eighth. That is five images, or fewer where
+    # a busy machine replays them late, or more where it labels late: test_pipeline.py has a clock.
+    assert dict(reversed(modes))["colour only"] >= 8
     assert len(live["frames"]) + len(live["timeline"]["drops"]) == 20
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,18 +18,18 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
 
-IMAGE = 6 << 20  # bytes: 1080p
+IMAGE = 25 << 20  # bytes: 4K
 IMAGES = 4  # at once: of one alone glibc keeps the memory by itself
-ROUNDS = 10
+ROUNDS = 5
 PAGES = IMAGES * IMAGE // resource.getpagesize()
 
 NO_HUGE_PAGES = 41  # PR_SET_THP_DISABLE of <linux/prctl.h>: a fault is a page, whatever the machine
 
 
 def in_a_process(program: str) -> list[int]:
-    """The whole numbers that it prints."""
+    """The whole numbers that it prints; it runs in a thread, as the node does."""
     said = subprocess.run(
-        [sys.executable, "-c", "import ctypes, resource\n"
+        [sys.executable, "-c", "import ctypes, resource, threading\n"
                                "from pathlib import Path\n"
                                "from ssma_ros import memory\n"
                                f"ctypes.CDLL(None).prctl({NO_HUGE_PAGES}, 1, 0, 0, 0)\n"
@@ -39,7 +40,12 @@ def in_a_process(program: str) -> list[int]:
                                "    return int(pages) * resource.getpagesize()\n"
                                "def images():\n"
                                f"    return [bytearray(b'x') * {IMAGE} for _ in range({IMAGES})]\n"
-                               f"{program}"],
+                               "def program():\n"
+                               f"{indent(program, '    ')}\n"
+                               "memory.share()\n"
+                               "thread = threading.Thread(target=program)\n"
+                               "thread.start()\n"
+                               "thread.join()\n"],
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
     return [int(number) for number in said.split()]
 

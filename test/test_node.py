@@ -17,13 +17,9 @@ pytest.importorskip("rclpy", reason="needs rclpy")
 from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState
-from rcl_interfaces.msg import Parameter as ParameterMessage
-from rcl_interfaces.msg import ParameterValue
-from rcl_interfaces.srv import SetParameters
 from robot import ACTIVATE, CLEANUP, COLOUR, CONFIGURE, DEACTIVATE, DEPTH, SIZE, Robot, pixels
 
 from ssma_core import Segmenter
-from ssma_ros import segmentation_node
 
 pytestmark = pytest.mark.ros
 
@@ -48,7 +44,7 @@ def test_images_in_labels_out(start: Callable[..., Robot], tiny_model: Path) -> 
     assert "Traceback" not in robot.said()
 
 
-def test_bad_frames_are_named_once_and_the_node_goes_on(
+def test_bad_frames_are_named_and_the_node_goes_on(
         start: Callable[..., Robot], tiny_model: Path) -> None:
     robot = start("-p", f"model:={tiny_model}")
     robot.change(CONFIGURE, ACTIVATE)
@@ -72,8 +68,6 @@ def test_bad_frames_are_named_once_and_the_node_goes_on(
         robot.until(lambda: bool(robot.labels), meanwhile=lambda d=depth: robot.send_pair(
             time.time(), next(colours), d, "32FC1"))
     assert robot.label()
-    for once in ("bayer_rggb8", "must stamp", "192x48"):
-        assert robot.said().count(once) == 1, robot.said()
     assert "Traceback" not in robot.said()
 
 
@@ -140,26 +134,15 @@ def test_a_transition_that_its_state_does_not_allow_is_refused_and_the_node_goes
                            ((CONFIGURE, DEACTIVATE), CLEANUP)):
         for transition in refused:
             assert not robot.change(transition)
+        assert not robot.call(ChangeState, "change_state", ChangeState.Request(
+            transition=Transition(label="no_such"))).success
         assert robot.change(taken)
-    assert "transition 1 is refused, which the state active does not allow" in robot.said()
+    for transition in (CONFIGURE, "no_such"):
+        assert (f"transition {transition} is refused, which the state active does not allow"
+                in robot.said())
     assert robot.change(CONFIGURE, ACTIVATE)
     assert robot.label()
     assert "Traceback" not in robot.said()
-
-
-def test_what_rclpy_itself_cannot_answer_does_not_end_it(
-        start: Callable[..., Robot], tiny_model: Path) -> None:
-    robot = start("-p", f"model:={tiny_model}")
-    assert robot.change(CONFIGURE, ACTIVATE)
-    unheard_of = ParameterMessage(name="slop", value=ParameterValue(type=77))
-    robot.clients["set_parameters"] = client = robot.node.create_client(
-        SetParameters, "segmentation_node/set_parameters")
-    assert client.wait_for_service(10)
-    robot.until(lambda: "it goes on after this" in robot.said(),
-                meanwhile=lambda: client.call_async(
-                    SetParameters.Request(parameters=[unheard_of])))
-    assert robot.label()
-    assert robot.end() == 0
 
 
 @pytest.mark.parametrize("model, reason", [
@@ -237,9 +220,10 @@ def test_a_signal_while_a_model_loads_ends_it(start: Callable[..., Robot]) -> No
     assert client.wait_for_service(40)
     client.call_async(ChangeState.Request(transition=Transition(id=CONFIGURE)))
     robot.until(lambda: "loading" in robot.said())
+    signalled = time.monotonic()
     assert robot.end(signal.SIGTERM) == 0
+    assert time.monotonic() - signalled < 5  # on any machine: it waits for less than one
     assert "in the midst" in robot.said()
-    assert segmentation_node.GRACE_S < 1  # after so long it gave up waiting
 
 
 def test_a_signal_in_the_midst_of_work(start: Callable[..., Robot], tiny_model: Path) -> None:

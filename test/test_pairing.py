@@ -275,6 +275,18 @@ def test_a_jump_too_short_to_tell_from_overtaking_costs_ten_frames(first: Stream
     assert len(feed(under_test, drive(900, first))) == 30
 
 
+@pytest.mark.parametrize("ahead_ms", [340, 500, 950])
+@pytest.mark.parametrize("wrong", STREAMS)
+def test_one_stamp_that_is_ahead_costs_its_own_pair_and_is_no_jump_of_the_clock(
+        wrong: Stream, ahead_ms: int) -> None:
+    under_test = pairing()
+    stamps = [(stream, milliseconds + ahead_ms * ((stream, number) == (wrong, 30)))
+              for number, milliseconds in enumerate(range(0, 2000, 33)) for stream in STREAMS]
+    pairs = feed(under_test, [a for stream, ms in stamps for a in at(stream, ms)])
+    assert len(pairs) >= len(stamps) // 2 - 2
+    assert under_test.clock_jumps == 0
+
+
 @pytest.mark.parametrize("stream", STREAMS)
 def test_a_short_jump_of_a_stream_that_pairs_with_nothing_is_noticed_after_ten_frames(
         stream: Stream) -> None:

@@ -469,7 +469,8 @@ def test_a_second_image_that_does_not_fit_leaves_colour_alone_and_is_complained_
     assert rig.made() == [(ms, COLOUR_ALONE) for ms in (1000, 1100, 1200)]
     assert rig.modes == ["none", "rgb"]
     assert len(rig.errors) == 1 and "the depth image is 3x2" in rig.errors[0]
-    assert rig.pipeline.record.counts["failed"] == 0
+    counts = rig.pipeline.record.counts
+    assert (counts["aux left out"], counts["failed"]) == (3, 0)
     rig.inference = lambda: None
     rig.pair(1300)
     assert rig.made()[-1] == (1300, FUSED)

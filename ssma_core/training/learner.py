@@ -101,8 +101,19 @@ def check_precision(training: Training, device: torch.device) -> None:
         raise SsmaError("precision fp16 needs an NVIDIA GPU, and there is none; use fp32 or bf16")
 
 
+# What a step computes by MKL's vector functions on a CPU: the loss and Adam.
+BY_MKL = (torch.log, torch.sqrt)
+
+
 def compute_repeatably(device: torch.device) -> None:
-    """A GPU's fastest ways to add up round differently from run to run; a CPU has none of these."""
+    """A GPU's fastest ways to add up round differently from run to run.
+
+    On a CPU, MKL looks for a function's kernel when it is first called. Where several threads do so
+    at once, one of them may get a far less exact one that time (pytorch's issue 188792; seen with
+    MKL 2024.2: a loss that was off by 2e-6). So one thread calls them here.
+    """
+    for function in BY_MKL:
+        function(torch.ones(1))
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
