@@ -1,7 +1,7 @@
 """Every parameter of the node: name, type, default, range and what it means, each said once."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -87,24 +87,26 @@ def declare(node: Node) -> Parameters:
 
 def _tell_unknown(node: Node) -> None:
     """rclpy passes over a misspelt name in silence. Topics' QoS is declared with the topics."""
-    for name in node._parameter_overrides:
-        if node.has_parameter(name) or name.startswith(QOS):
-            continue
-        near = get_close_matches(name, [f.name for f in fields(Parameters)], 1)
-        node.get_logger().warning(f"there is no parameter {name!r}, so its value has no effect"
-                                  + (f"; is {near[0]} meant?" if near else ""))
+    given = [name for name in node._parameter_overrides if not name.startswith(QOS)]
+    _tell(node, given, [f.name for f in fields(Parameters)],
+          "there is no parameter {!r}, so its value has no effect")
 
 
 def tell_unknown_qos(node: Node) -> None:
     """Names in the log the QoS that is given for no topic of the node, once all are made."""
-    given = [name for name in node._parameter_overrides if name.startswith(QOS)]
+    given, known = ([name for name in names if name.startswith(QOS)]
+                    for names in (node._parameter_overrides, node._parameters))
+    _tell(node, given, known, "no topic of this node has {!r}, so its value has no effect: it "
+                              "takes full names, as remapped")
+
+
+def _tell(node: Node, given: Sequence[str], known: Sequence[str], why: str) -> None:
+    """Those given that are not declared, and which of the known ones is meant."""
     for name in given:
         if not node.has_parameter(name):
-            known = [known for known in node._parameters if known.startswith(QOS)]
             near = get_close_matches(name, known, 1)
-            node.get_logger().warning(
-                f"no topic of this node has {name!r}, so its value has no effect: it takes full "
-                "names, as remapped" + (f"; is {near[0]} meant?" if near else ""))
+            node.get_logger().warning(why.format(name)
+                                      + (f"; is {near[0]} meant?" if near else ""))
 
 
 def changed(given: Parameters, wanted: Mapping[str, Any], *, configured: bool) -> Parameters:

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from ssma_core import SsmaError
 
-    memory.share()  # before there are threads
+    memory.share()  # before the node's thread begins
     # rclpy's own handlers end the context at once, under whatever is going on; here the worker
     # finishes its frame and the node goes in order.
     ended = threading.Event()

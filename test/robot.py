@@ -161,6 +161,11 @@ class Robot:
     def said(self) -> str:
         return self.output.read_text()
 
+    def said_at(self, text: str) -> float:
+        """When the node logged a line with that text in it, by time.time."""
+        line = next(line for line in self.said().splitlines() if text in line)
+        return float(line.split("[")[2].split("]")[0])  # [severity] [time] [name]: text
+
     def end(self, how: int = signal.SIGINT) -> int:
         """Sends the signal; returns the exit status."""
         self.process.send_signal(how)

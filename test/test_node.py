@@ -46,6 +46,7 @@ def test_images_in_labels_out(start: Callable[..., Robot], tiny_model: Path) -> 
 
 def test_bad_frames_are_named_and_the_node_goes_on(
         start: Callable[..., Robot], tiny_model: Path) -> None:
+    begun = time.monotonic()
     robot = start("-p", f"model:={tiny_model}")
     robot.change(CONFIGURE, ACTIVATE)
     robot.label()
@@ -68,14 +69,19 @@ def test_bad_frames_are_named_and_the_node_goes_on(
         robot.until(lambda: bool(robot.labels), meanwhile=lambda d=depth: robot.send_pair(
             time.time(), next(colours), d, "32FC1"))
     assert robot.label()
+    half_minutes = (time.monotonic() - begun) // 30
+    for reason in ("bayer_rggb8", "must stamp", "192x48"):
+        assert 1 <= robot.said().count(reason) <= 1 + half_minutes, robot.said()
     assert "Traceback" not in robot.said()
 
 
 def test_a_silent_topic_is_named(start: Callable[..., Robot], tiny_model: Path) -> None:
     robot = start("-p", f"model:={tiny_model}", "-r", "aux/image:=/front/depth")
     robot.change(CONFIGURE, ACTIVATE)
+    activated = time.time()
     robot.until(lambda: "no new image on /front/depth" in robot.said(),
                 meanwhile=lambda: robot.send("rgb", COLOUR, "bgr8", time.time()))
+    assert robot.said_at("no new image on /front/depth") - activated < 3
     assert "no new image on /rgb/image" not in robot.said()
     robot.until(lambda: bool(robot.diagnostics)
                 and robot.diagnostics[-1].level == DiagnosticStatus.ERROR)
@@ -87,8 +93,13 @@ def test_streams_that_lie_apart_are_told_how_far(
     robot = start("-p", f"model:={tiny_model}", "-p", "slop:=0.004")
     robot.change(CONFIGURE, ACTIVATE)
     stamps = count(1000)
+    robot.until(lambda: all(int(robot.values().get(f"{stream} received", 0))
+                            for stream in ("rgb", "aux")),
+                meanwhile=lambda: robot.send_pair(next(stamps)))
+    received = time.time()
     robot.until(lambda: "the nearest stamps lie 0.005 s apart" in robot.said(),
                 meanwhile=lambda: robot.send_pair(next(stamps)))
+    assert robot.said_at("the nearest stamps lie 0.005 s apart") - received < 3
     assert not robot.labels
 
 
