@@ -40,7 +40,7 @@ setup(
     python_requires=">=3.10",
     # training/ holds scripts: it is no package, and must not become a global one called "training".
     packages=find_packages(include=["ssma_core*", "ssma_ros*"]),
-    package_data={"ssma_ros.report": ["page.css", "page.js"]},
+    package_data={"ssma_core.evaluation.report": ["page.css", "page.js"]},
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/ssma_ros"]),
         ("share/ssma_ros", ["package.xml"]),
@@ -55,9 +55,9 @@ setup(
                     "test": CPU + ROS + TRAIN + TEST},
     entry_points={"console_scripts": [
         "ssma = ssma_core.cli:main",
-        "segmentation_node = ssma_ros.segmentation_node:main",
-        "replay = ssma_ros.replay:main",
-        "evaluate_bag = ssma_ros.evaluate_bag:main",
+        "segmentation_node = ssma_ros.node.program:main",
+        "replay = ssma_ros.replay.bag_to_topics:main",
+        "evaluate_bag = ssma_ros.replay.evaluate_bag:main",
     ]},
     zip_safe=False,
 )

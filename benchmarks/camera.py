@@ -18,7 +18,7 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from ssma_core.datasets.synthetic_forest import drive
+from ssma_core.synthetic.forest import drive
 
 PICTURES = 4
 PATIENCE_S = 30

@@ -9,9 +9,9 @@ import timeit
 import cv2
 import numpy as np
 
-from ssma_core.datasets.synthetic_forest import drive
 from ssma_core.modalities.hha import DRAWN_RADIUS, in_hha
 from ssma_core.spec import Camera
+from ssma_core.synthetic.forest import drive
 
 CAMERA = Camera(520, 520, 319.5, 239.5, (640, 480))
 ROW = 400  # with a measurement in every pixel

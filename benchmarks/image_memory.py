@@ -1,5 +1,5 @@
 """What images cost a process that takes them, with their memory given back to the system and with
-it kept (ssma_ros/memory.py), in turns.
+it kept (ssma_ros/node/memory.py), in turns.
 
     python benchmarks/image_memory.py
 
@@ -20,7 +20,8 @@ from statistics import median
 from node_overhead import PATIENCE_S, Case, send
 
 from ssma_core import SsmaError
-from ssma_ros import dds, memory
+from ssma_ros.node import memory
+from ssma_ros.replay import dds
 
 WAYS = ("given back", "kept")
 FIRST = 10  # pairs left out: for them memory is fetched in either way

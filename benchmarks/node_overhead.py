@@ -21,7 +21,7 @@ from typing import NamedTuple
 from figures import Figures, figures, of_rounds, plain, table
 
 from ssma_core import SsmaError, cpu, versions, written_whole
-from ssma_ros import dds
+from ssma_ros.replay import dds
 
 HERE = Path(__file__).resolve().parent
 NODES = ("ours", "naive")

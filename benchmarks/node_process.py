@@ -27,7 +27,8 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 
 from ssma_core import Segmenter
-from ssma_ros import memory, signals
+from ssma_ros import signals
+from ssma_ros.node import memory
 
 Log = dict[str, list[tuple[int, ...]]]
 
@@ -70,7 +71,7 @@ def _node(name: str) -> Any:
         from naive_node import NaiveNode
 
         return NaiveNode()
-    from ssma_ros.node import SegmentationNode
+    from ssma_ros.node.lifecycle import SegmentationNode
 
     memory.share()  # as its own program does
     node = SegmentationNode()

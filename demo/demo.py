@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ssma_core import Segmenter, SsmaError
 from ssma_core.files import make_folder
-from ssma_ros import dds
+from ssma_ros.replay import dds
 
 ROOT = Path(__file__).resolve().parent.parent
 ROAD = ROOT.parent / "shared" / "data" / "road"

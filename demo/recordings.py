@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from ssma_core import SsmaError, bags
-from ssma_core.datasets import synthetic_forest
+from ssma_core import SsmaError
+from ssma_core.bags import rosbag2
 from ssma_core.files import read_colour, read_sensor
-from ssma_ros import messages
+from ssma_core.synthetic import forest
+from ssma_ros.node import messages
 
 RGB, AUX, LABEL = "/camera/color/image_raw", "/camera/second/image_raw", "/truth/label"
 START_NS = 1_760_000_000 * 10**9
@@ -33,7 +34,7 @@ class Frame(NamedTuple):
 
 def write_forest(path: Path, frames: int) -> None:
     """A synthetic drive with depth in millimetres."""
-    drive = synthetic_forest.drive(FOREST_SEED, frames)
+    drive = forest.drive(FOREST_SEED, frames)
     _write(path, (Frame(f.rgb, f.depth, f.label) for f in drive), frames, FOREST_HZ)
 
 
@@ -50,25 +51,25 @@ def write_road(path: Path, frames: int, folder: Path) -> None:
 
 def read(path: Path) -> Iterator[tuple[int, Frame]]:
     """The frames of such a bag, each with the stamp of its colour image in nanoseconds."""
-    streams = zip(*(bags.messages(path, [topic]) for topic in (RGB, AUX, LABEL)))
+    streams = zip(*(rosbag2.messages(path, [topic]) for topic in (RGB, AUX, LABEL)))
     for rgb, *others in streams:
-        colour = messages.frame(bags.decode(rgb), "rgb", RGB)
-        aux, label = (messages.frame(bags.decode(m), "aux", m.topic).image() for m in others)
+        colour = messages.frame(rosbag2.decode(rgb), "rgb", RGB)
+        aux, label = (messages.frame(rosbag2.decode(m), "aux", m.topic).image() for m in others)
         yield colour.stamp_ns, Frame(colour.image(), aux, label)
 
 
 def _write(path: Path, frames: Iterable[Frame], count: int, rate_hz: float) -> None:
     shown = tqdm(frames, total=count, desc=f"writing {path}", unit="frame", disable=None)
-    bags.write(path, _messages(shown, rate_hz))
+    rosbag2.write(path, _messages(shown, rate_hz))
 
 
-def _messages(frames: Iterable[Frame], rate_hz: float) -> Iterator[bags.Recorded]:
+def _messages(frames: Iterable[Frame], rate_hz: float) -> Iterator[rosbag2.Recorded]:
     jitter = np.random.default_rng(0)
     for index, frame in enumerate(frames):
         stamp = START_NS + round(index * 1e9 / rate_hz)
         aux_stamp = stamp + round(jitter.normal(0, JITTER_NS))
         yield from sorted([
-            bags.image(RGB, stamp + DELAY_NS, stamp, frame.rgb, "bgr8"),
-            bags.image(AUX, aux_stamp + DELAY_NS, aux_stamp, frame.aux, "16UC1"),
-            bags.image(LABEL, stamp + DELAY_NS, stamp, frame.label, "mono8"),
+            rosbag2.image(RGB, stamp + DELAY_NS, stamp, frame.rgb, "bgr8"),
+            rosbag2.image(AUX, aux_stamp + DELAY_NS, aux_stamp, frame.aux, "16UC1"),
+            rosbag2.image(LABEL, stamp + DELAY_NS, stamp, frame.label, "mono8"),
         ], key=lambda message: message.time_ns)

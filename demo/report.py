@@ -10,12 +10,12 @@ import numpy.typing as npt
 import recordings
 
 from ssma_core import ConfusionMatrix, ModelSpec, colourize, contact_sheet
+from ssma_core.evaluation.bag_results import Settings
 from ssma_core.files import write_picture
 from ssma_core.modalities import encode
-from ssma_ros import evaluate_bag, live
-from ssma_ros.collected import Collected
-from ssma_ros.parameters import Parameters
-from ssma_ros.report.record import Settings
+from ssma_ros.node.parameters import Parameters
+from ssma_ros.replay import evaluate_bag, live
+from ssma_ros.replay.collected import Collected
 
 ROWS = 5
 DEFAULTS = Parameters()

@@ -4,11 +4,11 @@ What stands here is all that ssma_ros sees of the core. Nothing here imports tor
 """
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation.comparison import Comparison, Interval, compare
+from ssma_core.evaluation.metrics import ConfusionMatrix
+from ssma_core.evaluation.provenance import cpu, gpu, versions
 from ssma_core.files import check_writable, read_json, written_whole
-from ssma_core.metrics import ConfusionMatrix
 from ssma_core.pictures import colourize, contact_sheet, overlay
 from ssma_core.plain import from_plain
-from ssma_core.provenance import cpu, gpu, versions
 from ssma_core.segmenter import Segmentation, Segmenter
 from ssma_core.spec import Modality, ModelSpec
 

@@ -1,0 +1,1 @@
+"""The ROS 2 side: convert, pair, call the core, publish."""

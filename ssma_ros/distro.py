@@ -28,7 +28,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ssma_core import image_messages
+from ssma_core.bags import image_messages
 
 try:
     from message_filters import Subscriber
@@ -90,8 +90,8 @@ except ImportError:
 
 def imgmsg_to_cv2(message: Any, desired_encoding: Literal["bgr8", "passthrough"]
                   ) -> npt.NDArray[Any]:
-    """See `ssma_core.image_messages.to_array`. desired_encoding: "bgr8" for colour images of any
-    order of channels, "passthrough" for maps."""
+    """See `image_messages.to_array`. desired_encoding: "bgr8" for colour images of any order of
+    channels, "passthrough" for maps."""
     is_padded = message.step != image_messages.row_bytes(message)
     if _bridge is not None and not message.is_bigendian and not is_padded:
         if message.encoding == desired_encoding:

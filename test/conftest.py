@@ -15,7 +15,7 @@ import yaml
 from hypothesis import HealthCheck, settings
 
 from ssma_core import Modality, ModelSpec
-from ssma_core.datasets.synthetic_forest import CLASS_COLOURS, CLASS_NAMES
+from ssma_core.synthetic.forest import CLASS_COLOURS, CLASS_NAMES
 
 if TYPE_CHECKING:
     from pipeline_rig import Clock, Rig
@@ -63,8 +63,8 @@ def save_untrained(path: Path, spec: ModelSpec) -> None:
     answers with more than one class."""
     import torch
 
-    from ssma_core import checkpoint
     from ssma_core.model import build
+    from ssma_core.model_files import checkpoint
 
     torch.manual_seed(0)
     network = build(spec)
@@ -88,8 +88,8 @@ def tiny_model_safetensors(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_model(tiny_model_safetensors: Path) -> Path:
     """The same as ONNX."""
-    from ssma_core import checkpoint
     from ssma_core.export.onnx import export
+    from ssma_core.model_files import checkpoint
 
     path = tiny_model_safetensors.with_suffix(".onnx")
     network, spec = checkpoint.load(tiny_model_safetensors)

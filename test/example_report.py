@@ -6,8 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ssma_core import ConfusionMatrix, Modality, ModelSpec
-from ssma_ros.report.looks import Look, look_at
-from ssma_ros.report.record import (
+from ssma_core.evaluation.bag_results import (
     Event,
     Labelled,
     Report,
@@ -16,6 +15,7 @@ from ssma_ros.report.record import (
     Timeline,
     plain_counts,
 )
+from ssma_core.evaluation.report.looks import Look, look_at
 
 BEGIN, PERIOD = 1_700_000_000 * 10**9, 10**8
 SIZE = (48, 96)  # height, width

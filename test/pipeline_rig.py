@@ -11,11 +11,11 @@ import numpy.typing as npt
 from std_msgs.msg import Header
 
 from ssma_core import ModelSpec
-from ssma_ros import messages
-from ssma_ros.labelling import Output, Outputs
-from ssma_ros.pairing import Stream
-from ssma_ros.parameters import Parameters
-from ssma_ros.pipeline import Pipeline
+from ssma_core.bags.pairing import Stream
+from ssma_ros.node import messages
+from ssma_ros.node.labelling import Output, Outputs
+from ssma_ros.node.parameters import Parameters
+from ssma_ros.node.pipeline import Pipeline
 
 COLOUR = np.full((4, 6, 3), 50, np.uint8)
 DEPTH = np.full((4, 6), 9000, np.uint16)

@@ -27,8 +27,9 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
 
-from ssma_ros import dds, messages
-from ssma_ros.pairing import STREAMS
+from ssma_core.bags.pairing import STREAMS
+from ssma_ros.node import messages
+from ssma_ros.replay import dds
 
 ENVIRONMENT = {**dds.room_for_images(), **dds.own_domain()}
 CONFIGURE, ACTIVATE = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE
@@ -48,7 +49,7 @@ class Robot:
     """
 
     def __init__(self, output: Path, *arguments: str, namespace: str = "",
-                 program: tuple[str, ...] = ("-m", "ssma_ros.segmentation_node")) -> None:
+                 program: tuple[str, ...] = ("-m", "ssma_ros.node.program")) -> None:
         self.output = output
         remap = ("-r", f"__ns:=/{namespace}") if namespace else ()
         with output.open("w") as file:

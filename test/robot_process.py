@@ -11,7 +11,7 @@ start = time.perf_counter()
 
 import numpy as np  # noqa: E402
 
-import ssma_ros.node  # noqa: E402, F401
+import ssma_ros.node.lifecycle  # noqa: E402, F401
 from ssma_core import Segmenter  # noqa: E402
 
 imported = time.perf_counter()

@@ -13,12 +13,13 @@ import pytest
 import torch
 from conftest import ROOT, TINY_SPEC
 
-from ssma_core import Modality, Segmenter, SsmaError, checkpoint
+from ssma_core import Modality, Segmenter, SsmaError
 from ssma_core.cli import main
-from ssma_core.datasets.synthetic_forest import drive
 from ssma_core.modalities import network_images
 from ssma_core.model import Ssma, build
+from ssma_core.model_files import checkpoint
 from ssma_core.pictures import resize_labels
+from ssma_core.synthetic.forest import drive
 
 Array = npt.NDArray[Any]
 FOREST = ROOT / "models/tiny_forest.safetensors"

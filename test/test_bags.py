@@ -8,7 +8,8 @@ import yaml
 from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
-from ssma_core import SsmaError, bags
+from ssma_core import SsmaError
+from ssma_core.bags import rosbag2
 
 START = 1_700_000_000 * 10**9
 RGB, AUX = "/camera/color/image_raw", "/camera/depth/image_raw"
@@ -21,17 +22,17 @@ def pictures(i: int) -> tuple[np.ndarray, np.ndarray]:
             random.integers(0, 65536, (6, 8), np.uint16))
 
 
-def recording(frames: int) -> Iterator[bags.Recorded]:
+def recording(frames: int) -> Iterator[rosbag2.Recorded]:
     for i in range(frames):
         rgb, aux = pictures(i)
         stamp = START + i * 10**8
-        yield bags.image(RGB, stamp + 5, stamp, rgb, "bgr8")
-        yield bags.image(AUX, stamp + 9, stamp - 3, aux, "16UC1", frame_id="depth_optical")
+        yield rosbag2.image(RGB, stamp + 5, stamp, rgb, "bgr8")
+        yield rosbag2.image(AUX, stamp + 9, stamp - 3, aux, "16UC1", frame_id="depth_optical")
 
 
 @pytest.fixture(params=["mcap", "sqlite3"])
 def bag(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    bags.write(tmp_path / "walk", recording(20), request.param)
+    rosbag2.write(tmp_path / "walk", recording(20), request.param)
     return tmp_path / "walk"
 
 
@@ -40,11 +41,11 @@ def data_file(bag: Path) -> Path:
 
 
 def test_messages_come_back_in_recorded_order_with_pixels_stamps_and_frames(bag: Path) -> None:
-    found = list(bags.messages(bag, [AUX, RGB]))
+    found = list(rosbag2.messages(bag, [AUX, RGB]))
     assert [m.topic for m in found] == [RGB, AUX] * 20
     assert [m.time_ns for m in found] == sorted(m.time_ns for m in found)
     for i in range(20):
-        rgb, aux = (bags.decode(m) for m in found[2 * i:2 * i + 2])
+        rgb, aux = (rosbag2.decode(m) for m in found[2 * i:2 * i + 2])
         stamp = START + i * 10**8
         assert found[2 * i].time_ns == stamp + 5
         assert (rgb.header.stamp.sec * 10**9 + rgb.header.stamp.nanosec) == stamp
@@ -57,16 +58,17 @@ def test_messages_come_back_in_recorded_order_with_pixels_stamps_and_frames(bag:
 
 
 def test_one_topic_alone_is_read_without_the_others(bag: Path) -> None:
-    assert {m.topic for m in bags.messages(bag, [AUX])} == {AUX}
-    assert list(bags.messages(bag, [])) == []
+    assert {m.topic for m in rosbag2.messages(bag, [AUX])} == {AUX}
+    assert list(rosbag2.messages(bag, [])) == []
 
 
 def test_the_single_file_reads_like_its_folder(bag: Path) -> None:
-    assert list(bags.messages(data_file(bag), [RGB, AUX])) == list(bags.messages(bag, [RGB, AUX]))
+    assert list(rosbag2.messages(data_file(bag), [RGB, AUX])) == list(
+        rosbag2.messages(bag, [RGB, AUX]))
 
 
 def test_topics_are_listed_with_type_count_and_qos(bag: Path) -> None:
-    found = bags.topics(bag)
+    found = rosbag2.topics(bag)
     assert set(found) == {RGB, AUX}
     assert (found[RGB].type, found[RGB].messages) == ("sensor_msgs/msg/Image", 20)
     assert [qos.reliability.name for qos in found[RGB].offered_qos] == ["RELIABLE"]
@@ -74,7 +76,7 @@ def test_topics_are_listed_with_type_count_and_qos(bag: Path) -> None:
 
 def test_a_bag_is_as_long_as_from_its_first_message_to_its_last(bag: Path) -> None:
     for path in (bag, data_file(bag)):
-        assert bags.seconds(path) == pytest.approx(19 * 0.1 + 4e-9, abs=2e-9)
+        assert rosbag2.seconds(path) == pytest.approx(19 * 0.1 + 4e-9, abs=2e-9)
 
 
 def test_the_folder_is_a_rosbag2_that_others_read(bag: Path) -> None:
@@ -93,7 +95,7 @@ def test_the_folder_is_a_rosbag2_that_others_read(bag: Path) -> None:
 
 def test_a_missing_topic_is_named_together_with_those_there_are(bag: Path) -> None:
     with pytest.raises(SsmaError) as error:
-        list(bags.messages(bag, [RGB, "/nir"]))
+        list(rosbag2.messages(bag, [RGB, "/nir"]))
     assert "no topic /nir" in str(error.value)
     assert f"{RGB}  sensor_msgs/msg/Image  20 messages" in str(error.value)
 
@@ -105,19 +107,19 @@ def test_a_bag_cut_short_is_refused(bag: Path, kept: float) -> None:
     file.write_bytes(content[:int(kept if kept > 1 else kept * len(content))])
     for path in (bag, file):
         with pytest.raises(SsmaError, match=f"cannot read the bag {path}.*cut short"):
-            list(bags.messages(path, [RGB]))
+            list(rosbag2.messages(path, [RGB]))
 
 
 def test_a_damaged_chunk_is_refused_when_it_is_reached(tmp_path: Path) -> None:
-    bags.write(tmp_path / "walk", recording(20), "mcap")
+    rosbag2.write(tmp_path / "walk", recording(20), "mcap")
     file = data_file(tmp_path / "walk")
     content = bytearray(file.read_bytes())
     middle = slice(len(content) // 3, len(content) // 2)
     content[middle] = b"\xff" * len(content[middle])
     file.write_bytes(content)
     with pytest.raises(SsmaError, match="cannot read the bag"):
-        for message in bags.messages(file, [RGB, AUX]):
-            bags.decode(message)
+        for message in rosbag2.messages(file, [RGB, AUX]):
+            rosbag2.decode(message)
 
 
 @pytest.mark.parametrize(("name", "says"), [
@@ -135,50 +137,50 @@ def test_what_is_no_bag_is_refused_with_the_reason(tmp_path: Path, name: str, sa
     for file in ("picture.png", "text.mcap", "text.db3"):
         (tmp_path / file).write_text("not a bag, whatever its name says" * 10)
     with pytest.raises(SsmaError, match=says) as error:
-        bags.topics(tmp_path / name)
+        rosbag2.topics(tmp_path / name)
     assert str(tmp_path / name) in str(error.value)
 
 
 def test_bytes_that_are_no_image_are_named_by_topic() -> None:
-    whole = bags.image(RGB, 1, 1, pictures(0)[0], "bgr8")
+    whole = rosbag2.image(RGB, 1, 1, pictures(0)[0], "bgr8")
     with pytest.raises(SsmaError, match=f"on {RGB} cannot be read as sensor_msgs/msg/Image"):
-        bags.decode(whole._replace(data=whole.data[:40]))
+        rosbag2.decode(whole._replace(data=whole.data[:40]))
     with pytest.raises(SsmaError, match="robot_msgs/msg/Secret"):
-        bags.decode(whole._replace(type="robot_msgs/msg/Secret"))
+        rosbag2.decode(whole._replace(type="robot_msgs/msg/Secret"))
 
 
 @pytest.mark.parametrize("little_endian", [True, False])
 @pytest.mark.parametrize(("seconds", "nanoseconds"), [(1_700_000_000, 5), (-1, 999_999_999)])
 def test_a_stamp_is_read_without_decoding_the_rest(
         little_endian: bool, seconds: int, nanoseconds: int) -> None:
-    whole = bags.image(RGB, 1, 1, pictures(0)[0], "bgr8")
-    message = bags.decode(whole)
+    whole = rosbag2.image(RGB, 1, 1, pictures(0)[0], "bgr8")
+    message = rosbag2.decode(whole)
     message.header.stamp.sec, message.header.stamp.nanosec = seconds, nanoseconds
     data = get_typestore(Stores.ROS2_JAZZY).serialize_cdr(
-        message, bags.IMAGE, little_endian=little_endian)
-    assert bags.stamp_ns(whole._replace(data=bytes(data))) == seconds * 10**9 + nanoseconds
+        message, rosbag2.IMAGE, little_endian=little_endian)
+    assert rosbag2.stamp_ns(whole._replace(data=bytes(data))) == seconds * 10**9 + nanoseconds
     with pytest.raises(SsmaError, match=f"message on {RGB} of 11 bytes has no header"):
-        bags.stamp_ns(whole._replace(data=bytes(data[:11])))
+        rosbag2.stamp_ns(whole._replace(data=bytes(data[:11])))
 
 
 @STORAGES
-def test_a_bag_is_written_whole_or_not_at_all(tmp_path: Path, storage: bags.Storage) -> None:
-    def breaking_off() -> Iterator[bags.Recorded]:
+def test_a_bag_is_written_whole_or_not_at_all(tmp_path: Path, storage: rosbag2.Storage) -> None:
+    def breaking_off() -> Iterator[rosbag2.Recorded]:
         yield from recording(3)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        bags.write(tmp_path / "walk", breaking_off(), storage)
+        rosbag2.write(tmp_path / "walk", breaking_off(), storage)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_bag_is_never_overwritten(bag: Path) -> None:
     before = data_file(bag).read_bytes()
     with pytest.raises(SsmaError, match="is there already"):
-        bags.write(bag, recording(1))
+        rosbag2.write(bag, recording(1))
     assert data_file(bag).read_bytes() == before
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(SsmaError, match="give a folder that exists"):
-        bags.write(tmp_path / "no" / "such" / "walk", recording(1))
+        rosbag2.write(tmp_path / "no" / "such" / "walk", recording(1))

@@ -20,7 +20,7 @@ from conftest import TINY_SPEC
 from fake_gpu import FakeGpu
 from test_tensorrt_backend import HEADER, forget_the_backend, install
 
-from ssma_core import Modality, Segmenter, SsmaError, onnx_parts
+from ssma_core import Modality, Segmenter, SsmaError
 from ssma_core.benchmark import ways as ways_module
 from ssma_core.benchmark.check import Checked, checked
 from ssma_core.benchmark.clock import WARM_UP, Call, percentiles, take_turns
@@ -32,9 +32,10 @@ from ssma_core.benchmark.opened import Labels
 from ssma_core.benchmark.ways import LeftOut, Way, ways
 from ssma_core.benchmark.work import gflop, operations
 from ssma_core.cli import main
-from ssma_core.engine_file import EngineHeader, write
-from ssma_core.exported import Exported, FrameFormat
 from ssma_core.modalities import check_frame
+from ssma_core.model_files import onnx_parts
+from ssma_core.model_files.engine_file import EngineHeader, write
+from ssma_core.model_files.exported import Exported, FrameFormat
 
 CAMERA = (192, 96)
 QUICK = WARM_UP / 3.5  # seconds a call, of which

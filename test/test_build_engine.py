@@ -21,14 +21,16 @@ import torch
 from conftest import ROOT, TINY_SPEC
 from safetensors import safe_open
 
-from ssma_core import SsmaError, checkpoint, engine_file, onnx_parts, tensorrt_library
-from ssma_core.checkpoint import weights_hash
+from ssma_core import SsmaError
+from ssma_core.backends import tensorrt_library
 from ssma_core.cli import main
-from ssma_core.engine_file import Gpu
 from ssma_core.export import build_progress
 from ssma_core.export.engine import build_engine
-from ssma_core.exported import Exported, FrameFormat, to_metadata
 from ssma_core.model import build
+from ssma_core.model_files import checkpoint, engine_file, onnx_parts
+from ssma_core.model_files.checkpoint import weights_hash
+from ssma_core.model_files.engine_file import Gpu
+from ssma_core.model_files.exported import Exported, FrameFormat, to_metadata
 
 needs_rtx = pytest.mark.skipif(sys.platform == "darwin", reason="no TensorRT for RTX for macOS")
 EXPORTED = Exported(TINY_SPEC, "fp32", None, "0" * 64)
@@ -476,7 +478,7 @@ def test_an_engine_with_other_labels_is_not_written(
             raise SsmaError("other labels")
         return "the same labels"
 
-    monkeypatch.setattr("ssma_core.evaluation.gate.gate", gate)
+    monkeypatch.setattr("ssma_core.export.gate.gate", gate)
     built = build_with(tmp_path / "m.onnx", tmp_path / "m.engine", "--data", "bag",
                        "--topics", "/rgb", "/depth")
     assert built == (0 if holds else 1)
@@ -501,7 +503,7 @@ def test_an_engine_of_an_onnx_file_is_built_without_torch(
         tmp_path: Path, tensorrt: ModuleType) -> None:
     one_node(tmp_path / "m.onnx")
     program = ("import sys; from types import SimpleNamespace; from ssma_core import backends\n"
-               "from ssma_core.cli import main; from ssma_core.engine_file import Gpu\n"
+               "from ssma_core.cli import main; from ssma_core.model_files.engine_file import Gpu\n"
                "backends.cuda = SimpleNamespace(gpu=lambda: Gpu('NVIDIA L4', (8, 9)))\n"
                f"assert main(['build-engine', '--model', {str(tmp_path / 'm.onnx')!r}, "
                f"'--output', {str(tmp_path / 'm.engine')!r}]) == 0\n"

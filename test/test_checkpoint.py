@@ -13,8 +13,9 @@ from conftest import TINY_SPEC
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from ssma_core import ModelSpec, SsmaError, checkpoint
+from ssma_core import ModelSpec, SsmaError
 from ssma_core.model import build
+from ssma_core.model_files import checkpoint
 
 EXPERT_SPEC = replace(TINY_SPEC, architecture="adapnet++", modalities=TINY_SPEC.modalities[:1],
                       rates="paper")

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from conftest import TINY_SPEC
 
-from ssma_core import Modality, Segmenter, SsmaError, checkpoint
+from ssma_core import Modality, Segmenter, SsmaError
 from ssma_core.cli import COMMANDS, main
 from ssma_core.model import build
+from ssma_core.model_files import checkpoint
 
 
 @pytest.fixture

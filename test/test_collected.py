@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("rclpy", reason="needs rclpy")
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-from ssma_ros.collected import Collected
+from ssma_ros.replay.collected import Collected
 
 
 def diagnostics(**counts: int) -> DiagnosticArray:

@@ -9,8 +9,8 @@ import pytest
 
 from ssma_core import Modality, ModelSpec, SsmaError
 from ssma_core.evaluation import results
-from ssma_core.evaluation.answers import Options
 from ssma_core.evaluation.comparison import compare, compare_files
+from ssma_core.evaluation.inference import Options
 from ssma_core.evaluation.results import Frame, Result, pooled
 from ssma_core.evaluation.seeds import over_seeds
 

@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pytest
 
 from ssma_core import SsmaError
-from ssma_ros import messages
-from ssma_ros.pairing import Stream
+from ssma_core.bags.pairing import Stream
+from ssma_ros.node import messages
 
 HEIGHT, WIDTH = 48, 64
 # Of one colour, so that JPEG keeps it to a rounding error.

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ssma_ros.content import DARK, Content
-from ssma_ros.pairing import OTHER, STREAMS, Stream
+from ssma_core.bags.pairing import OTHER, STREAMS, Stream
+from ssma_ros.node.health.blank import DARK, Content
 
 SIZE = (200, 300)
 RNG = np.random.default_rng(3)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ssma_ros import dds
+from ssma_ros.replay import dds
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ import pytest
 from conftest import ROOT
 
 from ssma_core import SsmaError
-from ssma_ros import evaluate_bag
+from ssma_ros.replay import evaluate_bag
 
 pytest.importorskip("rclpy", reason="needs rclpy")
 pytestmark = pytest.mark.ros
@@ -113,7 +113,7 @@ def test_an_output_that_cannot_be_a_folder_ends_the_demo_with_the_reason(tmp_pat
 @pytest.fixture
 def counted() -> Counted:
     """causes_of_drops for 20 frames sent, 15 labels collected, and counters as given."""
-    from ssma_ros.collected import Collected
+    from ssma_ros.replay.collected import Collected
 
     def count(**changed: int) -> dict[str, int]:
         counters = {"rgb received": 19, "aux received": 20, "paired": 18, "published": 16,
@@ -136,7 +136,7 @@ def test_a_label_that_is_here_before_the_clock_is_of_the_bags_beginning() -> Non
     from sensor_msgs.msg import Image
     from std_msgs.msg import Header
 
-    from ssma_ros.collected import Collected
+    from ssma_ros.replay.collected import Collected
 
     taken = []
     collected = Collected(lambda stamp, time, _: taken.append((stamp, time)), lambda _: None, 7)

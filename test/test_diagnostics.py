@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from ssma_core import SsmaError
-from ssma_ros.pairing import OTHER, STREAMS, Stream
+from ssma_core.bags.pairing import OTHER, STREAMS, Stream
 
 pytest.importorskip("diagnostic_msgs.msg", reason="needs ROS's message packages")
 from diagnostic_msgs.msg import DiagnosticStatus
 from pipeline_rig import BLACK, GIVEN, NO_DEPTH, Clock, Rig, drive
 
-from ssma_ros import diagnostics
-from ssma_ros.reminder import Reminder
-from ssma_ros.troubles import Subscribed, what_is_wrong
+from ssma_ros.node import diagnostics
+from ssma_ros.node.advice import Subscribed, what_is_wrong
+from ssma_ros.node.health.throttle import Reminder
 
 TOPICS: dict[Stream, str] = {"rgb": "/front/rgb", "aux": "/front/depth"}
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from conftest import TINY_SPEC
 
-from ssma_core import SsmaError, engine_file
-from ssma_core.engine_file import EngineHeader, Gpu, Library
-from ssma_core.exported import Exported, FrameFormat
+from ssma_core import SsmaError
+from ssma_core.model_files import engine_file
+from ssma_core.model_files.engine_file import EngineHeader, Gpu, Library
+from ssma_core.model_files.exported import Exported, FrameFormat
 
 ORIN = Gpu("Orin", (8, 7))
 L4, RTX_4090 = Gpu("NVIDIA L4", (8, 9)), Gpu("NVIDIA GeForce RTX 4090", (8, 9))

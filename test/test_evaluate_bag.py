@@ -15,9 +15,10 @@ import pytest
 from conftest import ROOT
 from rosbags.typesys import Stores, get_typestore
 
-from ssma_core import ConfusionMatrix, Segmenter, bags, image_messages
-from ssma_ros import offline
-from ssma_ros.evaluate_bag import main
+from ssma_core import ConfusionMatrix, Segmenter
+from ssma_core.bags import image_messages, rosbag2
+from ssma_core.evaluation import of_bag
+from ssma_ros.replay.evaluate_bag import main
 
 RGB, AUX, LABEL = "/camera/color/image_raw", "/camera/depth/image_raw", "/truth/label"
 START, PERIOD = 1_700_000_000 * 10**9, 10**8
@@ -33,14 +34,14 @@ def pictures(i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             np.kron(coarse, np.ones((16, 16), np.uint8)))
 
 
-def recording(frames: int = FRAMES, aux_offset_ns: int = 4 * MS) -> Iterator[bags.Recorded]:
+def recording(frames: int = FRAMES, aux_offset_ns: int = 4 * MS) -> Iterator[rosbag2.Recorded]:
     """A drive whose labels are recorded a frame late and whose second sensor is stamped late."""
     for i in range(frames):
         stamp = START + i * PERIOD
         rgb, aux, label = pictures(i)
-        yield bags.image(RGB, stamp + 5 * MS, stamp, rgb, "bgr8")
-        yield bags.image(AUX, stamp + 9 * MS, stamp + aux_offset_ns, aux, "16UC1")
-        yield bags.image(LABEL, stamp + PERIOD, stamp, label, "mono8")
+        yield rosbag2.image(RGB, stamp + 5 * MS, stamp, rgb, "bgr8")
+        yield rosbag2.image(AUX, stamp + 9 * MS, stamp + aux_offset_ns, aux, "16UC1")
+        yield rosbag2.image(LABEL, stamp + PERIOD, stamp, label, "mono8")
 
 
 def evaluate(bag: Path, model: Path, *more: str) -> int:
@@ -50,7 +51,7 @@ def evaluate(bag: Path, model: Path, *more: str) -> int:
 
 @pytest.fixture
 def bag(tmp_path: Path) -> Path:
-    bags.write(tmp_path / "drive", recording())
+    rosbag2.write(tmp_path / "drive", recording())
     return tmp_path / "drive"
 
 
@@ -91,7 +92,7 @@ def test_a_frame_without_partner_or_truth_is_told(tmp_path: Path, tiny_model: Pa
     lost = {(AUX, 2), (LABEL, 4)}
     kept = (message for n, message in enumerate(recording())
             if (message.topic, n // 3) not in lost)
-    bags.write(tmp_path / "drive", kept)
+    rosbag2.write(tmp_path / "drive", kept)
     assert evaluate(tmp_path / "drive", tiny_model, "--json", str(tmp_path / "figures.json")) == 0
     figures = figures_of(tmp_path / "figures.json")
     assert figures["frames"]["rgb"] == {"paired": FRAMES - 1, "unmatched": 1}
@@ -104,12 +105,12 @@ def test_a_frame_without_partner_or_truth_is_told(tmp_path: Path, tiny_model: Pa
     assert 2 <= (drop["stamp_ns"] - START) / PERIOD <= 4  # known when the next pair is
 
 
-def replaced(topic: str, array: np.ndarray, encoding: str) -> Iterator[bags.Recorded]:
+def replaced(topic: str, array: np.ndarray, encoding: str) -> Iterator[rosbag2.Recorded]:
     """The recording with the fourth image of a topic exchanged."""
     stamp = START + 3 * PERIOD
     for n, message in enumerate(recording()):
         exchange = message.topic == topic and n // 3 == 3
-        yield bags.image(topic, message.time_ns, stamp, array, encoding) if exchange else message
+        yield rosbag2.image(topic, message.time_ns, stamp, array, encoding) if exchange else message
 
 
 @pytest.mark.parametrize(("messages", "says"), [
@@ -123,7 +124,7 @@ def replaced(topic: str, array: np.ndarray, encoding: str) -> Iterator[bags.Reco
      "the rgb image is 192x96 and the depth image 160x96"),
     (replaced(AUX, np.zeros((96, 192), np.int16), "16SC1"),
      f"{AUX}: images of encoding '16SC1' are not understood"),
-    ((bags.image(topic, i, 0, picture, encoding) for i in range(3) for topic, picture, encoding
+    ((rosbag2.image(topic, i, 0, picture, encoding) for i in range(3) for topic, picture, encoding
       in zip((RGB, AUX, LABEL), pictures(i), ("bgr8", "16UC1", "mono8"))),
      "a stamp of zero"),
     (recording(aux_offset_ns=30 * MS),
@@ -137,8 +138,8 @@ def replaced(topic: str, array: np.ndarray, encoding: str) -> Iterator[bags.Reco
         "no label topic", "damaged message"])
 def test_bad_input_is_named_and_no_figures_are_written(
         tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str],
-        messages: Iterator[bags.Recorded], says: str) -> None:
-    bags.write(tmp_path / "drive", messages)
+        messages: Iterator[rosbag2.Recorded], says: str) -> None:
+    rosbag2.write(tmp_path / "drive", messages)
     assert evaluate(tmp_path / "drive", tiny_model, "--json", str(tmp_path / "f.json"),
                     "--report", str(tmp_path / "f.html")) == 1
     assert says in capsys.readouterr().err
@@ -148,7 +149,7 @@ def test_bad_input_is_named_and_no_figures_are_written(
 @pytest.mark.parametrize("option", [("--slop", "0.04"), ("--aux-delay", "0.025")])
 def test_what_lies_further_apart_pairs_by_a_wider_slop_or_the_sensors_delay(
         tmp_path: Path, tiny_model: Path, option: tuple[str, str]) -> None:
-    bags.write(tmp_path / "drive", recording(aux_offset_ns=30 * MS))
+    rosbag2.write(tmp_path / "drive", recording(aux_offset_ns=30 * MS))
     assert evaluate(tmp_path / "drive", tiny_model, *option) == 0
 
 
@@ -159,7 +160,7 @@ def test_a_pair_that_waits_for_something_nearer_at_the_end_counts_too(
     lost = {(AUX, 5), (RGB, 7), (AUX, 7)}
     kept = (message for n, message in enumerate(recording(aux_offset_ns=60 * MS))
             if (message.topic, n // 3) not in lost)
-    bags.write(tmp_path / "drive", kept)
+    rosbag2.write(tmp_path / "drive", kept)
     assert evaluate(tmp_path / "drive", tiny_model, "--slop", "0.09", "--json",
                     str(tmp_path / "figures.json")) == 0
     figures = figures_of(tmp_path / "figures.json")
@@ -202,8 +203,8 @@ def test_arguments_that_make_no_sense_are_refused(
 @pytest.fixture
 def two_bags(tmp_path: Path) -> list[Path]:
     """One drive, and the same without its second half."""
-    bags.write(tmp_path / "drive", recording())
-    bags.write(tmp_path / "short", recording(FRAMES // 2))
+    rosbag2.write(tmp_path / "drive", recording())
+    rosbag2.write(tmp_path / "short", recording(FRAMES // 2))
     return [tmp_path / "drive", tmp_path / "short"]
 
 
@@ -234,7 +235,7 @@ def test_a_bag_that_cannot_be_used_is_named_among_others_and_ends_them(
         two_bags: list[Path], tiny_model: Path, capsys: pytest.CaptureFixture[str],
         jobs: str) -> None:
     bad = two_bags[0].parent / "bad"
-    bags.write(bad, replaced(LABEL, np.zeros((48, 96), np.uint8), "mono8"))
+    rosbag2.write(bad, replaced(LABEL, np.zeros((48, 96), np.uint8), "mono8"))
     assert evaluate_both([two_bags[0], bad], tiny_model, "--jobs", jobs,
                          "--json", str(bad.parent / "figures.json")) == 1
     assert f"evaluate_bag: {bad}: at the message on {LABEL}" in capsys.readouterr().err
@@ -271,7 +272,7 @@ def test_live_adds_what_becomes_of_the_frames_at_the_bags_own_pace(
         bag: Path, tiny_model: Path) -> None:
     pytest.importorskip("rclpy", reason="needs rclpy")
     done = subprocess.run(
-        [sys.executable, "-m", "ssma_ros.evaluate_bag", str(bag), "--model", str(tiny_model),
+        [sys.executable, "-m", "ssma_ros.replay.evaluate_bag", str(bag), "--model", str(tiny_model),
          "--rgb", RGB, "--aux", AUX, "--label", LABEL, "--live",
          "--json", str(bag.parent / "figures.json"), "--report", str(bag.parent / "report.html")],
         capture_output=True, text=True, check=False, timeout=120)
@@ -295,9 +296,9 @@ def test_live_tells_from_when_on_one_sensor_was_labelled_alone(tmp_path: Path) -
     pytest.importorskip("rclpy", reason="needs rclpy")
     without_depth = (message for n, message in enumerate(recording(20))
                      if message.topic != AUX or n // 3 < 8)
-    bags.write(tmp_path / "drive", without_depth)
+    rosbag2.write(tmp_path / "drive", without_depth)
     done = subprocess.run(
-        [sys.executable, "-m", "ssma_ros.evaluate_bag", str(tmp_path / "drive"),
+        [sys.executable, "-m", "ssma_ros.replay.evaluate_bag", str(tmp_path / "drive"),
          "--model", str(ROOT / "models" / "tiny_forest.onnx"), "--rgb", RGB, "--aux", AUX,
          "--label", LABEL, "--live", "--json", str(tmp_path / "figures.json")],
         capture_output=True, text=True, check=False, timeout=120)
@@ -313,13 +314,14 @@ def test_live_tells_from_when_on_one_sensor_was_labelled_alone(tmp_path: Path) -
     assert len(live["frames"]) + len(live["timeline"]["drops"]) == 20
 
 
-def compressed(message: bags.Recorded, topic: str) -> bags.Recorded:
+def compressed(message: rosbag2.Recorded, topic: str) -> rosbag2.Recorded:
     """The same image as a PNG, on another topic."""
-    store, pixels = get_typestore(Stores.ROS2_JAZZY), image_messages.to_array(bags.decode(message))
+    store = get_typestore(Stores.ROS2_JAZZY)
+    pixels = image_messages.to_array(rosbag2.decode(message))
     kind = "sensor_msgs/msg/CompressedImage"
-    small = store.types[kind](bags.decode(message).header, "png",
+    small = store.types[kind](rosbag2.decode(message).header, "png",
                               cv2.imencode(".png", pixels)[1].reshape(-1))
-    return bags.Recorded(topic, kind, message.time_ns, bytes(store.serialize_cdr(small, kind)))
+    return rosbag2.Recorded(topic, kind, message.time_ns, bytes(store.serialize_cdr(small, kind)))
 
 
 @pytest.mark.ros
@@ -328,10 +330,10 @@ def compressed(message: bags.Recorded, topic: str) -> bags.Recorded:
 def test_live_takes_compressed_images_where_the_node_finds_them(
         tmp_path: Path, tiny_model: Path, topic: str, refusal: str) -> None:
     pytest.importorskip("rclpy", reason="needs rclpy")
-    bags.write(tmp_path / "drive", (compressed(message, topic) if message.topic == RGB else message
-                                    for message in recording()))
+    rosbag2.write(tmp_path / "drive", (
+        compressed(message, topic) if message.topic == RGB else message for message in recording()))
     done = subprocess.run(
-        [sys.executable, "-m", "ssma_ros.evaluate_bag", str(tmp_path / "drive"),
+        [sys.executable, "-m", "ssma_ros.replay.evaluate_bag", str(tmp_path / "drive"),
          "--model", str(tiny_model), "--rgb", topic, "--aux", AUX, "--label", LABEL, "--live"],
         capture_output=True, text=True, check=False, timeout=120)
     if refusal:
@@ -343,7 +345,7 @@ def test_live_takes_compressed_images_where_the_node_finds_them(
 
 def test_live_without_ros_is_told_before_the_work() -> None:
     program = ("import sys; sys.modules['rclpy'] = None\n"
-               "from ssma_ros.evaluate_bag import main\n"
+               "from ssma_ros.replay.evaluate_bag import main\n"
                "sys.exit(main('none --model m --rgb r --aux a --label l --live'.split()))")
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
                           check=False)
@@ -357,7 +359,7 @@ def test_an_interrupted_evaluation_says_so_and_writes_nothing(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(offline, "evaluate", interrupted)
+    monkeypatch.setattr(of_bag, "evaluate", interrupted)
     assert evaluate(bag, tiny_model, "--json", str(bag.parent / "figures.json")) == 130
     assert capsys.readouterr().err == "evaluate_bag: interrupted\n"
     assert not (bag.parent / "figures.json").exists()
@@ -370,5 +372,5 @@ def test_an_impossible_slop_is_refused(
 
 
 def test_no_ros_is_needed() -> None:
-    program = "import sys; sys.modules['rclpy'] = None; import ssma_ros.evaluate_bag"
+    program = "import sys; sys.modules['rclpy'] = None; import ssma_ros.replay.evaluate_bag"
     subprocess.run([sys.executable, "-c", program], check=True)

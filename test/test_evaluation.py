@@ -16,14 +16,15 @@ from conftest import ROOT, small_run, write_configuration
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssma_core import ConfusionMatrix, Modality, ModelSpec, Segmenter, SsmaError, checkpoint
+from ssma_core import ConfusionMatrix, Modality, ModelSpec, Segmenter, SsmaError
 from ssma_core.backends import open_backend
-from ssma_core.evaluation import answers, results
-from ssma_core.evaluation.answers import Options
-from ssma_core.evaluation.evaluate import Evaluation, evaluate
+from ssma_core.evaluation import inference, results
+from ssma_core.evaluation.inference import Options
+from ssma_core.evaluation.of_data_set import Evaluation, evaluate
 from ssma_core.evaluation.results import Frame, Result
 from ssma_core.modalities import network_images
 from ssma_core.model import build
+from ssma_core.model_files import checkpoint
 
 SPEC = ModelSpec(
     architecture="ssma", size="tiny", class_names=("void", "ground", "sky"),
@@ -137,7 +138,7 @@ def test_probabilities_are_averaged_rather_than_logits():
         return np.broadcast_to(one, (*images[0].shape[:2], 3))
 
     backend = Painted(logits)
-    answer = answers.answer(backend, SAMPLES[0].read(3)[:2], Options(scales=(0.66, 1, 1.33)))
+    answer = inference.answer(backend, SAMPLES[0].read(3)[:2], Options(scales=(0.66, 1, 1.33)))
     assert answer.shape == (48, 64)
     assert (answer == 1).all()
     assert [images[0].shape[:2] for images in backend.shown] == [(32, 48), (48, 64), (64, 80)]
@@ -145,7 +146,7 @@ def test_probabilities_are_averaged_rather_than_logits():
 
 def test_a_mirror_images_answer_is_mirrored_back():
     rgb, depth, _ = SAMPLES[0].read(3)
-    one, both = (answers.answer(Painted(), (rgb, depth), Options(flip=flip))
+    one, both = (inference.answer(Painted(), (rgb, depth), Options(flip=flip))
                  for flip in (False, True))
     np.testing.assert_array_equal(both, one)
     assert (one != one[:, ::-1]).any()
@@ -153,7 +154,7 @@ def test_a_mirror_images_answer_is_mirrored_back():
 
 def test_both_modalities_are_mirrored():
     backend = Painted()
-    answers.answer(backend, SAMPLES[0].read(3)[:2], Options(flip=True))
+    inference.answer(backend, SAMPLES[0].read(3)[:2], Options(flip=True))
     plain, mirrored = backend.shown
     for image, mirror in zip(plain, mirrored):
         np.testing.assert_array_equal(mirror, image[:, ::-1])
@@ -167,7 +168,7 @@ def test_the_average_with_the_mirror_image_is_one():
         return np.broadcast_to(one, (48, 64, 3)).astype(np.float32)
 
     for flip, right in ((False, 2), (True, 1)):
-        answer = answers.answer(Painted(logits), SAMPLES[0].read(3)[:2], Options(flip=flip))
+        answer = inference.answer(Painted(logits), SAMPLES[0].read(3)[:2], Options(flip=flip))
         assert (answer[:, :32] == 1).all()
         assert (answer[:, 32:] == right).all()
 
@@ -176,7 +177,7 @@ def test_a_sensors_map_is_encoded_anew_at_every_size_so_that_no_depths_are_mixed
     rgb = np.zeros((80, 96, 3), np.uint8)
     depth = np.random.default_rng(0).choice([0, 2000, 7000], (80, 96)).astype(np.uint16)
     backend = Painted()
-    answers.answer(backend, (rgb, depth), Options(scales=(0.75, 1.25)))
+    inference.answer(backend, (rgb, depth), Options(scales=(0.75, 1.25)))
     pure = {tuple(network_images(SPEC, rgb, np.full_like(depth, value))[1][0, 0])
             for value in (0, 2000, 7000)}
     for _, image in backend.shown:
@@ -189,7 +190,7 @@ def test_a_sensors_map_is_encoded_anew_at_every_size_so_that_no_depths_are_mixed
 def test_a_lost_modality_is_black_and_the_other_as_ever(lost, left):
     arrays = SAMPLES[0].read(3)[:2]
     backend = Painted()
-    answers.answer(backend, arrays, Options(without=lost))
+    inference.answer(backend, arrays, Options(without=lost))
     (shown,) = backend.shown
     assert not shown[1 - left].any()
     np.testing.assert_array_equal(shown[left], network_images(SPEC, *arrays)[left])
@@ -198,7 +199,7 @@ def test_a_lost_modality_is_black_and_the_other_as_ever(lost, left):
 def test_a_vegetation_index_outlives_the_colour_image_that_it_was_made_with():
     spec = replace(SPEC, modalities=(Modality("rgb", "image"), Modality("evi", "evi")))
     rgb, _, infrared = SAMPLES[0].read(200)
-    colour, index = answers.images(spec, (rgb, infrared), without="rgb")
+    colour, index = inference.images(spec, (rgb, infrared), without="rgb")
     assert not colour.any()
     np.testing.assert_array_equal(index, network_images(spec, rgb, infrared)[1])
 
@@ -235,8 +236,8 @@ def test_a_model_that_is_no_torch_model_has_one_size():
     backend = Painted()
     backend.name = "onnxruntime"
     with pytest.raises(SsmaError, match=r"runs at 64x48 only: evaluate the \.safetensors"):
-        answers.check(Options(scales=(0.75, 1)), backend)
-    answers.check(Options(flip=True), backend)
+        inference.check(Options(scales=(0.75, 1)), backend)
+    inference.check(Options(flip=True), backend)
 
 
 @pytest.mark.parametrize("scales", [(), (0.0,), (-1.0,), (1.0, float("nan")), (1000.0,)])
@@ -252,7 +253,7 @@ def test_a_model_of_one_modality_gets_that_ones_array():
     second = replace(EXPERT, modalities=SPEC.modalities[1:])
 
     def picked(model, data, *arrays):
-        return [id(array) for array in answers.arrays_for(model, data, *arrays)]
+        return [id(array) for array in inference.arrays_for(model, data, *arrays)]
 
     assert picked(SPEC, SPEC, rgb, depth) == [id(rgb), id(depth)]
     assert picked(EXPERT, SPEC, rgb, depth) == [id(rgb)]

@@ -13,11 +13,15 @@ import pytest
 import torch
 from conftest import ROOT
 
-from ssma_core import Modality, ModelSpec, SsmaError, checkpoint
+from ssma_core import Modality, ModelSpec, SsmaError
 from ssma_core.cli import main
-from ssma_core.export.graph import Frame, SecondShare, SubPixels, Trust
+from ssma_core.end_to_end.graph import Frame, SecondShare, SubPixels, Trust
 from ssma_core.export.onnx import export
-from ssma_core.exported import (
+from ssma_core.model import Channels, build
+from ssma_core.model.encoder import MultiscaleConvolution
+from ssma_core.model.layers import Upsampling
+from ssma_core.model_files import checkpoint
+from ssma_core.model_files.exported import (
     Exported,
     FrameFormat,
     blank_inputs,
@@ -26,9 +30,6 @@ from ssma_core.exported import (
     network_inputs,
     to_metadata,
 )
-from ssma_core.model import Channels, build
-from ssma_core.model.encoder import MultiscaleConvolution
-from ssma_core.model.layers import Upsampling
 from ssma_core.spec import Camera, Rates
 
 SHIPPED = sorted((ROOT / "models").glob("*.onnx"))

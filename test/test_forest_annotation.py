@@ -1,8 +1,8 @@
 """The labels of the synthetic forest are such as a person would draw them."""
 import numpy as np
 
-from ssma_core.datasets.forest.annotation import annotated
-from ssma_core.datasets.forest.canvas import (
+from ssma_core.synthetic.annotation import annotated
+from ssma_core.synthetic.canvas import (
     GRASS,
     OBSTACLE,
     SKY,
@@ -13,7 +13,7 @@ from ssma_core.datasets.forest.canvas import (
     Canvas,
     put,
 )
-from ssma_core.datasets.forest.sprites import Stamps, paint
+from ssma_core.synthetic.things.sprites import Stamps, paint
 
 HEIGHT, WIDTH = 384, 768
 TREE = 12.0  # metres

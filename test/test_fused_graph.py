@@ -14,11 +14,12 @@ import numpy.typing as npt
 import pytest
 from conftest import ROOT
 
-from ssma_core import Segmentation, Segmenter, SsmaError, checkpoint
+from ssma_core import Segmentation, Segmenter, SsmaError
 from ssma_core.cli import main
-from ssma_core.datasets.synthetic_forest import Frame, drive
-from ssma_core.exported import AuxFormat
 from ssma_core.files import read_colour, read_sensor
+from ssma_core.model_files import checkpoint
+from ssma_core.model_files.exported import AuxFormat
+from ssma_core.synthetic.forest import Frame, drive
 
 Array = npt.NDArray[Any]
 Arrays = tuple[Array, Array]

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssma_core import Modality, ModelSpec, SsmaError, bags
+from ssma_core import Modality, ModelSpec, SsmaError
+from ssma_core.bags import rosbag2
 from ssma_core.datasets.file_list import write_list
-from ssma_core.datasets.given import Given, open_given
+from ssma_core.datasets.inputs import Given, open_given
 from ssma_core.datasets.stamps import APART_NS, together
 
 RGB, DEPTH, LABEL = "/camera/color", "/camera/depth", "/truth"
@@ -47,14 +48,14 @@ def alone(spec: ModelSpec, *modalities: Modality) -> ModelSpec:
     return replace(spec, architecture="adapnet++", modalities=modalities)
 
 
-def recording(frames: list[tuple[np.ndarray, ...]]) -> Iterator[bags.Recorded]:
+def recording(frames: list[tuple[np.ndarray, ...]]) -> Iterator[rosbag2.Recorded]:
     """Depth 4 ms after colour; every label comes in after all the frames."""
     stamps = [START + i * PERIOD for i in range(len(frames))]
     for stamp, (rgb, depth, _) in zip(stamps, frames):
-        yield bags.image(DEPTH, stamp + 8 * MS, stamp + 4 * MS, depth, "16UC1")
-        yield bags.image(RGB, stamp + 9 * MS, stamp, rgb, "bgr8")
+        yield rosbag2.image(DEPTH, stamp + 8 * MS, stamp + 4 * MS, depth, "16UC1")
+        yield rosbag2.image(RGB, stamp + 9 * MS, stamp, rgb, "bgr8")
     for stamp, (*_, label) in zip(stamps, frames):
-        yield bags.image(LABEL, stamps[-1] + PERIOD, stamp, label, "mono8")
+        yield rosbag2.image(LABEL, stamps[-1] + PERIOD, stamp, label, "mono8")
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def drives(easy_frames: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bag(easy_frames: Path, tmp_path: Path) -> Path:
-    bags.write(tmp_path / "drive", recording(pictures(easy_frames)))
+    rosbag2.write(tmp_path / "drive", recording(pictures(easy_frames)))
     return tmp_path / "drive"
 
 
@@ -147,9 +148,9 @@ def test_a_bag_whose_images_are_cut_off_gives_the_whole_frames(
     expected = pictures(easy_frames)
     kept = [message for i, message in enumerate(recording(expected))
             if i not in (0, 5, 14)]  # the first depth, the third colour, the third label
-    kept = [message for message in kept if bags.stamp_ns(message) != START + 3 * PERIOD
+    kept = [message for message in kept if rosbag2.stamp_ns(message) != START + 3 * PERIOD
             or message.topic != LABEL]
-    bags.write(tmp_path / "drive", kept)
+    rosbag2.write(tmp_path / "drive", kept)
     found = list(open_given(tmp_path / "drive", tiny_spec, TOPICS))
     check_frames(found, [expected[1], expected[3][:2], expected[4], expected[5]])
 
@@ -167,8 +168,8 @@ def test_a_bag_s_topics_are_asked_for(
 
 
 def test_only_images_are_frames(bag: Path, tmp_path: Path, tiny_spec: ModelSpec) -> None:
-    strange = bags.Recorded("/turtle", "geometry_msgs/msg/PoseStamped", START, bytes(80))
-    bags.write(tmp_path / "other", [strange, *bags.messages(bag, TOPICS)])
+    strange = rosbag2.Recorded("/turtle", "geometry_msgs/msg/PoseStamped", START, bytes(80))
+    rosbag2.write(tmp_path / "other", [strange, *rosbag2.messages(bag, TOPICS)])
     with pytest.raises(SsmaError, match="/turtle has geometry_msgs/msg/PoseStamped, not sensor_m"):
         open_given(tmp_path / "other", tiny_spec, (RGB, "/turtle"))
 
@@ -176,8 +177,8 @@ def test_only_images_are_frames(bag: Path, tmp_path: Path, tiny_spec: ModelSpec)
 def test_sensors_that_never_see_the_same_are_no_frames(
         easy_frames: Path, tmp_path: Path, tiny_spec: ModelSpec) -> None:
     rgb, depth, _ = pictures(easy_frames)[0]
-    bags.write(tmp_path / "bag", [bags.image(RGB, 1, 0, rgb, "bgr8"),
-                                  bags.image(DEPTH, 2, 51 * MS, depth, "16UC1")])
+    rosbag2.write(tmp_path / "bag", [rosbag2.image(RGB, 1, 0, rgb, "bgr8"),
+                                  rosbag2.image(DEPTH, 2, 51 * MS, depth, "16UC1")])
     with pytest.raises(SsmaError, match=rf"{RGB} \(1\) and {DEPTH} \(1\), none .* 0\.05 s apart"):
         open_given(tmp_path / "bag", tiny_spec, (RGB, DEPTH))
 
@@ -194,8 +195,8 @@ def test_images_in_a_bag_that_cannot_be_used_are_refused(
         image: tuple[int, np.ndarray, str], says: str) -> None:
     column, array, encoding = image
     stamped = list(recording(pictures(easy_frames)[:1]))
-    bags.write(tmp_path / "bag", [
-        bags.image(message.topic, message.time_ns, bags.stamp_ns(message), array, encoding)
+    rosbag2.write(tmp_path / "bag", [
+        rosbag2.image(message.topic, message.time_ns, rosbag2.stamp_ns(message), array, encoding)
         if message.topic == TOPICS[column] else message for message in stamped])
     with pytest.raises(SsmaError, match=says):
         list(open_given(tmp_path / "bag", tiny_spec, TOPICS))
@@ -204,8 +205,8 @@ def test_images_in_a_bag_that_cannot_be_used_are_refused(
 def test_a_grey_camera_in_a_bag_is_three_equal_channels(
         easy_frames: Path, tmp_path: Path, tiny_spec: ModelSpec) -> None:
     grey = np.arange(48 * 64, dtype=np.uint8).reshape(48, 64)
-    bags.write(tmp_path / "bag", [
-        bags.image(RGB, message.time_ns, bags.stamp_ns(message), grey, "mono8")
+    rosbag2.write(tmp_path / "bag", [
+        rosbag2.image(RGB, message.time_ns, rosbag2.stamp_ns(message), grey, "mono8")
         if message.topic == RGB else message for message in recording(pictures(easy_frames)[:1])])
     frame, = open_given(tmp_path / "bag", tiny_spec, TOPICS)
     np.testing.assert_array_equal(frame.arrays[0], np.dstack([grey] * 3))

@@ -20,10 +20,11 @@ import pytest
 import torch
 from conftest import ROOT, TINY_SPEC, save_untrained
 
-from ssma_core import Segmenter, SsmaError, checkpoint
-from ssma_core.datasets.synthetic_forest import drive
-from ssma_core.engine_file import LIBRARY_NAMES, Library
-from ssma_core.exported import FrameFormat, Precision
+from ssma_core import Segmenter, SsmaError
+from ssma_core.model_files import checkpoint
+from ssma_core.model_files.engine_file import LIBRARY_NAMES, Library
+from ssma_core.model_files.exported import FrameFormat, Precision
+from ssma_core.synthetic.forest import drive
 
 CAMERA = FrameFormat((960, 540), "uint16")
 FOREST = ROOT / "models/tiny_forest.safetensors"

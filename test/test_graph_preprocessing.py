@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from ssma_core import Modality, ModelSpec
-from ssma_core.export.depth import levelled
-from ssma_core.export.preprocessing import Preprocessing
-from ssma_core.export.resize import Nearest
-from ssma_core.exported import AUX_FORMATS, Exported, FrameFormat, frame_inputs
+from ssma_core.end_to_end.depth import levelled
+from ssma_core.end_to_end.preprocessing import Preprocessing
+from ssma_core.end_to_end.resize import Nearest
 from ssma_core.modalities import network_images
+from ssma_core.model_files.exported import AUX_FORMATS, Exported, FrameFormat, frame_inputs
 from ssma_core.pictures import resize_labels
 
 Array = npt.NDArray[Any]

@@ -43,7 +43,7 @@ def test_the_ros_side_sees_only_the_front_of_the_core(file: Path) -> None:
 
 
 @pytest.mark.parametrize("module", [
-    "ssma_core", "ssma_core.cli", "ssma_core.datasets.synthetic_forest", "ssma_core.metrics"])
+    "ssma_core", "ssma_core.cli", "ssma_core.synthetic.forest", "ssma_core.evaluation.metrics"])
 def test_importing_the_front_brings_no_heavy_library(module: str) -> None:
     program = (f"import sys, {module}\n"
                f"heavy = {HEAVY | {'rosbags'}} & set(sys.modules)\n"

@@ -11,10 +11,11 @@ import torch
 import yaml
 from conftest import small_run, write_configuration
 
-from ssma_core import Modality, ModelSpec, checkpoint
+from ssma_core import Modality, ModelSpec
 from ssma_core.cli import main
 from ssma_core.model import build
-from ssma_core.tf_import import variable_targets
+from ssma_core.model_files import checkpoint
+from ssma_core.model_files.tf_import import variable_targets
 from ssma_core.training.stages import read_training
 from ssma_core.training.start import starting_network
 

@@ -12,16 +12,17 @@ import torch
 from conftest import ROOT
 from onnx import ModelProto, numpy_helper
 
-from ssma_core import Segmenter, SsmaError, checkpoint
+from ssma_core import Segmenter, SsmaError
 from ssma_core.backends import onnxruntime
 from ssma_core.cli import main
-from ssma_core.datasets.given import open_given
+from ssma_core.datasets.inputs import open_given
 from ssma_core.export.int8 import calibrate, quantize
 from ssma_core.export.onnx import exported_as, to_onnx
 from ssma_core.export.quantizers import convolutions, prepared
-from ssma_core.exported import network_inputs
 from ssma_core.modalities import network_images
 from ssma_core.model import expert_alone
+from ssma_core.model_files import checkpoint
+from ssma_core.model_files.exported import network_inputs
 
 MODEL = ROOT / "models" / "tiny_forest.safetensors"
 

@@ -18,7 +18,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from ssma_ros.parameters import Parameters
+from ssma_ros.node.parameters import Parameters
 
 FOREST_ROBOT = ROOT / "launch" / "forest_robot.launch.py"
 REPLAY = ROOT / "launch" / "replay.launch.py"
@@ -81,7 +81,7 @@ def calls_with(arguments: Mapping[str, str], launch_file: Path = FOREST_ROBOT) -
 
 @pytest.fixture
 def replay_calls(stand_in: None) -> list[Call]:
-    """Everything that replay.launch.py calls, without arguments."""
+    """Everything that bag_to_topics.launch.py calls, without arguments."""
     return calls_with({}, REPLAY)
 
 
@@ -156,12 +156,12 @@ def test_it_configures_and_then_activates_when_autostart_is_true(calls: list[Cal
 
 def test_a_bag_is_replayed_with_its_time_when_the_node_listens(calls: list[Call]) -> None:
     pytest.importorskip("rclpy", reason="needs rclpy")
-    from ssma_ros import replay
+    from ssma_ros.replay import bag_to_topics
 
     process, = named(calls, "ExecuteProcess")
     program, *arguments = process.options["cmd"]
     assert program.options == {"package": "ssma_ros", "executable": "replay"}
-    options = replay._parser().parse_args([str(argument) for argument in arguments])
+    options = bag_to_topics._parser().parse_args([str(argument) for argument in arguments])
     assert (options.bag, options.clock) == ("bag", True)
     when = named(calls, "OnStateTransition")[-1]
     assert when.options["goal_state"] == "active" and when.options["entities"] == [process]
@@ -197,7 +197,7 @@ def is_true(condition: Call, **arguments: str) -> bool:
 
 
 def test_a_drives_evaluation_asks_for_what_evaluate_bag_takes(replay_calls: list[Call]) -> None:
-    from ssma_ros import evaluate_bag
+    from ssma_ros.replay import evaluate_bag
 
     process, = named(replay_calls, "ExecuteProcess")
     program, *arguments = process.options["cmd"]
@@ -211,7 +211,7 @@ def test_a_drives_evaluation_asks_for_what_evaluate_bag_takes(replay_calls: list
 
 
 def test_a_drive_is_evaluated_by_the_pairing_that_is_given(stand_in: None) -> None:
-    from ssma_ros import evaluate_bag
+    from ssma_ros.replay import evaluate_bag
 
     process, = named(calls_with({"slop": "0.03", "aux_delay": "-0.1"}, REPLAY), "ExecuteProcess")
     values = {"slop": "0.03", "aux_delay": "-0.1"}

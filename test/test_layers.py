@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from ssma_core import Modality, ModelSpec, SsmaError
 from ssma_core.export import layers
 from ssma_core.export.layers import Layer, compare_layers, first_apart, relative_error, usual
-from ssma_core.exported import Exported, to_metadata
+from ssma_core.model_files.exported import Exported, to_metadata
 
 FRAME = (np.full((16, 16, 3), 10, np.uint8),)  # so all numbers below are of one pixel
 

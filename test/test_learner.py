@@ -14,9 +14,9 @@ from conftest import save_untrained, small_run, write_configuration
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ssma_core import checkpoint
 from ssma_core.datasets.frames import InMemory, preload
 from ssma_core.model.layers import resize_bilinear
+from ssma_core.model_files import checkpoint
 from ssma_core.training.batches import image_tensor, loader
 from ssma_core.training.distributed import Processes
 from ssma_core.training.learner import Learner, compute_repeatably

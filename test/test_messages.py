@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pytest
 
 from ssma_core import SsmaError
-from ssma_ros import distro, messages
-from ssma_ros.pairing import Stream
+from ssma_core.bags.pairing import Stream
+from ssma_ros import distro
+from ssma_ros.node import messages
 
 DTYPES = {"mono8": np.uint8, "mono16": np.uint16, "16UC1": np.uint16, "32FC1": np.float32}
 CHANNELS = {"bgr8": 3, "rgb8": 3, "bgra8": 4, "rgba8": 4}

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from ssma_core.errors import SsmaError
-from ssma_core.metrics import ConfusionMatrix, iou, mean_iou, overlaps
+from ssma_core.evaluation.metrics import ConfusionMatrix, iou, mean_iou, overlaps
 
 NAMES = ("void", "road", "grass", "sky")
 

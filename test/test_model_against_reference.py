@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ssma_core import Modality, ModelSpec
 from ssma_core.model import SegmentationNetwork, Ssma
-from ssma_core.tf_import import import_variables, imported_spec, variable_targets
+from ssma_core.model_files.tf_import import import_variables, imported_spec, variable_targets
 from ssma_core.training.loss import poly, segmentation_loss
 
 RGB, DEPTH = Modality("rgb", "image"), Modality("depth", "jet", 7000.0)

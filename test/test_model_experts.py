@@ -13,11 +13,12 @@ import torch
 from conftest import ROOT, TINY_SPEC
 from torch import Tensor
 
-from ssma_core import ModelSpec, Segmenter, SsmaError, checkpoint
+from ssma_core import ModelSpec, Segmenter, SsmaError
 from ssma_core.export.onnx import export
 from ssma_core.model import EXPERTS, Channels, SegmentationNetwork, build
 from ssma_core.model.experts import new_expert
-from ssma_core.tf_import import import_variables, imported_spec
+from ssma_core.model_files import checkpoint
+from ssma_core.model_files.tf_import import import_variables, imported_spec
 from ssma_core.training.loss import segmentation_loss
 
 WIDTH, HEIGHT = 96, 64

@@ -13,7 +13,7 @@ from ssma_core import Modality, ModelSpec, SsmaError
 from ssma_core.model import AdapNetPP, Ssma, build
 from ssma_core.model.encoder import MultiscaleConvolution
 from ssma_core.model.layers import resize_bilinear
-from ssma_core.tf_import import imported_spec
+from ssma_core.model_files.tf_import import imported_spec
 
 RGB, DEPTH = Modality("rgb", "image"), Modality("depth", "jet", 7000.0)
 FULL = imported_spec("ssma", 6, (768, 384), (RGB, DEPTH))

@@ -14,10 +14,10 @@ import pytest
 from conftest import ROOT
 
 from ssma_core import Segmenter
-from ssma_core.datasets.synthetic_forest import drive
-from ssma_ros.labelling import Output, Outputs
-from ssma_ros.parameters import Parameters
-from ssma_ros.pipeline import Pipeline
+from ssma_core.synthetic.forest import drive
+from ssma_ros.node.labelling import Output, Outputs
+from ssma_ros.node.parameters import Parameters
+from ssma_ros.node.pipeline import Pipeline
 
 pytest.importorskip("sensor_msgs.msg", reason="needs ROS's message packages")
 

@@ -257,7 +257,7 @@ def test_a_signal_in_the_midst_of_work(start: Callable[..., Robot], tiny_model: 
 ])
 def test_wrong_arguments_end_it_with_a_message(arguments: tuple[str, ...], reason: str) -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "ssma_ros.segmentation_node", "--ros-args", *arguments], cwd=ROOT,
+        [sys.executable, "-m", "ssma_ros.node.program", "--ros-args", *arguments], cwd=ROOT,
         capture_output=True, text=True, timeout=30, check=False)
     assert ended.returncode == 1
     assert reason in ended.stderr

@@ -16,7 +16,7 @@ from robot import ACTIVATE, CONFIGURE, DEACTIVATE, LATCHED, Robot, pixels
 from std_msgs.msg import String
 
 from ssma_core import Segmenter
-from ssma_core.datasets.synthetic_forest import drive
+from ssma_core.synthetic.forest import drive
 
 pytestmark = pytest.mark.ros
 

@@ -8,8 +8,9 @@ import onnx
 import pytest
 from conftest import ROOT
 
-from ssma_core import SsmaError, onnx_parts
+from ssma_core import SsmaError
 from ssma_core.backends.onnxruntime import OnnxRuntimeBackend, open_session
+from ssma_core.model_files import onnx_parts
 
 FOREST = ROOT / "models/tiny_forest.onnx"
 INPUTS = {onnx_parts.WHOLE: ["rgb", "depth"], "rgb": ["rgb"], "depth": ["depth"]}

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssma_core import SsmaError
-from ssma_ros.pairing import OVERTAKE_NS, STREAMS, Pair, Pairing, Stream
+from ssma_core.bags.pairing import OVERTAKE_NS, STREAMS, Pair, Pairing, Stream
 
 MS = 1_000_000
 SLOP_MS = 20

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from ssma_core import SsmaError
-from ssma_ros import parallel
+from ssma_core import SsmaError, processes
 
 FOREVER = 3600
 
@@ -51,19 +50,19 @@ def is_deaf(job: int, progress: Callable[[], None]) -> bool:
 @pytest.mark.parametrize("at_once", [1, 2, 5])
 def test_results_come_in_the_jobs_order_and_every_step_is_told(at_once: int) -> None:
     steps: list[int] = []
-    assert parallel.each(squared, [3, 1, 4], at_once, lambda: steps.append(1)) == [9, 1, 16]
+    assert processes.each(squared, [3, 1, 4], at_once, lambda: steps.append(1)) == [9, 1, 16]
     assert len(steps) == 3 + 1 + 4
 
 
 def test_the_first_error_ends_all() -> None:
     with pytest.raises(SsmaError, match="number 3 is no good"):
-        parallel.each(failing, [1, 2, 3], 3, lambda: None)
+        processes.each(failing, [1, 2, 3], 3, lambda: None)
     assert not multiprocessing.active_children()
 
 
 def test_a_process_that_is_killed_is_an_error() -> None:
     with pytest.raises(SsmaError, match="a process ended with status -9"):
-        parallel.each(killed, [1], 1, lambda: None)
+        processes.each(killed, [1], 1, lambda: None)
 
 
 def test_every_process_leaves_a_ctrl_c_to_the_one_that_started_it() -> None:
@@ -74,7 +73,7 @@ sys.path.insert(0, {str(ROOT / "test")!r})
 from ssma_ros import parallel
 from test_parallel import is_deaf
 if __name__ == "__main__":
-    print(parallel.each(is_deaf, [1, 2, 3], 1, lambda: None))
+    print(processes.each(is_deaf, [1, 2, 3], 1, lambda: None))
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True,
                           check=True)
@@ -92,7 +91,7 @@ from ssma_ros import parallel
 from test_parallel import waiting
 if __name__ == "__main__":
     try:
-        parallel.each(waiting, [Path(p) for p in {[str(job) for job in jobs]}], 2, print)
+        processes.each(waiting, [Path(p) for p in {[str(job) for job in jobs]}], 2, print)
     except KeyboardInterrupt:
         print("interrupted")
 """

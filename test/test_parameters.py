@@ -16,8 +16,8 @@ from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from ssma_ros import parameters
-from ssma_ros.parameters import Parameters
+from ssma_ros.node import parameters
+from ssma_ros.node.parameters import Parameters
 
 pytestmark = pytest.mark.ros
 

@@ -16,13 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import numpy_helper
 
-from ssma_core import ModelSpec, SsmaError, bags, checkpoint
+from ssma_core import ModelSpec, SsmaError
+from ssma_core.bags import rosbag2
 from ssma_core.cli import main
-from ssma_core.datasets.given import Given
-from ssma_core.evaluation.gate import gate
+from ssma_core.datasets.inputs import Given
 from ssma_core.evaluation.parity import WORST, Compared, Comparison, Model, Parity, compare
+from ssma_core.export.gate import gate
 from ssma_core.export.onnx import export
-from ssma_core.exported import FrameFormat
+from ssma_core.model_files import checkpoint
+from ssma_core.model_files.exported import FrameFormat
 
 FOREST = ROOT / "models" / "tiny_forest.onnx"
 VOID, GROUND, SKY = range(3)
@@ -226,18 +228,18 @@ def test_frames_of_another_size_than_a_file_takes_are_refused(fused: Path, tmp_p
         compare(FOREST, fused, tmp_path)
 
 
-def recording(folder: Path) -> Iterator[bags.Recorded]:
+def recording(folder: Path) -> Iterator[rosbag2.Recorded]:
     for index, rgb in enumerate(sorted(folder.glob("drive_*/rgb/*"))):
         stamp = 1_700_000_000 * 10**9 + index * 10**8
         for topic, kind, encoding in (("/rgb", "rgb", "bgr8"), ("/depth", "depth", "16UC1"),
                                       ("/label", "label", "mono8")):
             path = next((rgb.parents[1] / kind).glob(f"{rgb.stem}.*"))
             pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-            yield bags.image(topic, stamp, stamp, pixels, encoding)
+            yield rosbag2.image(topic, stamp, stamp, pixels, encoding)
 
 
 def test_a_bag_gives_the_figures_of_its_frames(forest: Path, tmp_path: Path) -> None:
-    bags.write(tmp_path / "bag", recording(forest))
+    rosbag2.write(tmp_path / "bag", recording(forest))
     disturbed(FOREST, tmp_path / "other.onnx", 60, strength=0.05)
     folder = compare(FOREST, tmp_path / "other.onnx", forest).parity
     bag = compare(FOREST, tmp_path / "other.onnx", tmp_path / "bag",
@@ -251,7 +253,7 @@ def test_a_bag_gives_the_figures_of_its_frames(forest: Path, tmp_path: Path) -> 
 
 def test_without_labels_the_miou_is_left_out_and_that_is_said(
         forest: Path, tmp_path: Path) -> None:
-    bags.write(tmp_path / "bag", recording(forest))
+    rosbag2.write(tmp_path / "bag", recording(forest))
     said = gate(FOREST, FOREST, tmp_path / "bag", ("/rgb", "/depth"), output=tmp_path)
     assert "agree on 100.000 %" in said
     assert "no frame has a label, so the mIoU is left out" in said

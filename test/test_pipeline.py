@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ssma_core import ModelSpec, SsmaError
-from ssma_ros import messages
-from ssma_ros.pairing import STREAMS, Stream
+from ssma_core.bags.pairing import STREAMS, Stream
+from ssma_ros.node import messages
 
 pytest.importorskip("sensor_msgs.msg", reason="needs ROS's message packages")
 from pipeline_rig import (

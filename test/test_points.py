@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from ssma_core import SsmaError
-from ssma_ros import points
+from ssma_ros.node import points
 
 pytest.importorskip("sensor_msgs.msg", reason="needs ROS's message packages")
 pytestmark = pytest.mark.ros

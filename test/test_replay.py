@@ -14,15 +14,15 @@ import pytest
 from rosbags.rosbag2 import Writer
 from rosbags.typesys import Stores, get_typestore
 
-from ssma_core import bags
+from ssma_core.bags import rosbag2
 
 rclpy = pytest.importorskip("rclpy", reason="needs rclpy")
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
-from ssma_ros import dds  # noqa: E402
-from ssma_ros.replay import paced  # noqa: E402
+from ssma_ros.replay import dds  # noqa: E402
+from ssma_ros.replay.bag_to_topics import paced  # noqa: E402
 
 pytestmark = pytest.mark.ros
 
@@ -31,18 +31,18 @@ START, PERIOD = 1_700_000_000 * 10**9, 50_000_000
 FRAMES = 20
 
 
-def recording() -> Iterator[bags.Recorded]:
+def recording() -> Iterator[rosbag2.Recorded]:
     for i in range(FRAMES):
         stamp = START + i * PERIOD
-        yield bags.image(RGB, stamp, stamp, np.full((48, 64, 3), i, np.uint8), "bgr8")
+        yield rosbag2.image(RGB, stamp, stamp, np.full((48, 64, 3), i, np.uint8), "bgr8")
         depth = np.full((48, 64), 300 * i, np.uint16)
-        yield bags.image(AUX, stamp + 10**7, stamp + 7, depth, "16UC1")
+        yield rosbag2.image(AUX, stamp + 10**7, stamp + 7, depth, "16UC1")
 
 
 @pytest.fixture(scope="module")
 def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("bags") / "drive"
-    bags.write(path, recording(), "sqlite3")
+    rosbag2.write(path, recording(), "sqlite3")
     return path
 
 
@@ -98,7 +98,7 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
 @contextmanager
 def replaying(*arguments: object) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "ssma_ros.replay", *map(str, arguments)], text=True,
+        [sys.executable, "-m", "ssma_ros.replay.bag_to_topics", *map(str, arguments)], text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
         yield process
@@ -201,8 +201,8 @@ def test_a_mistake_is_named(bag: Path, monkeypatch: pytest.MonkeyPatch, argument
 
 def test_topics_of_unknown_types_are_left_out_aloud(tmp_path: Path, listener: Listener) -> None:
     """A robot's bag holds more than this machine has message packages for."""
-    strange = bags.Recorded("/turtle", "geometry_msgs/msg/PoseStamped", START, bytes(8))
-    bags.write(tmp_path / "bag", [strange, *recording()])
+    strange = rosbag2.Recorded("/turtle", "geometry_msgs/msg/PoseStamped", START, bytes(8))
+    rosbag2.write(tmp_path / "bag", [strange, *recording()])
     hidden = tmp_path / "geometry_msgs.py"
     hidden.write_text("raise ImportError")
     said = ""
@@ -225,7 +225,7 @@ def test_a_slow_consumer_delays_messages_and_loses_none(monkeypatch: pytest.Monk
     monkeypatch.setattr(time, "sleep", sleep)
     due = [0, 20, 40, 60, 200]
     arrived = []
-    recorded = [bags.Recorded("/t", "t", ms * 10**6, b"") for ms in due]
+    recorded = [rosbag2.Recorded("/t", "t", ms * 10**6, b"") for ms in due]
     for message in paced(recorded, 1, lambda _: None):
         arrived.append((message.time_ns // 10**6, round(1000 * (now - 100))))
         if message.time_ns == 0:

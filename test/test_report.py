@@ -15,11 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssma_core import ConfusionMatrix, SsmaError
-from ssma_ros.report import charts, compare, record
-from ssma_ros.report.looks import SAMPLED, TYPICAL, WORST, Look, Sheet, chosen, look_at
-from ssma_ros.report.page import report_page
-from ssma_ros.report.record import Event, Timeline, short_names
-from ssma_ros.report.words import in_words
+from ssma_core.evaluation import bag_results
+from ssma_core.evaluation.bag_results import Event, Timeline, short_names
+from ssma_core.evaluation.report import charts, compare
+from ssma_core.evaluation.report.looks import SAMPLED, TYPICAL, WORST, Look, Sheet, chosen, look_at
+from ssma_core.evaluation.report.page import report_page
+from ssma_core.evaluation.report.words import in_words
 
 SPEC = example.spec()
 SECOND = 10**9
@@ -88,8 +89,8 @@ def test_a_page_needs_nothing_from_elsewhere() -> None:
 
 def test_figures_are_those_of_the_frames(tmp_path: Path) -> None:
     made = example.report(SPEC, ["a/drive", "b/drive"], live=True)
-    record.write(made, tmp_path / "report.json")
-    assert record.read(tmp_path / "report.json") == made
+    bag_results.write(made, tmp_path / "report.json")
+    assert bag_results.read(tmp_path / "report.json") == made
 
     figures = json.loads((tmp_path / "report.json").read_text())["figures"]
     summed = ConfusionMatrix(SPEC.classes, SPEC.void_id)
@@ -107,7 +108,7 @@ def test_figures_are_those_of_the_frames(tmp_path: Path) -> None:
 def test_the_words_name_every_bag_and_the_figures() -> None:
     made = example.report(SPEC, ["a/drive", "b/drive"], live=True)
     words = in_words(made)
-    miou = f"{100 * record.total(made.runs, SPEC).mean_iou():.1f}"
+    miou = f"{100 * bag_results.total(made.runs, SPEC).mean_iou():.1f}"
     assert "bag      a/drive\nbag      b/drive\n" in words
     assert f"scored   60 of 60 labelled, mIoU {miou} %\nlatency  p50 23.0 ms, p99 26.0 ms" in words
     assert "colour   60 paired, 4 unmatched" in words
@@ -118,7 +119,7 @@ def test_the_words_name_every_bag_and_the_figures() -> None:
 def test_what_is_no_report_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "x.json").write_text(content)
     with pytest.raises(SsmaError, match=r"x\.json is no"):
-        record.read(tmp_path / "x.json")
+        bag_results.read(tmp_path / "x.json")
 
 
 @pytest.mark.parametrize(("paths", "names"), [
@@ -263,7 +264,7 @@ def test_each_cause_has_a_line_with_its_number_and_a_tick_a_drop() -> None:
 
 
 def write(folder: Path, name: str, **changes: object) -> str:
-    record.write(example.report(**({"of": SPEC} | changes)), folder / name)  # type: ignore[arg-type]
+    bag_results.write(example.report(**({"of": SPEC} | changes)), folder / name)  # type: ignore[arg-type]
     return str(folder / name)
 
 

@@ -14,8 +14,8 @@ import example_report as example
 import numpy as np
 import pytest
 
-from ssma_ros.report.compare import Both, comparison_page
-from ssma_ros.report.page import report_page
+from ssma_core.evaluation.report.compare import Both, comparison_page
+from ssma_core.evaluation.report.page import report_page
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (pip)")
 

@@ -77,8 +77,8 @@ def test_a_frame_without_any_depth_is_segmented_all_the_same(
 
 
 def test_trust_is_between_two_modalities(tmp_path: Path, tiny_spec: ModelSpec) -> None:
-    from ssma_core import checkpoint
     from ssma_core.model import build
+    from ssma_core.model_files import checkpoint
     alone = replace(tiny_spec, architecture="adapnet++", modalities=tiny_spec.modalities[:1])
     checkpoint.save(tmp_path / "alone.safetensors", build(alone), alone)
     with pytest.raises(SsmaError, match="has one modality, and trust is between two"):

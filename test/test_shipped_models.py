@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from ssma_core import ConfusionMatrix, Segmenter, checkpoint
-from ssma_core.datasets.synthetic_forest import Frame, drive
+from ssma_core import ConfusionMatrix, Segmenter
+from ssma_core.model_files import checkpoint
+from ssma_core.synthetic.forest import Frame, drive
 from ssma_core.training.stages import read_training
 
 MODELS = ROOT / "models"

@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import pytest
 
-from ssma_ros.pairing import STREAMS, Stream
-from ssma_ros.silence import Silence
+from ssma_core.bags.pairing import STREAMS, Stream
+from ssma_ros.node.health.watchdog import Silence
 
 TIMEOUT = 0.5
 

@@ -12,7 +12,8 @@ from conftest import ROOT
 
 from ssma_core import cli
 from ssma_core.commands import synthesize
-from ssma_core.datasets.synthetic_forest import (
+from ssma_core.errors import SsmaError
+from ssma_core.synthetic.forest import (
     CLASS_COLOURS,
     CLASS_NAMES,
     WEATHERS,
@@ -20,7 +21,6 @@ from ssma_core.datasets.synthetic_forest import (
     drive,
     weather_of,
 )
-from ssma_core.errors import SsmaError
 from ssma_core.training.stages import read_training
 
 SIZE = (192, 96)

@@ -18,9 +18,11 @@ from conftest import ROOT, TINY_SPEC
 from fake_gpu import CudaError, FakeGpu
 
 import ssma_core.backends
-from ssma_core import Segmenter, SsmaError, engine_file, tensorrt_library
-from ssma_core.engine_file import LIBRARY_NAMES, EngineHeader, Gpu
-from ssma_core.exported import Exported, FrameFormat
+from ssma_core import Segmenter, SsmaError
+from ssma_core.backends import tensorrt_library
+from ssma_core.model_files import engine_file
+from ssma_core.model_files.engine_file import LIBRARY_NAMES, EngineHeader, Gpu
+from ssma_core.model_files.exported import Exported, FrameFormat
 
 WIDTH, HEIGHT = 8, 6
 IMAGE = (HEIGHT, WIDTH)

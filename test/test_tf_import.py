@@ -14,12 +14,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssma_core import ModelSpec, SsmaError, checkpoint
+from ssma_core import ModelSpec, SsmaError
 from ssma_core.cli import main
-from ssma_core.crc32c import masked_crc32c
 from ssma_core.model import build
-from ssma_core.tf_checkpoint import read_checkpoint
-from ssma_core.tf_import import import_variables, imported_spec, variable_targets
+from ssma_core.model_files import checkpoint
+from ssma_core.model_files.crc32c import masked_crc32c
+from ssma_core.model_files.tf_checkpoint import read_checkpoint
+from ssma_core.model_files.tf_import import import_variables, imported_spec, variable_targets
 
 Arrays = dict[str, npt.NDArray[Any]]
 

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ssma_core import SsmaError
-from ssma_core.crc32c import crc32c, masked_crc32c
 from ssma_core.datasets.tfrecord import Records
+from ssma_core.model_files.crc32c import crc32c, masked_crc32c
 
 HEIGHT, WIDTH = 2, 3
 FRAME = {"height": HEIGHT, "width": WIDTH, "modality1": bytes(range(18)),

@@ -8,11 +8,12 @@ import pytest
 import torch
 from conftest import ROOT
 
-from ssma_core import Segmenter, SsmaError, checkpoint
+from ssma_core import Segmenter, SsmaError
 from ssma_core.backends.torch import WholeWay
-from ssma_core.datasets.synthetic_forest import drive
-from ssma_core.export.graph import Frame
-from ssma_core.exported import Exported, frame_format, frame_inputs
+from ssma_core.end_to_end.graph import Frame
+from ssma_core.model_files import checkpoint
+from ssma_core.model_files.exported import Exported, frame_format, frame_inputs
+from ssma_core.synthetic.forest import drive
 
 FOREST = ROOT / "models/tiny_forest.safetensors"
 

@@ -16,10 +16,11 @@ from conftest import GROUND, ROOT, small_run, write_configuration
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.nn import functional
 
-from ssma_core import Segmenter, SsmaError, checkpoint
+from ssma_core import Segmenter, SsmaError
 from ssma_core.datasets.frames import preload
-from ssma_core.metrics import ConfusionMatrix
+from ssma_core.evaluation.metrics import ConfusionMatrix
 from ssma_core.model import build
+from ssma_core.model_files import checkpoint
 from ssma_core.training import loop
 from ssma_core.training.batches import loader
 from ssma_core.training.distributed import Processes

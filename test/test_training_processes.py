@@ -9,7 +9,7 @@ import pytest
 import torch
 from conftest import ROOT, small_run, write_configuration
 
-from ssma_core import checkpoint
+from ssma_core.model_files import checkpoint
 from ssma_core.training.stages import read_training
 from ssma_core.training.start import starting_network
 

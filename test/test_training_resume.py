@@ -15,7 +15,8 @@ import pytest
 import torch
 from conftest import ROOT, small_run, write_configuration
 
-from ssma_core import SsmaError, checkpoint
+from ssma_core import SsmaError
+from ssma_core.model_files import checkpoint
 from ssma_core.training import loop
 from ssma_core.training.loop import train
 from ssma_core.training.resume import StageFiles, save_state, written_for_good

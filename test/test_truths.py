@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssma_core import Modality, ModelSpec, SsmaError, bags
-from ssma_ros.truths import Recordings, Truths
+from ssma_core import Modality, ModelSpec, SsmaError
+from ssma_core.bags import rosbag2
+from ssma_core.evaluation.ground_truth import Recordings, Truths
 
 LABEL = "/truth/label"
 START, SECOND = 1_700_000_000 * 10**9, 10**9
@@ -17,8 +18,8 @@ SPEC = ModelSpec("ssma", "tiny", ("void", "a", "b"), ((0, 0, 0),) * 3,
 
 def write(path: Path, stamps_and_times: list[tuple[float, float]]) -> str:
     """A bag of labels that hold their number, stamped and recorded so many seconds after START."""
-    bags.write(path, sorted(
-        (bags.image(LABEL, START + round(recorded * SECOND), START + round(stamp * SECOND),
+    rosbag2.write(path, sorted(
+        (rosbag2.image(LABEL, START + round(recorded * SECOND), START + round(stamp * SECOND),
                     np.full((2, 3), i % 256, np.uint8), "mono8")
          for i, (stamp, recorded) in enumerate(stamps_and_times)), key=lambda m: m.time_ns))
     return str(path)

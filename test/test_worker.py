@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from ssma_ros.worker import Worker
+from ssma_ros.node.worker import Worker
 
 
 class Work:

@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 from ssma_core import SsmaError
-from ssma_core.evaluation.answers import Options
 from ssma_core.evaluation.comparison import compare_files
-from ssma_core.evaluation.evaluate import Evaluation, evaluate
+from ssma_core.evaluation.inference import Options
+from ssma_core.evaluation.of_data_set import Evaluation, evaluate
 from ssma_core.evaluation.results import in_words
 from ssma_core.evaluation.seeds import over_seeds
 from ssma_core.training.stages import read_training

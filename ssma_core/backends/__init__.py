@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
-from ssma_core.exported import FrameFormat, Precision
+from ssma_core.model_files.exported import FrameFormat, Precision
 from ssma_core.spec import ModelSpec
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ssma_core.engine_file import Gpu
 from ssma_core.errors import SsmaError
+from ssma_core.model_files.engine_file import Gpu
 
 _ON_THE_CPU = "without one, run the .onnx or .safetensors file on the CPU"
 _ROOM = ("end other programs on the GPU, close other segmenters, or build a smaller engine "

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import onnxruntime
 from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented
 
-from ssma_core import onnx_parts
 from ssma_core.errors import SsmaError
-from ssma_core.exported import bound_inputs, inputs_alone, output_alone
+from ssma_core.model_files import onnx_parts
+from ssma_core.model_files.exported import bound_inputs, inputs_alone, output_alone
 
 
 class OnnxRuntimeBackend:

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ssma_core import engine_file, tensorrt_library
-from ssma_core.backends import cuda
-from ssma_core.engine_file import LIBRARY_NAMES, Library
+from ssma_core.backends import cuda, tensorrt_library
+from ssma_core.backends.tensorrt_library import TensorRt
 from ssma_core.errors import SsmaError
-from ssma_core.exported import bound_inputs, inputs_alone, output_alone
 from ssma_core.files import written_whole
-from ssma_core.onnx_parts import WHOLE
-from ssma_core.tensorrt_library import TensorRt
+from ssma_core.model_files import engine_file
+from ssma_core.model_files.engine_file import LIBRARY_NAMES, Library
+from ssma_core.model_files.exported import bound_inputs, inputs_alone, output_alone
+from ssma_core.model_files.onnx_parts import WHOLE
 
 Array = npt.NDArray[Any]
 _log = logging.getLogger(__name__)

@@ -12,11 +12,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from ssma_core import checkpoint
+from ssma_core.end_to_end.graph import TYPES, Frame, FusedFrame
 from ssma_core.errors import SsmaError
-from ssma_core.export.graph import TYPES, Frame, FusedFrame
-from ssma_core.exported import Exported, FrameFormat, Precision, bound_inputs, frame_format
 from ssma_core.model import SegmentationNetwork, Ssma, expert_alone
+from ssma_core.model_files import checkpoint
+from ssma_core.model_files.exported import (
+    Exported,
+    FrameFormat,
+    Precision,
+    bound_inputs,
+    frame_format,
+)
 from ssma_core.spec import ModelSpec
 
 Array = npt.NDArray[Any]

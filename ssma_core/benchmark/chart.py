@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from ssma_core.benchmark.report import Report, Row, Table
 from ssma_core.errors import SsmaError
-from ssma_core.exported import size_in_words
 from ssma_core.files import written_whole
+from ssma_core.model_files.exported import size_in_words
 
 COLOURS = {"torch": "0.6", "onnxruntime": "tab:blue", "tensorrt": "tab:green",
            "tensorrt_rtx": "tab:green"}

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ssma_core import checkpoint
-from ssma_core.export.graph import TYPES
-from ssma_core.exported import Precision
+from ssma_core.end_to_end.graph import TYPES
 from ssma_core.modalities import network_images
+from ssma_core.model_files import checkpoint
+from ssma_core.model_files.exported import Precision
 from ssma_core.pictures import resize_labels
 
 Arrays = Sequence[npt.NDArray[Any]]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ssma_core.benchmark.models import Model
 from ssma_core.errors import SsmaError
-from ssma_core.exported import FrameFormat, Precision, size_in_words
+from ssma_core.model_files.exported import FrameFormat, Precision, size_in_words
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Setting:
 def exported(model: Model, precision: Precision, frame: FrameFormat | None,
              setting: Setting) -> Path:
     """The model as ONNX. frame: None for a file that takes what the network sees."""
-    from ssma_core import checkpoint
     from ssma_core.export.onnx import export
+    from ssma_core.model_files import checkpoint
 
     assert model.checkpoint is not None
     camera = [] if frame is None else [size_in_words(frame.size)]
@@ -40,7 +40,7 @@ def exported(model: Model, precision: Precision, frame: FrameFormat | None,
     if precision != "int8":
         export(network, spec, path, frame, precision)
         return path
-    from ssma_core.datasets.given import open_given
+    from ssma_core.datasets.inputs import open_given
     from ssma_core.export.int8 import export_int8
 
     assert setting.calibration is not None
@@ -63,7 +63,7 @@ def built(onnx: Path) -> Path:
 @cache
 def no_engines() -> str:
     """Why none can be built and run here; "" where they can."""
-    from ssma_core import tensorrt_library
+    from ssma_core.backends import tensorrt_library
     from ssma_core.export.engine import gpu_at_hand
 
     try:

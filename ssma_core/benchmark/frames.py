@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ssma_core.datasets.synthetic_forest import Frame, drive
 from ssma_core.modalities import is_depth
 from ssma_core.modalities.depth import in_jet
 from ssma_core.spec import VEGETATION_INDICES, Modality, ModelSpec
+from ssma_core.synthetic.forest import Frame, drive
 
 Arrays = tuple[npt.NDArray[Any], ...]
 FAR = 20_000  # millimetres

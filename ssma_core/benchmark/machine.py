@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
-from ssma_core.provenance import cpu, gpu, versions
+from ssma_core.evaluation.provenance import cpu, gpu, versions
 
 
 @dataclass(frozen=True)

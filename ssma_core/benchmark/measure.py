@@ -18,7 +18,7 @@ from ssma_core.benchmark.report import Peak, Report, Row, Table, Together
 from ssma_core.benchmark.ways import Device, LeftOut, Way, ways
 from ssma_core.benchmark.work import gflop, product, product_gflop
 from ssma_core.errors import SsmaError
-from ssma_core.exported import Precision, frame_format
+from ssma_core.model_files.exported import Precision, frame_format
 
 Latencies = dict[str, Latency]  # by the kind of call, see Checked.calls
 Kind = tuple[Device, Precision]

@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
-from ssma_core.datasets.synthetic_forest import CLASS_COLOURS, CLASS_NAMES
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation.parity import LEAST_AGREEMENT
-from ssma_core.exported import Exported
+from ssma_core.model_files.exported import Exported
 from ssma_core.spec import Modality, ModelSpec, Size
+from ssma_core.synthetic.forest import CLASS_COLOURS, CLASS_NAMES
 
 
 @dataclass(frozen=True)
 class Model:
-    """weights: what makes it another model; `ssma_core.checkpoint.weights_hash`.
+    """weights: what makes it another model; `ssma_core.model_files.checkpoint.weights_hash`.
     checkpoint: None where only exported files are given.
     exported: files (.onnx, .engine) of the same weights.
     trained: False: random weights, whose labels hang on rounding.
@@ -60,8 +60,8 @@ def untrained(name: str, spec: ModelSpec, folder: Path) -> Model:
     import torch
     from torch import nn
 
-    from ssma_core import checkpoint
     from ssma_core.model import build
+    from ssma_core.model_files import checkpoint
 
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
@@ -97,7 +97,7 @@ def _model(given: str, folder: Path) -> Model:
 
 def _of_checkpoint(path: Path) -> Model:
     try:
-        from ssma_core import checkpoint
+        from ssma_core.model_files import checkpoint
         network, spec = checkpoint.load(path)
     except ModuleNotFoundError as error:
         raise SsmaError(f"{path} needs the Python package {error.name!r}, which is not installed: "
@@ -106,7 +106,7 @@ def _of_checkpoint(path: Path) -> Model:
 
 
 def _exported(path: Path) -> Exported:
-    from ssma_core import engine_file, onnx_parts
+    from ssma_core.model_files import engine_file, onnx_parts
 
     if path.suffix == ".onnx":
         return onnx_parts.read(path)[1]

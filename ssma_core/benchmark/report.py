@@ -8,8 +8,8 @@ from pathlib import Path
 from ssma_core.benchmark.clock import Latency
 from ssma_core.benchmark.machine import Machine
 from ssma_core.benchmark.ways import Device, LeftOut
-from ssma_core.exported import Precision
 from ssma_core.files import written_whole
+from ssma_core.model_files.exported import Precision
 
 
 @dataclass(frozen=True)

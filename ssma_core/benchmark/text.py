@@ -7,8 +7,8 @@ from ssma_core.benchmark.clock import Latency
 from ssma_core.benchmark.report import Report, Row, Table
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation.results import columns
-from ssma_core.exported import size_in_words
 from ssma_core.files import written_whole
+from ssma_core.model_files.exported import size_in_words
 
 HEAD = ("", "p50 ms", "p90", "p99", "net p50", "p90", "p99", "frames/s", "8 at once", "host MB",
         "GPU MB", "of peak", "equal", "faster")

@@ -7,12 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from ssma_core import engine_file
 from ssma_core.benchmark.files import Setting, built, exported, no_engines
 from ssma_core.benchmark.models import Model, alone
 from ssma_core.benchmark.opened import Engine, Front, Opened
 from ssma_core.errors import SsmaError
-from ssma_core.exported import FrameFormat, Precision
+from ssma_core.model_files import engine_file
+from ssma_core.model_files.exported import FrameFormat, Precision
 
 Device = Literal["cpu", "gpu"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ssma_core.errors import SsmaError
-from ssma_core.exported import Precision
+from ssma_core.model_files.exported import Precision
 from ssma_core.spec import ModelSpec
 
 if TYPE_CHECKING:

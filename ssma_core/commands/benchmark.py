@@ -13,8 +13,8 @@ from ssma_core.benchmark.report import Report, write_json
 from ssma_core.benchmark.text import in_words, read_document, write_into
 from ssma_core.commands import count, size
 from ssma_core.errors import SsmaError
+from ssma_core.evaluation.provenance import gpu
 from ssma_core.files import make_folder
-from ssma_core.provenance import gpu
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,15 +7,16 @@ import shlex
 import tempfile
 from pathlib import Path
 
-from ssma_core import onnx_parts, tensorrt_library
+from ssma_core.backends import tensorrt_library
 from ssma_core.commands import count
 from ssma_core.commands.export import add_graph_arguments, frame_asked
 from ssma_core.commands.export import write as export
-from ssma_core.engine_file import LIBRARY_NAMES, EngineHeader, runs_on
 from ssma_core.errors import SsmaError
 from ssma_core.export.engine import build_engine, gpu_at_hand
-from ssma_core.exported import Exported, export_command, size_in_words
 from ssma_core.files import check_writable
+from ssma_core.model_files import onnx_parts
+from ssma_core.model_files.engine_file import LIBRARY_NAMES, EngineHeader, runs_on
+from ssma_core.model_files.exported import Exported, export_command, size_in_words
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +83,7 @@ def _build(options: argparse.Namespace, engine: Path) -> EngineHeader:
         capabilities=options.compute_capability, workspace=options.workspace,
         timing_cache=options.timing_cache)
     if options.data is not None:
-        from ssma_core.evaluation.gate import gate
+        from ssma_core.export.gate import gate
         print(gate(options.model, engine, options.data, options.topics, built_from=onnx))
     return header
 

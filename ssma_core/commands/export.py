@@ -7,8 +7,8 @@ from typing import get_args
 
 from ssma_core.commands import percent, size
 from ssma_core.errors import SsmaError
-from ssma_core.exported import AUX_FORMATS, FrameFormat, Precision
 from ssma_core.files import check_writable
+from ssma_core.model_files.exported import AUX_FORMATS, FrameFormat, Precision
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,15 +47,15 @@ def write(options: argparse.Namespace, output: Path) -> None:
     """The model as ONNX, as the arguments say."""
     check_calibration(options)
     # Here, since a robot without torch builds engines of ONNX files.
-    from ssma_core import checkpoint
     from ssma_core.export.onnx import export
+    from ssma_core.model_files import checkpoint
 
     frame = frame_asked(options)
     network, spec = checkpoint.load(options.model)
     if options.precision != "int8":
         export(network, spec, output, frame, options.precision or "fp32")
         return
-    from ssma_core.datasets.given import open_given
+    from ssma_core.datasets.inputs import open_given
     from ssma_core.export.int8 import export_int8
 
     data = open_given(options.calibrate, spec, options.topics)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ssma_core import checkpoint
 from ssma_core.commands import count, size
 from ssma_core.errors import SsmaError
+from ssma_core.model_files import checkpoint
+from ssma_core.model_files.tf_checkpoint import read_checkpoint
+from ssma_core.model_files.tf_import import Variables, import_variables, imported_spec
 from ssma_core.plain import read_yaml
 from ssma_core.spec import Modality, ModelSpec
-from ssma_core.tf_checkpoint import read_checkpoint
-from ssma_core.tf_import import Variables, import_variables, imported_spec
 
 SIZE = (768, 384)
 SECOND_MODALITIES = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ssma_core.evaluation.gate import gate
+from ssma_core.export.gate import gate
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

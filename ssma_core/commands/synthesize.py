@@ -13,7 +13,11 @@ import numpy as np
 from tqdm import tqdm
 
 from ssma_core.commands import count, size
-from ssma_core.datasets.synthetic_forest import (
+from ssma_core.errors import SsmaError
+from ssma_core.files import read_colour, read_sensor, write_picture
+from ssma_core.modalities.depth import in_jet
+from ssma_core.pictures import contact_sheet
+from ssma_core.synthetic.forest import (
     CLASS_COLOURS,
     FPS,
     VERSION,
@@ -23,10 +27,6 @@ from ssma_core.datasets.synthetic_forest import (
     drive,
     weather_of,
 )
-from ssma_core.errors import SsmaError
-from ssma_core.files import read_colour, read_sensor, write_picture
-from ssma_core.modalities.depth import in_jet
-from ssma_core.pictures import contact_sheet
 
 JPEG_QUALITY = 95
 SHEET_ROWS = 12

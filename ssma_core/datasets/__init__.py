@@ -1,0 +1,1 @@
+"""Labelled frames, wherever they are kept."""

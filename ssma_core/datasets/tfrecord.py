@@ -16,11 +16,11 @@ from typing import BinaryIO, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ssma_core.crc32c import masked_crc32c
 from ssma_core.datasets.samples import Arrays, Folded
 from ssma_core.errors import SsmaError
-from ssma_core.metrics import check_ids
-from ssma_core.protobuf import Fields, fields, varint
+from ssma_core.evaluation.metrics import check_ids
+from ssma_core.model_files.crc32c import masked_crc32c
+from ssma_core.model_files.protobuf import Fields, fields, varint
 
 T = TypeVar("T", int, bytes)
 Features = dict[str, list[int | bytes]]

@@ -1,0 +1,1 @@
+"""How good a model is: metrics, inference over data, results, and their comparison."""

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
+from ssma_core.evaluation.metrics import ConfusionMatrix, iou, mean_iou, overlaps
 from ssma_core.evaluation.results import Result, columns, pooled
-from ssma_core.metrics import ConfusionMatrix, iou, mean_iou, overlaps
 
 Counts = npt.NDArray[np.int64]
 Pair = tuple[Counts, Counts]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from ssma_core.metrics import ConfusionMatrix
+from ssma_core.evaluation.metrics import ConfusionMatrix
 from ssma_core.spec import ModelSpec
 
 _INCHES_A_CLASS = 0.55

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from ssma_core.datasets.given import Given, open_given
+from ssma_core.datasets.inputs import Given, open_given
 from ssma_core.errors import SsmaError
-from ssma_core.metrics import ConfusionMatrix
+from ssma_core.evaluation.metrics import ConfusionMatrix
 from ssma_core.segmenter import Segmenter
 from ssma_core.spec import ModelSpec
 

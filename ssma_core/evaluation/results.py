@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
-from ssma_core.evaluation.answers import Options
+from ssma_core.evaluation.inference import Options
+from ssma_core.evaluation.metrics import ConfusionMatrix
 from ssma_core.files import read_json, written_whole
-from ssma_core.metrics import ConfusionMatrix
 from ssma_core.plain import from_plain
 from ssma_core.spec import ModelSpec
 

@@ -1,0 +1,1 @@
+"""Model files that run without PyTorch: ONNX, int8, TensorRT engines."""

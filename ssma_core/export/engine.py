@@ -8,12 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ssma_core import engine_file, onnx_parts, tensorrt_library
-from ssma_core.engine_file import EngineHeader, Gpu, Library
+from ssma_core.backends import tensorrt_library
+from ssma_core.backends.tensorrt_library import TensorRt
 from ssma_core.errors import SsmaError
 from ssma_core.export.build_progress import progress_monitor
 from ssma_core.files import written_whole
-from ssma_core.tensorrt_library import TensorRt
+from ssma_core.model_files import engine_file, onnx_parts
+from ssma_core.model_files.engine_file import EngineHeader, Gpu, Library
 
 _MIB = 1 << 20
 _log = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ def build_engine(model: Path, output: Path, command: str, *, library: Library | 
     """Writes `output`, whole or not at all, and returns its header.
 
     model: an .onnx file of `ssma export`. command: EngineHeader.command.
-    library: as for `ssma_core.tensorrt_library.load`.
+    library: as for `ssma_core.backends.tensorrt_library.load`.
     capabilities: limits what TensorRT for RTX builds to these compute capabilities; none: no limit.
     workspace: the most MiB that a layer may take beside its tensors; None: all there is.
     timing_cache: TensorRT's measurements, read where there are some and written after the build,

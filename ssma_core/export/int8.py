@@ -15,7 +15,7 @@ from onnx import ModelProto, ValueInfoProto, helper
 from tqdm import tqdm
 
 from ssma_core.backends.onnxruntime import open_session
-from ssma_core.datasets.given import Frames
+from ssma_core.datasets.inputs import Frames
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation.parity import LEAST_AGREEMENT
 from ssma_core.export.onnx import exported_as, to_onnx, write
@@ -26,9 +26,9 @@ from ssma_core.export.quantizers import (
     rectified,
     with_quantizers,
 )
-from ssma_core.exported import Exported, FrameFormat, network_inputs
 from ssma_core.modalities import network_images
 from ssma_core.model import SegmentationNetwork
+from ssma_core.model_files.exported import Exported, FrameFormat, network_inputs
 from ssma_core.spec import ModelSpec
 
 Inputs = Mapping[str, npt.NDArray[Any]]

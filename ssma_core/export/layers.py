@@ -19,8 +19,8 @@ from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 from tqdm import tqdm
 
 from ssma_core.errors import SsmaError
-from ssma_core.exported import frame_inputs, from_metadata, network_inputs
 from ssma_core.modalities import network_images
+from ssma_core.model_files.exported import frame_inputs, from_metadata, network_inputs
 
 Array = npt.NDArray[Any]
 

@@ -13,9 +13,11 @@ import onnx
 import torch
 from torch import nn
 
-from ssma_core.checkpoint import weights_hash
-from ssma_core.export.graph import TYPES, Frame, FusedFrame
-from ssma_core.exported import (
+from ssma_core.end_to_end.graph import TYPES, Frame, FusedFrame
+from ssma_core.files import written_whole
+from ssma_core.model import SegmentationNetwork, Ssma
+from ssma_core.model_files.checkpoint import weights_hash
+from ssma_core.model_files.exported import (
     Exported,
     FrameFormat,
     Precision,
@@ -23,8 +25,6 @@ from ssma_core.exported import (
     needs_no_other,
     to_metadata,
 )
-from ssma_core.files import written_whole
-from ssma_core.model import SegmentationNetwork, Ssma
 from ssma_core.spec import ModelSpec
 
 # From 22 on, ONNX has convolutions of bfloat16.
@@ -38,9 +38,9 @@ def export(network: SegmentationNetwork, spec: ModelSpec, path: str | Path,
     bytes, and they tell nothing about the machine they were made on.
 
     frame: what the camera gives; the file then holds the frame's whole way. Its inputs are then
-      those of ssma_core.exported.blank_inputs, its outputs those of
-      ssma_core.export.graph.FusedFrame. None: the images that the network sees go in, under the
-      modalities' names, and what comes out is that of ssma_core.export.graph.Frame.
+      those of ssma_core.model_files.exported.blank_inputs, its outputs those of
+      ssma_core.end_to_end.graph.FusedFrame. None: the images that the network sees go in, under the
+      modalities' names, and what comes out is that of ssma_core.end_to_end.graph.Frame.
     precision: of the network: fp32, fp16 or bf16.
     Raises SsmaError when the frame does not fit the spec or the file cannot be written.
     """

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from ssma_core import checkpoint
 from ssma_core.datasets.frames import Frames, Streamed, check, preload
 from ssma_core.datasets.sources import Source
 from ssma_core.errors import SsmaError
+from ssma_core.evaluation.metrics import ConfusionMatrix
 from ssma_core.files import make_folder
-from ssma_core.metrics import ConfusionMatrix
 from ssma_core.model import build
+from ssma_core.model_files import checkpoint
 from ssma_core.training import curves
 from ssma_core.training.batches import (
     HeldOut,

@@ -4,9 +4,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from ssma_core import checkpoint
 from ssma_core.errors import SsmaError
 from ssma_core.model import AdapNetPP, SegmentationNetwork, Ssma, build
+from ssma_core.model_files import checkpoint
 from ssma_core.spec import ModelSpec
 from ssma_core.training.stages import ALONE, Stage, Training
 

@@ -1,0 +1,1 @@
+"""rosbag2 recordings without ROS: messages, images, and pairs of images by their stamps."""

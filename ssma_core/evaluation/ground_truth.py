@@ -1,0 +1,103 @@
+"""The true labels in a bag, found by the stamp of the image that they are about."""
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy.typing as npt
+
+from ssma_core import ConfusionMatrix, ModelSpec, SsmaError
+from ssma_core.bags import image_messages, rosbag2
+
+RECORDED_WITHIN_NS = 2_000_000_000  # of its image, a true label is looked for
+
+
+class Truth(NamedTuple):
+    """labels: H×W class ids, unchecked."""
+
+    message: rosbag2.Recorded
+    stamp_ns: int
+    labels: npt.NDArray[Any]
+
+    def matrix(self, prediction: npt.NDArray[Any], spec: ModelSpec) -> ConfusionMatrix:
+        """Raises SsmaError, naming the message, for another size or an id that is no class."""
+        matrix = ConfusionMatrix(spec.classes, spec.void_id)
+        with about(self.message):
+            matrix.add(self.labels, prediction)
+        return matrix
+
+
+class Recordings:
+    """When a bag recorded its images.
+
+    stamps_ns: of every one of a topic, in the order of recording.
+    """
+
+    def __init__(self, bag: str | Path, topics: Sequence[str]) -> None:
+        self.stamps_ns: dict[str, list[int]] = {topic: [] for topic in topics}
+        self._times: dict[int, list[int]] = {}
+        for message in rosbag2.messages(bag, topics):
+            stamp_ns = rosbag2.stamp_ns(message)
+            self.stamps_ns[message.topic].append(stamp_ns)
+            self._times.setdefault(stamp_ns, []).append(message.time_ns)
+
+    def of(self, stamp_ns: int, until_ns: int) -> int:
+        """When the image of that stamp was recorded; of several, as in a loop, the last one until
+        then."""
+        times = self._times[stamp_ns]
+        return max((time_ns for time_ns in times if time_ns <= until_ns), default=times[0])
+
+
+class Truths:
+    """Reads the label topic as far as it is asked, and keeps no more than 2 s before and after.
+    Gives each label once.
+
+    slop: the most seconds that the stamps of image and label may lie apart.
+    """
+
+    def __init__(self, bag: str | Path, topic: str, slop: float) -> None:
+        self._messages = rosbag2.messages(bag, [topic])
+        self._slop_ns = round(slop * 1e9)
+        self._kept: deque[Truth] = deque()
+        self._next: rosbag2.Recorded | None = next(self._messages, None)
+
+    def near(self, stamp_ns: int, recorded_ns: int) -> Truth | None:
+        """The label whose stamp is nearest to that of an image, within the slop.
+
+        recorded_ns: when the bag recorded the image, roughly; it rises from call to call. Raises
+        SsmaError for a label message that cannot be read.
+        """
+        while self._kept and self._kept[0].message.time_ns < recorded_ns - RECORDED_WITHIN_NS:
+            self._kept.popleft()
+        while (self._next and self._next.time_ns <= recorded_ns + RECORDED_WITHIN_NS
+               and all(truth.stamp_ns != stamp_ns for truth in self._kept)):
+            self._kept.append(_read(self._next))
+            self._next = next(self._messages, None)
+        apart = [abs(truth.stamp_ns - stamp_ns) for truth in self._kept]
+        if not apart or min(apart) > self._slop_ns:
+            return None
+        place = apart.index(min(apart))
+        nearest = self._kept[place]
+        del self._kept[place]
+        return nearest
+
+
+@contextmanager
+def about(message: rosbag2.Recorded) -> Iterator[None]:
+    """Says at which message an error came up."""
+    try:
+        yield
+    except SsmaError as error:
+        raise SsmaError(f"at the message on {message.topic} recorded at "
+                        f"{message.time_ns / 1e9:.3f}: {error}") from error
+
+
+def _read(message: rosbag2.Recorded) -> Truth:
+    with about(message):
+        image = rosbag2.decode(message)
+        image_messages.check(image, image_messages.LABEL_ENCODINGS, message.topic)
+        stamp = image.header.stamp
+        return Truth(message, stamp.sec * 10**9 + stamp.nanosec, image_messages.to_array(image))

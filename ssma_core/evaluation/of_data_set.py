@@ -1,0 +1,101 @@
+"""A model on a data set: its answers counted frame by frame."""
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from ssma_core.backends import open_backend
+from ssma_core.datasets.samples import Sample, naming
+from ssma_core.errors import SsmaError
+from ssma_core.evaluation import inference
+from ssma_core.evaluation.confusion import confusion_picture
+from ssma_core.evaluation.inference import Asked, LoneExpert, Options
+from ssma_core.evaluation.metrics import ConfusionMatrix
+from ssma_core.evaluation.provenance import versions
+from ssma_core.evaluation.results import Frame, Result, write
+from ssma_core.files import make_folder, write_picture
+from ssma_core.pictures import colourize, contact_sheet, legend, resize_labels
+from ssma_core.spec import ModelSpec
+
+Image = npt.NDArray[np.uint8]
+WORST = 8  # frames on the sheet
+
+
+class Evaluation:
+    """A model file that is asked about a data set's samples.
+
+    data: the spec of the configuration that names the samples: their two modalities and classes.
+    Raises SsmaError when the model cannot be opened, does not fit the data, or cannot be asked so.
+    """
+
+    def __init__(self, model: Path, data: ModelSpec, options: Options) -> None:
+        backend = open_backend(model, None)
+        self._backend: Asked = LoneExpert(backend, options.alone) if options.alone else backend
+        self.spec = self._backend.spec
+        self.backend = self._backend.name
+        self.options = options
+        self._data = replace(data, input_size=self.spec.input_size)
+        inference.check(options, self._backend)
+        if (self.spec.class_names, self.spec.void_id) != (data.class_names, data.void_id):
+            raise SsmaError(
+                f"{model} knows the classes {', '.join(self.spec.class_names)}, the configuration "
+                f"has {', '.join(data.class_names)}")
+
+    def frames(self, samples: Sequence[Sample]) -> Iterator[Frame]:
+        """The samples' counts, with a progress bar. Raises SsmaError naming the file that is
+        wrong."""
+        for sample in tqdm(samples, "evaluating", unit="frame", leave=False):
+            rgb, aux, truth = sample.read(self.spec.classes)
+            with naming(sample):
+                prediction = self._answer(rgb, aux)
+            if self.options.resolution == "label":
+                prediction = resize_labels(prediction, (truth.shape[1], truth.shape[0]))
+            else:
+                truth = resize_labels(truth, self.spec.input_size)
+            matrix = ConfusionMatrix(self.spec.classes, self.spec.void_id)
+            matrix.add(truth, prediction)
+            counts = tuple(map(tuple, matrix.counts.tolist()))
+            yield Frame(sample.name, sample.drive, sample.condition, counts)
+
+    def sheet(self, samples: Sequence[Sample], titles: Sequence[str]) -> Image:
+        """Samples as the network sees them: both modalities, prediction and truth, in rows."""
+        rows = []
+        for sample in samples:
+            rgb, aux, truth = sample.read(self.spec.classes)
+            labels = self._answer(rgb, aux), resize_labels(truth, self.spec.input_size)
+            rows.append(inference.images(self._data, (rgb, aux), self.options.without)
+                        + [colourize(label, self.spec) for label in labels])
+        names = [modality.name for modality in self._data.modalities]
+        sheet = contact_sheet(rows, [*names, "prediction", "truth"], row_titles=titles)
+        return np.vstack([sheet, legend(self.spec, sheet.shape[1])])
+
+    def _answer(self, rgb: npt.NDArray[Any], aux: npt.NDArray[Any]) -> Image:
+        arrays = inference.arrays_for(self.spec, self._data, rgb, aux)
+        return inference.answer(self._backend, arrays, self.options)
+
+
+def evaluate(evaluation: Evaluation, samples: Sequence[Sample], folder: Path | None,
+             **names: str) -> Result:
+    """Evaluates the samples and, where a folder is given, writes there result.json, confusion.png
+    and worst.png: the frames with the lowest mean IoU.
+
+    names: the result's model, configuration and split.
+    """
+    if folder:
+        make_folder(folder)  # before the work, not after it
+    result = Result(**names, spec=evaluation.spec, options=evaluation.options,
+                    versions=versions(evaluation.backend), frames=tuple(evaluation.frames(samples)))
+    if folder:
+        write(result, folder / "result.json")
+        write_picture(folder / "confusion.png", confusion_picture(result.total(), result.spec))
+        scores = result.frame_scores()
+        worst = [i for i in np.argsort(scores)[:WORST].tolist() if not np.isnan(scores[i])]
+        titles = [f"{samples[i].name}   mIoU {100 * scores[i]:.1f} %" for i in worst]
+        write_picture(folder / "worst.png", evaluation.sheet([samples[i] for i in worst], titles))
+    return result

@@ -1,0 +1,1 @@
+"""What an evaluation of bags found, as one HTML page."""

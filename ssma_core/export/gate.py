@@ -1,0 +1,153 @@
+"""The parity gate: a model file takes another's place only where it gives the same labels."""
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ssma_core.errors import SsmaError
+from ssma_core.evaluation.metrics import ConfusionMatrix
+from ssma_core.evaluation.parity import LEAST_AGREEMENT, Comparison, Model, compare
+from ssma_core.evaluation.results import columns
+from ssma_core.files import make_folder, write_picture, written_whole
+from ssma_core.modalities import network_images
+from ssma_core.pictures import colourize, contact_sheet, legend
+
+if TYPE_CHECKING:
+    from ssma_core.export.layers import Layer
+
+LARGEST = 10  # layers in the table
+_FRINGE = np.ones((5, 5), np.uint8)  # a pixel that differs is drawn so large, to be seen
+
+
+def gate(a: Path, b: Path, data: Path, topics: Sequence[str] = (), *,
+         output: Path | None = None, built_from: Path | None = None) -> str:
+    """The figures for people, where `b` can stand in for `a`.
+
+    data, topics: as `open_given` takes them.
+    output: a folder for parity.json and worst.png, written either way; made where it is missing.
+    built_from: the ONNX file behind `b`, where `b` is an engine.
+    Raises SsmaError with the figures where `b` cannot, and with the layer in which the two part,
+    where that can be found; and as `compare` does.
+    """
+    if output:
+        make_folder(output)  # before the work, not after it
+    comparison = compare(a, b, data, topics)
+    layers, parting = ([], "") if comparison.holds else _parting(comparison, built_from)
+    if output:
+        with written_whole(output / "parity.json") as temporary:
+            temporary.write_text(json.dumps(_plain(comparison, layers), indent=1) + "\n",
+                                 encoding="utf-8")
+        write_picture(output / "worst.png", worst_sheet(comparison))
+    if not comparison.holds:
+        raise SsmaError(f"{b} does not give the labels of {a}: {in_words(comparison)}.\n{parting}")
+    return f"{b} gives the labels of {a}: {in_words(comparison)}"
+
+
+def in_words(comparison: Comparison) -> str:
+    """The figures and their bounds, one line."""
+    parity = comparison.parity
+    words = (f"over {parity.frames} frames they agree on {100 * parity.agreement:.3f} % of the "
+             f"pixels (at least {100 * LEAST_AGREEMENT:g} %)")
+    if parity.points is None:
+        return f"{words}; no frame has a label, so the mIoU is left out"
+    labelled = "" if parity.labelled == parity.frames else f" on {parity.labelled} with labels"
+    return (f"{words}, mIoU {100 * parity.a.mean_iou():.2f} and {100 * parity.b.mean_iou():.2f} "
+            f"%{labelled}, {parity.points:.3f} points apart (at most {comparison.most_points:g})")
+
+
+def worst_sheet(comparison: Comparison) -> npt.NDArray[np.uint8]:
+    """The frames that agree least, in rows: image, both labels, and where they differ in white."""
+    spec, worst = comparison.spec, comparison.parity.worst
+    rows = [[network_images(spec, *frame.given.arrays)[0], colourize(frame.a, spec),
+             colourize(frame.b, spec),
+             cv2.dilate(np.where(frame.a == frame.b, 0, 255).astype(np.uint8), _FRINGE)]
+            for frame in worst]
+    models = [f"{letter}: {model.file.name} ({model.precision})"
+              for letter, model in (("A", comparison.a), ("B", comparison.b))]
+    sheet = contact_sheet(
+        rows, [spec.modalities[0].name, *models, "differ"],
+        row_titles=[f"{frame.given.name}   {100 * frame.agreement:.2f} % agree" for frame in worst])
+    return np.vstack([sheet, legend(spec, sheet.shape[1])])
+
+
+def _parting(comparison: Comparison, built_from: Path | None) -> tuple[list[Layer], str]:
+    """On the frame that agrees least: the layers, and in words where the two part; or no layers and
+    why not."""
+    frame = comparison.parity.worst[0].given
+    try:
+        from ssma_core.export.layers import compare_layers, first_apart, usual
+
+        with tempfile.TemporaryDirectory() as folder:
+            a = _as_onnx(comparison.a.file, Path(folder) / "a.onnx")
+            b = _as_onnx(built_from or comparison.b.file, Path(folder) / "b.onnx")
+            layers = compare_layers(a, b, frame.arrays)
+    except SsmaError as error:
+        return [], f"In which layer they part is not known: {error}"
+    except ModuleNotFoundError as error:
+        return [], ("In which layer they part is not known: that needs the Python package "
+                    f"{error.name!r}, which is not installed: pip install {error.name}")
+    first = first_apart(layers)
+    if not first.own:
+        return layers, ("In ONNX no layer differs: they part before the network or behind it, or "
+                        "in how their libraries compute.")
+    largest = sorted((layer for layer in layers if layer.own), key=lambda layer: layer.own,
+                     reverse=True)[:LARGEST]
+    where = f"on {frame.name}"
+    if built_from:
+        where += f"; in {built_from.name}, since an engine's own layers cannot be looked into"
+    return layers, "\n".join([
+        f"They part first in {first.name}: by itself it is {_percent(first.own)} % off, and a "
+        f"usual layer {_percent(usual(layers))} % ({where}). The largest:",
+        *columns([("layer", "by itself %", "with those before %"), *(
+            (layer.name, _percent(layer.own), _percent(layer.whole)) for layer in largest)])])
+
+
+def _as_onnx(file: Path, temporary: Path) -> Path:
+    """The file, or what a checkpoint is in ONNX. Raises SsmaError for an engine."""
+    if file.suffix == ".onnx":
+        return file
+    if file.suffix == ".engine":
+        raise SsmaError(f"{file} is an engine, whose layers cannot be looked into; compare the "
+                        ".onnx file that it was built from")
+    from ssma_core.export.onnx import export
+    from ssma_core.model_files import checkpoint
+
+    export(*checkpoint.load(file), temporary)
+    return temporary
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g}"
+
+
+def _plain(comparison: Comparison, layers: Sequence[Layer]) -> dict[str, Any]:
+    """For JSON; shares are 0–1, points percent."""
+    parity = comparison.parity
+
+    def model(which: Model, confusion: ConfusionMatrix) -> dict[str, Any]:
+        plain = {"file": str(which.file), "backend": which.backend, "precision": which.precision}
+        if parity.labelled:
+            figures = confusion.to_dict(comparison.spec.class_names)
+            plain |= {key: figures[key] for key in ("miou", "iou")}
+        return plain
+
+    return {
+        "a": model(comparison.a, parity.a), "b": model(comparison.b, parity.b),
+        "data": str(comparison.data), "frames": parity.frames, "labelled": parity.labelled,
+        "holds": comparison.holds,
+        "agreement": parity.agreement, "least_agreement": LEAST_AGREEMENT,
+        "points": parity.points, "most_points": comparison.most_points,
+        "worst": [{"frame": frame.given.name, "agreement": frame.agreement}
+                  for frame in parity.worst],
+        "layers": [{key: value if isinstance(value, str) or isfinite(value) else None
+                    for key, value in asdict(layer).items()} for layer in layers],
+    }

@@ -1,0 +1,1 @@
+"""What a model is on disk: checkpoints, exported files, engines, and the original's checkpoints."""

@@ -1,0 +1,264 @@
+"""What an exported file (.onnx, .engine) is, and the arrays that are bound to its inputs."""
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from ssma_core.errors import SsmaError
+from ssma_core.modalities import check_frame, is_depth
+from ssma_core.plain import from_plain
+from ssma_core.spec import VEGETATION_INDICES, ModelSpec
+
+Array = npt.NDArray[Any]
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
+AuxFormat = Literal["uint8", "uint16", "float32", "encoded"]
+AUX_FORMATS: tuple[AuxFormat, ...] = get_args(AuxFormat)
+
+
+@dataclass(frozen=True)
+class FrameFormat:
+    """What a fused file takes: the sensors' own arrays.
+
+    size: (width, height) of the camera's images and of the labels.
+    aux: how the array comes that is not the colour image: H×W of that type (depth as uint16
+      millimetres or float32 metres, anything else in the sensor's unit), or "encoded", H×W×3 uint8.
+      None for a model of the colour image alone.
+    """
+
+    size: tuple[int, int]
+    aux: AuxFormat | None
+
+
+@dataclass(frozen=True)
+class Exported:
+    """Raises SsmaError where the frame does not fit the spec.
+
+    frame: None where the file takes the images that `network_images` makes, at spec.input_size.
+    weights: `ssma_core.model_files.checkpoint.weights_hash` of the network.
+    alone: the modalities whose experts answer by themselves, too: see `output_alone`.
+    """
+
+    spec: ModelSpec
+    precision: Precision
+    frame: FrameFormat | None
+    weights: str
+    alone: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.frame is not None:
+            _check_format(self.spec, self.frame)
+
+
+def to_metadata(exported: Exported) -> dict[str, str]:
+    frame = None if exported.frame is None else asdict(exported.frame)
+    return {"spec": exported.spec.to_json(), "precision": exported.precision,
+            "frame": json.dumps(frame), "weights": exported.weights,
+            "alone": json.dumps(exported.alone)}
+
+
+def from_metadata(metadata: Mapping[str, str]) -> Exported:
+    """Raises SsmaError when it is not what `to_metadata` gave."""
+    if "spec" not in metadata:
+        raise SsmaError("it is not one of ours: it carries no spec; make one with `ssma export`")
+    spec = ModelSpec.from_json(metadata["spec"])
+    lacking = [key for key in ("precision", "frame", "weights", "alone") if key not in metadata]
+    if lacking:
+        raise SsmaError(f"it does not say its {' and '.join(lacking)}: an older program wrote it; "
+                        "export it again with `ssma export`")
+    values = {key: metadata[key] for key in ("precision", "weights")}
+    try:
+        parts = {key: json.loads(metadata[key]) for key in ("frame", "alone")}
+    except ValueError as error:
+        raise SsmaError(f"the file's metadata are damaged ({error}): export it again") from error
+    exported = from_plain(_Facts, values | parts, "the file's metadata")
+    return Exported(spec, exported.precision, exported.frame, exported.weights, exported.alone)
+
+
+def network_inputs(exported: Exported, images: Sequence[Array]) -> dict[str, Array]:
+    """What is bound to the inputs of a file without a frame.
+
+    images: what `network_images` gives for the spec: h×w×3 uint8 BGR, one a modality.
+    Raises SsmaError when they are not that.
+    """
+    spec = exported.spec
+    for modality, image in zip(spec.modalities, images):
+        if (image.shape[1], image.shape[0]) != spec.input_size or image.shape[2:] != (3,):
+            raise SsmaError(f"the network takes {modality.name} as an image of "
+                            f"{size_in_words(spec.input_size)} with three channels, got an array "
+                            f"of shape {image.shape}")
+    return {m.name: np.ascontiguousarray(image, np.uint8)
+            for m, image in zip(spec.modalities, images)}
+
+
+def frame_inputs(exported: Exported, arrays: Sequence[Array]) -> dict[str, Array]:
+    """What is bound to the inputs of a file with a frame: views, where the arrays allow it.
+
+    arrays: as `Segmenter.segment` takes them. Returned are: H×W×3 and H×W uint8 and H×W float32 as
+    they are; float64 as float32; H×W uint16 as its bytes, H×W×2 uint8, the lower first, since
+    TensorRT has no uint16.
+    Raises SsmaError when the arrays are not of the file's format, with the command that exports a
+    file for them.
+    """
+    assert exported.frame is not None
+    given = check_frame(exported.spec, arrays)
+    _check_given(exported, frame_format(exported.spec, arrays))
+    names = input_formats(exported.spec, exported.frame)
+    return {modality.name: _bound(array) for modality, array in zip(given, arrays)
+            if modality.name in names}
+
+
+def bound_inputs(exported: Exported, images: Sequence[Array]) -> dict[str, Array]:
+    """Of a file with or without a frame."""
+    return (network_inputs if exported.frame is None else frame_inputs)(exported, images)
+
+
+def inputs_alone(exported: Exported, modality: int, image: Array) -> dict[str, Array]:
+    """The one input that an expert's own answers need: as `bound_inputs` gives it for the whole.
+
+    Raises SsmaError as it does, and where the file has no such answers.
+    """
+    name = exported.spec.modalities[modality].name
+    if name not in exported.alone:
+        raise SsmaError(f"the file cannot label {name} alone")
+    frame = exported.frame
+    if frame is not None:
+        _check_given(exported, replace(frame, size=(image.shape[1], image.shape[0])))
+        frame = frame if modality else replace(frame, aux=None)
+    lone = replace(exported, spec=exported.spec.of_expert(modality), frame=frame, alone=())
+    return bound_inputs(lone, [image])
+
+
+def output_alone(modality: str, output: str) -> str:
+    """What "labels" or "confidence" are called where one modality's expert alone gives them."""
+    return f"{modality}_{output}"
+
+
+def needs_no_other(spec: ModelSpec, frame: FrameFormat | None) -> tuple[str, ...]:
+    """The modalities whose images are made of their own sensor's array: all but a vegetation index
+    that the file itself makes."""
+    return tuple(m.name for m in spec.modalities if m.encoding not in VEGETATION_INDICES
+                 or frame is None or frame.aux == "encoded")
+
+
+def frame_format(spec: ModelSpec, arrays: Sequence[Array]) -> FrameFormat:
+    """Of a frame that `check_frame` accepts."""
+    return FrameFormat((arrays[0].shape[1], arrays[0].shape[0]), _aux_format(spec, arrays))
+
+
+def input_formats(spec: ModelSpec, frame: FrameFormat | None) -> dict[str, AuxFormat]:
+    """The graph's inputs: by name, in order, how each one's array comes; images are "encoded"."""
+    formats: dict[str, AuxFormat] = {modality.name: "encoded" for modality in spec.modalities}
+    if frame is not None and frame.aux is not None:
+        formats[spec.modalities[-1].name] = frame.aux
+    if _is_made_of_colour(spec, frame):
+        formats = {"colour": "encoded", **formats}
+    return formats
+
+
+def blank_inputs(exported: Exported) -> dict[str, Array]:
+    """The graph's inputs, by name, in order, filled with zeros: their shapes and types."""
+    spec, frame = exported.spec, exported.frame
+    width, height = spec.input_size if frame is None else frame.size
+    blank: dict[AuxFormat, Array] = {
+        "encoded": np.zeros((height, width, 3), np.uint8),
+        "uint8": np.zeros((height, width), np.uint8),
+        "uint16": np.zeros((height, width, 2), np.uint8),
+        "float32": np.zeros((height, width), np.float32)}
+    return {name: blank[aux] for name, aux in input_formats(spec, frame).items()}
+
+
+def export_command(precision: Precision, frame: FrameFormat | None,
+                   model: str = "MODEL.safetensors", output: str = "MODEL.onnx") -> str:
+    """The command line that writes such a file."""
+    words = ["ssma export", f"--model {model}", f"--output {output}"]
+    if frame is not None:
+        words.append(f"--camera {size_in_words(frame.size)}")
+        if frame.aux is not None:
+            words.append(f"--aux {frame.aux}")
+    if precision != "fp32":
+        words.append(f"--precision {precision}")
+    if precision == "int8":
+        words.append("--calibrate DATA")
+    return " ".join(words)
+
+
+def size_in_words(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What the metadata say beside the spec."""
+
+    precision: Precision
+    frame: FrameFormat | None
+    weights: str
+    alone: tuple[str, ...]
+
+
+def _check_format(spec: ModelSpec, frame: FrameFormat) -> None:
+    first, sensor = spec.modalities[0], spec.modalities[-1]
+    if min(frame.size) <= 0:
+        raise SsmaError(f"a camera's size must be positive, got {size_in_words(frame.size)}")
+    if first is not sensor and first.encoding != "image":
+        raise SsmaError(f"the first modality, {first.name}, is no colour image, and only the "
+                        "second is encoded in the graph: export without --camera")
+    if first is sensor and sensor.encoding == "image":
+        if frame.aux is not None:
+            raise SsmaError(f"the model takes the {sensor.name} image alone, and no other array "
+                            f"that could come as {frame.aux}: leave out --aux")
+    elif frame.aux is None:
+        formats = "uint16, float32" if is_depth(sensor) else "uint8, uint16, float32"
+        raise SsmaError(f"how does the {sensor.name} come, --aux {formats} or encoded?")
+    elif sensor.encoding == "image" and frame.aux != "encoded":
+        raise SsmaError(f"the model takes the {sensor.name} as an image, not as {frame.aux}: give "
+                        "--aux encoded")
+    elif sensor.encoding == "hha" and frame.aux != "encoded":
+        raise SsmaError("HHA is not computed in the graph, since its gravity is found by a search: "
+                        "give --aux encoded, and encode the images before, or export without "
+                        "--camera")
+    elif frame.aux == "uint8" and is_depth(sensor):
+        raise SsmaError(f"the {sensor.name} cannot come as uint8, which is neither millimetres nor "
+                        "metres: give --aux uint16, float32 or encoded")
+
+
+def _check_given(exported: Exported, given: FrameFormat) -> None:
+    assert exported.frame is not None
+    if given != exported.frame:
+        raise SsmaError(
+            f"the file takes frames of {_format_in_words(exported.frame)}, and this one is of "
+            f"{_format_in_words(given)}; export a file for it, and build the engine anew if it is "
+            f"one: {export_command(exported.precision, given)}")
+
+
+def _is_made_of_colour(spec: ModelSpec, frame: FrameFormat | None) -> bool:
+    """Whether the one modality is a vegetation index that the graph makes of two arrays."""
+    return (frame is not None and frame.aux != "encoded" and len(spec.modalities) == 1
+            and spec.modalities[0].encoding in VEGETATION_INDICES)
+
+
+def _aux_format(spec: ModelSpec, arrays: Sequence[Array]) -> AuxFormat | None:
+    sensor = arrays[-1]
+    if len(arrays) == 1 and spec.modalities[0].encoding == "image":
+        return None
+    if sensor.ndim == 3:
+        return "encoded"
+    formats: dict[str, AuxFormat] = {"uint8": "uint8", "uint16": "uint16"}
+    return formats.get(sensor.dtype.name, "float32")
+
+
+def _format_in_words(frame: FrameFormat) -> str:
+    return size_in_words(frame.size) + ("" if frame.aux is None else f" with {frame.aux}")
+
+
+def _bound(array: Array) -> Array:
+    if array.ndim == 2 and array.dtype.kind == "f":
+        return np.ascontiguousarray(array, np.float32)
+    if array.dtype == np.uint16:
+        return np.ascontiguousarray(array, "<u2").view(np.uint8).reshape(*array.shape, 2)
+    return np.ascontiguousarray(array)

@@ -1,0 +1,87 @@
+"""Drives through a synthetic forest: colour, near infrared, depth and labels of one scene.
+
+Every drive is a world of its own, made from its seed: a winding trail, a season, a weather. All
+channels come from the same geometry; each sensor then errs in its own way.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ssma_core.datasets.prepare.classes import FREIBURG_FOREST_5, VOID
+from ssma_core.errors import SsmaError
+from ssma_core.synthetic import weather as weathers
+from ssma_core.synthetic.camera import FOCAL, pose
+from ssma_core.synthetic.scene import Scene
+from ssma_core.synthetic.sensors import Sensors
+
+# Those of Freiburg Forest.
+CLASS_NAMES = tuple(each.name for each in (VOID, *FREIBURG_FOREST_5))
+CLASS_COLOURS = tuple(each.colour for each in (VOID, *FREIBURG_FOREST_5))
+WEATHERS = weathers.WEATHERS
+FPS = 10.0  # frames a second of a drive, unless others are asked for
+VERSION = 3  # counts up whenever the same seed makes other pictures than before
+
+
+@dataclass(frozen=True)
+class Frame:
+    """rgb: H×W×3 uint8 BGR. near_infrared: H×W uint8. depth: H×W uint16, millimetres along the
+    optical axis, 0 where nothing came back. label: H×W uint8, numbers of CLASS_NAMES.
+    weather: one of WEATHERS. stamp: seconds since the drive began."""
+
+    rgb: npt.NDArray[np.uint8]
+    near_infrared: npt.NDArray[np.uint8]
+    depth: npt.NDArray[np.uint16]
+    label: npt.NDArray[np.uint8]
+    weather: str
+    stamp: float
+
+
+def drive(seed: int, frames: int, size: tuple[int, int] = (768, 384),
+          weather: str | None = None, fps: float = FPS) -> Iterator[Frame]:
+    """The frames of one drive at about a metre a second; the same arguments give the same arrays.
+
+    seed: 0 or more. size: (width, height), even, at least 64. weather: one of WEATHERS, or None to
+    let the seed choose. fps: frames a second, above 0; fewer lie farther apart along the trail.
+    Raises SsmaError for anything else, before the first frame.
+    """
+    check_drive(seed, frames, size, weather, fps)
+    return _frames(seed, frames, size, weather or weather_of(seed), fps)
+
+
+def weather_of(seed: int) -> str:
+    """The weather that a drive of this seed has when none is asked for."""
+    return str(np.random.default_rng([seed, 0]).choice(WEATHERS, p=weathers.SHARES))
+
+
+def _frames(seed: int, frames: int, size: tuple[int, int], name: str,
+            fps: float) -> Iterator[Frame]:
+    rng = np.random.default_rng([seed, 4])
+    weather = weathers.draw(rng, name)
+    phase = float(rng.uniform(0, 2 * np.pi))
+    scene = Scene(seed, weather, FOCAL * size[0])
+    sensors = Sensors(rng, weather, *size)
+    for index in range(frames):
+        time = index / fps
+        view = pose(scene.world, time, size, phase)
+        canvas = scene.draw(view, time)
+        rgb, infrared, depth = sensors.look(canvas, view)
+        yield Frame(rgb, infrared, depth, canvas.label, weather.name, time)
+
+
+def check_drive(seed: int, frames: int, size: tuple[int, int], weather: str | None,
+                fps: float) -> None:
+    """Raises SsmaError unless `drive` takes these arguments."""
+    if seed < 0:
+        raise SsmaError(f"the seed must be 0 or more, got {seed}")
+    if frames < 1:
+        raise SsmaError(f"a drive needs at least one frame, got {frames}")
+    if not 0 < fps < np.inf:
+        raise SsmaError(f"frames a second must be above 0, got {fps}")
+    if any(side < 64 or side % 2 for side in size):
+        raise SsmaError(f"a picture's sides must be even and at least 64, got {size[0]}x{size[1]}")
+    if weather is not None and weather not in WEATHERS:
+        raise SsmaError(f"unknown weather {weather!r}; known: {', '.join(WEATHERS)}")

@@ -1,0 +1,154 @@
+"""What keeps labels from coming as they should, in words for whoever can mend it."""
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ssma_core.bags.pairing import OTHER, STREAMS, Stream
+from ssma_ros.node.health.statistics import NEWS_S, RECEIVED, Record, is_news
+from ssma_ros.node.pipeline import Pipeline
+
+FEW = 0.5  # of the slower stream's images: so many pair at least where nothing is wrong
+ENOUGH = 10  # images to judge by
+ANOTHER_TIME_S = 3600.0
+
+
+@dataclass(frozen=True)
+class Subscribed:
+    """A topic's full name, the name of the type that is subscribed, and of each publisher's."""
+
+    topic: str
+    type: str
+    published: Sequence[str]
+
+
+def what_is_wrong(pipeline: Pipeline, inputs: Mapping[Stream, Subscribed]) -> list[str]:
+    """What is wrong now, apart from what was said when it happened (`Record.recent_errors`)."""
+    record, names = pipeline.record, pipeline.labelling.names
+    topics = {stream: subscribed.topic for stream, subscribed in inputs.items()}
+    silent = [stream for stream in STREAMS if not is_news(record.last_seen[stream])]
+    found = [_silent(record, stream, inputs[stream]) for stream in silent]
+    dead = {stream: reason for stream, (reason, when) in record.dead.items() if is_news(when)}
+    found += [f"the images on {topics[stream]} show nothing: {reason}"
+              for stream, reason in dead.items()]
+    if not silent:
+        found += _unpaired(pipeline, topics)
+    for stream in STREAMS:
+        found += _slow(pipeline, stream, topics[stream])
+        found += _two_sources(record, inputs[stream])
+    found += _other_time([age for stream in STREAMS if stream not in silent
+                          and (age := pipeline.age(stream)) is not None])
+    missing = {*silent, *dead}
+    if len(missing) == 1:
+        stream = missing.pop()
+        if not pipeline.labelling.alone[OTHER[stream]]:
+            found.append(f"this model cannot label {names[OTHER[stream]]} without {names[stream]}")
+    for stream in STREAMS:
+        if pipeline.mode == names[stream]:
+            found.append(f"labels are made from {pipeline.mode} alone")
+            found += _unchanged(pipeline, stream, topics[stream])
+    return found
+
+
+def _silent(record: Record, stream: Stream, subscribed: Subscribed) -> str:
+    topic, types = subscribed.topic, sorted({*subscribed.published})
+    said = f"no new image on {topic} for {NEWS_S:g} s: "
+    if record.is_going_on(RECEIVED[stream]):
+        return said + ("images come, but they are refused, or repeat one stamp as a driver that "
+                       "hangs does")
+    if not types:
+        return said + ("nobody publishes it; is the sensor's driver running, and the topic "
+                       "remapped to it?")
+    if subscribed.type not in types:
+        return said + (f"it is published as {' and '.join(types)}, but subscribed as "
+                       f"{subscribed.type}. Remap {stream}/image to the raw images' topic, without "
+                       f"the transport's name behind it, and say with {stream}_transport how they "
+                       "come")
+    if stream in record.qos_mismatch:
+        policy = record.qos_mismatch[stream]
+        return said + (
+            f"a publisher's QoS does not fit this node's ({policy}). `ros2 topic info -v {topic}` "
+            f"shows both; set qos_overrides.{topic}.subscription.{policy.lower()} to what is "
+            "offered")
+    several = len(subscribed.published) > 1
+    return said + (f"{len(subscribed.published)} publisher{'s are' if several else ' is'} there, "
+                   "so look at its own log, and at rate and QoS with `ros2 topic info -v`")
+
+
+def _two_sources(record: Record, subscribed: Subscribed) -> list[str]:
+    publishers = len(subscribed.published)
+    if publishers < 2 or not record.is_going_on("clock jump"):
+        return []
+    return [f"{publishers} publishers send on {subscribed.topic}, and its stamps go back: is a bag "
+            "replayed while the sensor's driver runs? Labels are of both times"]
+
+
+def _unchanged(pipeline: Pipeline, stream: Stream, topic: str) -> list[str]:
+    """That the one camera that is left may hang: nothing moves beside it by which to tell."""
+    seconds = pipeline.record.unchanged.get(stream, 0.0)
+    if seconds <= pipeline.given.frozen_timeout:
+        return []
+    return [f"the images on {topic} have been the same, to the byte, for {seconds:.0f} s: that "
+            "camera hangs, unless it is a simulated one in a scene that stands still"]
+
+
+def _unpaired(pipeline: Pipeline, topics: Mapping[Stream, str]) -> list[str]:
+    """That of what comes on both topics few images or none find a partner, and why."""
+    record = pipeline.record
+    if not is_news(record.last_paired):
+        return [f"images come on {topics['rgb']} and {topics['aux']}, but none pair: "
+                + _why_not(pipeline, topics)]
+    paired, images = record.lately("paired"), min(map(record.lately, RECEIVED.values()))
+    if images < ENOUGH or paired >= FEW * images:
+        return []
+    return [f"of the last {images} images on the slower of {topics['rgb']} and {topics['aux']} "
+            f"only {paired} found a partner: {_why_not(pipeline, topics)}"]
+
+
+def _why_not(pipeline: Pipeline, topics: Mapping[Stream, str]) -> str:
+    pairing = pipeline.pairing
+    apart = pairing.apart()
+    if apart is not None and apart > pairing.slop:
+        return (f"the nearest stamps lie {apart:g} s apart, beyond the slop of {pairing.slop:g} s. "
+                "Are both of one clock? Then a slop of that would pair them, or an aux_delay where "
+                "the second sensor's stamps are always as late")
+    behind = _behind(pipeline)
+    if behind is None:
+        return "they were refused, or came late, as the counters say"
+    stream, seconds, images = behind
+    return (f"images on {topics[stream]} come {seconds:.2g} s after those of the same stamp on "
+            f"{topics[OTHER[stream]]}, of which no more than {pairing.queue_size} wait. Does the "
+            f"sensor take so long? Then set queue_size to {images}. Or does its clock lag? Then "
+            "set that, or aux_delay")
+
+
+def _behind(pipeline: Pipeline) -> tuple[Stream, float, int] | None:
+    """The stream whose images come after their partners' have made room, by how many seconds, and
+    how many of the other's would have to wait."""
+    ages = {stream: pipeline.age(stream) for stream in STREAMS}
+    if None in ages.values():
+        return None
+    first, last = sorted(STREAMS, key=lambda stream: ages[stream] or 0.0)
+    seconds = (ages[last] or 0.0) - (ages[first] or 0.0)
+    images = math.ceil(seconds / (pipeline.pairing.period(first) or math.inf)) + 2
+    return (last, seconds, images) if images > pipeline.pairing.queue_size else None
+
+
+def _other_time(ages: Sequence[float]) -> list[str]:
+    """That stamps are of another time than the node's clock. ages: of what comes, in seconds."""
+    if not ages or min(map(abs, ages)) < ANOTHER_TIME_S:
+        return []
+    return ["the images' stamps are of another time than this node's clock: with use_sim_time "
+            "somebody must publish /clock, and where a bag or a simulation stamps them, the node "
+            "needs use_sim_time. Until then ages, and times from stamp to label, mean nothing"]
+
+
+def _slow(pipeline: Pipeline, stream: Stream, topic: str) -> list[str]:
+    """That the other stream's images, which come more often, do not wait for this one's."""
+    period, others = map(pipeline.pairing.period, (stream, OTHER[stream]))
+    timeout = pipeline.timeout(OTHER[stream])
+    if period is None or others is None or not others <= timeout < period:
+        return []
+    return [f"images come on {topic} every {period:.2g} s, but {stream}_timeout is {timeout:g} s: "
+            "the sensor counts as dead between two of them. Set it to more than that"]

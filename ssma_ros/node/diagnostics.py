@@ -1,0 +1,95 @@
+"""What /diagnostics and the log say of the node, with which figures."""
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ssma_core.bags.pairing import STREAMS, Cause
+from ssma_ros.node.health.statistics import RECEIVED, Event, Record
+from ssma_ros.node.pipeline import NO_MODE, Pipeline
+
+if TYPE_CHECKING:  # the words are needed where there is no ROS, too
+    from diagnostic_msgs.msg import DiagnosticStatus
+
+BOTTLENECK = 0.05  # of what comes in; less is overwritten by mere chance
+
+
+def remarks(record: Record) -> list[str]:
+    """What is as it must be, but good to know."""
+    return _jumped(record) + _bottleneck(record)
+
+
+def _jumped(record: Record) -> list[str]:
+    if not record.is_going_on("clock jump"):
+        return []
+    return ["the images' stamps went back, as where a bag begins again or a clock was set: pairing "
+            "began anew"]
+
+
+def _bottleneck(record: Record) -> list[str]:
+    rates = {event: record.rate(event) for event in ("offered", "published", "overwritten")}
+    if rates["overwritten"] <= BOTTLENECK * rates["offered"]:
+        return []
+    return [f"the model is the bottleneck: it holds {rates['published']:.1f} Hz of the "
+            f"{rates['offered']:.1f} Hz that come in; the newest images are labelled, the others "
+            "overwritten"]
+
+
+def status(name: str, facts: Mapping[str, str], pipeline: Pipeline,
+           troubles: Sequence[str]) -> DiagnosticStatus:
+    """The node's line of /diagnostics: an error while nothing is labelled, a warning while
+    something is wrong. facts: what does not change, as the model's name."""
+    from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+
+    record = pipeline.record
+    mode = pipeline.mode
+    wrong = [*troubles, *record.recent_errors()]
+    level = (DiagnosticStatus.ERROR if mode == NO_MODE
+             else DiagnosticStatus.WARN if wrong else DiagnosticStatus.OK)
+    message = "; ".join([*wrong, *remarks(record)])
+    values = {**facts, "mode": mode, **_streams(pipeline), **_counters(pipeline),
+              **_durations(record)}
+    return DiagnosticStatus(
+        level=level, name=name,
+        message=message or f"{record.counts['published']} labels published",
+        values=[KeyValue(key=key, value=str(value)) for key, value in values.items()])
+
+
+def _streams(pipeline: Pipeline) -> dict[str, object]:
+    """age: of the newest image's stamp."""
+    values: dict[str, object] = {}
+    for stream in STREAMS:
+        event = RECEIVED[stream]
+        age = pipeline.age(stream)
+        values |= {f"{stream} received": pipeline.record.counts[event],
+                   f"{stream} Hz": f"{pipeline.record.rate(event):.1f}",
+                   f"{stream} age ms": "-" if age is None else f"{1e3 * age:.1f}"}
+    return values
+
+
+def _counters(pipeline: Pipeline) -> dict[str, int]:
+    counts = pipeline.record.counts
+    ended = sum(pipeline.pairing.counts.values(), Counter())
+    causes: tuple[Cause, ...] = ("unmatched", "late", "duplicate", "zero stamp")
+    events: tuple[Event, ...] = ("rgb alone", "aux alone", "published", "overwritten", "overtaken",
+                                 "dead", "failed", "aux left out")
+    return {"refused": counts["refused"], **{cause: ended[cause] for cause in causes},
+            "clock jumps": pipeline.pairing.clock_jumps,
+            "paired": pipeline.pairing.counts["rgb"]["paired"],
+            **{event: counts[event] for event in events}}
+
+
+def _durations(record: Record) -> dict[str, str]:
+    values = {"label Hz": f"{record.rate('published'):.1f}"}
+    for name, seconds in (("latency", record.latencies), ("stamp to label", record.ages)):
+        values |= {f"{name} p{p} ms": _milliseconds(seconds, p) for p in (50, 90, 99)}
+    return values | {"inference p50 ms": _milliseconds(record.inferences, 50),
+                     "own share p50 ms": _milliseconds(record.own_shares, 50)}
+
+
+def _milliseconds(seconds: deque[float], percentile: float) -> str:
+    """"-" before there are any."""
+    return f"{np.percentile(list(seconds), percentile) * 1e3:.2f}" if seconds else "-"

@@ -1,0 +1,1 @@
+"""Whether the sensors work: what comes, what is blank, what stays away."""

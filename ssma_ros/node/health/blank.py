@@ -1,0 +1,111 @@
+"""Images that come, but show nothing: black, without depth, or the same one again and again.
+
+Of every image some rows are looked at, so that it costs far less than a millisecond.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ssma_core.bags.pairing import OTHER, Stream
+
+Array = npt.NDArray[Any]
+Span = tuple[float, float]
+
+ROWS = 64
+DARK = 8  # a lens cap's pixels, in the unit of any sensor that counts in whole numbers
+
+
+def looked_at(image: Array) -> Array:
+    """Some ROWS rows of an image, from top to bottom, as a copy."""
+    return np.ascontiguousarray(image[::max(1, len(image) // ROWS)])
+
+
+def is_black(rows: Array) -> bool:
+    """Whether nothing is brighter than DARK, or than 0 where a sensor counts in fractions."""
+    return bool(rows.max() <= (DARK if np.issubdtype(rows.dtype, np.integer) else 0))
+
+
+def valid_share(rows: Array) -> float:
+    """How much of a map says something, 0…1. Invalid: 0 and below, NaN, infinity."""
+    return float(np.mean((rows > 0) & np.isfinite(rows)))
+
+
+class Repetition:
+    """Tells the stream that repeats its image to the byte while the other's changes.
+
+    That one hangs: a camera's noise is never twice the same. Where both repeat, the scene stands
+    still, as in a simulation, and where one changed but now and then, who knows.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[Stream, Array] = {}
+        self._alone: dict[Stream, Span] = {}  # the other's first and last change since the last own
+        self._changed: dict[Stream, float] = {}  # when an own one came last
+
+    def look(self, rows: Mapping[Stream, Array], now: float) -> None:
+        """Takes in what one image of a stream, or of each, shows at the time `now`, in seconds."""
+        changed = {stream for stream, shown in rows.items()
+                   if not _same(shown, self._seen.get(stream))}
+        self._seen |= rows
+        for stream in rows:
+            if stream in changed:
+                self._changed[stream] = now
+                self._alone.pop(stream, None)
+            elif OTHER[stream] in changed:
+                first, _ = self._alone.get(stream, (now, now))
+                self._alone[stream] = first, now
+
+    def seconds(self, stream: Stream) -> float:
+        """For how long the other stream's images have changed while this one's were the same."""
+        first, last = self._alone.get(stream, (0.0, 0.0))
+        return last - first
+
+    def unchanged(self, now: float) -> dict[Stream, float]:
+        """For how many seconds each stream's image has been the same, whatever the other's did."""
+        return {stream: now - changed for stream, changed in self._changed.items()}
+
+
+class Content:
+    """Judges the images of both streams, one after the other.
+
+    is_map: of which streams the pixels are measurements, of which 0 and below are invalid.
+    """
+
+    def __init__(self, is_map: Mapping[Stream, bool]) -> None:
+        self._is_map = is_map
+        self._repetition = Repetition()
+
+    def dead(self, images: Mapping[Stream, Array], now: float, *, min_valid_depth: float,
+             frozen_timeout: float) -> dict[Stream, str]:
+        """Which of the images show nothing, and why, in words.
+
+        images: one of each stream that has one, H×W or H×W×3. now: when they came, in seconds.
+        """
+        rows = {stream: looked_at(image) for stream, image in images.items()}
+        self._repetition.look(rows, now)
+        reasons = {}
+        for stream, shown in rows.items():
+            if self._is_map[stream] and shown.ndim == 2:
+                share = valid_share(shown)
+                if share < min_valid_depth:
+                    reasons[stream] = (f"{100 * share:.1f} % of the pixels are valid, less than "
+                                       f"min_valid_depth")
+            elif is_black(shown):
+                reasons[stream] = "they are black"
+            if self._repetition.seconds(stream) > frozen_timeout:
+                reasons[stream] = "the same image comes again and again, while the other's change"
+        return reasons
+
+    def unchanged(self, now: float) -> dict[Stream, float]:
+        """See `Repetition.unchanged`."""
+        return self._repetition.unchanged(now)
+
+
+def _same(rows: Array, before: Array | None) -> bool:
+    """To the byte: NaNs are equal."""
+    return (before is not None and rows.shape == before.shape and rows.dtype == before.dtype
+            and np.array_equal(rows.view(np.uint8), before.view(np.uint8)))

@@ -1,0 +1,259 @@
+"""The node: lifecycle and wiring. What is wired together stands in the modules imported here."""
+from __future__ import annotations
+
+import functools
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+try:
+    from diagnostic_msgs.msg import DiagnosticArray
+    from lifecycle_msgs.srv import ChangeState
+    from rcl_interfaces.msg import SetParametersResult
+    from rclpy.clock import Clock, ClockType
+    from rclpy.exceptions import ParameterException
+    from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+    from rclpy.parameter import Parameter
+    from std_msgs.msg import Header
+except ImportError as error:
+    sys.exit(f"segmentation_node: ROS 2 is not here ({error}): source the setup.bash of a ROS "
+             "distribution, or install ROS's Python packages with this one's extra 'ros' (pip)")
+
+import numpy as np
+
+from ssma_core import Segmenter, SsmaError
+from ssma_core.bags.pairing import STREAMS, Stream
+from ssma_ros import distro
+from ssma_ros.node import diagnostics, memory, parameters, topics
+from ssma_ros.node.advice import Subscribed, what_is_wrong
+from ssma_ros.node.health.throttle import Reminder
+from ssma_ros.node.label_info import label_info
+from ssma_ros.node.labelling import Output, Outputs
+from ssma_ros.node.parameters import Parameters
+from ssma_ros.node.pipeline import NO_MODE, Pipeline
+
+DIAGNOSTICS_PERIOD_S = 1.0
+TICK_S = 0.02  # so much later than it might a sensor's death is noticed
+
+Transition = Callable[["SegmentationNode", LifecycleState], TransitionCallbackReturn]
+
+
+def _logged(transition: Transition) -> Transition:
+    """rclpy swallows what a transition raises: say it, and let the transition fail. A mistake of
+    the user leaves the node in the state it was in, anything else goes to on_error."""
+
+    @functools.wraps(transition)
+    def logged(node: SegmentationNode, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            return transition(node, state)
+        except SsmaError as error:
+            node.get_logger().error(str(error))
+            return TransitionCallbackReturn.FAILURE
+        except Exception:
+            node.get_logger().error(f"{transition.__name__} failed:\n{traceback.format_exc()}")
+            return TransitionCallbackReturn.ERROR
+
+    return logged
+
+
+class SegmentationNode(LifecycleNode):
+    """Subscribes rgb/image and aux/image, publishes semantic/label and what goes with it."""
+
+    def __init__(self) -> None:
+        try:
+            super().__init__("segmentation_node")
+        except ParameterException as error:  # of a parameter that is ROS's own
+            raise SsmaError(f"a parameter's value is refused: {error}") from error
+        self._given = parameters.declare(self)
+        self._configured = ExitStack()  # what cleanup frees
+        self._active = ExitStack()  # what deactivation ends
+        self._segmenter: Segmenter | None = None
+        self._pipeline: Pipeline | None = None
+        self._outputs: Outputs
+        self._label_info: Output
+        self._diagnostics: Any
+        self.add_on_set_parameters_callback(self._change)
+        self._service_change_state.callback = functools.partial(
+            self._answer, self._service_change_state.callback)
+
+    def _answer(self, change_state: Callable[..., ChangeState.Response],
+                request: ChangeState.Request, response: ChangeState.Response
+                ) -> ChangeState.Response:
+        """Refuses what its state does not allow, as rclcpp's nodes do; rclpy would end."""
+        wanted = request.transition.label or request.transition.id
+        if not any(wanted in (transition, label) for transition, label, *_
+                   in self._state_machine.available_transitions):
+            _, state = self._state_machine.current_state
+            self.get_logger().error(
+                f"transition {wanted} is refused, which the state {state} does not allow: "
+                "`ros2 lifecycle list` shows those that it does")
+            response.success = False
+            return response
+        return change_state(request, response)
+
+    @_logged
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        with ExitStack() as made:
+            made.callback(memory.give_back)
+            segmenter = made.enter_context(closing(_opened(self._given)))
+            _check(segmenter, self._given.model)
+            _warm_up(segmenter)
+            self.get_logger().info(_in_words(self._given.model, segmenter))
+            self._outputs = topics.outputs(self, made, segmenter.spec)
+            self._label_info = topics.label_info_output(self, made)
+            self._diagnostics = topics.publisher(self, made, DiagnosticArray, "/diagnostics")
+            memory.keep()
+            self._segmenter = segmenter
+            self._configured = made.pop_all()
+        return super().on_configure(state)
+
+    @_logged
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        with ExitStack() as made:
+            super().on_activate(state)  # publishers first: the labels' meaning goes before them
+            made.callback(super().on_deactivate, state)
+            self._say_labels()
+            made.callback(self._outputs.mode, NO_MODE)
+            assert self._segmenter
+            pipeline = Pipeline(self._segmenter, self._given, self._outputs)
+            made.callback(pipeline.worker.stop)
+            pipeline.say_mode()
+            inputs = topics.subscriptions(self, made, self._given, pipeline)
+            parameters.tell_unknown_qos(self)
+            diagnose = functools.partial(
+                self._diagnose, pipeline, inputs, Reminder())
+            for period, call in ((TICK_S, pipeline.tick), (DIAGNOSTICS_PERIOD_S, diagnose)):
+                # Steady time: with use_sim_time and no /clock, "nothing comes" must still be said.
+                timer = self.create_timer(period, _going_on(call, pipeline),
+                                          clock=Clock(clock_type=ClockType.STEADY_TIME))
+                made.callback(self.destroy_timer, timer)
+            self._pipeline = pipeline
+            self._active = made.pop_all()
+        return TransitionCallbackReturn.SUCCESS
+
+    @_logged
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._deactivate()
+        return TransitionCallbackReturn.SUCCESS
+
+    @_logged
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._release()
+        return super().on_cleanup(state)
+
+    @_logged
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._release()
+        return super().on_shutdown(state)
+
+    @_logged
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._release()
+        return super().on_error(state)
+
+    def destroy_node(self) -> None:
+        self._release()
+        super().destroy_node()
+
+    def _deactivate(self) -> None:
+        self._pipeline = None
+        self._active.close()
+
+    def _release(self) -> None:
+        """Ends and frees whatever there is; the worker before the model that it uses."""
+        self._deactivate()
+        self._segmenter = None
+        self._configured.close()
+
+    def _change(self, wanted: list[Parameter]) -> SetParametersResult:
+        """Takes other values while the node runs, or says why not."""
+        try:
+            given = parameters.changed(
+                self._given, {p.name: p.value for p in wanted},
+                configured=self._segmenter is not None)
+            if self._pipeline:
+                self._pipeline.change(given)
+        except SsmaError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        meaning_changed = given.void_as_unlabeled != self._given.void_as_unlabeled
+        self._given = given
+        if self._pipeline and meaning_changed:
+            self._say_labels()
+        return SetParametersResult(successful=True)
+
+    def _say_labels(self) -> None:
+        assert self._segmenter
+        if self._label_info is not topics.NOWHERE:
+            self._label_info.publish(label_info(
+                self._segmenter.spec, self._given.void_as_unlabeled,
+                Header(stamp=self.get_clock().now().to_msg())))
+
+    def _diagnose(self, pipeline: Pipeline, inputs: dict[Stream, tuple[str, str]],
+                  reminder: Reminder) -> None:
+        assert self._segmenter
+        troubles = what_is_wrong(pipeline, {
+            stream: Subscribed(name, message_type, [
+                publisher.topic_type for publisher in self.get_publishers_info_by_topic(name)])
+            for stream, (name, message_type) in inputs.items()})
+        for text in reminder.due([*troubles, *diagnostics.remarks(pipeline.record)]):
+            if text in troubles:
+                self.get_logger().warning(text)
+            else:  # a line of its own: rclpy raises where one changes its severity
+                self.get_logger().info(text)
+        facts = {"model": Path(self._given.model).name, "backend": self._segmenter.backend,
+                 "precision": self._segmenter.precision}
+        array = DiagnosticArray(status=[diagnostics.status(
+            f"{self.get_fully_qualified_name()}: segmentation", facts, pipeline, troubles)])
+        array.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(array)
+
+
+def _going_on(call: Callable[[], None], pipeline: Pipeline) -> Callable[[], None]:
+    """The call, after which the node goes on whatever is wrong with it: rclpy would end it."""
+    def safely() -> None:
+        try:
+            call()
+        except Exception as error:
+            pipeline.complain(error)
+
+    return safely
+
+
+def _opened(given: Parameters) -> Segmenter:
+    if not given.model:
+        raise SsmaError("the parameter 'model' is empty: give the path of a model file")
+    return Segmenter(given.model, given.threads or None)
+
+
+def _check(segmenter: Segmenter, path: str) -> None:
+    """Raises SsmaError for a model that this node cannot use."""
+    names = [modality.name for modality in segmenter.spec.modalities]
+    if len(names) != len(STREAMS):
+        raise SsmaError(f"{path} takes {' and '.join(names)} alone, but this node pairs two "
+                        "images: give it a model of two modalities")
+
+
+def _warm_up(segmenter: Segmenter) -> None:
+    """Runs every mode once: the first time allocates, and takes many times as long."""
+    frame = segmenter.frame
+    width, height = frame.size if frame else segmenter.spec.input_size
+    rgb = aux = np.zeros((height, width, 3), np.uint8)
+    if frame and frame.aux != "encoded":
+        aux = np.zeros((height, width), frame.aux)
+    segmenter.segment(rgb, aux)
+    for images, can in zip(((rgb, None), (None, aux)), segmenter.alone):
+        if can:
+            segmenter.segment(*images)
+
+
+def _in_words(path: str, segmenter: Segmenter) -> str:
+    spec = segmenter.spec
+    names = [modality.name for modality in spec.modalities]
+    alone = [name for name, can in zip(names, segmenter.alone) if can]
+    return (f"{path}: {' and '.join(names)}, {spec.classes} classes, runs on {segmenter.backend}; "
+            f"should the other fail, it labels from {' or '.join(alone) or 'neither'} alone; "
+            f"{distro.CV_BRIDGE}, "
+            f"{'' if distro.HAS_MESSAGE_FILTERS else 'no '}message_filters here")

@@ -1,0 +1,89 @@
+"""The program around the node: its arguments, its life, and its end in order by a signal.
+
+ROS and the rest are imported in here as late as can be: that takes a second, in which a signal must
+end the program as well.
+"""
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent import futures
+from typing import TYPE_CHECKING
+
+from ssma_ros import signals
+from ssma_ros.node import memory
+
+if TYPE_CHECKING:
+    from ssma_ros.node.lifecycle import SegmentationNode
+
+GRACE_S = 0.7  # of the one second in which a node should be gone after a signal
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The console script. Returns the exit status: 0 after SIGINT or SIGTERM, or 1 after a message
+    on standard error."""
+    signals.handle(lambda *_: os._exit(0))  # there is nothing yet that could be lost
+    from ssma_ros.node.lifecycle import SegmentationNode  # first: where there is no ROS, it says so
+    import rclpy  # isort: skip
+
+    from ssma_core import SsmaError
+
+    memory.share()  # before the node's thread begins
+    # rclpy's own handlers end the context at once, under whatever is going on; here the worker
+    # finishes its frame and the node goes in order.
+    ended = threading.Event()
+    signals.handle(lambda *_: ended.set())
+    try:
+        _init(arguments)
+        # Python takes signals in the main thread alone, and only between two of its lines: the
+        # node lives beside it, or the loading of a model would keep every signal waiting.
+        life = futures.ThreadPoolExecutor(1).submit(_live, SegmentationNode(), ended)
+        life.add_done_callback(lambda _: ended.set())
+        ended.wait()
+        life.result(GRACE_S)
+    except SsmaError as error:
+        print(f"segmentation_node: {error}", file=sys.stderr)
+        return 1
+    except futures.TimeoutError:
+        print("segmentation_node: ended in the midst of loading a model or of a long inference",
+              file=sys.stderr, flush=True)
+        os._exit(0)
+    finally:
+        rclpy.try_shutdown()
+        # Ctrl-C under `ros2 launch` comes twice, from the terminal and from launch: a second one
+        # must not kill what is ending already, and be told as a crash.
+        signals.handle(signal.SIG_IGN)
+    return 0
+
+
+def _init(arguments: Sequence[str] | None) -> None:
+    import rclpy
+    from rclpy.signals import SignalHandlerOptions
+
+    from ssma_core import SsmaError
+
+    try:
+        rclpy.init(args=None if arguments is None else list(arguments),
+                   signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:  # what rclpy makes of wrong arguments and parameter files
+        raise SsmaError(str(error)) from error
+
+
+def _live(node: SegmentationNode, ended: threading.Event) -> None:
+    """The node's life, until its end in order."""
+    from rclpy.executors import SingleThreadedExecutor
+
+    try:
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        while not ended.is_set():
+            executor.spin_once(timeout_sec=0.1)
+    finally:
+        node.destroy_node()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Bags onto topics, and the node evaluated on them."""

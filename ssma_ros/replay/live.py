@@ -1,0 +1,170 @@
+"""A bag over real DDS, at its own pace: node and replay as processes of their own, the labels
+collected here.
+
+Call `ssma_ros.replay.dds.isolate` before this is imported.
+"""
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.signals import SignalHandlerOptions
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Image
+from std_msgs.msg import String
+
+from ssma_core import ModelSpec, SsmaError
+from ssma_core.bags import rosbag2
+from ssma_core.evaluation.bag_results import (
+    Counts,
+    Event,
+    Labelled,
+    Mode,
+    Run,
+    Settings,
+    Timeline,
+    plain_counts,
+)
+from ssma_core.evaluation.ground_truth import Recordings, Truths
+from ssma_ros.node.parameters import COMPRESSED
+from ssma_ros.node.pipeline import NO_MODE
+from ssma_ros.replay import dds
+from ssma_ros.replay.collected import Collected, TakeLabel
+from ssma_ros.replay.programs import Program, running
+
+PATIENCE_S = 30
+LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def evaluate(bag: str, model: Path, spec: ModelSpec, settings: Settings,
+             tick: Callable[[int], None]) -> Run:
+    """What becomes of a bag's frames, and when. The labels are scored as they come, so that none
+    has to be kept. tick, and errors: as of `replay_through_node`."""
+    truths = Truths(bag, settings.label, settings.slop)
+    recordings = Recordings(bag, [settings.rgb, settings.aux])
+    counts: dict[int, Counts | None] = {}
+
+    def take(stamp_ns: int, bag_time_ns: int, labels: npt.NDArray[Any]) -> None:
+        # Not when the label came: a slow model's come seconds later.
+        truth = truths.near(stamp_ns, recordings.of(stamp_ns, bag_time_ns))
+        counts[stamp_ns] = plain_counts(truth.matrix(labels, spec)) if truth else None
+
+    with tempfile.TemporaryDirectory(prefix="evaluate_bag.") as logs:
+        collected = replay_through_node(bag, model, settings, Path(logs, "live"), take=take,
+                                        tick=tick)
+    sent = recordings.stamps_ns[settings.rgb]
+    causes = {cause: n for cause, n in collected.causes_of_drops(len(sent)).items() if n}
+    drops = tuple(Event(stamp, "no label") for stamp in sent if stamp not in counts)
+    frames = tuple(Labelled(stamp, round(collected.latency_ms(stamp), 3), counts[stamp])
+                   for stamp in sorted(counts))
+    modes = tuple(_modes(collected.modes, spec, max(sent)))
+    return Run(bag, Timeline(min(sent), max(sent), drops, modes),
+               {"rgb": {"labelled": len(counts), **causes}}, frames)
+
+
+def _modes(modes: Iterable[tuple[int, str]], spec: ModelSpec, end_ns: int) -> Iterator[Event]:
+    """In the report's words."""
+    colour, second = (modality.name for modality in spec.modalities)
+    words: dict[str, Mode] = {f"{colour}+{second}": "fused", colour: "colour only",
+                              second: "second only", NO_MODE: "none"}
+    return (Event(stamp_ns, words[mode]) for stamp_ns, mode in modes if stamp_ns < end_ns)
+
+
+def replay_through_node(bag: str | Path, model: Path, settings: Settings, logs: Path, *,
+                        take: TakeLabel,
+                        tick: Callable[[int], None] = lambda _: None) -> Collected:
+    """Starts node and replay; collects until the bag is over and the node has nothing left to do.
+
+    logs: path and beginning of the name of the two log files. take, tick: see `Collected`.
+    Raises SsmaError, with the end of a program's log, when one of them fails, and when not a label
+    comes.
+    """
+    first = next(rosbag2.messages(bag, [settings.rgb]))
+    collected = Collected(take, tick, first.time_ns)
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    here = Node("evaluation", enable_rosout=False, start_parameter_services=False)
+    here.create_subscription(Image, "semantic/label", collected.take_label, 100)
+    here.create_subscription(String, "semantic/mode", collected.take_mode, LATCHED)
+    here.create_subscription(Clock, "/clock", collected.take_clock, 100)
+    here.create_subscription(DiagnosticArray, "/diagnostics", collected.take_diagnostics, 10)
+    try:
+        with running(logs, "segmentation_node", *_node_arguments(bag, model, settings)) as node:
+            _bring_up(here, node)
+            with running(logs, "replay", str(bag), "--clock", "--topics", settings.rgb,
+                          settings.aux, "--wait-for-subscribers", str(PATIENCE_S),
+                          "--clock-subscribers", "2") as replay:  # the node's and ours
+                _spin(here, node, lambda: replay.process.poll() is not None, float("inf"))
+                replay.check()
+            collected.counters.clear()
+            _spin(here, node, lambda: collected.settled and bool(collected.counters))
+        if not collected.arrivals_ns:
+            raise SsmaError(f"no label came\n{node.last_words()}")
+        if not collected.has_clock:
+            raise SsmaError(f"no /clock came\n{replay.last_words()}")
+    finally:
+        here.destroy_node()
+        rclpy.try_shutdown()
+    return collected
+
+
+def _node_arguments(bag: str | Path, model: Path, settings: Settings) -> list[str]:
+    recorded = rosbag2.topics(bag)
+    (rgb, rgb_transport), (aux, aux_transport) = (
+        _subscribed(recorded[topic].type, topic) for topic in (settings.rgb, settings.aux))
+    parameters = {"model": str(model), "slop": f"{settings.slop:.9f}",
+                  "queue_size": str(settings.queue_size),
+                  "aux_delay": f"{settings.aux_delay:.9f}",
+                  "rgb_transport": rgb_transport, "aux_transport": aux_transport,
+                  "check_frame_id": "false",  # as without DDS: the bag is what it is
+                  "use_sim_time": "true"}  # the bag's, from /clock
+    return ["--ros-args", "-r", f"rgb/image:={rgb}", "-r", f"aux/image:={aux}",
+            *(part for name, value in parameters.items() for part in ("-p", f"{name}:={value}"))]
+
+
+def _subscribed(type_name: str, topic: str) -> tuple[str, str]:
+    """What the node is to be told so that it subscribes to a recorded topic: the image topic's name
+    and the transport, which has its images below it.
+
+    Raises SsmaError where a compressed topic is named otherwise.
+    """
+    if not type_name.endswith("CompressedImage"):
+        return topic, "raw"
+    name, _, transport = topic.rpartition("/")
+    if transport not in COMPRESSED or not name:
+        raise SsmaError(f"{topic} has compressed images, and a node finds those only below the "
+                        f"image topic's name, as {topic}/compressed: leave out --live")
+    return name, transport
+
+
+def _bring_up(here: Node, node: Program) -> None:
+    client = here.create_client(ChangeState, "segmentation_node/change_state")
+    _spin(here, node, client.service_is_ready)
+    time.sleep(dds.MATCHED_S)
+    for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+        request = ChangeState.Request()
+        request.transition.id = transition
+        answer = client.call_async(request)
+        _spin(here, node, answer.done)
+        if not answer.result().success:
+            raise SsmaError(f"{node.name} refused to start\n{node.last_words()}")
+
+
+def _spin(here: Node, node: Program, done: Callable[[], bool],
+          patience_s: float = PATIENCE_S) -> None:
+    """Takes in what arrives until done() is true, as long as the node lives."""
+    end = time.monotonic() + patience_s
+    while not done():
+        rclpy.spin_once(here, timeout_sec=0.05)
+        node.check()
+        if time.monotonic() > end:
+            raise SsmaError(f"{node.name} did not answer in {patience_s} s\n{node.last_words()}")
