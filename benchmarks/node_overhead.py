@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from figures import Figures, figures, of_rounds, plain, table
 
-from ssma_core import SsmaError, cpu, versions, written_whole
+from ssma_core import SsmaError, atomic_write, cpu, versions
 from ssma_ros.replay import dds
 
 HERE = Path(__file__).resolve().parent
@@ -100,7 +100,7 @@ def _measure(cases: list[Case], options: argparse.Namespace
 
 
 def _write(measured: dict[tuple[Case, str], list[Figures]], options: argparse.Namespace) -> None:
-    with written_whole(options.output) as path:
+    with atomic_write(options.output) as path:
         path.write_text(json.dumps({
             "cpu": cpu(), "versions": versions("onnxruntime"), "model": options.model.name,
             "threads": options.threads, "seconds": options.seconds,

@@ -10,10 +10,9 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from ssma_core import SsmaError
-from ssma_core.bags import rosbag2
+from ssma_core.bags import image_messages, rosbag2
 from ssma_core.files import read_colour, read_sensor
 from ssma_core.synthetic import forest
-from ssma_ros.node import messages
 
 RGB, AUX, LABEL = "/camera/color/image_raw", "/camera/second/image_raw", "/truth/label"
 START_NS = 1_760_000_000 * 10**9
@@ -24,7 +23,7 @@ FOREST_HZ = 10.0
 ROAD_HZ = 4.0
 
 
-class Frame(NamedTuple):
+class RecordedFrame(NamedTuple):
     """rgb: H×W×3 uint8 BGR. aux: H×W uint16. label: H×W uint8 class ids."""
 
     rgb: npt.NDArray[np.uint8]
@@ -35,7 +34,7 @@ class Frame(NamedTuple):
 def write_forest(path: Path, frames: int) -> None:
     """A synthetic drive with depth in millimetres."""
     drive = forest.drive(FOREST_SEED, frames)
-    _write(path, (Frame(f.rgb, f.depth, f.label) for f in drive), frames, FOREST_HZ)
+    _write(path, (RecordedFrame(f.rgb, f.depth, f.label) for f in drive), frames, FOREST_HZ)
 
 
 def write_road(path: Path, frames: int, folder: Path) -> None:
@@ -43,27 +42,28 @@ def write_road(path: Path, frames: int, folder: Path) -> None:
     names = sorted(p.stem for p in (folder / "rgb").glob("1_*.jpg"))[:frames]
     if not names:
         raise SsmaError(f"{folder / 'rgb'} has no frames 1_*.jpg")
-    drive = (Frame(read_colour(folder / "rgb" / f"{name}.jpg"),
+    drive = (RecordedFrame(read_colour(folder / "rgb" / f"{name}.jpg"),
                    read_sensor(folder / "disparity" / f"{name}.png"),
                    read_sensor(folder / "label" / f"{name}.png")) for name in names)
     _write(path, drive, len(names), ROAD_HZ)
 
 
-def read(path: Path) -> Iterator[tuple[int, Frame]]:
+def read(path: Path) -> Iterator[tuple[int, RecordedFrame]]:
     """The frames of such a bag, each with the stamp of its colour image in nanoseconds."""
     streams = zip(*(rosbag2.messages(path, [topic]) for topic in (RGB, AUX, LABEL)))
     for rgb, *others in streams:
-        colour = messages.frame(rosbag2.decode(rgb), "rgb", RGB)
-        aux, label = (messages.frame(rosbag2.decode(m), "aux", m.topic).image() for m in others)
-        yield colour.stamp_ns, Frame(colour.image(), aux, label)
+        colour = image_messages.checked(rosbag2.decode(rgb), "rgb", RGB)
+        aux, label = (image_messages.checked(rosbag2.decode(m), "aux", m.topic).array()
+                      for m in others)
+        yield colour.stamp_ns, RecordedFrame(colour.array(), aux, label)
 
 
-def _write(path: Path, frames: Iterable[Frame], count: int, rate_hz: float) -> None:
+def _write(path: Path, frames: Iterable[RecordedFrame], count: int, rate_hz: float) -> None:
     shown = tqdm(frames, total=count, desc=f"writing {path}", unit="frame", disable=None)
     rosbag2.write(path, _messages(shown, rate_hz))
 
 
-def _messages(frames: Iterable[Frame], rate_hz: float) -> Iterator[rosbag2.Recorded]:
+def _messages(frames: Iterable[RecordedFrame], rate_hz: float) -> Iterator[rosbag2.Recorded]:
     jitter = np.random.default_rng(0)
     for index, frame in enumerate(frames):
         stamp = START_NS + round(index * 1e9 / rate_hz)

@@ -17,7 +17,7 @@ from ssma_core.errors import SsmaError
 
 
 @contextmanager
-def written_whole(path: str | Path) -> Iterator[Path]:
+def atomic_write(path: str | Path) -> Iterator[Path]:
     """Yields a temporary path in the same folder, with the same suffix; renames it to `path` when
     the block ends well and deletes it otherwise, so that nobody ever sees half a file.
 
@@ -93,7 +93,7 @@ def write_picture(path: str | Path, picture: npt.NDArray[Any]) -> None:
     if not encoded:
         raise SsmaError(f"cannot write {path}: no picture format for {Path(path).suffix!r}; "
                         "use .png or .jpg")
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(data.tobytes())
 
 

@@ -9,7 +9,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
-from ssma_core import SsmaError
+from ssma_core.errors import SsmaError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")

@@ -57,11 +57,11 @@ class Segmenter:
         self.frame = self._backend.frame
 
     @property
-    def alone(self) -> tuple[bool, bool]:
+    def unimodal(self) -> tuple[bool, bool]:
         """Whether it can label the colour image without the second sensor's, and the other way
         round. A vegetation index cannot be had without colour."""
         modalities = self.spec.modalities
-        colour, second = (m.name in self._backend.alone and m.encoding not in VEGETATION_INDICES
+        colour, second = (m.name in self._backend.unimodal and m.encoding not in VEGETATION_INDICES
                           for m in (modalities[0], modalities[-1]))
         return colour, second
 
@@ -75,8 +75,8 @@ class Segmenter:
         aux: the second sensor's array, H×W, registered to rgb: depth as uint16 millimetres or float
           metres (0, NaN and infinity = no return), disparity in the sensor's unit, near infrared,
           or an H×W×3 uint8 image that is encoded already.
-        One of the two may be None where `alone` says so: the other's expert then labels alone, and
-        the trust is all 0 or all 255.
+        One of the two may be None where `unimodal` says so: the other's expert then labels alone,
+        and the trust is all 0 or all 255.
         Raises SsmaError when the arrays do not fit the model or each other, or when the model has
         no such answer: trust where there is but one modality, logits of an expert alone, logits
         where an exported file holds the frame's whole way and keeps only labels.
@@ -89,8 +89,8 @@ class Segmenter:
         if not arrays:
             raise SsmaError("there is nothing to segment: both images are None")
         if len(arrays) < modalities:
-            answer = self._alone(0 if aux is None else 1, arrays[0], wanted)
-        elif not self._backend.fused:
+            answer = self._segment_unimodal(0 if aux is None else 1, arrays[0], wanted)
+        elif not self._backend.end_to_end:
             answer = self._at_size_of(
                 arrays[0], self._backend.run(network_images(self.spec, *arrays), wanted))
         elif logits and self._model.suffix != ".safetensors":
@@ -103,25 +103,26 @@ class Segmenter:
             answer["logits"] = answer["logits"].transpose(1, 2, 0)
         return Segmentation(**answer)
 
-    def _alone(self, modality: int, array: Array, wanted: Sequence[str]) -> dict[str, Array]:
+    def _segment_unimodal(self, modality: int, array: Array,
+                          wanted: Sequence[str]) -> dict[str, Array]:
         name = self.spec.modalities[modality].name
-        if not self.alone[modality]:
+        if not self.unimodal[modality]:
             missing = self.spec.modalities[1 - modality].name
             raise SsmaError(f"{self._model} cannot label {name} without {missing}: "
-                            + self._why_not_alone(modality))
+                            + self._why_not_unimodal(modality))
         if "logits" in wanted:
             raise SsmaError(f"{self._model} gives no logits of the {name} alone: give both images")
         asked = [output for output in wanted if output != "trust"]
-        if self._backend.fused:
-            answer = self._backend.run_alone(modality, array, asked)
+        if self._backend.end_to_end:
+            answer = self._backend.run_unimodal(modality, array, asked)
         else:
             (image,) = network_images(self.spec.of_expert(modality), array)
-            answer = self._at_size_of(array, self._backend.run_alone(modality, image, asked))
+            answer = self._at_size_of(array, self._backend.run_unimodal(modality, image, asked))
         if "trust" in wanted:
             answer["trust"] = np.full(array.shape[:2], 255 * modality, np.uint8)
         return answer
 
-    def _why_not_alone(self, modality: int) -> str:
+    def _why_not_unimodal(self, modality: int) -> str:
         if self.spec.modalities[modality].encoding in VEGETATION_INDICES:
             return "a vegetation index is made of both"
         return ("it has no decoders for its experts alone; train them by a stage that `trains: "

@@ -28,7 +28,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ssma_core.bags import image_messages
+from ssma_core import image_messages
 
 try:
     from message_filters import Subscriber
@@ -88,16 +88,19 @@ except ImportError:
     LabelInfo = VisionClass = None
 
 
-def imgmsg_to_cv2(message: Any, desired_encoding: Literal["bgr8", "passthrough"]
-                  ) -> npt.NDArray[Any]:
-    """See `image_messages.to_array`. desired_encoding: "bgr8" for colour images of any order of
-    channels, "passthrough" for maps."""
-    is_padded = message.step != image_messages.row_bytes(message)
-    if _bridge is not None and not message.is_bigendian and not is_padded:
-        if message.encoding == desired_encoding:
-            desired_encoding = "passthrough"  # the same, and not copied
-        return _bridge.imgmsg_to_cv2(message, desired_encoding)
-    return image_messages.to_array(message)
+def imgmsg_to_cv2(message: Any) -> npt.NDArray[Any]:
+    """See `image_messages.to_array`."""
+    if _bridge is None or not _fits_bridge(message):
+        return image_messages.to_array(message)
+    # BGR already, and not copied.
+    is_turned = message.encoding in image_messages.COLOUR_ENCODINGS and message.encoding != "bgr8"
+    return _bridge.imgmsg_to_cv2(message, "bgr8" if is_turned else "passthrough")
+
+
+def _fits_bridge(message: Any) -> bool:
+    """Whether cv_bridge reads it right: see above."""
+    return (not image_messages.is_compressed(message) and not message.is_bigendian
+            and message.step == image_messages.row_bytes(message))
 
 
 def cv2_to_imgmsg(pixels: npt.NDArray[np.uint8], encoding: Literal["mono8", "bgr8"],

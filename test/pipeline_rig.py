@@ -41,7 +41,7 @@ class Clock:
 class Rig:
     """A pipeline, what it was told to segment, and what came out of it."""
 
-    def __init__(self, spec: ModelSpec, alone: tuple[bool, bool] = (True, True),
+    def __init__(self, spec: ModelSpec, unimodal: tuple[bool, bool] = (True, True),
                  given: Parameters = GIVEN) -> None:
         self.labels: list[Any] = []
         self.others: dict[str, list[Any]] = {
@@ -52,7 +52,7 @@ class Rig:
         self.asked: list[dict[str, bool]] = []
         self.inference: Callable[[], None] = lambda: None
         self.now_ns: Callable[[], int] = lambda: 10**12
-        segmenter: Any = SimpleNamespace(segment=self._segment, spec=spec, alone=alone)
+        segmenter: Any = SimpleNamespace(segment=self._segment, spec=spec, unimodal=unimodal)
         others = {name: Output(self.others[name].append, lambda n=name: n in self.wanted)
                   for name in self.others}
         self.pipeline = Pipeline(segmenter, given, Outputs(
@@ -109,7 +109,7 @@ class Rig:
 
     def settle(self) -> None:
         """Until all that was offered has come to its end."""
-        counts = self.pipeline.record.counts
+        counts = self.pipeline.statistics.counts
         self.until(lambda: counts["offered"] == counts["overwritten"] + self.ended)
 
     def made(self) -> list[tuple[int, int]]:

@@ -18,7 +18,7 @@ from ssma_core.training.batches import (
     batch_indices,
     image_tensor,
     loader,
-    made_ahead,
+    prefetch,
 )
 from ssma_core.training.stages import Training, read_training
 
@@ -74,7 +74,7 @@ def test_a_wrong_file_is_told_without_a_workers_traceback(training: Training, wo
         next(loader(replace(training, workers=workers), stage, Wrong()))
     assert str(caught.value) == "label/000001.png has the id 7"
     with pytest.raises(SsmaError) as caught:
-        next(made_ahead(HeldOut(training, stage, Wrong(), 0, 1), [0], workers))
+        next(prefetch(HeldOut(training, stage, Wrong(), 0, 1), [0], workers))
     assert str(caught.value) == "label/000001.png has the id 7"
 
 
@@ -85,7 +85,7 @@ def test_every_held_out_frame_is_shown_once_and_as_it_is(
                     np.concatenate([frames.labels] * 3))
     depth = training.stages[1]
     shares = [HeldOut(training, depth, many, rank, world) for rank in range(world)]
-    batches = [batch for share in shares for batch in made_ahead(share, range(len(share)), 0)]
+    batches = [batch for share in shares for batch in prefetch(share, range(len(share)), 0)]
     assert max(len(label) for _, label in batches) <= VALIDATION_BATCH
     shown = np.concatenate([images[0] for images, _ in batches])
     assert all(len(images) == 1 for images, _ in batches)

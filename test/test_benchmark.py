@@ -215,7 +215,7 @@ def test_with_a_gpu_engines_of_every_precision_are_built(
         tiny_model_safetensors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are named instead of written; what an engine does on a GPU is not tested here."""
     def named(model: Model, precision: Any, frame: FrameFormat | None, _: Setting) -> Path:
-        path = tmp_path / f"{model.name}_{precision}_{'fused' if frame else 'apart'}.onnx"
+        path = tmp_path / f"{model.name}_{precision}_{'end_to_end' if frame else 'apart'}.onnx"
         exported = Exported(model.spec, precision, frame, model.weights)
         write(path.with_suffix(".engine"),
               EngineHeader(exported, "tensorrt", "11.0", None, (), "ssma build-engine"), {"": b""})
@@ -230,16 +230,16 @@ def test_with_a_gpu_engines_of_every_precision_are_built(
              if isinstance(way, Way) and way.library == "tensorrt"]
     assert Counter((way.full_name, way.device, way.precision, way.together) for way in found) == {
         ("tiny: TensorRT fp16", "gpu", "fp16", None): 1,
-        ("tiny: TensorRT fp32, fused", "gpu", "fp32", "two under way"): 1,
-        ("tiny: TensorRT fp16, fused", "gpu", "fp16", "two under way"): 1,
-        ("tiny: TensorRT int8, fused", "gpu", "int8", "two under way"): 1,
-        ("tiny_alone: TensorRT fp16, fused", "gpu", "fp16", "two under way"): 1,
+        ("tiny: TensorRT fp32, end-to-end", "gpu", "fp32", "two under way"): 1,
+        ("tiny: TensorRT fp16, end-to-end", "gpu", "fp16", "two under way"): 1,
+        ("tiny: TensorRT int8, end-to-end", "gpu", "int8", "two under way"): 1,
+        ("tiny_alone: TensorRT fp16, end-to-end", "gpu", "fp16", "two under way"): 1,
     }
 
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGpu]:
-    """One for a fused engine; its labels are the blue of the colours."""
+    """One for an end-to-end engine; its labels are the blue of the colours."""
     shape, memory = CAMERA[::-1], 1_000_000_000
     gpu = FakeGpu({"rgb": ((*shape, 3), np.uint8), "depth": ((*shape, 2), np.uint8)},
                   {name: (shape, np.uint8) for name in ("labels", "confidence", "trust")},
@@ -259,7 +259,7 @@ def test_an_engine_is_timed_with_two_frames_under_way(gpu: FakeGpu, tmp_path: Pa
                  "--frames", "8", "--threads", "1", "--output", str(tmp_path)]) == 0
     report = json.loads((tmp_path / "benchmark.json").read_text())
     (row,) = report["tables"][0]["rows"]
-    assert (row["way"], row["device"]) == ("TensorRT fp16, fused, m.engine", "gpu")
+    assert (row["way"], row["device"]) == ("TensorRT fp16, end-to-end, m.engine", "gpu")
     assert row["together"]["frames"] == 8 and row["together"]["how"] == "two under way"
     # One lane: five tensors here and there, and a graph. The second is for more than one frame.
     assert row["gpu_bytes"] == 11_000_000
@@ -304,17 +304,17 @@ def test_every_way_of_a_cpu_is_measured(report: dict[str, Any]) -> None:
     rows = {row["way"]: row for row in table["rows"]}
     assert list(rows) == [
         "torch fp32, naive", "torch fp32, channels last", "torch fp32",
-        "onnxruntime fp32", "onnxruntime fp32, fused",
-        "AdapNet++ alone: torch fp32, naive", "AdapNet++ alone: onnxruntime fp32, fused"]
+        "onnxruntime fp32", "onnxruntime fp32, end-to-end",
+        "AdapNet++ alone: torch fp32, naive", "AdapNet++ alone: onnxruntime fp32, end-to-end"]
     for way, row in rows.items():
         assert 0 < row["whole"]["p50"] <= row["whole"]["p90"] <= row["whole"]["p99"]
-        assert (row["network"] is None) == way.endswith("fused")
+        assert (row["network"] is None) == way.endswith("end-to-end")
         assert row["host_bytes"] > 0 and row["gpu_bytes"] is None
         assert row["share_of_peak"] > 0 and row["agreement"] >= 0.995
     assert rows["torch fp32, naive"]["together"]["how"] == "in one batch"
     assert rows["torch fp32, naive"]["times_as_fast"] == 1
-    assert rows["onnxruntime fp32, fused"]["together"] is None
-    assert 0 < rows["AdapNet++ alone: onnxruntime fp32, fused"]["gflop"] < 2.1
+    assert rows["onnxruntime fp32, end-to-end"]["together"] is None
+    assert 0 < rows["AdapNet++ alone: onnxruntime fp32, end-to-end"]["gflop"] < 2.1
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="names what a machine without a GPU lacks")

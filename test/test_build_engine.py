@@ -348,7 +348,7 @@ def test_what_labels_without_the_other_sensor_is_an_engine_of_its_own(tmp_path: 
     output = tmp_path / "m.engine"
     assert build_with(ROOT / "models/tiny_forest.onnx", output, "--library", "tensorrt_rtx") == 0
     header, plans = engine_file.read(output)
-    assert header.exported.alone == ("rgb", "depth")
+    assert header.exported.unimodal == ("rgb", "depth")
     assert list(plans) == [onnx_parts.WHOLE, "rgb", "depth"]
     assert len(plans["rgb"]) < 0.7 * len(plans[onnx_parts.WHOLE])
 
@@ -417,11 +417,11 @@ def test_an_onnx_file_stays_what_it_is(
 
 def test_what_an_onnx_file_is_may_be_said(
         tmp_path: Path, tensorrt: ModuleType) -> None:
-    fused = replace(EXPORTED, precision="fp16", frame=FrameFormat((640, 480), "uint16"))
-    one_node(tmp_path / "m.onnx", exported=fused)
+    end_to_end = replace(EXPORTED, precision="fp16", frame=FrameFormat((640, 480), "uint16"))
+    one_node(tmp_path / "m.onnx", exported=end_to_end)
     assert build_with(tmp_path / "m.onnx", tmp_path / "m.engine", "--precision", "fp16",
                       "--camera", "640x480") == 0
-    assert engine_file.read(tmp_path / "m.engine")[0].exported == fused
+    assert engine_file.read(tmp_path / "m.engine")[0].exported == end_to_end
 
 
 @pytest.mark.parametrize(("names", "message"), [

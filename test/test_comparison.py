@@ -11,7 +11,7 @@ from ssma_core import Modality, ModelSpec, SsmaError
 from ssma_core.evaluation import results
 from ssma_core.evaluation.comparison import compare, compare_files
 from ssma_core.evaluation.inference import Options
-from ssma_core.evaluation.results import Frame, Result, pooled
+from ssma_core.evaluation.results import FrameResult, Result, pooled
 from ssma_core.evaluation.seeds import over_seeds
 
 SPEC = ModelSpec(
@@ -124,7 +124,7 @@ def test_five_drives_are_too_few_to_speak_of_others(drives, verdict):
 
 def write(folder, name, hits, **changes):
     """A result of a frame a drive."""
-    frames = tuple(Frame(f"{i}.png", f"drive_{i}", "fog" if i % 2 else "clear",
+    frames = tuple(FrameResult(f"{i}.png", f"drive_{i}", "fog" if i % 2 else "clear",
                          tuple(map(tuple, one.tolist()))) for i, one in enumerate(counts(*hits)))
     result = Result("m.onnx", "c.yaml", "validation", SPEC, Options(), (), frames)
     results.write(replace(result, **{k: f(result) for k, f in changes.items()}),

@@ -43,7 +43,7 @@ def compressed_depth(image_format: str, png: bytes, scale: float = 0, shift: flo
 
 
 def decoded(image: Any, stream: Stream = "aux") -> npt.NDArray[Any]:
-    return messages.frame(image, stream, "/t/compressed").image()
+    return messages.checked(image, stream, "/t/compressed").array()
 
 
 @pytest.mark.parametrize("like", ["rclpy", "rosbags"])
@@ -126,7 +126,7 @@ def test_another_encoding_is_refused_by_name(stream: Stream, data: bytes, what: 
 def test_what_is_no_such_image_is_refused_by_its_first_bytes(
         image_format: str, data: bytes, reason: str) -> None:
     with pytest.raises(SsmaError, match=f"/t/compressed: .*{reason}"):
-        messages.frame(message(image_format, data), "aux", "/t/compressed")
+        messages.checked(message(image_format, data), "aux", "/t/compressed")
 
 
 def test_a_jpeg_that_is_cut_short_is_refused_by_old_opencv_too(
@@ -145,6 +145,6 @@ def test_a_jpeg_that_is_cut_short_is_refused_by_old_opencv_too(
 def test_what_turns_out_to_be_damaged_is_said_by_whoever_reads_it(suffix: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
     data = encoded(suffix, noise)
-    frame = messages.frame(message(suffix, data[:-1000]), "rgb", "/t/compressed")
+    frame = messages.checked(message(suffix, data[:-1000]), "rgb", "/t/compressed")
     with pytest.raises(SsmaError, match=r"/t/compressed: .* cannot be decoded: it is damaged"):
-        frame.image()
+        frame.array()

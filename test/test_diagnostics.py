@@ -16,8 +16,8 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from pipeline_rig import BLACK, GIVEN, NO_DEPTH, Clock, Rig, drive
 
 from ssma_ros.node import diagnostics
-from ssma_ros.node.advice import Subscribed, what_is_wrong
-from ssma_ros.node.health.throttle import Reminder
+from ssma_ros.node.advice import Subscribed, problems
+from ssma_ros.node.health.throttle import Throttle
 
 TOPICS: dict[Stream, str] = {"rgb": "/front/rgb", "aux": "/front/depth"}
 
@@ -27,7 +27,7 @@ IMAGE = "sensor_msgs/msg/Image"
 
 def troubles(rig: Rig, published: Sequence[str] = (IMAGE,)) -> list[str]:
     """published: the type's name of every publisher on either topic."""
-    return what_is_wrong(rig.pipeline, {
+    return problems(rig.pipeline, {
         stream: Subscribed(topic, IMAGE, published)
         for stream, topic in TOPICS.items()})
 
@@ -58,13 +58,13 @@ def test_two_sources_of_one_topic_are_told_by_their_stamps(rig: Rig, clock: Cloc
 
 def test_a_clock_that_was_set_back_is_remarked_while_it_is_news(rig: Rig, clock: Clock) -> None:
     drive(rig, clock, STREAMS, 100_000, 101_000)
-    assert diagnostics.remarks(rig.pipeline.record) == []
+    assert diagnostics.remarks(rig.pipeline.statistics) == []
     drive(rig, clock, STREAMS, 1000, 2000)
-    said, = diagnostics.remarks(rig.pipeline.record)
+    said, = diagnostics.remarks(rig.pipeline.statistics)
     assert "stamps went back" in said
     assert troubles(rig) == []
     drive(rig, clock, STREAMS, 2000, 4000)
-    assert diagnostics.remarks(rig.pipeline.record) == []
+    assert diagnostics.remarks(rig.pipeline.statistics) == []
 
 
 @pytest.mark.parametrize("left", STREAMS)
@@ -100,7 +100,7 @@ def test_a_silent_topic_is_named_two_seconds_after_activation(
 
 def test_quality_of_service_that_does_not_fit_is_named_with_what_to_set(
         rig: Rig, clock: Clock) -> None:
-    rig.pipeline.record.qos_mismatch["aux"] = "DURABILITY"
+    rig.pipeline.statistics.qos_mismatch["aux"] = "DURABILITY"
     drive(rig, clock, ["rgb"], 1000, 3000)
     said, *_ = troubles(rig)
     assert "qos_overrides./front/depth.subscription.durability" in said
@@ -159,7 +159,7 @@ def test_a_sensor_that_takes_longer_than_its_partners_wait_is_told_with_the_queu
         rig.send("aux", milliseconds - 1500)
         rig.settle()
         clock.go(0.1)
-    assert rig.pipeline.record.is_going_on("paired")
+    assert rig.pipeline.statistics.is_going_on("paired")
 
 
 def test_stamps_of_another_time_than_the_nodes_are_told(rig: Rig, clock: Clock) -> None:
@@ -216,7 +216,7 @@ def test_an_image_that_shows_nothing_is_told_with_the_reason_while_it_lasts(
 
 def test_a_mode_that_the_model_cannot_do_is_told_when_it_is_needed(
         new_rig: Callable[..., Rig], clock: Clock) -> None:
-    rig = new_rig(alone=(False, True))
+    rig = new_rig(unimodal=(False, True))
     drive(rig, clock, STREAMS, 1000, 1300)
     assert troubles(rig) == []
     drive(rig, clock, ["rgb"], 1300, 3300)
@@ -227,7 +227,7 @@ def test_a_mode_that_the_model_cannot_do_is_told_when_it_is_needed(
 
 
 def test_no_mode_is_missed_where_nothing_comes(new_rig: Callable[..., Rig], clock: Clock) -> None:
-    rig = new_rig(alone=(False, False))
+    rig = new_rig(unimodal=(False, False))
     clock.go(2)
     assert [text.split(":")[0] for text in troubles(rig)] == [
         f"no new image on {topic} for 1.5 s" for topic in TOPICS.values()]
@@ -274,7 +274,7 @@ def test_a_model_slower_than_its_images_is_told_with_both_rates(rig: Rig, clock:
         clock.go(0.25)
         go_on.release()
         rig.until(lambda t=turn: len(rig.labels) == t)  # type: ignore[misc]
-    said, = diagnostics.remarks(rig.pipeline.record)
+    said, = diagnostics.remarks(rig.pipeline.statistics)
     assert "holds 2.0 Hz of the 4.0 Hz that come in" in said
     go_on.release()
 
@@ -311,27 +311,27 @@ def test_a_figure_that_nobody_has_yet_is_a_dash(rig: Rig) -> None:
 
 
 def test_what_is_new_is_said_at_once_what_lasts_every_30_seconds(clock: Clock) -> None:
-    reminder = Reminder()
-    assert reminder.due(["no image", "5.1 Hz of 10.0 Hz"]) == ["no image", "5.1 Hz of 10.0 Hz"]
+    throttle = Throttle()
+    assert throttle.due(["no image", "5.1 Hz of 10.0 Hz"]) == ["no image", "5.1 Hz of 10.0 Hz"]
     for second in range(29):
         clock.go(1)
-        assert reminder.due(["no image", f"5.{second} Hz of 9 Hz"]) == []
+        assert throttle.due(["no image", f"5.{second} Hz of 9 Hz"]) == []
     clock.go(1)
     due = ["no image", "dark", "4 Hz of 9 Hz"]
-    assert reminder.due(due) == due
+    assert throttle.due(due) == due
 
 
 def test_what_is_wrong_with_two_topics_is_said_of_both(clock: Clock) -> None:
-    reminder = Reminder()
+    throttle = Throttle()
     both = [f"no new image on /cam{number}/image_raw for 1.5 s" for number in (0, 1)]
-    assert reminder.due(both) == both
-    assert reminder.due([text.replace("1.5", "2.5") for text in both]) == []
+    assert throttle.due(both) == both
+    assert throttle.due([text.replace("1.5", "2.5") for text in both]) == []
 
 
 def test_what_comes_and_goes_is_said_at_a_calm_rate(clock: Clock) -> None:
-    reminder = Reminder()
+    throttle = Throttle()
     said = []
     for _ in range(30):
-        said += reminder.due(["no image"]) + reminder.due([])
+        said += throttle.due(["no image"]) + throttle.due([])
         clock.go(1)
     assert len(said) == 3

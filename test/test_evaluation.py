@@ -21,7 +21,7 @@ from ssma_core.backends import open_backend
 from ssma_core.evaluation import inference, results
 from ssma_core.evaluation.inference import Options
 from ssma_core.evaluation.of_data_set import Evaluation, evaluate
-from ssma_core.evaluation.results import Frame, Result
+from ssma_core.evaluation.results import FrameResult, Result
 from ssma_core.modalities import network_images
 from ssma_core.model import build
 from ssma_core.model_files import checkpoint
@@ -86,7 +86,7 @@ class Painted:
 
     name = "torch"
     spec = SPEC
-    fused = False
+    end_to_end = False
 
     def __init__(self, logits=None):
         self.shown = []
@@ -138,7 +138,7 @@ def test_probabilities_are_averaged_rather_than_logits():
         return np.broadcast_to(one, (*images[0].shape[:2], 3))
 
     backend = Painted(logits)
-    answer = inference.answer(backend, SAMPLES[0].read(3)[:2], Options(scales=(0.66, 1, 1.33)))
+    answer = inference.predict(backend, SAMPLES[0].read(3)[:2], Options(scales=(0.66, 1, 1.33)))
     assert answer.shape == (48, 64)
     assert (answer == 1).all()
     assert [images[0].shape[:2] for images in backend.shown] == [(32, 48), (48, 64), (64, 80)]
@@ -146,7 +146,7 @@ def test_probabilities_are_averaged_rather_than_logits():
 
 def test_a_mirror_images_answer_is_mirrored_back():
     rgb, depth, _ = SAMPLES[0].read(3)
-    one, both = (inference.answer(Painted(), (rgb, depth), Options(flip=flip))
+    one, both = (inference.predict(Painted(), (rgb, depth), Options(flip=flip))
                  for flip in (False, True))
     np.testing.assert_array_equal(both, one)
     assert (one != one[:, ::-1]).any()
@@ -154,7 +154,7 @@ def test_a_mirror_images_answer_is_mirrored_back():
 
 def test_both_modalities_are_mirrored():
     backend = Painted()
-    inference.answer(backend, SAMPLES[0].read(3)[:2], Options(flip=True))
+    inference.predict(backend, SAMPLES[0].read(3)[:2], Options(flip=True))
     plain, mirrored = backend.shown
     for image, mirror in zip(plain, mirrored):
         np.testing.assert_array_equal(mirror, image[:, ::-1])
@@ -168,7 +168,7 @@ def test_the_average_with_the_mirror_image_is_one():
         return np.broadcast_to(one, (48, 64, 3)).astype(np.float32)
 
     for flip, right in ((False, 2), (True, 1)):
-        answer = inference.answer(Painted(logits), SAMPLES[0].read(3)[:2], Options(flip=flip))
+        answer = inference.predict(Painted(logits), SAMPLES[0].read(3)[:2], Options(flip=flip))
         assert (answer[:, :32] == 1).all()
         assert (answer[:, 32:] == right).all()
 
@@ -177,7 +177,7 @@ def test_a_sensors_map_is_encoded_anew_at_every_size_so_that_no_depths_are_mixed
     rgb = np.zeros((80, 96, 3), np.uint8)
     depth = np.random.default_rng(0).choice([0, 2000, 7000], (80, 96)).astype(np.uint16)
     backend = Painted()
-    inference.answer(backend, (rgb, depth), Options(scales=(0.75, 1.25)))
+    inference.predict(backend, (rgb, depth), Options(scales=(0.75, 1.25)))
     pure = {tuple(network_images(SPEC, rgb, np.full_like(depth, value))[1][0, 0])
             for value in (0, 2000, 7000)}
     for _, image in backend.shown:
@@ -190,7 +190,7 @@ def test_a_sensors_map_is_encoded_anew_at_every_size_so_that_no_depths_are_mixed
 def test_a_lost_modality_is_black_and_the_other_as_ever(lost, left):
     arrays = SAMPLES[0].read(3)[:2]
     backend = Painted()
-    inference.answer(backend, arrays, Options(without=lost))
+    inference.predict(backend, arrays, Options(without=lost))
     (shown,) = backend.shown
     assert not shown[1 - left].any()
     np.testing.assert_array_equal(shown[left], network_images(SPEC, *arrays)[left])
@@ -288,7 +288,7 @@ def test_a_model_of_other_classes_is_refused(model):
 # The result
 
 def frame(name, counts, drive=".", condition=None):
-    return Frame(name, drive, condition, counts)
+    return FrameResult(name, drive, condition, counts)
 
 
 GOOD = ((4, 0, 0), (0, 10, 0), (0, 0, 10))

@@ -15,7 +15,7 @@ from conftest import ROOT
 
 from ssma_core import Modality, ModelSpec, SsmaError
 from ssma_core.cli import main
-from ssma_core.end_to_end.graph import Frame, SecondShare, SubPixels, Trust
+from ssma_core.end_to_end.graph import Predictor, SecondShare, SubPixels, Trust
 from ssma_core.export.onnx import export
 from ssma_core.model import Channels, build
 from ssma_core.model.encoder import MultiscaleConvolution
@@ -57,7 +57,7 @@ def test_a_frame_answers_as_its_network(precision: torch.dtype, tolerance: float
               np.random.default_rng(0).integers(0, 256, (2, 6, 12, 3), np.uint8)]
     with torch.no_grad():
         logits = network(*(i.permute(2, 0, 1)[None].float() for i in images))[0]
-        answer = Frame(network, precision)(*images)
+        answer = Predictor(network, precision)(*images)
     assert (answer["logits"] - logits).norm() <= tolerance * logits.norm()
     torch.testing.assert_close(answer["labels"], answer["logits"].argmax(0).to(torch.uint8))
 
@@ -68,7 +68,7 @@ def test_halves_of_one_dilation_are_one_convolution(
     colour = replace(tiny_spec, rates=rates, architecture="adapnet++",
                      modalities=tiny_spec.modalities[:1])
     network = build(colour).eval()
-    frame = Frame(network)
+    frame = Predictor(network)
     image = torch.randint(256, (64, 96, 3), dtype=torch.uint8)
     with torch.no_grad():
         logits = network(image.permute(2, 0, 1)[None].float())[0]

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,18 +11,35 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+import ssma_core
+
 HEAVY = {"torch", "onnxruntime", "onnx", "tensorrt", "tensorrt_rtx", "pycuda", "safetensors"}
 ROS = {"rclpy", "sensor_msgs", "ssma_ros", "cv_bridge", "message_filters", "launch"}
 
 
-def imports(file: Path) -> Iterator[str]:
-    """The modules that a file names in any import, wherever it stands."""
-    for node in ast.walk(ast.parse(file.read_text())):
+def imports(source: str) -> Iterator[str]:
+    """What a source names in any import, wherever it stands: "a.b" for `import a.b`, `from a import
+    b`, `from .. import b` below a, `import_module("a.b")` and `__import__("a.b")`."""
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0 and node.module, f"{file}: relative import"
-            yield node.module
+            assert node.level == 0 and node.module, "a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            # Whatever function it is given to, and under whatever name that is imported.
+            if re.fullmatch(r"(ssma_core|ssma_ros)(\.\w+)+", node.value):
+                yield node.value
+        elif (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+                and node.value.id == "ssma_core"):  # behind `import ssma_core`
+            yield f"ssma_core.{node.attr}"
+
+
+def beyond_the_front(source: str) -> set[str]:
+    """What a source takes of the core that its front does not name."""
+    named = {f"ssma_core.{name}" for name in ssma_core.__all__}
+    return {name for name in imports(source)
+            if name.startswith("ssma_core.") and name not in named}
 
 
 def files(package: str) -> list[Path]:
@@ -32,14 +50,43 @@ def files(package: str) -> list[Path]:
 
 @pytest.mark.parametrize("file", files("ssma_core"), ids=lambda f: str(f.relative_to(ROOT)))
 def test_the_core_knows_no_ros(file: Path) -> None:
-    assert not {name.split(".")[0] for name in imports(file)} & ROS
+    assert not {name.split(".")[0] for name in imports(file.read_text())} & ROS
 
 
 @pytest.mark.parametrize("file", files("ssma_ros"), ids=lambda f: str(f.relative_to(ROOT)))
 def test_the_ros_side_sees_only_the_front_of_the_core(file: Path) -> None:
-    inner = {name for name in imports(file) if name.startswith("ssma_core.")}
+    inner = beyond_the_front(file.read_text())
     assert not inner, f"import it from ssma_core, or give it a place there: {inner}"
-    assert not {name.split(".")[0] for name in imports(file)} & HEAVY
+    assert not {name.split(".")[0] for name in imports(file.read_text())} & HEAVY
+
+
+@pytest.mark.parametrize("source", [
+    "from ssma_core import plain",
+    "from ssma_core import Segmenter, files as f",
+    "from ssma_core.files import atomic_write",
+    "from ssma_core import *",
+    "import ssma_core.files",
+    "import ssma_core.files as files",
+    "import ssma_core\nssma_core.files.read_json('x')",
+    "def f():\n    from ssma_core.bags import rosbag2",
+    "from importlib import import_module\nimport_module('ssma_core.bags.rosbag2')",
+    "__import__('ssma_core.files')",
+])
+def test_a_way_around_the_front_is_seen_however_it_is_written(source: str) -> None:
+    assert beyond_the_front(source)
+
+
+@pytest.mark.parametrize("source", [
+    "from ssma_core import Segmenter, SsmaError",
+    "import ssma_core\nssma_core.Segmenter('x')",
+    "print('see ssma_core for more')",
+])
+def test_what_the_front_names_is_for_all(source: str) -> None:
+    assert not beyond_the_front(source)
+
+
+def test_every_name_of_the_front_is_there() -> None:
+    assert all(getattr(ssma_core, name) is not None for name in ssma_core.__all__)
 
 
 @pytest.mark.parametrize("module", [

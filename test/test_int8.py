@@ -15,12 +15,12 @@ from onnx import ModelProto, numpy_helper
 from ssma_core import Segmenter, SsmaError
 from ssma_core.backends import onnxruntime
 from ssma_core.cli import main
-from ssma_core.datasets.inputs import open_given
+from ssma_core.datasets.inputs import open_inputs
 from ssma_core.export.int8 import calibrate, quantize
 from ssma_core.export.onnx import exported_as, to_onnx
 from ssma_core.export.quantizers import convolutions, prepared
 from ssma_core.modalities import network_images
-from ssma_core.model import expert_alone
+from ssma_core.model import unimodal_network
 from ssma_core.model_files import checkpoint
 from ssma_core.model_files.exported import network_inputs
 
@@ -61,13 +61,13 @@ def test_labels_stay_those_of_float(int8: Path, drives: Path) -> None:
     a, b = Segmenter(int8), Segmenter(MODEL)
     assert (a.precision, a.spec) == ("int8", spec)
     equal = [(a.segment(*frame.arrays).labels == b.segment(*frame.arrays).labels).mean()
-             for frame in open_given(drives, spec)]
+             for frame in open_inputs(drives, spec)]
     assert np.mean(equal) >= 0.99  # measured on these very frames at the network's size, as 0.995
 
 
 def test_cpus_whose_products_could_overflow_give_the_same_labels(
         int8: Path, drives: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    frame = next(iter(open_given(drives, checkpoint.read_spec(MODEL))))
+    frame = next(iter(open_inputs(drives, checkpoint.read_spec(MODEL))))
     labels = []
     for has_vnni in (True, False):
         monkeypatch.setattr(onnxruntime, "_has_vnni", lambda answer=has_vnni: answer)
@@ -95,7 +95,7 @@ def hard(drives: Path) -> tuple[ModelProto, Frames]:
     each of its units is 4096 times as large, and weighs as much less in what reads it. In float
     that gives the same; steps that reach so far leave nothing of the other channels."""
     network, whole = checkpoint.load(MODEL)
-    expert, spec = expert_alone(network, whole, 0), whole.of_expert(0)
+    expert, spec = unimodal_network(network, whole, 0), whole.of_expert(0)
     with torch.no_grad():
         for unit in expert.get_submodule("expert.encoder.block3.units"):
             unit.reduce.norm.weight[0] *= 4096
@@ -105,7 +105,7 @@ def hard(drives: Path) -> tuple[ModelProto, Frames]:
                 weight[:, 0] /= 4096
     exported = exported_as(expert, spec, None, "fp32")
     frames = [network_inputs(exported, network_images(spec, *frame.arrays))
-              for frame in islice(open_given(drives, spec), 2)]
+              for frame in islice(open_inputs(drives, spec), 2)]
     return to_onnx(expert, exported), frames
 
 

@@ -13,7 +13,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from ssma_core import Modality, ModelSpec
 from ssma_ros import distro
-from ssma_ros.node.label_info import label_info
+from ssma_ros.node.messages import label_info
 
 STAND_INS = ROOT / "test" / "stand_ins"
 SPEC = ModelSpec(

@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ssma_core import SsmaError
-from ssma_core.bags.pairing import Stream
+from ssma_core import ImageMessage, SsmaError, Stream
 from ssma_ros import distro
 from ssma_ros.node import messages
 
@@ -42,7 +41,7 @@ def message(encoding: str, values: npt.NDArray[Any] | None = None, *, padding: i
 
 
 def decoded(image: Any, stream: Stream = "aux") -> npt.NDArray[Any]:
-    return messages.frame(image, stream, "/t").image()
+    return messages.checked(image, stream, "/t").array()
 
 
 EXPECTED = {
@@ -83,7 +82,7 @@ def test_a_grey_camera_is_three_equal_channels() -> None:
 
 
 def test_the_stamp_is_in_nanoseconds() -> None:
-    assert messages.frame(message("bgr8"), "rgb", "/t").stamp_ns == 12_000_000_034
+    assert messages.checked(message("bgr8"), "rgb", "/t").stamp_ns == 12_000_000_034
 
 
 @pytest.mark.parametrize("stream, encoding", [
@@ -92,7 +91,7 @@ def test_another_encoding_is_refused_by_name(stream: Stream, encoding: str) -> N
     image = message("mono8")
     image.encoding = encoding
     with pytest.raises(SsmaError, match=rf"/cam/x: .*'{encoding}'.*bgr8"):
-        messages.frame(image, stream, "/cam/x")
+        messages.checked(image, stream, "/cam/x")
 
 
 @pytest.mark.parametrize("fault, reason", [
@@ -106,13 +105,13 @@ def test_sizes_that_do_not_agree_are_refused(fault: dict[str, Any], reason: str)
     image = message("bgr8")
     vars(image).update(fault)
     with pytest.raises(SsmaError, match=f"/cam/x: .*{reason}"):
-        messages.frame(image, "rgb", "/cam/x")
+        messages.checked(image, "rgb", "/cam/x")
 
 
-def in_frame(stream: Stream, frame_id: str) -> messages.Frame:
+def in_frame(stream: Stream, frame_id: str) -> ImageMessage:
     image = message("bgr8")
     image.header.frame_id = frame_id
-    return messages.frame(image, stream, f"/{stream}/image")
+    return messages.checked(image, stream, f"/{stream}/image")
 
 
 @pytest.mark.parametrize("rgb, aux", [

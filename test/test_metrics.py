@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from ssma_core.errors import SsmaError
-from ssma_core.evaluation.metrics import ConfusionMatrix, iou, mean_iou, overlaps
+from ssma_core.evaluation.metrics import ConfusionMatrix, intersection_and_union, iou, mean_iou
 
 NAMES = ("void", "road", "grass", "sky")
 
@@ -94,7 +94,7 @@ def test_json_says_null_where_a_class_does_not_occur():
 def test_many_matrices_at_once_are_as_each_by_itself(shared):
     golden = np.load(shared / "golden" / "metric_6.npz")
     each = [counted(*pair, classes=6) for pair in zip(golden["gt"], golden["prediction"])]
-    together = iou(*overlaps(np.stack([matrix.counts for matrix in each]), void_id=0))
+    together = iou(*intersection_and_union(np.stack([matrix.counts for matrix in each]), void_id=0))
     np.testing.assert_array_equal(together, [matrix.iou() for matrix in each])
     np.testing.assert_array_equal(mean_iou(together), [matrix.mean_iou() for matrix in each])
 
@@ -102,7 +102,7 @@ def test_many_matrices_at_once_are_as_each_by_itself(shared):
 def test_both_and_either_of_a_class_by_hand():
     """Ground: 2 hits, 1 miss, 1 false alarm. Void: nothing, though it was hit."""
     matrix = counted([[0, 1, 1, 1, 2]], [[0, 1, 1, 2, 1]], classes=3)
-    both, either = overlaps(matrix.counts, void_id=0)
+    both, either = intersection_and_union(matrix.counts, void_id=0)
     assert both.tolist() == [0, 2, 0]
     assert either.tolist() == [0, 4, 2]
 

@@ -19,8 +19,15 @@ from onnx import numpy_helper
 from ssma_core import ModelSpec, SsmaError
 from ssma_core.bags import rosbag2
 from ssma_core.cli import main
-from ssma_core.datasets.inputs import Given
-from ssma_core.evaluation.parity import WORST, Compared, Comparison, Model, Parity, compare
+from ssma_core.datasets.inputs import Input
+from ssma_core.evaluation.parity import (
+    WORST,
+    Agreement,
+    Compared,
+    ModelFile,
+    ParityResult,
+    compare_models,
+)
 from ssma_core.export.gate import gate
 from ssma_core.export.onnx import export
 from ssma_core.model_files import checkpoint
@@ -33,7 +40,7 @@ VOID, GROUND, SKY = range(3)
 def compared(name: str, a: list[list[int]], b: list[list[int]],
              label: list[list[int]] | None = None) -> Compared:
     truth = None if label is None else np.array(label, np.uint8)
-    return Compared(Given(name, (), truth), np.array(a, np.uint8), np.array(b, np.uint8))
+    return Compared(Input(name, (), truth), np.array(a, np.uint8), np.array(b, np.uint8))
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +53,9 @@ def forest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def fused(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def end_to_end(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The frame's whole way for the forest's camera, in half precision."""
-    path = tmp_path_factory.mktemp("fused") / "fused.onnx"
+    path = tmp_path_factory.mktemp("end_to_end") / "end_to_end.onnx"
     network, spec = checkpoint.load(FOREST.with_suffix(".safetensors"))
     export(network, spec, path, FrameFormat((384, 192), "uint16"), "fp16")
     return path
@@ -75,7 +82,7 @@ def test_agreement_is_of_all_pixels_and_miou_of_the_labelled_ones() -> None:
     """8 + 4 pixels, 6 + 3 of them equal. By hand, of the first frame: of 4 pixels of ground A finds
     all, and calls one more so (4/5); B finds 2, and one more (2/5). Of 3 of sky A finds 2 (2/3); B
     finds 2, and two more (2/5). What they make of the one of void does not count."""
-    parity = Parity(3, VOID)
+    parity = Agreement(3, VOID)
     parity.add(compared("first",
                         a=[[1, 1, 1, 1], [1, 2, 2, 1]],
                         b=[[1, 1, 2, 2], [1, 2, 2, 1]],
@@ -91,7 +98,7 @@ def test_agreement_is_of_all_pixels_and_miou_of_the_labelled_ones() -> None:
 
 
 def test_without_labels_there_is_no_miou() -> None:
-    parity = Parity(3, VOID)
+    parity = Agreement(3, VOID)
     parity.add(compared("frame", a=[[1]], b=[[1]]))
     assert parity.points is None and parity.agreement == 1
 
@@ -99,7 +106,7 @@ def test_without_labels_there_is_no_miou() -> None:
 @given(st.lists(st.integers(0, 10), max_size=40))
 def test_the_worst_frames_are_kept_and_no_others(equal: list[int]) -> None:
     """Of 10 pixels so many are equal."""
-    parity = Parity(3, VOID)
+    parity = Agreement(3, VOID)
     for index, count in enumerate(equal):
         parity.add(compared(str(index), a=[[1] * 10], b=[[1] * count + [2] * (10 - count)]))
     expected = sorted((count, index) for index, count in enumerate(equal) if count < 10)[:WORST]
@@ -124,13 +131,13 @@ def test_the_gate_s_bounds(
         holds: bool) -> None:
     """Two classes, one of them void: A is right everywhere, and B calls some pixels void, so its
     mean IoU is the share of the others."""
-    parity = Parity(2, VOID)
+    parity = Agreement(2, VOID)
     truth = np.ones((100, 100), np.uint8)
     other = truth.copy()
     other.reshape(-1)[:differing] = VOID
-    parity.add(Compared(Given("frame", (), truth if labelled else None), truth, other))
-    models = [Model(Path("m"), "torch", precision) for precision in precisions.split()]
-    assert Comparison(*models, Path(), tiny_spec, parity).holds is holds  # type: ignore[misc, arg-type]
+    parity.add(Compared(Input("frame", (), truth if labelled else None), truth, other))
+    models = [ModelFile(Path("m"), "torch", precision) for precision in precisions.split()]
+    assert ParityResult(*models, Path(), tiny_spec, parity).holds is holds  # type: ignore[misc, arg-type]
 
 
 # Models
@@ -183,8 +190,8 @@ def test_a_disturbed_checkpoint_s_layer_is_named(forest: Path, tmp_path: Path) -
 
 
 def test_another_graph_in_another_precision_stands_in(
-        fused: Path, forest: Path, tmp_path: Path) -> None:
-    gate(FOREST.with_suffix(".safetensors"), fused, forest, output=tmp_path)
+        end_to_end: Path, forest: Path, tmp_path: Path) -> None:
+    gate(FOREST.with_suffix(".safetensors"), end_to_end, forest, output=tmp_path)
     figures = json.loads((tmp_path / "parity.json").read_text())
     assert [figures[model]["precision"] for model in "ab"] == ["fp32", "fp16"]
     assert figures["most_points"] == 0.1
@@ -201,31 +208,32 @@ def test_a_file_in_int8_says_so_and_gets_the_wider_bound(forest: Path, tmp_path:
 
 
 def test_the_layer_is_found_behind_another_graph_and_precision(
-        fused: Path, forest: Path, tmp_path: Path) -> None:
-    layer = disturbed(fused, tmp_path / "other.onnx", 60, strength=1.0)
+        end_to_end: Path, forest: Path, tmp_path: Path) -> None:
+    layer = disturbed(end_to_end, tmp_path / "other.onnx", 60, strength=1.0)
     with pytest.raises(SsmaError, match=f"They part first in {layer}: by itself"):
         gate(FOREST, tmp_path / "other.onnx", forest)
 
 
 def test_an_engine_s_layers_are_those_of_the_onnx_file_behind_it(
-        fused: Path, forest: Path, tmp_path: Path) -> None:
+        end_to_end: Path, forest: Path, tmp_path: Path) -> None:
     """There is no GPU here to run one: another ONNX file stands in for the engine."""
     engine = tmp_path / "other.onnx"
     disturbed(FOREST, engine, 60, strength=1.0)
-    with pytest.raises(SsmaError, match=r"They part first in .*; in fused\.onnx, since an engine"):
-        gate(FOREST, engine, forest, built_from=fused)
+    with pytest.raises(SsmaError, match=r"They part first in .*; in end_to_end\.onnx, since an"):
+        gate(FOREST, engine, forest, built_from=end_to_end)
     with pytest.raises(SsmaError, match=r"In ONNX no layer differs: .* their libraries compute"):
         gate(FOREST, engine, forest, built_from=FOREST)
 
 
-def test_frames_of_another_size_than_a_file_takes_are_refused(fused: Path, tmp_path: Path) -> None:
+def test_frames_of_another_size_than_a_file_takes_are_refused(
+        end_to_end: Path, tmp_path: Path) -> None:
     for kind, picture in (("rgb", np.zeros((96, 192, 3), np.uint8)),
                           ("depth", np.zeros((96, 192), np.uint16))):
         (tmp_path / kind).mkdir()
         cv2.imwrite(str(tmp_path / kind / "0.png"), picture)
-    with pytest.raises(SsmaError, match=r"fused.onnx on the frame .*rgb/0.png: .*"
+    with pytest.raises(SsmaError, match=r"end_to_end.onnx on the frame .*rgb/0.png: .*"
                        r"ssma export .*--camera 192x96 --aux uint16 --precision fp16"):
-        compare(FOREST, fused, tmp_path)
+        compare_models(FOREST, end_to_end, tmp_path)
 
 
 def recording(folder: Path) -> Iterator[rosbag2.Recorded]:
@@ -241,8 +249,8 @@ def recording(folder: Path) -> Iterator[rosbag2.Recorded]:
 def test_a_bag_gives_the_figures_of_its_frames(forest: Path, tmp_path: Path) -> None:
     rosbag2.write(tmp_path / "bag", recording(forest))
     disturbed(FOREST, tmp_path / "other.onnx", 60, strength=0.05)
-    folder = compare(FOREST, tmp_path / "other.onnx", forest).parity
-    bag = compare(FOREST, tmp_path / "other.onnx", tmp_path / "bag",
+    folder = compare_models(FOREST, tmp_path / "other.onnx", forest).parity
+    bag = compare_models(FOREST, tmp_path / "other.onnx", tmp_path / "bag",
                   ("/rgb", "/depth", "/label")).parity
     assert 0 < folder.equal < folder.pixels
     assert (bag.frames, bag.equal, bag.pixels) == (folder.frames, folder.equal, folder.pixels)
@@ -278,7 +286,7 @@ def test_models_of_other_classes_or_sensors_are_refused(
         other = tmp_path / "other.onnx"
         onnx.save(model, other)
     with pytest.raises(SsmaError, match=says):
-        compare(FOREST, other, forest)
+        compare_models(FOREST, other, forest)
 
 
 def test_a_frame_that_cannot_be_segmented_is_named(forest: Path, tmp_path: Path) -> None:
@@ -287,7 +295,7 @@ def test_a_frame_that_cannot_be_segmented_is_named(forest: Path, tmp_path: Path)
     cv2.imwrite(str(tmp_path / "rgb" / "0.png"), np.zeros((192, 384, 3), np.uint8))
     cv2.imwrite(str(tmp_path / "depth" / "0.png"), np.zeros((96, 384), np.uint16))
     with pytest.raises(SsmaError, match=r"tiny_forest.onnx on the frame .*rgb/0.png: .*registered"):
-        compare(FOREST, FOREST, tmp_path)
+        compare_models(FOREST, FOREST, tmp_path)
 
 
 def test_nothing_to_compare_is_an_error(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_points_need_the_cameras_calibration(rig: Rig) -> None:
     cloud, = rig.others["points"]
     assert (cloud.height, cloud.width) == (4, 6)
     assert cloud.header == rig.labels[-1].header
-    assert rig.pipeline.record.counts["failed"] == 0
+    assert rig.pipeline.statistics.counts["failed"] == 0
 
 
 def test_what_fails_after_the_label_costs_neither_label_nor_mode(rig: Rig) -> None:
@@ -89,12 +89,12 @@ def test_what_fails_after_the_label_costs_neither_label_nor_mode(rig: Rig) -> No
         rig.pair(milliseconds)
         rig.settle()
     assert rig.made() == [(3000, FUSED), (3033, FUSED)]
-    assert rig.pipeline.record.counts["failed"] == 0
+    assert rig.pipeline.statistics.counts["failed"] == 0
     rig.until(lambda: rig.modes == ["none", "rgb+depth"])
     assert len(rig.errors) == 1 and "no room for a cloud" in rig.errors[0]
 
 
-@pytest.mark.parametrize("of, name", [("pairing", "add"), ("messages", "frame")])
+@pytest.mark.parametrize("of, name", [("pairing", "add"), ("messages", "checked")])
 def test_a_fault_of_ours_in_taking_an_image_in_is_said_and_ends_nothing(
         rig: Rig, monkeypatch: pytest.MonkeyPatch, of: str, name: str) -> None:
     with monkeypatch.context() as faulty:
@@ -122,7 +122,7 @@ def test_a_refused_image_is_said_every_half_minute_and_counted_always(
     assert rig.made() == [(1100, FUSED)]
     assert len(rig.errors) == 1
     assert "/robot/rgb" in rig.errors[0] and "bayer_rggb8" in rig.errors[0]
-    assert rig.pipeline.record.counts["refused"] == 3
+    assert rig.pipeline.statistics.counts["refused"] == 3
     clock.go(29)
     rig.send("rgb", 30_000, encoding="bayer_rggb8")
     assert len(rig.errors) == 1
@@ -147,10 +147,10 @@ def test_a_pair_that_cannot_be_segmented_ends_nothing(
     rig.inference = lambda: None
     rig.pair(1066)
     assert rig.made() == [(1066, FUSED)]
-    assert rig.pipeline.record.counts["failed"] == 2
+    assert rig.pipeline.statistics.counts["failed"] == 2
     assert len(rig.errors) == 1
     assert said in rig.errors[0]
-    assert str(failure) in rig.pipeline.record.recent_errors()[0]
+    assert str(failure) in rig.pipeline.statistics.recent_errors()[0]
 
 
 def test_the_nodes_own_share_is_neither_inference_nor_waiting_for_it(
@@ -167,10 +167,10 @@ def test_the_nodes_own_share_is_neither_inference_nor_waiting_for_it(
     rig.pair(1033)
     go_on.set()
     rig.settle()
-    record = rig.pipeline.record
-    assert list(record.latencies) == pytest.approx([0.2, 0.4])  # waited for the first
-    assert list(record.inferences) == pytest.approx([0.2, 0.2])
-    assert list(record.own_shares) == pytest.approx([0, 0])
+    statistics = rig.pipeline.statistics
+    assert list(statistics.latencies) == pytest.approx([0.2, 0.4])  # waited for the first
+    assert list(statistics.inferences) == pytest.approx([0.2, 0.2])
+    assert list(statistics.own_shares) == pytest.approx([0, 0])
 
 
 def test_the_latency_begins_when_the_second_image_came(rig: Rig, clock: Clock) -> None:
@@ -182,13 +182,13 @@ def test_the_latency_begins_when_the_second_image_came(rig: Rig, clock: Clock) -
     assert not rig.labels
     rig.send("rgb", 1440)
     assert rig.made() == [(1400, FUSED)]
-    assert rig.pipeline.record.latencies[0] == pytest.approx(0.05)
+    assert rig.pipeline.statistics.latencies[0] == pytest.approx(0.05)
 
 
 def test_a_labels_age_is_its_stamps(rig: Rig) -> None:
     rig.pair(999_500)  # the rig's clock shows 1000 s
     rig.settle()
-    assert rig.pipeline.record.ages[0] == pytest.approx(0.5)
+    assert rig.pipeline.statistics.ages[0] == pytest.approx(0.5)
 
 
 def test_while_the_second_sensor_is_silent_colour_is_labelled_alone(
@@ -203,8 +203,8 @@ def test_while_the_second_sensor_is_silent_colour_is_labelled_alone(
         *((ms, COLOUR_ALONE) for ms in (1800, 1900, 2000, 2100)),
         *((ms, FUSED) for ms in (2200, 2300))]
     assert rig.modes == ["none", "rgb+depth", "none", "rgb", "rgb+depth"]
-    assert rig.pipeline.record.counts["rgb alone"] == 4
-    assert rig.pipeline.record.counts["overtaken"] == 1
+    assert rig.pipeline.statistics.counts["rgb alone"] == 4
+    assert rig.pipeline.statistics.counts["overtaken"] == 1
 
 
 def test_while_colour_is_silent_the_second_sensor_is_labelled_alone_with_its_own_header(
@@ -322,7 +322,7 @@ def test_no_label_is_older_than_one_with_the_second_sensors_header(rig: Rig) -> 
     rig.send("aux", 1030)
     rig.pair(1100)
     assert rig.made() == [(1015, DEPTH_ALONE), (1100, FUSED)]
-    assert rig.pipeline.record.counts["overtaken"] == 1
+    assert rig.pipeline.statistics.counts["overtaken"] == 1
 
 
 def test_a_driver_that_hangs_and_repeats_its_stamp_is_silent(rig: Rig, clock: Clock) -> None:
@@ -385,12 +385,12 @@ def test_a_pair_with_an_image_that_shows_nothing_is_labelled_from_the_other_at_o
     rig.send("aux", 1010, aux)
     # With the header of the image that it is made from.
     assert rig.made() == [(1010 if label == DEPTH_ALONE else 1000, label) for label in made]
-    assert rig.pipeline.record.counts["dead"] == (not made)
-    assert set(rig.pipeline.record.dead) == {
+    assert rig.pipeline.statistics.counts["dead"] == (not made)
+    assert set(rig.pipeline.statistics.dead) == {
         *(["rgb"] if rgb is BLACK else []), *(["aux"] if aux is NO_DEPTH else [])}
     rig.pair(1033)
     assert rig.made()[-1] == (1033, FUSED)
-    assert not rig.pipeline.record.dead
+    assert not rig.pipeline.statistics.dead
 
 
 def test_a_dead_image_is_none_in_an_experts_own_mode_either(rig: Rig, clock: Clock) -> None:
@@ -398,7 +398,7 @@ def test_a_dead_image_is_none_in_an_experts_own_mode_either(rig: Rig, clock: Clo
     rig.send("rgb", 2000, BLACK)
     rig.settle()
     assert (2000, COLOUR_ALONE) not in rig.made()
-    assert rig.pipeline.record.counts["dead"] == 1
+    assert rig.pipeline.statistics.counts["dead"] == 1
 
 
 def test_a_camera_that_hangs_is_left_out_while_the_other_ones_image_changes(
@@ -419,7 +419,7 @@ def test_an_image_that_cannot_be_read_shows_nothing(rig: Rig) -> None:
     rig.pipeline.receive(damaged, "rgb", "/robot/rgb/compressed")
     rig.send("aux", 1000)
     assert rig.made() == [(1000, DEPTH_ALONE)]
-    assert "/robot/rgb/compressed" in rig.pipeline.record.dead["rgb"][0]
+    assert "/robot/rgb/compressed" in rig.pipeline.statistics.dead["rgb"][0]
 
 
 @pytest.mark.parametrize("rgb, aux, made", [
@@ -428,7 +428,7 @@ def test_an_image_that_cannot_be_read_shows_nothing(rig: Rig) -> None:
 def test_a_model_that_labels_nothing_alone_takes_what_it_gets_where_only_depth_is_dead(
         new_rig: Callable[..., Rig], rgb: npt.NDArray[Any], aux: npt.NDArray[Any],
         made: list[int]) -> None:
-    rig = new_rig(alone=(False, False))
+    rig = new_rig(unimodal=(False, False))
     rig.pair(1000, rgb, aux)
     assert rig.made() == [(1000, label) for label in made]
 
@@ -436,7 +436,7 @@ def test_a_model_that_labels_nothing_alone_takes_what_it_gets_where_only_depth_i
 @pytest.mark.parametrize("stream", STREAMS)
 def test_a_model_that_labels_nothing_alone_gives_nothing_while_a_stream_is_silent(
         new_rig: Callable[..., Rig], clock: Clock, stream: Stream) -> None:
-    rig = new_rig(alone=(False, False))
+    rig = new_rig(unimodal=(False, False))
     drive(rig, clock, [stream], 1000, 3000)
     assert rig.made() == []
     assert rig.modes == ["none"]
@@ -447,7 +447,7 @@ def test_a_model_that_labels_nothing_alone_gives_nothing_while_a_stream_is_silen
 def test_pairs_of_two_frames_are_refused_unless_asked_otherwise_and_colour_goes_on(
         new_rig: Callable[..., Rig], alone: tuple[bool, bool], of_colour: list[tuple[int, int]]
         ) -> None:
-    rig = new_rig(alone=alone, given=replace(GIVEN, check_frame_id=True))
+    rig = new_rig(unimodal=alone, given=replace(GIVEN, check_frame_id=True))
     for milliseconds in (1000, 1033):
         rig.send("rgb", milliseconds, frame_id="colour_camera")
         rig.send("aux", milliseconds, frame_id="depth_camera")
@@ -469,7 +469,7 @@ def test_a_second_image_that_does_not_fit_leaves_colour_alone_and_is_complained_
     assert rig.made() == [(ms, COLOUR_ALONE) for ms in (1000, 1100, 1200)]
     assert rig.modes == ["none", "rgb"]
     assert len(rig.errors) == 1 and "the depth image is 3x2" in rig.errors[0]
-    counts = rig.pipeline.record.counts
+    counts = rig.pipeline.statistics.counts
     assert (counts["aux left out"], counts["failed"]) == (3, 0)
     rig.inference = lambda: None
     rig.pair(1300)
@@ -545,7 +545,7 @@ def test_labels_never_go_back_no_image_is_labelled_twice_and_the_sums_agree(
     for numbers in zip(*used):
         labelled = [number for number in numbers if number >= 0]
         assert len(labelled) == len(set(labelled))
-    counts, pairing = rig.pipeline.record.counts, rig.pipeline.pairing
+    counts, pairing = rig.pipeline.statistics.counts, rig.pipeline.pairing
     assert (pairing.counts["rgb"]["paired"] + counts["rgb alone"] + counts["aux alone"]
             == counts["offered"] + counts["overtaken"])
     for stream, received in (("rgb", counts["rgb received"]), ("aux", counts["aux received"])):

@@ -11,7 +11,7 @@ from conftest import ROOT
 
 from ssma_core import ConfusionMatrix, Segmenter
 from ssma_core.model_files import checkpoint
-from ssma_core.synthetic.forest import Frame, drive
+from ssma_core.synthetic.forest import SyntheticFrame, drive
 from ssma_core.training.stages import read_training
 
 MODELS = ROOT / "models"
@@ -19,7 +19,7 @@ FILES = sorted([*MODELS.glob("*.onnx"), *MODELS.glob("*.safetensors")])
 
 
 @pytest.fixture(scope="module")
-def forest() -> list[Frame]:
+def forest() -> list[SyntheticFrame]:
     """Of drives that nothing was trained or chosen on: those have seeds below 2000."""
     return [frame for seed in range(5000, 5004) for frame in drive(seed, 2, fps=1)]
 
@@ -40,7 +40,7 @@ def test_it_is_what_its_configuration_makes(model: str) -> None:
     ("tiny_forest_evi", "near_infrared", 0.65),
 ])
 def test_a_forest_that_it_has_never_seen_is_understood(
-        forest: list[Frame], model: str, sensor: str, bound: float) -> None:
+        forest: list[SyntheticFrame], model: str, sensor: str, bound: float) -> None:
     """These drives give 84.7 and 79.6 %; four at a time, those of seeds 5000 to 5023 gave 75.7 to
     85.9 and 69.2 to 81.3 %. The bounds lie below the worst of them, for a model trained anew."""
     segmenter = Segmenter(MODELS / f"{model}.onnx", threads=1)

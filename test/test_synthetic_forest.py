@@ -17,7 +17,7 @@ from ssma_core.synthetic.forest import (
     CLASS_COLOURS,
     CLASS_NAMES,
     WEATHERS,
-    Frame,
+    SyntheticFrame,
     drive,
     weather_of,
 )
@@ -28,17 +28,17 @@ VOID, TRAIL, GRASS, VEGETATION, SKY, OBSTACLE = range(6)
 
 
 @pytest.fixture(scope="module", params=WEATHERS)
-def frame(request) -> Frame:
+def frame(request) -> SyntheticFrame:
     """The second frame of a drive in each weather."""
     return list(drive(11, 2, SIZE, request.param))[1]
 
 
 @pytest.fixture(scope="module")
-def clear() -> list[Frame]:
+def clear() -> list[SyntheticFrame]:
     return list(drive(5, 4, SIZE, "clear"))
 
 
-def everything(frame: Frame) -> list[np.ndarray]:
+def everything(frame: SyntheticFrame) -> list[np.ndarray]:
     return [frame.rgb, frame.near_infrared, frame.depth, frame.label]
 
 
@@ -202,7 +202,7 @@ def test_each_weather_comes_in_turn_whatever_the_seeds_would_draw(tmp_path):
 def test_a_killed_run_leaves_no_half_drive_and_the_next_one_goes_on(tmp_path, monkeypatch):
     written = []
 
-    def dies_in_the_second_drive(folder: Path, index: int, frame: Frame) -> None:
+    def dies_in_the_second_drive(folder: Path, index: int, frame: SyntheticFrame) -> None:
         written.append(folder)
         if len(written) == 4:
             raise KeyboardInterrupt

@@ -26,8 +26,8 @@ from ssma_core.model_files.exported import Exported, FrameFormat
 
 WIDTH, HEIGHT = 8, 6
 IMAGE = (HEIGHT, WIDTH)
-FUSED = Exported(TINY_SPEC, "fp16", FrameFormat((WIDTH, HEIGHT), "uint16"), "0" * 64)
-HEADER = EngineHeader(FUSED, "tensorrt", "10.13.3.9", Gpu("Fake", (9, 0)), (),
+END_TO_END = Exported(TINY_SPEC, "fp16", FrameFormat((WIDTH, HEIGHT), "uint16"), "0" * 64)
+HEADER = EngineHeader(END_TO_END, "tensorrt", "10.13.3.9", Gpu("Fake", (9, 0)), (),
                       "ssma build-engine --model m.onnx --output m.engine")
 RANDOM = np.random.default_rng(0)
 
@@ -43,7 +43,7 @@ def network(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {"labels": blue, "confidence": inputs["depth"][..., 1], "trust": 255 - blue}
 
 
-def fused_gpu() -> FakeGpu:
+def end_to_end_gpu() -> FakeGpu:
     """One that runs `HEADER`'s engine."""
     return FakeGpu({"rgb": ((*IMAGE, 3), np.uint8), "depth": ((*IMAGE, 2), np.uint8)},
                    {name: (IMAGE, np.uint8) for name in ("labels", "confidence", "trust")},
@@ -71,7 +71,7 @@ def install(gpu: FakeGpu, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGpu]:
-    gpu = fused_gpu()
+    gpu = end_to_end_gpu()
     install(gpu, monkeypatch)
     yield gpu
     assert gpu.contexts() == 0
@@ -125,10 +125,10 @@ def test_each_sensor_alone_has_an_engine_of_its_own(gpu: FakeGpu, tmp_path: Path
     lone = {name: (IMAGE, np.uint8) for name in ("depth_labels", "depth_confidence")}
     gpu.plans[b"the depth's"] = ({"depth": gpu.inputs["depth"]}, lone, lambda given: {
         "depth_labels": given["depth"][..., 1], "depth_confidence": given["depth"][..., 0]})
-    header = replace(HEADER, exported=replace(FUSED, alone=("depth",)))
+    header = replace(HEADER, exported=replace(END_TO_END, unimodal=("depth",)))
     engine_file.write(tmp_path / "m.engine", header, {"": b"plan", "depth": b"the depth's"})
     segmenter, (rgb, depth) = Segmenter(tmp_path / "m.engine"), frame()
-    assert segmenter.alone == (False, True)
+    assert segmenter.unimodal == (False, True)
     answer = segmenter.segment(None, depth, confidence=True)
     np.testing.assert_array_equal(answer.labels, depth >> 8)
     np.testing.assert_array_equal(answer.confidence, depth & 255)
@@ -383,7 +383,7 @@ def test_a_process_that_runs_an_engine_imports_no_torch(engine: Path) -> None:
         f"sys.path.insert(0, {str(ROOT / 'test')!r})\n"
         "import test_tensorrt_backend as t\n"
         "with pytest.MonkeyPatch.context() as patch:\n"
-        "    t.install(t.fused_gpu(), patch)\n"
+        "    t.install(t.end_to_end_gpu(), patch)\n"
         f"    t.Segmenter({str(engine)!r}).segment(*t.frame())\n"
         "heavy = {'torch', 'onnx', 'onnxruntime', 'safetensors'} & set(sys.modules)\n"
         "assert not heavy, heavy\n")

@@ -9,8 +9,8 @@ import torch
 from conftest import ROOT
 
 from ssma_core import Segmenter, SsmaError
-from ssma_core.backends.torch import WholeWay
-from ssma_core.end_to_end.graph import Frame
+from ssma_core.backends.torch import EndToEndWithLogits
+from ssma_core.end_to_end.graph import Predictor
 from ssma_core.model_files import checkpoint
 from ssma_core.model_files.exported import Exported, frame_format, frame_inputs
 from ssma_core.synthetic.forest import drive
@@ -50,7 +50,8 @@ def test_the_whole_way_gives_the_segmenters_answer(size: tuple[int, int]) -> Non
     camera = frame_format(spec, arrays)
     inputs = frame_inputs(Exported(spec, "fp32", camera, ""), arrays)
     with torch.inference_mode():
-        found = WholeWay(Frame(network), spec, camera)(*map(torch.from_numpy, inputs.values()))
+        end_to_end = EndToEndWithLogits(Predictor(network), spec, camera)
+        found = end_to_end(*map(torch.from_numpy, inputs.values()))
     wanted = Segmenter(FOREST, device="cpu").segment(
         *arrays, confidence=True, trust=True, logits=True)
     assert (found["labels"].numpy() == wanted.labels).mean() >= 0.9995

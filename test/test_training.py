@@ -24,10 +24,10 @@ from ssma_core.model_files import checkpoint
 from ssma_core.training import loop
 from ssma_core.training.batches import loader
 from ssma_core.training.distributed import Processes
-from ssma_core.training.learner import Learner
 from ssma_core.training.loop import train, train_stage
 from ssma_core.training.loss import poly, segmentation_loss
 from ssma_core.training.stages import read_training
+from ssma_core.training.trainer import Trainer
 
 WITHOUT_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 
@@ -124,17 +124,17 @@ def judged(easy_frames, tmp_path_factory):
     training = replace(read_training(write_configuration(output, small_run(easy_frames))),
                        validate_every=2)
     stage = replace(training.stages[0], steps=5)
-    learner = Learner(training, stage, output, Processes(0, 1, torch.device("cpu")))
+    trainer = Trainer(training, stage, output, Processes(0, 1, torch.device("cpu")))
     found, weights = iter([(0, 3, 7), (0, 9, 1), (0, 5, 5)]), []
 
     def add(matrix, truth, prediction):
         matrix.counts[GROUND] += next(found)
-        weights.append(copy.deepcopy(learner.network.state_dict()))
+        weights.append(copy.deepcopy(trainer.network.state_dict()))
 
     frames = preload(training.data.train.samples(), training.model, "")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ConfusionMatrix, "add", add)
-        train_stage(learner, frames, frames, output)
+        train_stage(trainer, frames, frames, output)
     return output, weights
 
 
@@ -296,7 +296,7 @@ def test_an_expert_alone_is_adapnet_pp(run, tmp_path):
         expert = build(spec.of_expert(i), auxiliary_heads=False).eval()
         expert.expert.load_state_dict(network.experts[i].state_dict())
         expert.decoder.load_state_dict(network.alone[i].state_dict())
-        assert torch.equal(network.logits_alone(i, image), expert(image))
+        assert torch.equal(network.unimodal_logits(i, image), expert(image))
 
 
 def test_in_16_bits_a_stage_learns(run, tmp_path):
@@ -315,11 +315,11 @@ def test_a_batch_in_parts_learns_from_their_mean(run, tmp_path):
     frames = preload(training.data.train.samples(), training.model, "")
     losses, gradients = [], []
     for stage in (whole, replace(whole, accumulate=2)):
-        learner = Learner(training, stage, run, Processes(0, 1, torch.device("cpu")))
-        learner.network.eval()
-        learner.optimizer.zero_grad = lambda: None
-        losses.append(learner.step(0, iter(loader(training, stage, frames))).item())
-        gradients.append(learner.network.experts[0].encoder.stem.convolution.weight.grad)
+        trainer = Trainer(training, stage, run, Processes(0, 1, torch.device("cpu")))
+        trainer.network.eval()
+        trainer.optimizer.zero_grad = lambda: None
+        losses.append(trainer.step(0, iter(loader(training, stage, frames))).item())
+        gradients.append(trainer.network.experts[0].encoder.stem.convolution.weight.grad)
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
     torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-3 * gradients[0].abs().max().item())
 

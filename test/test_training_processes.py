@@ -17,17 +17,17 @@ from ssma_core.training.start import starting_network
 # as anywhere else, so that in 32 bits no two ways of adding up stay together for long.
 IN_64_BITS = """
 import runpy, sys
-from ssma_core.training import learner, loop
+from ssma_core.training import trainer, loop
 
-class Learner(learner.Learner):
+class Trainer(trainer.Trainer):
     def __init__(self, *given):
         super().__init__(*given)
         self.network.double()
 
-def image_tensor(images, device, single=learner.image_tensor):
+def image_tensor(images, device, single=trainer.image_tensor):
     return single(images, device).double()
 
-loop.Learner, loop.image_tensor, learner.image_tensor = Learner, image_tensor, image_tensor
+loop.Trainer, loop.image_tensor, trainer.image_tensor = Trainer, image_tensor, image_tensor
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """

@@ -19,7 +19,7 @@ from ssma_core import SsmaError
 from ssma_core.model_files import checkpoint
 from ssma_core.training import loop
 from ssma_core.training.loop import train
-from ssma_core.training.resume import StageFiles, save_state, written_for_good
+from ssma_core.training.resume import StageFiles, durable_write, save_state
 from ssma_core.training.stages import read_training
 
 STAGES = ("expert_rgb", "expert_depth", "fusion")
@@ -111,7 +111,7 @@ def test_a_run_killed_again_and_again_ends_with_the_same_weights(training, undis
 def test_a_file_that_was_half_written_when_the_run_was_killed_is_removed(tmp_path, kind):
     files = StageFiles(tmp_path, "fusion")
     path = getattr(files, kind)
-    with suppress(SsmaError), written_for_good(path):
+    with suppress(SsmaError), durable_write(path):
         files.remove_halves()
         assert not list(tmp_path.iterdir())
 
@@ -196,7 +196,7 @@ def test_a_checkpoint_survives_a_power_loss(tmp_path, monkeypatch):
         calls.append(("fsync", os.readlink(f"/proc/self/fd/{handle}"))), synchronize(handle)))
     monkeypatch.setattr(os, "replace", lambda old, new: (
         calls.append(("replace", str(old))), rename(old, new)))
-    with written_for_good(tmp_path / "state") as temporary:
+    with durable_write(tmp_path / "state") as temporary:
         temporary.write_text("all of it")
     assert calls == [("fsync", str(temporary)), ("replace", str(temporary)),
                      ("fsync", str(tmp_path))]

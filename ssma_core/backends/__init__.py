@@ -15,28 +15,28 @@ from ssma_core.spec import ModelSpec
 class Backend(Protocol):
     """Runs one model on one frame at a time.
 
-    fused: whether it takes the sensors' arrays and answers at their size; else it takes what
+    end_to_end: whether it takes the sensors' arrays and answers at their size; else it takes what
       `network_images` makes of them and answers at spec.input_size.
     frame: the one format of these arrays that the file was exported for; None where it takes any.
-    alone: names of the modalities that it can label without the others.
+    unimodal: names of the modalities that it can label without the others.
     """
 
     name: str
     spec: ModelSpec
     precision: Precision
-    fused: bool
+    end_to_end: bool
     frame: FrameFormat | None
-    alone: tuple[str, ...]
+    unimodal: tuple[str, ...]
 
     def run(self, images: Sequence[npt.NDArray[Any]],
             outputs: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
-        """images: the frame, as `fused` says.
+        """images: the frame, as `end_to_end` says.
         outputs: those wanted of "labels" (H×W uint8), "confidence" (H×W uint8, 255 = certain),
-        "trust" (H×W uint8, 255 = only the second modality; of two modalities) and, unless fused,
-        "logits" (classes×H×W float32).
+        "trust" (H×W uint8, 255 = only the second modality; of two modalities) and, unless
+        end-to-end, "logits" (classes×H×W float32).
         Raises SsmaError when the frame is not one that the file takes."""
 
-    def run_alone(self, modality: int, image: npt.NDArray[Any],
+    def run_unimodal(self, modality: int, image: npt.NDArray[Any],
                   outputs: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
         """What one modality's expert makes of its own image: "labels" and "confidence", as `run`.
         Raises SsmaError as it does, and for a modality that is not in `alone`."""

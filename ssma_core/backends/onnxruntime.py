@@ -11,7 +11,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented
 
 from ssma_core.errors import SsmaError
 from ssma_core.model_files import onnx_parts
-from ssma_core.model_files.exported import bound_inputs, inputs_alone, output_alone
+from ssma_core.model_files.exported import bound_inputs, unimodal_inputs, unimodal_output
 
 
 class OnnxRuntimeBackend:
@@ -25,23 +25,23 @@ class OnnxRuntimeBackend:
         self.spec = self._exported.spec
         self.precision = self._exported.precision
         self.frame = self._exported.frame
-        self.fused = self.frame is not None
-        self.alone = self._exported.alone
+        self.end_to_end = self.frame is not None
+        self.unimodal = self._exported.unimodal
         # By the names of the parts; a sensor's death is no time to open its.
         self._sessions = self._opened({onnx_parts.WHOLE: {"labels"}} | {
-            name: {output_alone(name, "labels")} for name in self.alone})
+            name: {unimodal_output(name, "labels")} for name in self.unimodal})
 
     def run(self, images: Sequence[npt.NDArray[Any]],
             outputs: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
         inputs = bound_inputs(self._exported, images)
         return dict(zip(outputs, self._run(onnx_parts.WHOLE, outputs, inputs)))
 
-    def run_alone(self, modality: int, image: npt.NDArray[Any],
+    def run_unimodal(self, modality: int, image: npt.NDArray[Any],
                   outputs: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
-        inputs = inputs_alone(self._exported, modality, image)
+        inputs = unimodal_inputs(self._exported, modality, image)
         name = self.spec.modalities[modality].name
         return dict(zip(outputs, self._run(
-            name, [output_alone(name, output) for output in outputs], inputs)))
+            name, [unimodal_output(name, output) for output in outputs], inputs)))
 
     def _run(self, part: str, outputs: Sequence[str],
              inputs: dict[str, npt.NDArray[Any]]) -> Sequence[npt.NDArray[Any]]:

@@ -14,10 +14,10 @@ import numpy.typing as npt
 from ssma_core.backends import cuda, tensorrt_library
 from ssma_core.backends.tensorrt_library import TensorRt
 from ssma_core.errors import SsmaError
-from ssma_core.files import written_whole
+from ssma_core.files import atomic_write
 from ssma_core.model_files import engine_file
 from ssma_core.model_files.engine_file import LIBRARY_NAMES, Library
-from ssma_core.model_files.exported import bound_inputs, inputs_alone, output_alone
+from ssma_core.model_files.exported import bound_inputs, unimodal_inputs, unimodal_output
 from ssma_core.model_files.onnx_parts import WHOLE
 
 Array = npt.NDArray[Any]
@@ -37,8 +37,8 @@ class TensorRtBackend:
         self.spec = header.exported.spec
         self.precision = header.exported.precision
         self.frame = header.exported.frame
-        self.fused = self.frame is not None
-        self.alone = header.exported.alone
+        self.end_to_end = self.frame is not None
+        self.unimodal = header.exported.unimodal
         self._engines: dict[str, Engine] = {}
         self._close = weakref.finalize(self, _close, self._engines)
         try:
@@ -61,10 +61,10 @@ class TensorRtBackend:
         inputs = (bound_inputs(self._exported, images) for images in frames)
         return self._engine(WHOLE).run_each(inputs, outputs)
 
-    def run_alone(self, modality: int, image: Array, outputs: Sequence[str]) -> dict[str, Array]:
+    def run_unimodal(self, modality: int, image: Array, outputs: Sequence[str]) -> dict[str, Array]:
         name = self.spec.modalities[modality].name
-        inputs = inputs_alone(self._exported, modality, image)
-        names = [output_alone(name, output) for output in outputs]
+        inputs = unimodal_inputs(self._exported, modality, image)
+        names = [unimodal_output(name, output) for output in outputs]
         answer = next(self._engine(name).run_each([inputs], names))
         return dict(zip(outputs, map(answer.__getitem__, names)))
 
@@ -99,12 +99,12 @@ class Engine:
 
     def __init__(self, library: TensorRt, plan: memoryview, kernels: Path) -> None:
         self._library = library
-        self._lanes: list[Lane] = []
+        self._lanes: list[ExecutionSlot] = []
         with cuda.current():
             runtime = library.module.Runtime(library.logger)
             self._engine = _done(library, "load the engine", runtime.deserialize_cuda_engine, plan)
             self._config = _runtime_config(library, self._engine, kernels)
-            self._lane(0)
+            self._slot(0)
             if self._config is not None:
                 _keep_kernels(self._config, kernels)
 
@@ -114,7 +114,7 @@ class Engine:
         before = None
         for number, inputs in enumerate(frames):
             with cuda.current():
-                lane = self._lane(number % 2)
+                lane = self._slot(number % 2)
                 lane.submit(inputs, outputs)
             if before is not None:
                 yield self._answer(before, outputs)
@@ -128,17 +128,17 @@ class Engine:
                 self._lanes.pop().free()
             self._config = self._engine = None
 
-    def _lane(self, number: int) -> Lane:
+    def _slot(self, number: int) -> ExecutionSlot:
         if number == len(self._lanes):
-            self._lanes.append(Lane(self._library, self._engine, self._config))
+            self._lanes.append(ExecutionSlot(self._library, self._engine, self._config))
         return self._lanes[number]
 
-    def _answer(self, lane: Lane, outputs: Sequence[str]) -> dict[str, Array]:
+    def _answer(self, lane: ExecutionSlot, outputs: Sequence[str]) -> dict[str, Array]:
         with cuda.current():
             return lane.answer(outputs)
 
 
-class Lane:
+class ExecutionSlot:
     """The way of one frame at a time: a stream, the tensors' memory and the network's working
     memory, all made once. Two lanes share nothing, so that one computes while the other copies.
 
@@ -236,7 +236,7 @@ def _keep_kernels(config: Any, kernels: Path) -> None:
     compiled = bytes(config.get_runtime_cache().serialize())
     try:
         if not kernels.is_file() or kernels.read_bytes() != compiled:
-            with written_whole(kernels) as temporary:
+            with atomic_write(kernels) as temporary:
                 temporary.write_bytes(compiled)
     except (OSError, SsmaError) as error:
         _log.warning("every start compiles the engine anew, for its kernels cannot be kept: %s",

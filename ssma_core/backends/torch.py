@@ -12,9 +12,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from ssma_core.end_to_end.graph import TYPES, Frame, FusedFrame
+from ssma_core.end_to_end.graph import TYPES, EndToEnd, Predictor
 from ssma_core.errors import SsmaError
-from ssma_core.model import SegmentationNetwork, Ssma, expert_alone
+from ssma_core.model import SegmentationNetwork, Ssma, unimodal_network
 from ssma_core.model_files import checkpoint
 from ssma_core.model_files.exported import (
     Exported,
@@ -51,21 +51,21 @@ class TorchBackend:
             torch.set_num_threads(threads)
         self._network, self.spec = checkpoint.load(model)
         self._running = Running(self._network, self.spec, self.precision, self._on_gpu)
-        self.fused = self._running.fused
+        self.end_to_end = self._running.end_to_end
         self._experts: dict[int, Running] = {}  # made when they are first asked
-        can_alone = isinstance(self._network, Ssma) and self._network.alone is not None
-        self.alone = tuple(m.name for m in self.spec.modalities) if can_alone else ()
+        has_decoders = isinstance(self._network, Ssma) and self._network.alone is not None
+        self.unimodal = tuple(m.name for m in self.spec.modalities) if has_decoders else ()
 
     def run(self, images: Sequence[Array], outputs: Sequence[str]) -> dict[str, Array]:
         return self._running.run(images, outputs)
 
-    def run_alone(self, modality: int, image: Array, outputs: Sequence[str]) -> dict[str, Array]:
+    def run_unimodal(self, modality: int, image: Array, outputs: Sequence[str]) -> dict[str, Array]:
         name = self.spec.modalities[modality].name
-        if name not in self.alone:
+        if name not in self.unimodal:
             raise SsmaError(f"the file cannot label {name} alone")
         if modality not in self._experts:
             self._experts[modality] = Running(
-                expert_alone(cast(Ssma, self._network), self.spec, modality),
+                unimodal_network(cast(Ssma, self._network), self.spec, modality),
                 self.spec.of_expert(modality), self.precision, self._on_gpu)
         return self._experts[modality].run([image], outputs)
 
@@ -82,8 +82,8 @@ class Running:
     def __init__(self, network: SegmentationNetwork, spec: ModelSpec, precision: Precision,
                  on_gpu: bool) -> None:
         self._spec, self._precision, self._on_gpu = spec, precision, on_gpu
-        self._frame = Frame(network, TYPES[precision])
-        self.fused = on_gpu and _can_be_fused(spec)
+        self._frame = Predictor(network, TYPES[precision])
+        self.end_to_end = on_gpu and _can_be_end_to_end(spec)
         self._captured: dict[FrameFormat | None, Captured] = {}
         if on_gpu:
             self._frame.cuda().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -91,9 +91,9 @@ class Running:
     @torch.inference_mode()
     def run(self, images: Sequence[Array], outputs: Sequence[str]) -> dict[str, Array]:
         """See Backend.run."""
-        frame = frame_format(self._spec, images) if self.fused else None
+        frame = frame_format(self._spec, images) if self.end_to_end else None
         # Without a camera's format the network runs at whatever size the images have.
-        spec = self._spec if self.fused else replace(
+        spec = self._spec if self.end_to_end else replace(
             self._spec, input_size=(images[0].shape[1], images[0].shape[0]))
         arrays = bound_inputs(Exported(spec, self._precision, frame, weights=""), images)
         if not self._on_gpu:
@@ -101,17 +101,19 @@ class Running:
             return {name: answers[name].numpy() for name in outputs}
         try:
             if frame not in self._captured:
-                self._captured[frame] = Captured(self._whole_way(frame), arrays)
+                self._captured[frame] = Captured(self._end_to_end(frame), arrays)
             return self._captured[frame].run(arrays, outputs)
         except torch.cuda.OutOfMemoryError as error:
             raise SsmaError("the GPU is out of memory: end other programs on it, or choose a "
                             "smaller model or fp16") from error
 
-    def _whole_way(self, frame: FrameFormat | None) -> nn.Module:
-        return self._frame if frame is None else WholeWay(self._frame, self._spec, frame).cuda()
+    def _end_to_end(self, frame: FrameFormat | None) -> nn.Module:
+        if frame is None:
+            return self._frame
+        return EndToEndWithLogits(self._frame, self._spec, frame).cuda()
 
 
-class WholeWay(FusedFrame):
+class EndToEndWithLogits(EndToEnd):
     """And "logits", as the frame gives them."""
 
     def forward(self, *arrays: Tensor) -> dict[str, Tensor]:
@@ -162,7 +164,7 @@ def _is_gpu(device: str | None) -> bool:
     return device != "cpu" and torch.cuda.is_available()
 
 
-def _can_be_fused(spec: ModelSpec) -> bool:
+def _can_be_end_to_end(spec: ModelSpec) -> bool:
     """Whether sensors' arrays can be encoded on the GPU: see `Exported`."""
     first, sensor = spec.modalities[0], spec.modalities[-1]
     return sensor.encoding != "hha" and (first is sensor or first.encoding == "image")

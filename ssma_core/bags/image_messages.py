@@ -1,8 +1,11 @@
-"""sensor_msgs/Image and CompressedImage to arrays. Messages come from rclpy or, out of a bag, from
-rosbags: only their fields matter."""
+"""sensor_msgs/Image and CompressedImage to arrays; what cannot be used is refused with the reason.
+
+Messages come from rclpy or, out of a bag, from rosbags: only their fields matter.
+"""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import cv2
@@ -10,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssma_core.bags import compressed_images
+from ssma_core.bags.pairing import Stream
 from ssma_core.errors import SsmaError
 
 COLOUR_ENCODINGS = ("bgr8", "rgb8", "bgra8", "rgba8")
@@ -17,6 +21,10 @@ COLOUR_ENCODINGS = ("bgr8", "rgb8", "bgra8", "rgba8")
 CAMERA_ENCODINGS = (*COLOUR_ENCODINGS, "mono8")
 MAP_ENCODINGS = ("mono8", "mono16", "16UC1", "32FC1")
 LABEL_ENCODINGS = ("mono8", "mono16", "16UC1")
+STREAM_ENCODINGS: dict[Stream, tuple[str, ...]] = {
+    "rgb": CAMERA_ENCODINGS,
+    "aux": COLOUR_ENCODINGS + MAP_ENCODINGS,
+}
 
 
 class Layout(NamedTuple):
@@ -42,6 +50,51 @@ _TO_BGR = {
     "bgra8": cv2.COLOR_BGRA2BGR,
     "rgba8": cv2.COLOR_RGBA2BGR,
 }
+
+
+@dataclass(frozen=True)
+class ImageMessage:
+    """A message that has been checked and can be read. Its pixels are only touched by `array`.
+
+    topic: where it came from, for errors. decode: `to_array`, or another way to the same arrays.
+    """
+
+    message: Any
+    stream: Stream
+    topic: str
+    decode: Callable[[Any], npt.NDArray[Any]]
+
+    @property
+    def stamp_ns(self) -> int:
+        """The header's stamp in nanoseconds."""
+        stamp = self.message.header.stamp
+        return int(stamp.sec * 1_000_000_000 + stamp.nanosec)
+
+    @property
+    def frame_id(self) -> str:
+        """Without the slash before it, which ROS 1 wrote and tf2 ignores."""
+        return str(self.message.header.frame_id).removeprefix("/")
+
+    def array(self) -> npt.NDArray[Any]:
+        """What Segmenter.segment takes: H×W×3 uint8 BGR for colour images of any order and for the
+        colour camera's grey ones, otherwise the sensor's own H×W uint8, uint16 or float32. A view
+        of the message where it can be.
+
+        Raises SsmaError, naming the topic, for a compressed image that is damaged.
+        """
+        try:
+            pixels = self.decode(self.message)
+        except SsmaError as error:
+            raise SsmaError(f"{self.topic}: {error}") from error
+        return three_channels(pixels) if self.stream == "rgb" else pixels
+
+
+def checked(message: Any, stream: Stream, topic: str,
+            decode: Callable[[Any], npt.NDArray[Any]] | None = None) -> ImageMessage:
+    """Checks an Image or a CompressedImage, of which only the first bytes are read. Raises
+    SsmaError naming the topic and what is wrong with it."""
+    check(message, STREAM_ENCODINGS[stream], topic)
+    return ImageMessage(message, stream, topic, decode or to_array)
 
 
 def check(message: Any, encodings: Sequence[str], topic: str) -> None:

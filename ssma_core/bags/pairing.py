@@ -35,7 +35,7 @@ from itertools import islice, pairwise
 from statistics import median
 from typing import Generic, Literal, TypeVar, get_args
 
-from ssma_core import SsmaError
+from ssma_core.errors import SsmaError
 
 Stream = Literal["rgb", "aux"]
 STREAMS: tuple[Stream, ...] = get_args(Stream)
@@ -47,20 +47,20 @@ BEHIND_IN_A_ROW = 10
 RECENT = 20  # so many stamps of a stream tell its period
 REMEMBERED = 300  # and so many how far it lies from the other, which may come seconds later
 
-Frame = TypeVar("Frame")
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
-class Pair(Generic[Frame]):
+class Pair(Generic[Item]):
     """Two frames that belong together, and their stamps in nanoseconds."""
 
-    rgb: Frame
-    aux: Frame
+    rgb: Item
+    aux: Item
     rgb_stamp_ns: int
     aux_stamp_ns: int
 
 
-class Pairing(Generic[Frame]):
+class Pairing(Generic[Item]):
     """Pairs two streams by stamp, as said above.
 
     slop: the most seconds that a pair may lie apart.
@@ -78,7 +78,7 @@ class Pairing(Generic[Frame]):
         self.clock_jumps = 0
         self._delay_ns = {"rgb": 0, "aux": 0}
         # All by `time`, in nanoseconds.
-        self._waiting: dict[Stream, dict[int, Frame]] = {stream: {} for stream in STREAMS}
+        self._waiting: dict[Stream, dict[int, Item]] = {stream: {} for stream in STREAMS}
         self._recent: dict[Stream, deque[int]] = {s: deque(maxlen=REMEMBERED) for s in STREAMS}
         self._ended: dict[Stream, float] = dict.fromkeys(STREAMS, -math.inf)
         self._behind_in_a_row: Counter[Stream] = Counter()
@@ -103,7 +103,7 @@ class Pairing(Generic[Frame]):
         """When that was, by the colour camera's stamps: the stamp less the stream's delay."""
         return stamp_ns - self._delay_ns[stream]
 
-    def add(self, stream: Stream, stamp_ns: int, frame: Frame) -> list[Pair[Frame]]:
+    def add(self, stream: Stream, stamp_ns: int, frame: Item) -> list[Pair[Item]]:
         """Takes one frame in; returns the pairs that are certain now, in the order of time.
 
         Raises SsmaError for a stamp of zero: the frame cannot be paired, whatever comes.
@@ -132,7 +132,7 @@ class Pairing(Generic[Frame]):
             pairs += self._end(certain)
         return pairs + self._make_room()
 
-    def flush(self) -> list[Pair[Frame]]:
+    def flush(self) -> list[Pair[Item]]:
         """Ends what waits, as at the end of a bag: returns the pairs among it, counts the rest as
         unmatched, and begins anew."""
         pairs = self._end({stream: self._newest(stream) for stream in STREAMS})
@@ -185,7 +185,7 @@ class Pairing(Generic[Frame]):
                 return {"rgb": r, "aux": a}
         return None
 
-    def _make_room(self) -> list[Pair[Frame]]:
+    def _make_room(self) -> list[Pair[Item]]:
         pairs = []
         for stream in STREAMS:
             passed = self._newest(OTHER[stream]) - self._slop_ns - OVERTAKE_NS
@@ -195,14 +195,14 @@ class Pairing(Generic[Frame]):
                     pairs += self._give_up(stream, time)
         return pairs
 
-    def _give_up(self, stream: Stream, time: int) -> list[Pair[Frame]]:
+    def _give_up(self, stream: Stream, time: int) -> list[Pair[Item]]:
         partner = _nearest(sorted(self._waiting[OTHER[stream]]), time, self._slop_ns)
         if partner is None:
             self._drop(stream, time)
             return []
         return self._end({stream: time, OTHER[stream]: partner})
 
-    def _end(self, until: Mapping[Stream, float]) -> list[Pair[Frame]]:
+    def _end(self, until: Mapping[Stream, float]) -> list[Pair[Item]]:
         """Pairs what waits and is not newer; what finds no partner there will find none."""
         rgb, aux = ([t for t in self._waiting[s] if t <= until[s]] for s in STREAMS)
         pairs = []

@@ -6,16 +6,16 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ssma_core.benchmark.report import Report, Row, Table
+from ssma_core.benchmark.report import BenchmarkReport, Row, Table
 from ssma_core.errors import SsmaError
-from ssma_core.files import written_whole
+from ssma_core.files import atomic_write
 from ssma_core.model_files.exported import size_in_words
 
 COLOURS = {"torch": "0.6", "onnxruntime": "tab:blue", "tensorrt": "tab:green",
            "tensorrt_rtx": "tab:green"}
 
 
-def write_chart(report: Report, path: Path) -> None:
+def write_chart(report: BenchmarkReport, path: Path) -> None:
     """A bar to p50 with a whisker to p90 for every way, a table below the other."""
     tables = [table for table in report.tables if table.rows]
     if not tables:
@@ -29,7 +29,7 @@ def write_chart(report: Report, path: Path) -> None:
     figure.suptitle(f"{machine.gpu or machine.cpu}, {machine.threads} CPU thread(s), frames of "
                     f"{size_in_words(report.camera)}, {machine.date}", fontsize="medium")
     figure.supxlabel("ms from arrays to labels, p50; whisker: p90", fontsize="medium")
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=120)
 
 

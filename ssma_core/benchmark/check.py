@@ -12,7 +12,7 @@ from tqdm import tqdm
 from ssma_core.benchmark.clock import Call
 from ssma_core.benchmark.frames import Arrays, seen_by
 from ssma_core.benchmark.memory import Growth, growth
-from ssma_core.benchmark.opened import Labels, Opened
+from ssma_core.benchmark.opened import Labels, OpenedModel
 from ssma_core.benchmark.ways import LeftOut, Way
 from ssma_core.errors import SsmaError
 from ssma_core.modalities import network_images
@@ -26,8 +26,8 @@ class Checked:
 
     calls: what there is to time, each giving a list of labels. "whole": from the sensors' arrays to
       labels of their size. "network": from images as the network sees them to labels of that size;
-      not of a fused file. "together": of TOGETHER frames at once; not where they would go one after
-      the other.
+      not of an end-to-end file. "together": of TOGETHER frames at once; not where they would go
+      one after the other.
     agreement: the share of its labels, 0–1, that are those of the model's first way; of all calls
       the worst.
     memory: what it added to the process, for one frame at a time.
@@ -64,11 +64,11 @@ def checked(ways: Sequence[Way], frames: Sequence[Arrays],
                           f"labels are those of {reference}, and {100 * least:g} % must be")
 
 
-def _calls(way: Way, opened: Opened, frames: Sequence[Arrays]) -> dict[str, Call]:
+def _calls(way: Way, opened: OpenedModel, frames: Sequence[Arrays]) -> dict[str, Call]:
     number = len(frames)
     images = [network_images(way.model.spec, *arrays) for arrays in frames]
     calls = {"whole": Call(lambda i: [opened.segment(*frames[i % number])])}
-    if not way.fused:
+    if not way.end_to_end:
         calls["network"] = Call(lambda i: [opened.segment(*images[i % number])])
     if way.together:
         calls["together"] = Call(lambda i: opened.segment_together(

@@ -16,7 +16,7 @@ class Setting:
     """What is the same for all models.
 
     camera: (width, height) of the frames. threads: of the CPU.
-    calibration: data for int8, as `open_given` takes it.
+    calibration: data for int8, as `open_inputs` takes it.
     folder: where files are written.
     """
 
@@ -40,12 +40,12 @@ def exported(model: Model, precision: Precision, frame: FrameFormat | None,
     if precision != "int8":
         export(network, spec, path, frame, precision)
         return path
-    from ssma_core.datasets.inputs import open_given
+    from ssma_core.datasets.inputs import open_inputs
     from ssma_core.export.int8 import export_int8
 
     assert setting.calibration is not None
     # The frames that are timed are others: half of the room that is left to the labels there.
-    export_int8(network, spec, path, open_given(setting.calibration, spec, ()), frame=frame,
+    export_int8(network, spec, path, open_inputs(setting.calibration, spec, ()), frame=frame,
                 agreement=(1 + model.least_agreement) / 2)
     return path
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ssma_core.modalities import is_depth
 from ssma_core.modalities.depth import in_jet
 from ssma_core.spec import VEGETATION_INDICES, Modality, ModelSpec
-from ssma_core.synthetic.forest import Frame, drive
+from ssma_core.synthetic.forest import SyntheticFrame, drive
 
 Arrays = tuple[npt.NDArray[Any], ...]
 FAR = 20_000  # millimetres
@@ -29,7 +29,7 @@ def camera_frames(spec: ModelSpec, size: tuple[int, int]) -> list[Arrays]:
 
 
 @cache
-def _frames() -> tuple[Frame, ...]:
+def _frames() -> tuple[SyntheticFrame, ...]:
     return tuple(drive(0, DIFFERENT, weather="clear", fps=1))
 
 
@@ -39,7 +39,7 @@ def seen_by(spec: ModelSpec, arrays: Arrays) -> Arrays:
     return arrays[:1] if [m.encoding for m in spec.modalities] == ["image"] else arrays
 
 
-def _sensed(modality: Modality, frame: Frame) -> npt.NDArray[Any]:
+def _sensed(modality: Modality, frame: SyntheticFrame) -> npt.NDArray[Any]:
     """What another sensor than the colour camera gives."""
     if modality.encoding in VEGETATION_INDICES:
         return frame.near_infrared

@@ -14,7 +14,7 @@ from ssma_core.benchmark.files import Setting
 from ssma_core.benchmark.frames import camera_frames
 from ssma_core.benchmark.machine import machine
 from ssma_core.benchmark.models import Model, models
-from ssma_core.benchmark.report import Peak, Report, Row, Table, Together
+from ssma_core.benchmark.report import BenchmarkReport, Peak, Row, Table, Together
 from ssma_core.benchmark.ways import Device, LeftOut, Way, ways
 from ssma_core.benchmark.work import gflop, product, product_gflop
 from ssma_core.errors import SsmaError
@@ -33,14 +33,14 @@ class Timed:
     left_out: list[LeftOut]
 
 
-def benchmark(given: Sequence[str], setting: Setting, frames: int) -> Report:
+def benchmark(given: Sequence[str], setting: Setting, frames: int) -> BenchmarkReport:
     """given: as for `models`. frames: how many are timed in each way."""
     cv2.setNumThreads(setting.threads)
     timed = [(model, time_model(model, setting, frames))
              for model in models(given, setting.folder)]
     libraries = [each.way.library for _, found in timed for each, _ in found.ways]
     left_out = [each for _, found in timed for each in found.left_out]
-    return Report(machine(setting.threads, libraries), setting.camera, frames,
+    return BenchmarkReport(machine(setting.threads, libraries), setting.camera, frames,
                   tuple(table(model, found) for model, found in timed),
                   tuple(dict.fromkeys(left_out)))
 

@@ -14,7 +14,7 @@ Array = npt.NDArray[Any]
 Labels = npt.NDArray[np.uint8]
 
 
-class Opened(Protocol):
+class OpenedModel(Protocol):
     """segment: as Segmenter's. segment_together: several frames, as Way.together says."""
 
     def segment(self, *arrays: Array) -> Labels: ...
@@ -24,7 +24,7 @@ class Opened(Protocol):
     def close(self) -> None: ...
 
 
-class Front:
+class SegmenterModel:
     """What everybody uses: one frame after the other."""
 
     def __init__(self, path: Path, threads: int,
@@ -41,8 +41,8 @@ class Front:
         self._segmenter.close()
 
 
-class Engine:
-    """A fused engine, asked itself: while it computes one frame, it gets the next."""
+class EngineModel:
+    """An end-to-end engine, asked itself: while it computes one frame, it gets the next."""
 
     def __init__(self, path: Path) -> None:
         from ssma_core.backends.tensorrt import TensorRtBackend

@@ -8,7 +8,7 @@ from pathlib import Path
 from ssma_core.benchmark.clock import Latency
 from ssma_core.benchmark.machine import Machine
 from ssma_core.benchmark.ways import Device, LeftOut
-from ssma_core.files import written_whole
+from ssma_core.files import atomic_write
 from ssma_core.model_files.exported import Precision
 
 
@@ -78,7 +78,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Report:
+class BenchmarkReport:
     """camera: (width, height) of the frames. frames: how many were timed in each way."""
 
     machine: Machine
@@ -88,6 +88,6 @@ class Report:
     left_out: tuple[LeftOut, ...]
 
 
-def write_json(report: Report, path: Path) -> None:
-    with written_whole(path) as temporary:
+def write_json(report: BenchmarkReport, path: Path) -> None:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(asdict(report), indent=1) + "\n", encoding="utf-8")

@@ -4,10 +4,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ssma_core.benchmark.clock import Latency
-from ssma_core.benchmark.report import Report, Row, Table
+from ssma_core.benchmark.report import BenchmarkReport, Row, Table
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation.results import columns
-from ssma_core.files import written_whole
+from ssma_core.files import atomic_write
 from ssma_core.model_files.exported import size_in_words
 
 HEAD = ("", "p50 ms", "p90", "p99", "net p50", "p90", "p99", "frames/s", "8 at once", "host MB",
@@ -21,7 +21,7 @@ network's first row. faster: times as fast as the table's first row."""
 NOTHING = "–"
 
 
-def in_words(report: Report) -> str:
+def in_words(report: BenchmarkReport) -> str:
     machine = report.machine
     lines = [f"{machine.cpu}, {machine.threads} thread(s) of {machine.cores} cores"
              + (f"; {machine.gpu}" if machine.gpu else ""),
@@ -66,7 +66,7 @@ def _megabytes(size: int | None) -> str:
     return NOTHING if size is None else f"{size / 1e6:.0f}"
 
 
-def write_into(document: Path, report: Report, picture: str) -> None:
+def write_into(document: Path, report: BenchmarkReport, picture: str) -> None:
     """Replaces what stands between the document's marks for such a machine, with a GPU or without.
 
     picture: the chart's path as seen from the document. Raises SsmaError where there are no marks.
@@ -78,7 +78,7 @@ def write_into(document: Path, report: Report, picture: str) -> None:
              f"{last}")
     before, _, rest = read_document(document, report.machine.gpu is not None).partition(first)
     _, _, after = rest.partition(last)
-    with written_whole(document) as temporary:
+    with atomic_write(document) as temporary:
         temporary.write_text(before + block + after, encoding="utf-8")
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from ssma_core.benchmark.files import Setting, built, exported, no_engines
 from ssma_core.benchmark.models import Model, alone
-from ssma_core.benchmark.opened import Engine, Front, Opened
+from ssma_core.benchmark.opened import EngineModel, OpenedModel, SegmenterModel
 from ssma_core.errors import SsmaError
 from ssma_core.model_files import engine_file
 from ssma_core.model_files.exported import FrameFormat, Precision
@@ -22,7 +22,8 @@ class Way:
     """One way to run a model.
 
     library: the backend's name.
-    fused: whether it takes the camera's arrays alone; else also the images that the network sees.
+    end_to_end: whether it takes the camera's arrays alone; else also the images that the network
+      sees.
     together: how it takes several frames at once; None: one after the other.
     """
 
@@ -31,9 +32,9 @@ class Way:
     library: str
     device: Device
     precision: Precision
-    fused: bool
+    end_to_end: bool
     together: Literal["in one batch", "two under way"] | None
-    open: Callable[[], Opened]
+    open: Callable[[], OpenedModel]
 
     @property
     def full_name(self) -> str:
@@ -98,7 +99,7 @@ def _eager(name: str, model: Model, precision: Precision, setting: Setting, *,
 
 def _front(name: str, model: Model, precision: Literal["fp32", "fp16"], setting: Setting) -> Way:
     assert model.checkpoint is not None
-    open_it = partial(Front, model.checkpoint, setting.threads, precision)
+    open_it = partial(SegmenterModel, model.checkpoint, setting.threads, precision)
     return Way(name, model, "torch", _torch_device(), precision, False, None, open_it)
 
 
@@ -126,19 +127,20 @@ def _exported(model: Model, precision: Precision, frame: FrameFormat | None, set
     return _of_file(path, model, precision, frame is not None, setting)
 
 
-def _of_file(path: Path, model: Model, precision: Precision, fused: bool, setting: Setting) -> Way:
+def _of_file(path: Path, model: Model, precision: Precision, end_to_end: bool,
+             setting: Setting) -> Way:
     """Of an exported one."""
     if path.suffix == ".onnx":
-        return Way(_name("onnxruntime", precision, fused), model, "onnxruntime", "cpu", precision,
-                   fused, None, partial(Front, path, setting.threads))
+        return Way(_name("onnxruntime", precision, end_to_end), model, "onnxruntime", "cpu",
+                   precision, end_to_end, None, partial(SegmenterModel, path, setting.threads))
     library = engine_file.read(path)[0].library
-    name = _name(engine_file.LIBRARY_NAMES[library], precision, fused)
-    if fused:
+    name = _name(engine_file.LIBRARY_NAMES[library], precision, end_to_end)
+    if end_to_end:
         return Way(name, model, library, "gpu", precision, True, "two under way",
-                   partial(Engine, path))
+                   partial(EngineModel, path))
     return Way(name, model, library, "gpu", precision, False, None,
-               partial(Front, path, setting.threads))
+               partial(SegmenterModel, path, setting.threads))
 
 
-def _name(library: str, precision: Precision, fused: bool) -> str:
-    return f"{library} {precision}" + (", fused" if fused else "")
+def _name(library: str, precision: Precision, end_to_end: bool) -> str:
+    return f"{library} {precision}" + (", end-to-end" if end_to_end else "")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ssma_core.benchmark.files import Setting
 from ssma_core.benchmark.measure import benchmark
-from ssma_core.benchmark.report import Report, write_json
+from ssma_core.benchmark.report import BenchmarkReport, write_json
 from ssma_core.benchmark.text import in_words, read_document, write_into
 from ssma_core.commands import count, size
 from ssma_core.errors import SsmaError
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> None:
         write_into(options.docs, report, chart.name)
 
 
-def _write_chart(report: Report, path: Path) -> None:
+def _write_chart(report: BenchmarkReport, path: Path) -> None:
     try:
         from ssma_core.benchmark.chart import write_chart
     except ModuleNotFoundError as error:

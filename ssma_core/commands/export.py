@@ -55,10 +55,10 @@ def write(options: argparse.Namespace, output: Path) -> None:
     if options.precision != "int8":
         export(network, spec, output, frame, options.precision or "fp32")
         return
-    from ssma_core.datasets.inputs import open_given
+    from ssma_core.datasets.inputs import open_inputs
     from ssma_core.export.int8 import export_int8
 
-    data = open_given(options.calibrate, spec, options.topics)
+    data = open_inputs(options.calibrate, spec, options.topics)
     asked = {} if options.agreement is None else {"agreement": options.agreement / 100}
     print(export_int8(network, spec, output, data, frame=frame, **asked).in_words())
 

@@ -10,11 +10,11 @@ import numpy as np
 
 from ssma_core.errors import SsmaError
 from ssma_core.files import (
+    atomic_write,
     check_writable,
     read_colour,
     read_sensor,
     write_picture,
-    written_whole,
 )
 from ssma_core.pictures import overlay
 from ssma_core.segmenter import Segmentation, Segmenter
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> None:
     check_targets(options)
     with ExitStack() as outputs:  # all of them or none
         output, painted, logits = (
-            path and outputs.enter_context(written_whole(path))
+            path and outputs.enter_context(atomic_write(path))
             for path in (options.output, options.overlay, options.logits))
         segmenter = Segmenter(options.model)
         # A lone depth expert takes its 16-bit picture where others take the colour picture.

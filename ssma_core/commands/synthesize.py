@@ -22,7 +22,7 @@ from ssma_core.synthetic.forest import (
     FPS,
     VERSION,
     WEATHERS,
-    Frame,
+    SyntheticFrame,
     check_drive,
     drive,
     weather_of,
@@ -111,7 +111,7 @@ def _write_drive(output: Path, facts: dict[str, Any], progress: tqdm[Any]) -> No
     os.replace(partial, output / _name(facts))
 
 
-def _write_frame(folder: Path, index: int, frame: Frame) -> None:
+def _write_frame(folder: Path, index: int, frame: SyntheticFrame) -> None:
     name = f"{index:06d}"
     quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     jpeg = cv2.imencode(".jpg", frame.rgb, quality)[1]

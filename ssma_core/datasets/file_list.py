@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ssma_core.datasets.samples import Folded, Pictures
 from ssma_core.errors import SsmaError
-from ssma_core.files import written_whole
+from ssma_core.files import atomic_write
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def write_list(path: str | Path, rows: Iterable[tuple[Path, Path, Path]]) -> Non
     """
     folder = Path(path).parent.resolve()
     lines = [" ".join(as_listed(Path(file), folder) for file in row) for row in rows]
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8",
                              errors="surrogateescape")
 

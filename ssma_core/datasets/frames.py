@@ -20,7 +20,7 @@ Image = npt.NDArray[np.uint8]
 READERS = 4
 
 
-class Frames(Protocol):
+class TrainingFrames(Protocol):
     """Frame i: its images, H×W×3 uint8 BGR, one a modality, and its label, H×W uint8, all at the
     model's input size."""
 

@@ -27,7 +27,7 @@ Source = TypeVar("Source")
 
 
 @dataclass(frozen=True)
-class Given:
+class Input:
     """A frame. name: where it came from. arrays: as `Segmenter.segment` takes them.
     label: class ids, H×W uint8 of the first array's size; None where there is none."""
 
@@ -36,16 +36,16 @@ class Given:
     label: npt.NDArray[np.uint8] | None
 
 
-class Frames(Protocol):
-    """Frames that are read one by one, each time that they are gone through. Raises SsmaError where
+class Inputs(Protocol):
+    """Inputs that are read one by one, each time that they are gone through. Raises SsmaError where
     one cannot be read."""
 
     def __len__(self) -> int: ...
 
-    def __iter__(self) -> Iterator[Given]: ...
+    def __iter__(self) -> Iterator[Input]: ...
 
 
-def open_given(path: Path, spec: ModelSpec, topics: Sequence[str] = ()) -> Frames:
+def open_inputs(path: Path, spec: ModelSpec, topics: Sequence[str] = ()) -> Inputs:
     """The frames at a path, for a model of this spec; there is one at least.
 
     path: a folder that has a folder for each of the model's sensors, by its name in the spec, and
@@ -74,12 +74,12 @@ def open_given(path: Path, spec: ModelSpec, topics: Sequence[str] = ()) -> Frame
 @dataclass(frozen=True)
 class _Read(Generic[Source]):
     sources: Sequence[Source]
-    read: Callable[[Source], Given]
+    read: Callable[[Source], Input]
 
     def __len__(self) -> int:
         return len(self.sources)
 
-    def __iter__(self) -> Iterator[Given]:
+    def __iter__(self) -> Iterator[Input]:
         return map(self.read, self.sources)
 
 
@@ -90,14 +90,14 @@ def _sensors(spec: ModelSpec) -> tuple[Modality, ...]:
     return spec.modalities
 
 
-def _sample(spec: ModelSpec, sample: Sample) -> Given:
+def _sample(spec: ModelSpec, sample: Sample) -> Input:
     rgb, aux, label = sample.read(spec.classes)
     sensors = _sensors(spec)
     lone = (rgb,) if sensors[0].encoding == "image" else (aux,)
-    return Given(sample.name, (rgb, aux) if len(sensors) == 2 else lone, label)
+    return Input(sample.name, (rgb, aux) if len(sensors) == 2 else lone, label)
 
 
-def _of_folder(path: Path, spec: ModelSpec) -> Frames:
+def _of_folder(path: Path, spec: ModelSpec) -> Inputs:
     sensors = _sensors(spec)
     names = [sensor.name for sensor in sensors]
     inside = sorted(folder for folder in path.iterdir() if not folder.name.startswith("."))
@@ -109,12 +109,12 @@ def _of_folder(path: Path, spec: ModelSpec) -> Frames:
                         f"{' and '.join(names)} with the sensors' pictures, and may have label; "
                         "a bag's folder has a metadata.yaml")
 
-    def read(files: tuple[Path, ...]) -> Given:
+    def read(files: tuple[Path, ...]) -> Input:
         arrays = tuple(read_colour(file) if sensor.encoding == "image" else read_sensor(file)
                        for sensor, file in zip(sensors, files))
         has_label = len(files) > len(sensors)
         label = read_label(files[-1], spec.classes) if has_label else None
-        return _checked(Given(str(files[0]), arrays, label))
+        return _checked(Input(str(files[0]), arrays, label))
 
     return _Read(frames, read)
 
@@ -131,7 +131,7 @@ def _pictures(folder: Path, names: Sequence[str]) -> Iterator[tuple[Path, ...]]:
         yield (path, *(other[stem] for other in others), *label)
 
 
-def _checked(frame: Given) -> Given:
+def _checked(frame: Input) -> Input:
     """Raises SsmaError where the label is of another size than the frame."""
     if frame.label is not None and frame.label.shape != frame.arrays[0].shape[:2]:
         raise SsmaError(f"{frame.name} is {width_x_height(frame.arrays[0])}, but its label is "
@@ -139,7 +139,7 @@ def _checked(frame: Given) -> Given:
     return frame
 
 
-def _of_bag(path: Path, spec: ModelSpec, topics: Sequence[str]) -> Frames:
+def _of_bag(path: Path, spec: ModelSpec, topics: Sequence[str]) -> Inputs:
     found = rosbag2.topics(path)
     sensors = _sensors(spec)
     names = [sensor.name for sensor in sensors]
@@ -182,7 +182,7 @@ class _Bag:
     def __len__(self) -> int:
         return len(self.frames)
 
-    def __iter__(self) -> Iterator[Given]:
+    def __iter__(self) -> Iterator[Input]:
         streams = [self._wanted(topic, {row[column] for row in self.frames})
                    for column, topic in enumerate(self.topics)]
         for row in self.frames:
@@ -194,7 +194,7 @@ class _Bag:
             if place in places:
                 yield message
 
-    def _frame(self, messages: Sequence[rosbag2.Recorded | None]) -> Given:
+    def _frame(self, messages: Sequence[rosbag2.Recorded | None]) -> Input:
         sensors = _sensors(self.spec)
         recorded = [message for message in messages if message is not None]
         arrays = tuple(_sensed(message, sensor) for sensor, message in zip(sensors, recorded))
@@ -204,7 +204,7 @@ class _Bag:
             ids = _pixels(recorded[-1], image_messages.LABEL_ENCODINGS)
             check_ids(ids, self.spec.classes, f"{name}: the label")
             label = ids.astype(np.uint8, copy=False)
-        return _checked(Given(name, arrays, label))
+        return _checked(Input(name, arrays, label))
 
 
 def _sensed(recorded: rosbag2.Recorded, sensor: Modality) -> npt.NDArray[Any]:

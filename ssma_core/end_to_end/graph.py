@@ -15,33 +15,33 @@ from ssma_core.model import Channels, Expert, SegmentationNetwork, Ssma
 from ssma_core.model.decoder import TO_FULL, Decoder
 from ssma_core.model.encoder import MultiscaleConvolution
 from ssma_core.model.layers import Upsampling
-from ssma_core.model_files.exported import FrameFormat, output_alone
+from ssma_core.model_files.exported import FrameFormat, unimodal_output
 from ssma_core.spec import ModelSpec
 
 # What a network may be computed in, by its name.
 TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
-class Frame(nn.Module):
+class Predictor(nn.Module):
     """One frame, as the network sees it: what `network_images` makes of it, and answers of its
     size. The network is a copy, in eval mode, with its batch norms folded.
 
     precision: of the network. What is before and after it is in float32.
-    alone: names of the modalities whose experts are to answer by themselves, too; of Ssma only.
+    unimodal: names of the modalities whose experts are to answer by themselves, too; of Ssma only.
 
     forward(*images): one H×W×3 uint8 BGR image a modality →
       "labels" H×W uint8; "confidence" H×W uint8, the softmax of the winning class · 255; "trust",
       of two modalities only, H×W uint8, see `Trust`; "logits" classes×H×W float32. And labels and
-      confidence of each expert alone, under the names that `output_alone` gives.
+      confidence of each expert alone, under the names that `unimodal_output` gives.
     """
 
     def __init__(self, network: SegmentationNetwork,
-                 precision: torch.dtype = torch.float32, alone: Sequence[str] = ()) -> None:
+                 precision: torch.dtype = torch.float32, unimodal: Sequence[str] = ()) -> None:
         super().__init__()
         self.network = copy.deepcopy(network).eval()
         self.network.auxiliary_heads = None
         if isinstance(self.network, Ssma):
-            if not alone:
+            if not unimodal:
                 self.network.alone = None
             self.trust = Trust(*(expert.channels for expert in self.network.experts
                                  if isinstance(expert, Expert)))
@@ -55,7 +55,7 @@ class Frame(nn.Module):
         join_halves(self.network)
         self.network.to(precision)
         self.precision = precision
-        self.alone = tuple(alone)
+        self.unimodal = tuple(unimodal)
         self.decision = Decision()
 
     def forward(self, *images: Tensor) -> dict[str, Tensor]:
@@ -81,21 +81,21 @@ class Frame(nn.Module):
     def _of_experts(self, decoders: Iterable[nn.Module],
                     features: Sequence[Sequence[Tensor]]) -> dict[str, Tensor]:
         answers: dict[str, Tensor] = {}
-        for name, decoder, own in zip(self.alone, decoders, features):
+        for name, decoder, own in zip(self.unimodal, decoders, features):
             maps = self.decision(decoder(*own)[0])
-            answers |= {output_alone(name, output): maps[output]
+            answers |= {unimodal_output(name, output): maps[output]
                         for output in ("labels", "confidence")}
         return answers
 
 
-class FusedFrame(nn.Module):
+class EndToEnd(nn.Module):
     """One frame's whole way.
 
     forward(*arrays): the sensors' arrays, as `model_files.exported.frame_inputs` binds them →
-      what `Frame` gives but "logits", brought to the camera's size by nearest neighbour.
+      what `Predictor` gives but "logits", brought to the camera's size by nearest neighbour.
     """
 
-    def __init__(self, frame: Frame, spec: ModelSpec, camera: FrameFormat) -> None:
+    def __init__(self, frame: Predictor, spec: ModelSpec, camera: FrameFormat) -> None:
         super().__init__()
         self.preprocessing = Preprocessing(spec, camera)
         self.frame = frame
@@ -107,7 +107,7 @@ class FusedFrame(nn.Module):
         return answers
 
     def with_logits(self, *arrays: Tensor) -> dict[str, Tensor]:
-        """The same, and "logits" as `Frame` gives them."""
+        """The same, and "logits" as `Predictor` gives them."""
         maps = self.frame.maps(self.preprocessing(*arrays))
         logits = maps.pop("logits")
         return {name: self.to_camera(values).to(torch.uint8)
@@ -116,7 +116,7 @@ class FusedFrame(nn.Module):
 
 class Decision(nn.Module):
     """1×(classes·`TO_FULL`²)×h×w, logits as `SubPixels` makes them → "labels", "confidence" and
-    "logits", as of `Frame.maps`."""
+    "logits", as of `Predictor.maps`."""
 
     def forward(self, sub_pixels: Tensor) -> dict[str, Tensor]:
         # Decided first and laid out then, one map is shuffled rather than one a class.

@@ -12,7 +12,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ssma_core import ConfusionMatrix, ModelSpec, SsmaError, from_plain, read_json, written_whole
+from ssma_core.errors import SsmaError
+from ssma_core.evaluation.metrics import ConfusionMatrix
+from ssma_core.files import atomic_write, read_json
+from ssma_core.plain import from_plain
+from ssma_core.spec import ModelSpec
 
 Mode = Literal["fused", "colour only", "second only", "none"]
 Counts = tuple[tuple[int, ...], ...]  # as in `ConfusionMatrix`
@@ -186,7 +190,7 @@ def write(report: Report, path: Path) -> None:
         plain["figures"]["live"] = figures(report.live, report.spec)
     head = json.dumps(plain, indent=1).removesuffix("\n}")
     tail = ",\n".join(f' "{name}": [\n  {lines}\n ]' for name, lines in runs.items())
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(f"{head},\n{tail}\n}}\n", encoding="utf-8")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
-from ssma_core.evaluation.metrics import ConfusionMatrix, iou, mean_iou, overlaps
+from ssma_core.evaluation.metrics import ConfusionMatrix, intersection_and_union, iou, mean_iou
 from ssma_core.evaluation.results import Result, columns, pooled
 
 Counts = npt.NDArray[np.int64]
@@ -93,7 +93,8 @@ def compare(a: Counts, b: Counts, drives: Sequence[str], void_id: int) -> Compar
     names, number = np.unique(np.array(drives), return_inverse=True)
     if len(names) == 1:
         number = np.arange(len(a))
-    sums = [_summed(part, number) for counts in (a, b) for part in overlaps(counts, void_id)]
+    sums = [_summed(part, number) for counts in (a, b)
+            for part in intersection_and_union(counts, void_id)]
     whole = _differences(*(part.sum(axis=0, keepdims=True) for part in sums))[0]
     drawn = _differences(*_resampled(sums))
     mean, *classes = map(_interval, whole.tolist(), drawn.T)

@@ -16,8 +16,8 @@ _INCHES_A_CLASS = 0.55
 
 
 def confusion_picture(matrix: ConfusionMatrix, spec: ModelSpec) -> npt.NDArray[np.uint8]:
-    """`ConfusionMatrix.taken_for` in percent; H×W×3 uint8 BGR."""
-    rows, columns, shares = matrix.taken_for()
+    """`ConfusionMatrix.row_normalised` in percent; H×W×3 uint8 BGR."""
+    rows, columns, shares = matrix.row_normalised()
     shares = 100 * shares
     figure = Figure(figsize=(_INCHES_A_CLASS * len(columns), _INCHES_A_CLASS * len(rows)), dpi=120)
     axes = figure.add_axes((0, 0, 1, 1))

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
-from ssma_core import ConfusionMatrix, ModelSpec, SsmaError
 from ssma_core.bags import image_messages, rosbag2
+from ssma_core.errors import SsmaError
+from ssma_core.evaluation.metrics import ConfusionMatrix
+from ssma_core.spec import ModelSpec
 
 RECORDED_WITHIN_NS = 2_000_000_000  # of its image, a true label is looked for
 
@@ -51,7 +53,7 @@ class Recordings:
         return max((time_ns for time_ns in times if time_ns <= until_ns), default=times[0])
 
 
-class Truths:
+class GroundTruth:
     """Reads the label topic as far as it is asked, and keeps no more than 2 s before and after.
     Gives each label once.
 

@@ -63,44 +63,44 @@ class Options:
         return ", ".join(parts)
 
 
-class Asked(Protocol):
+class InferenceBackend(Protocol):
     """What a model is asked by: of ssma_core.backends.Backend what is needed here."""
 
     name: str
     spec: ModelSpec
-    fused: bool
+    end_to_end: bool
 
     def run(self, images: Sequence[Array], outputs: Sequence[str]) -> dict[str, Array]: ...
 
 
-class LoneExpert:
+class UnimodalExpert:
     """Of a backend one modality's expert, asked like a model of its own."""
 
     def __init__(self, backend: Backend, modality: str) -> None:
-        if modality not in backend.alone:
-            can = f"{' and '.join(backend.alone)} alone" if backend.alone else (
+        if modality not in backend.unimodal:
+            can = f"{' and '.join(backend.unimodal)} alone" if backend.unimodal else (
                 "only what is fused: train decoders for its experts by a stage that `trains: "
                 "alone`")
             raise SsmaError(f"the model cannot label {modality!r} alone; it can label {can}")
         names = [each.name for each in backend.spec.modalities]
         self._backend, self._modality = backend, names.index(modality)
-        self.name, self.fused = backend.name, backend.fused
+        self.name, self.end_to_end = backend.name, backend.end_to_end
         self.spec = backend.spec.of_expert(self._modality)
 
     def run(self, images: Sequence[Array], outputs: Sequence[str]) -> dict[str, Array]:
         (image,) = images
-        return self._backend.run_alone(self._modality, image, outputs)
+        return self._backend.run_unimodal(self._modality, image, outputs)
 
 
-def check(options: Options, backend: Asked) -> None:
+def check(options: Options, backend: InferenceBackend) -> None:
     """Raises SsmaError when the model cannot be asked so."""
     spec = backend.spec
-    if backend.fused and backend.name != "torch":
+    if backend.end_to_end and backend.name != "torch":
         raise SsmaError("this model file goes all the way from the camera's arrays to labels of "
                         "their size, and is not asked at the network's: evaluate the .safetensors "
                         "file, or one exported without --camera; `ssma parity` compares them")
     scales = set(options.sizes(spec.input_size)) != {spec.input_size}
-    if scales and (backend.fused or backend.name != "torch"):
+    if scales and (backend.end_to_end or backend.name != "torch"):
         raise SsmaError("this model file runs at {}x{} only: evaluate the .safetensors file that "
                         "it was made from at other scales, on the CPU".format(*spec.input_size))
     if options.alone and options.flip and backend.name != "torch":
@@ -112,7 +112,7 @@ def check(options: Options, backend: Asked) -> None:
                         f"{' and '.join(names)}")
 
 
-def answer(backend: Asked, arrays: Sequence[Array], options: Options) -> Image:
+def predict(backend: InferenceBackend, arrays: Sequence[Array], options: Options) -> Image:
     """The labels of one frame, h×w uint8 at the network's size.
 
     arrays: the sensors', as `Segmenter.segment` takes them.
@@ -156,7 +156,7 @@ def arrays_for(model: ModelSpec, data: ModelSpec, rgb: Array, aux: Array) -> tup
     return (aux,)
 
 
-def _probabilities(backend: Asked, pictures: Sequence[Image]) -> npt.NDArray[np.float32]:
+def _probabilities(backend: InferenceBackend, pictures: Sequence[Image]) -> npt.NDArray[np.float32]:
     """h×w×classes float32, at the pictures' size."""
     logits = backend.run(pictures, ["logits"])["logits"].transpose(1, 2, 0)
     weights = np.exp(logits - logits.max(axis=2, keepdims=True))

@@ -47,7 +47,7 @@ class ConfusionMatrix:
     def iou(self) -> npt.NDArray[np.float64]:
         """tp / (tp + fp + fn) per class, 0–1, float64[N]. NaN for void, and for a class that is
         neither in the truth nor predicted: there is nothing to be right or wrong about."""
-        return iou(*overlaps(self.counts, self.void_id))
+        return iou(*intersection_and_union(self.counts, self.void_id))
 
     def mean_iou(self) -> float:
         """The mean of `iou` over all classes other than void, 0–1; NaN when nothing was counted.
@@ -70,7 +70,7 @@ class ConfusionMatrix:
         return [name for i, name in enumerate(class_names)
                 if i != self.void_id and not self.counts[i].any()]
 
-    def taken_for(self) -> tuple[list[int], list[int], npt.NDArray[np.float64]]:
+    def row_normalised(self) -> tuple[list[int], list[int], npt.NDArray[np.float64]]:
         """(rows, columns, shares): the true classes, what their pixels were taken for, and which
         share of a row's pixels (0–1, rows×columns).
 
@@ -116,7 +116,7 @@ class ConfusionMatrix:
         return [row for i, row in enumerate(rows) if i != self.void_id]
 
 
-def overlaps(counts: npt.NDArray[np.int64],
+def intersection_and_union(counts: npt.NDArray[np.int64],
              void_id: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Pixels per class in both of truth and prediction, tp, and in either, tp + fp + fn, of one or
     many confusion matrices (…×N×N → twice …×N); 0 for void. Both add up over frames."""

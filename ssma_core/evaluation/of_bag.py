@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
-from ssma_core import Segmenter, SsmaError
-from ssma_core.bags import rosbag2
+from ssma_core.bags import image_messages, rosbag2
+from ssma_core.bags.image_messages import ImageMessage
 from ssma_core.bags.pairing import STREAMS, Pair, Pairing, Stream
+from ssma_core.errors import SsmaError
 from ssma_core.evaluation.bag_results import Event, Labelled, Run, Settings, Timeline, plain_counts
-from ssma_core.evaluation.ground_truth import Truths, about
+from ssma_core.evaluation.ground_truth import GroundTruth, about
 from ssma_core.evaluation.report.looks import Sheet, look_at
-from ssma_ros.node import messages
+from ssma_core.segmenter import Segmenter
 
 SENSORS: dict[Stream, str] = {"rgb": "colour", "aux": "second sensor"}
 
@@ -48,10 +49,10 @@ class _Walk:
 
     def __init__(self, bag: str, settings: Settings, segmenter: Segmenter) -> None:
         self._bag, self._settings, self._segmenter = bag, settings, segmenter
-        self._pairing: Pairing[messages.Frame] = Pairing(
+        self._pairing: Pairing[ImageMessage] = Pairing(
             settings.slop, settings.queue_size, settings.aux_delay)
         self._ended: dict[Stream, Counter[Any]] = {stream: Counter() for stream in STREAMS}
-        self._truths = Truths(bag, settings.label, settings.slop)
+        self._truths = GroundTruth(bag, settings.label, settings.slop)
         self._sheet = Sheet(rosbag2.seconds(bag))
         self._frames: list[Labelled] = []
         self._drops: list[Event] = []
@@ -63,11 +64,11 @@ class _Walk:
         self._newest = message
         stream: Stream = "rgb" if message.topic == self._settings.rgb else "aux"
         with about(message):
-            frame = messages.frame(rosbag2.decode(message), stream, message.topic)
-            pairs = self._pairing.add(stream, frame.stamp_ns, frame)
-        self._stamp_ns = frame.stamp_ns
-        self._begin_ns = min(self._begin_ns, frame.stamp_ns)
-        self._end_ns = max(self._end_ns, frame.stamp_ns)
+            image = image_messages.checked(rosbag2.decode(message), stream, message.topic)
+            pairs = self._pairing.add(stream, image.stamp_ns, image)
+        self._stamp_ns = image.stamp_ns
+        self._begin_ns = min(self._begin_ns, image.stamp_ns)
+        self._end_ns = max(self._end_ns, image.stamp_ns)
         self._go_on(pairs)
 
     def end(self) -> Evaluated:
@@ -81,9 +82,9 @@ class _Walk:
         run = Run(self._bag, timeline, ends, tuple(self._frames), self._pairing.clock_jumps)
         return Evaluated(run, self._sheet)
 
-    def _go_on(self, pairs: Iterable[Pair[messages.Frame]]) -> None:
+    def _go_on(self, pairs: Iterable[Pair[ImageMessage]]) -> None:
         for pair in pairs:
-            self._segment(pair.rgb_stamp_ns, pair.rgb.image(), pair.aux.image())
+            self._segment(pair.rgb_stamp_ns, pair.rgb.array(), pair.aux.array())
         for stream, counts in self._pairing.counts.items():
             new = Counter(counts) - self._ended[stream]
             self._drops += [Event(self._stamp_ns, f"{SENSORS[stream]} {cause}")

@@ -15,10 +15,10 @@ from ssma_core.datasets.samples import Sample, naming
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation import inference
 from ssma_core.evaluation.confusion import confusion_picture
-from ssma_core.evaluation.inference import Asked, LoneExpert, Options
+from ssma_core.evaluation.inference import InferenceBackend, Options, UnimodalExpert
 from ssma_core.evaluation.metrics import ConfusionMatrix
 from ssma_core.evaluation.provenance import versions
-from ssma_core.evaluation.results import Frame, Result, write
+from ssma_core.evaluation.results import FrameResult, Result, write
 from ssma_core.files import make_folder, write_picture
 from ssma_core.pictures import colourize, contact_sheet, legend, resize_labels
 from ssma_core.spec import ModelSpec
@@ -36,7 +36,8 @@ class Evaluation:
 
     def __init__(self, model: Path, data: ModelSpec, options: Options) -> None:
         backend = open_backend(model, None)
-        self._backend: Asked = LoneExpert(backend, options.alone) if options.alone else backend
+        self._backend: InferenceBackend = (
+            UnimodalExpert(backend, options.alone) if options.alone else backend)
         self.spec = self._backend.spec
         self.backend = self._backend.name
         self.options = options
@@ -47,7 +48,7 @@ class Evaluation:
                 f"{model} knows the classes {', '.join(self.spec.class_names)}, the configuration "
                 f"has {', '.join(data.class_names)}")
 
-    def frames(self, samples: Sequence[Sample]) -> Iterator[Frame]:
+    def frames(self, samples: Sequence[Sample]) -> Iterator[FrameResult]:
         """The samples' counts, with a progress bar. Raises SsmaError naming the file that is
         wrong."""
         for sample in tqdm(samples, "evaluating", unit="frame", leave=False):
@@ -61,7 +62,7 @@ class Evaluation:
             matrix = ConfusionMatrix(self.spec.classes, self.spec.void_id)
             matrix.add(truth, prediction)
             counts = tuple(map(tuple, matrix.counts.tolist()))
-            yield Frame(sample.name, sample.drive, sample.condition, counts)
+            yield FrameResult(sample.name, sample.drive, sample.condition, counts)
 
     def sheet(self, samples: Sequence[Sample], titles: Sequence[str]) -> Image:
         """Samples as the network sees them: both modalities, prediction and truth, in rows."""
@@ -77,7 +78,7 @@ class Evaluation:
 
     def _answer(self, rgb: npt.NDArray[Any], aux: npt.NDArray[Any]) -> Image:
         arrays = inference.arrays_for(self.spec, self._data, rgb, aux)
-        return inference.answer(self._backend, arrays, self.options)
+        return inference.predict(self._backend, arrays, self.options)
 
 
 def evaluate(evaluation: Evaluation, samples: Sequence[Sample], folder: Path | None,

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from ssma_core.datasets.inputs import Given, open_given
+from ssma_core.datasets.inputs import Input, open_inputs
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation.metrics import ConfusionMatrix
 from ssma_core.segmenter import Segmenter
@@ -28,7 +28,7 @@ WORST = 8  # frames that are kept
 class Compared:
     """A frame and what two models made of it, labels H×W uint8 of the frame's size."""
 
-    given: Given
+    given: Input
     a: Image
     b: Image
 
@@ -38,7 +38,7 @@ class Compared:
         return float(np.mean(self.a == self.b))
 
 
-class Parity:
+class Agreement:
     """What two models' labels have in common, counted frame by frame.
 
     frames, labelled: how many frames there were, and how many of them had a label.
@@ -75,7 +75,7 @@ class Parity:
 
 
 @dataclass(frozen=True)
-class Model:
+class ModelFile:
     """A model file, and the library and precision that computed its labels."""
 
     file: Path
@@ -84,14 +84,14 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ParityResult:
     """Two models, the frames that they were given, and what came of it."""
 
-    a: Model
-    b: Model
+    a: ModelFile
+    b: ModelFile
     data: Path
     spec: ModelSpec
-    parity: Parity
+    parity: Agreement
 
     @property
     def most_points(self) -> float:
@@ -106,22 +106,22 @@ class Comparison:
             points is None or points <= self.most_points)
 
 
-def compare(a: Path, b: Path, data: Path, topics: Sequence[str] = ()) -> Comparison:
+def compare_models(a: Path, b: Path, data: Path, topics: Sequence[str] = ()) -> ParityResult:
     """Both models on every frame of the data, with a progress bar. In memory are one frame and the
     worst ones.
 
-    data, topics: as `open_given` takes them. Raises SsmaError when a file cannot be used, the
+    data, topics: as `open_inputs` takes them. Raises SsmaError when a file cannot be used, the
     models do not tell the same classes by the same sensors, or one does not take a frame.
     """
     with ExitStack() as opened:
         first, second = (opened.enter_context(closing(Segmenter(file))) for file in (a, b))
         _check_alike(a, first.spec, b, second.spec)
-        frames = open_given(data, first.spec, topics)
-        parity = Parity(first.spec.classes, first.spec.void_id)
+        frames = open_inputs(data, first.spec, topics)
+        parity = Agreement(first.spec.classes, first.spec.void_id)
         for given in tqdm(frames, "comparing", unit="frame", leave=False, disable=None):
             parity.add(Compared(given, _labels(a, first, given), _labels(b, second, given)))
-        return Comparison(Model(a, first.backend, first.precision),
-                          Model(b, second.backend, second.precision), data, first.spec, parity)
+        return ParityResult(ModelFile(a, first.backend, first.precision),
+                          ModelFile(b, second.backend, second.precision), data, first.spec, parity)
 
 
 def _check_alike(a: Path, first: ModelSpec, b: Path, second: ModelSpec) -> None:
@@ -135,7 +135,7 @@ def _check_alike(a: Path, first: ModelSpec, b: Path, second: ModelSpec) -> None:
                             "of the same classes and sensors can be compared")
 
 
-def _labels(file: Path, segmenter: Segmenter, given: Given) -> Image:
+def _labels(file: Path, segmenter: Segmenter, given: Input) -> Image:
     try:
         return segmenter.segment(*given.arrays).labels
     except SsmaError as error:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation.inference import Options
 from ssma_core.evaluation.metrics import ConfusionMatrix
-from ssma_core.files import read_json, written_whole
+from ssma_core.files import atomic_write, read_json
 from ssma_core.plain import from_plain
 from ssma_core.spec import ModelSpec
 
@@ -24,7 +24,7 @@ MOST_PIXELS = 10**12  # of a frame; the sums of any data set then fit into 64 bi
 
 
 @dataclass(frozen=True)
-class Frame:
+class FrameResult:
     """One frame's confusion. counts: as in `ConfusionMatrix`. drive, condition: as in `Sample`."""
 
     name: str
@@ -46,7 +46,7 @@ class Result:
     spec: ModelSpec
     options: Options
     versions: tuple[str, ...]
-    frames: tuple[Frame, ...]
+    frames: tuple[FrameResult, ...]
 
     def __post_init__(self) -> None:
         if not self.frames:
@@ -112,7 +112,7 @@ def write(result: Result, path: Path) -> None:
     lines = ",\n  ".join(json.dumps(frame) for frame in frames)
     head = json.dumps(plain, indent=1).removesuffix("\n}")
     try:
-        with written_whole(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(f'{head},\n "frames": [\n  {lines}\n ]\n}}\n', encoding="utf-8")
     except OSError as error:  # such as a disk without room
         raise SsmaError(f"cannot write {path}: {error.strerror}") from error

@@ -12,7 +12,7 @@ from ssma_core.backends import tensorrt_library
 from ssma_core.backends.tensorrt_library import TensorRt
 from ssma_core.errors import SsmaError
 from ssma_core.export.build_progress import progress_monitor
-from ssma_core.files import written_whole
+from ssma_core.files import atomic_write
 from ssma_core.model_files import engine_file, onnx_parts
 from ssma_core.model_files.engine_file import EngineHeader, Gpu, Library
 
@@ -130,7 +130,7 @@ def _timing_cache(config: Any, path: Path) -> Any:
 def _keep_measurements(cache: Any, path: Path) -> None:
     """What cannot be kept costs the next build time, and not this one its engine."""
     try:
-        with written_whole(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_bytes(cache.serialize())
     except (OSError, SsmaError) as error:
         _log.warning("the next build measures anew, for the measurements cannot be kept: %s", error)

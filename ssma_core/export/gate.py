@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation.metrics import ConfusionMatrix
-from ssma_core.evaluation.parity import LEAST_AGREEMENT, Comparison, Model, compare
+from ssma_core.evaluation.parity import LEAST_AGREEMENT, ModelFile, ParityResult, compare_models
 from ssma_core.evaluation.results import columns
-from ssma_core.files import make_folder, write_picture, written_whole
+from ssma_core.files import atomic_write, make_folder, write_picture
 from ssma_core.modalities import network_images
 from ssma_core.pictures import colourize, contact_sheet, legend
 
@@ -32,18 +32,18 @@ def gate(a: Path, b: Path, data: Path, topics: Sequence[str] = (), *,
          output: Path | None = None, built_from: Path | None = None) -> str:
     """The figures for people, where `b` can stand in for `a`.
 
-    data, topics: as `open_given` takes them.
+    data, topics: as `open_inputs` takes them.
     output: a folder for parity.json and worst.png, written either way; made where it is missing.
     built_from: the ONNX file behind `b`, where `b` is an engine.
     Raises SsmaError with the figures where `b` cannot, and with the layer in which the two part,
-    where that can be found; and as `compare` does.
+    where that can be found; and as `compare_models` does.
     """
     if output:
         make_folder(output)  # before the work, not after it
-    comparison = compare(a, b, data, topics)
+    comparison = compare_models(a, b, data, topics)
     layers, parting = ([], "") if comparison.holds else _parting(comparison, built_from)
     if output:
-        with written_whole(output / "parity.json") as temporary:
+        with atomic_write(output / "parity.json") as temporary:
             temporary.write_text(json.dumps(_plain(comparison, layers), indent=1) + "\n",
                                  encoding="utf-8")
         write_picture(output / "worst.png", worst_sheet(comparison))
@@ -52,7 +52,7 @@ def gate(a: Path, b: Path, data: Path, topics: Sequence[str] = (), *,
     return f"{b} gives the labels of {a}: {in_words(comparison)}"
 
 
-def in_words(comparison: Comparison) -> str:
+def in_words(comparison: ParityResult) -> str:
     """The figures and their bounds, one line."""
     parity = comparison.parity
     words = (f"over {parity.frames} frames they agree on {100 * parity.agreement:.3f} % of the "
@@ -64,7 +64,7 @@ def in_words(comparison: Comparison) -> str:
             f"%{labelled}, {parity.points:.3f} points apart (at most {comparison.most_points:g})")
 
 
-def worst_sheet(comparison: Comparison) -> npt.NDArray[np.uint8]:
+def worst_sheet(comparison: ParityResult) -> npt.NDArray[np.uint8]:
     """The frames that agree least, in rows: image, both labels, and where they differ in white."""
     spec, worst = comparison.spec, comparison.parity.worst
     rows = [[network_images(spec, *frame.given.arrays)[0], colourize(frame.a, spec),
@@ -79,7 +79,7 @@ def worst_sheet(comparison: Comparison) -> npt.NDArray[np.uint8]:
     return np.vstack([sheet, legend(spec, sheet.shape[1])])
 
 
-def _parting(comparison: Comparison, built_from: Path | None) -> tuple[list[Layer], str]:
+def _parting(comparison: ParityResult, built_from: Path | None) -> tuple[list[Layer], str]:
     """On the frame that agrees least: the layers, and in words where the two part; or no layers and
     why not."""
     frame = comparison.parity.worst[0].given
@@ -129,11 +129,11 @@ def _percent(share: float) -> str:
     return f"{100 * share:.3g}"
 
 
-def _plain(comparison: Comparison, layers: Sequence[Layer]) -> dict[str, Any]:
+def _plain(comparison: ParityResult, layers: Sequence[Layer]) -> dict[str, Any]:
     """For JSON; shares are 0–1, points percent."""
     parity = comparison.parity
 
-    def model(which: Model, confusion: ConfusionMatrix) -> dict[str, Any]:
+    def model(which: ModelFile, confusion: ConfusionMatrix) -> dict[str, Any]:
         plain = {"file": str(which.file), "backend": which.backend, "precision": which.precision}
         if parity.labelled:
             figures = confusion.to_dict(comparison.spec.class_names)

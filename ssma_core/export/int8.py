@@ -15,7 +15,7 @@ from onnx import ModelProto, ValueInfoProto, helper
 from tqdm import tqdm
 
 from ssma_core.backends.onnxruntime import open_session
-from ssma_core.datasets.inputs import Frames
+from ssma_core.datasets.inputs import Inputs
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation.parity import LEAST_AGREEMENT
 from ssma_core.export.onnx import exported_as, to_onnx, write
@@ -31,7 +31,7 @@ from ssma_core.model import SegmentationNetwork
 from ssma_core.model_files.exported import Exported, FrameFormat, network_inputs
 from ssma_core.spec import ModelSpec
 
-Inputs = Mapping[str, npt.NDArray[Any]]
+BoundInputs = Mapping[str, npt.NDArray[Any]]
 Peaks = dict[str, float]  # of each tensor to be quantized, the largest magnitude told from others
 
 FRAMES = 32  # of the data, evenly spread
@@ -66,7 +66,7 @@ class Calibration:
 
 
 def export_int8(network: SegmentationNetwork, spec: ModelSpec, path: str | Path,
-                data: Frames, *, frame: FrameFormat | None = None,
+                data: Inputs, *, frame: FrameFormat | None = None,
                 agreement: float = LEAST_AGREEMENT) -> Calibration:
     """Writes `network` (in eval mode) as ONNX in int8, whole or not at all, with progress bars.
     The same network and data give the same bytes on the same machine.
@@ -77,7 +77,7 @@ def export_int8(network: SegmentationNetwork, spec: ModelSpec, path: str | Path,
     """
     exported = exported_as(network, spec, frame, "fp32")
     # What is measured is in the file by the same names.
-    measured = replace(exported, frame=None, alone=())
+    measured = replace(exported, frame=None, unimodal=())
     calibration = calibrate(to_onnx(network, measured), _inputs(measured, data), agreement)
     model = to_onnx(network, exported)
     write(quantize(model, calibration), replace(exported, precision="int8"), path)
@@ -89,7 +89,7 @@ def quantize(model: ModelProto, calibration: Calibration) -> ModelProto:
     return with_quantizers(prepared(model), calibration.names, calibration.peaks)
 
 
-def calibrate(model: ModelProto, frames: Sequence[Inputs],
+def calibrate(model: ModelProto, frames: Sequence[BoundInputs],
               agreement: float = LEAST_AGREEMENT) -> Calibration:
     """Measures a model that `to_onnx` gave in fp32, with progress bars.
 
@@ -157,10 +157,10 @@ def _without(convolutions: Sequence[Convolution], blocks: Sequence[str]) -> list
     return [c for c in convolutions if c.block not in blocks]
 
 
-def _inputs(exported: Exported, data: Frames) -> list[Inputs]:
+def _inputs(exported: Exported, data: Inputs) -> list[BoundInputs]:
     """What FRAMES of the data are to a file without a frame."""
     wanted = set(_spread(len(data), FRAMES))
-    inputs: list[Inputs] = []
+    inputs: list[BoundInputs] = []
     for place, given in enumerate(_shown(data, "reading", "frame", len(data))):
         if place in wanted:
             try:
@@ -172,7 +172,7 @@ def _inputs(exported: Exported, data: Frames) -> list[Inputs]:
 
 
 def _peaks(model: ModelProto, convolutions: Sequence[Convolution],
-           frames: Sequence[Inputs]) -> list[Peaks]:
+           frames: Sequence[BoundInputs]) -> list[Peaks]:
     """By REACHES, of each one's input and output the largest magnitude; or the largest value, where
     what is below 0 is cut off next."""
     model = copy.deepcopy(model)
@@ -193,7 +193,7 @@ def _peaks(model: ModelProto, convolutions: Sequence[Convolution],
             for reached in np.quantile(np.array(peaks), REACHES, axis=0)]
 
 
-def _labels(model: ModelProto, frames: Sequence[Inputs]) -> list[npt.NDArray[np.uint8]]:
+def _labels(model: ModelProto, frames: Sequence[BoundInputs]) -> list[npt.NDArray[np.uint8]]:
     session = open_session(model.SerializeToString())
     return [session.run(["labels"], dict(inputs))[0]
             for inputs in _shown(frames, "labels", "frame")]

@@ -13,8 +13,8 @@ import onnx
 import torch
 from torch import nn
 
-from ssma_core.end_to_end.graph import TYPES, Frame, FusedFrame
-from ssma_core.files import written_whole
+from ssma_core.end_to_end.graph import TYPES, EndToEnd, Predictor
+from ssma_core.files import atomic_write
 from ssma_core.model import SegmentationNetwork, Ssma
 from ssma_core.model_files.checkpoint import weights_hash
 from ssma_core.model_files.exported import (
@@ -22,8 +22,8 @@ from ssma_core.model_files.exported import (
     FrameFormat,
     Precision,
     blank_inputs,
-    needs_no_other,
     to_metadata,
+    unimodal_modalities,
 )
 from ssma_core.spec import ModelSpec
 
@@ -39,8 +39,8 @@ def export(network: SegmentationNetwork, spec: ModelSpec, path: str | Path,
 
     frame: what the camera gives; the file then holds the frame's whole way. Its inputs are then
       those of ssma_core.model_files.exported.blank_inputs, its outputs those of
-      ssma_core.end_to_end.graph.FusedFrame. None: the images that the network sees go in, under the
-      modalities' names, and what comes out is that of ssma_core.end_to_end.graph.Frame.
+      ssma_core.end_to_end.graph.EndToEnd. None: the images that the network sees go in, under the
+      modalities' names, and what comes out is that of ssma_core.end_to_end.graph.Predictor.
     precision: of the network: fp32, fp16 or bf16.
     Raises SsmaError when the frame does not fit the spec or the file cannot be written.
     """
@@ -53,23 +53,23 @@ def exported_as(network: SegmentationNetwork, spec: ModelSpec, frame: FrameForma
     """What the network's file is. Where it has decoders for its experts alone, they are in it."""
     has_alone = isinstance(network, Ssma) and network.alone is not None
     return Exported(spec, precision, frame, weights_hash(network),
-                    needs_no_other(spec, frame) if has_alone else ())
+                    unimodal_modalities(spec, frame) if has_alone else ())
 
 
 def write(model: onnx.ModelProto, exported: Exported, path: str | Path) -> None:
     """Writes a checked model with what it is in its metadata."""
     onnx.helper.set_model_props(model, to_metadata(exported))
     onnx.checker.check_model(model, full_check=True)
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         onnx.save(model, temporary)
 
 
 def to_onnx(network: SegmentationNetwork, exported: Exported) -> onnx.ModelProto:
     """The network as `exported` says (not in int8), without metadata; its nodes and tensors are
     named after the modules they come from."""
-    frame = Frame(network, TYPES[exported.precision], exported.alone)
+    frame = Predictor(network, TYPES[exported.precision], exported.unimodal)
     model = _traced(frame if exported.frame is None
-                    else FusedFrame(frame, exported.spec, exported.frame), exported)
+                    else EndToEnd(frame, exported.spec, exported.frame), exported)
     _rename(model.graph)
     _forget_the_machine(model.graph)
     return model

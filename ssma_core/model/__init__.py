@@ -11,7 +11,7 @@ from ssma_core.model.ssma import Ssma
 from ssma_core.spec import ModelSpec
 
 __all__ = ["EXPERTS", "AdapNetPP", "Channels", "Expert", "SegmentationNetwork", "Ssma", "build",
-           "expert_alone"]
+           "unimodal_network"]
 
 
 def build(spec: ModelSpec, *, auxiliary_heads: bool | None = None,
@@ -19,7 +19,7 @@ def build(spec: ModelSpec, *, auxiliary_heads: bool | None = None,
     """The network of a spec with fresh weights, in training mode.
 
     auxiliary_heads: for `forward_with_auxiliary`; None: AdapNet++ has them, SSMA has not.
-    alone: for SSMA's `logits_alone`.
+    alone: for SSMA's `unimodal_logits`.
     Raises SsmaError when a modality's expert is none of those there are.
     """
     experts = [new_expert(modality, spec) for modality in spec.modalities]
@@ -28,7 +28,7 @@ def build(spec: ModelSpec, *, auxiliary_heads: bool | None = None,
     return AdapNetPP(spec, *experts, auxiliary_heads=auxiliary_heads is not False)
 
 
-def expert_alone(network: Ssma, spec: ModelSpec, modality: int) -> AdapNetPP:
+def unimodal_network(network: Ssma, spec: ModelSpec, modality: int) -> AdapNetPP:
     """One of its experts with the decoder that it has for when the other's sensor is dead: the
     very weights, in evaluation mode."""
     assert network.alone is not None, "built without decoders for the experts alone"

@@ -42,7 +42,7 @@ class Ssma(SegmentationNetwork):
         self.frozen: list[nn.Module] = []
         initialize(self)
 
-    def logits_alone(self, modality: int, image: Tensor) -> Tensor:
+    def unimodal_logits(self, modality: int, image: Tensor) -> Tensor:
         """What one expert makes of its own image, without the other."""
         assert self.alone is not None, "built without decoders for the experts alone"
         logits: Tensor = self.alone[modality](*self.experts[modality](image))[0]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError, safe_open
 
 from ssma_core.errors import SsmaError
-from ssma_core.files import written_whole
+from ssma_core.files import atomic_write
 from ssma_core.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ FORMAT, VERSION = "ssma", "1"
 
 
 def save(path: str | Path, model: SegmentationNetwork, spec: ModelSpec, *,
-         written: Callable[[Path], AbstractContextManager[Path]] = written_whole) -> None:
+         written: Callable[[Path], AbstractContextManager[Path]] = atomic_write) -> None:
     """Writes `path` whole or not at all, in the way of `written`. Raises SsmaError when it is not
     named *.safetensors or cannot be written."""
     from safetensors.torch import save_file

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from ssma_core.errors import SsmaError
-from ssma_core.files import written_whole
+from ssma_core.files import atomic_write
 from ssma_core.model_files.exported import Exported
 from ssma_core.plain import from_plain
 
@@ -71,7 +71,7 @@ def write(path: str | Path, header: EngineHeader, plans: Mapping[str, Buffer]) -
     check = 0
     for part in parts:
         check = zlib.crc32(part, check)
-    with written_whole(path) as temporary, temporary.open("wb") as file:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         for part in (_FRONT.pack(_MAGIC, len(parts[0]), check), *parts):
             file.write(part)
 

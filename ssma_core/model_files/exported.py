@@ -22,7 +22,7 @@ AUX_FORMATS: tuple[AuxFormat, ...] = get_args(AuxFormat)
 
 @dataclass(frozen=True)
 class FrameFormat:
-    """What a fused file takes: the sensors' own arrays.
+    """What an end-to-end file takes: the sensors' own arrays.
 
     size: (width, height) of the camera's images and of the labels.
     aux: how the array comes that is not the colour image: H×W of that type (depth as uint16
@@ -40,14 +40,14 @@ class Exported:
 
     frame: None where the file takes the images that `network_images` makes, at spec.input_size.
     weights: `ssma_core.model_files.checkpoint.weights_hash` of the network.
-    alone: the modalities whose experts answer by themselves, too: see `output_alone`.
+    unimodal: the modalities whose experts answer by themselves, too: see `unimodal_output`.
     """
 
     spec: ModelSpec
     precision: Precision
     frame: FrameFormat | None
     weights: str
-    alone: tuple[str, ...] = ()
+    unimodal: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.frame is not None:
@@ -58,7 +58,7 @@ def to_metadata(exported: Exported) -> dict[str, str]:
     frame = None if exported.frame is None else asdict(exported.frame)
     return {"spec": exported.spec.to_json(), "precision": exported.precision,
             "frame": json.dumps(frame), "weights": exported.weights,
-            "alone": json.dumps(exported.alone)}
+            "alone": json.dumps(exported.unimodal)}
 
 
 def from_metadata(metadata: Mapping[str, str]) -> Exported:
@@ -117,28 +117,28 @@ def bound_inputs(exported: Exported, images: Sequence[Array]) -> dict[str, Array
     return (network_inputs if exported.frame is None else frame_inputs)(exported, images)
 
 
-def inputs_alone(exported: Exported, modality: int, image: Array) -> dict[str, Array]:
+def unimodal_inputs(exported: Exported, modality: int, image: Array) -> dict[str, Array]:
     """The one input that an expert's own answers need: as `bound_inputs` gives it for the whole.
 
     Raises SsmaError as it does, and where the file has no such answers.
     """
     name = exported.spec.modalities[modality].name
-    if name not in exported.alone:
+    if name not in exported.unimodal:
         raise SsmaError(f"the file cannot label {name} alone")
     frame = exported.frame
     if frame is not None:
         _check_given(exported, replace(frame, size=(image.shape[1], image.shape[0])))
         frame = frame if modality else replace(frame, aux=None)
-    lone = replace(exported, spec=exported.spec.of_expert(modality), frame=frame, alone=())
+    lone = replace(exported, spec=exported.spec.of_expert(modality), frame=frame, unimodal=())
     return bound_inputs(lone, [image])
 
 
-def output_alone(modality: str, output: str) -> str:
+def unimodal_output(modality: str, output: str) -> str:
     """What "labels" or "confidence" are called where one modality's expert alone gives them."""
     return f"{modality}_{output}"
 
 
-def needs_no_other(spec: ModelSpec, frame: FrameFormat | None) -> tuple[str, ...]:
+def unimodal_modalities(spec: ModelSpec, frame: FrameFormat | None) -> tuple[str, ...]:
     """The modalities whose images are made of their own sensor's array: all but a vegetation index
     that the file itself makes."""
     return tuple(m.name for m in spec.modalities if m.encoding not in VEGETATION_INDICES

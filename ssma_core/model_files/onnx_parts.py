@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from ssma_core.errors import SsmaError
-from ssma_core.model_files.exported import Exported, from_metadata, output_alone
+from ssma_core.model_files.exported import Exported, from_metadata, unimodal_output
 from ssma_core.model_files.protobuf import Entry, encoded, entries, fields
 
 WHOLE = ""
@@ -43,10 +43,10 @@ def read(path: Path) -> tuple[bytes, Exported]:
 def parts(model: bytes, exported: Exported) -> dict[str, bytes]:
     """A model for each part: the WHOLE, and what labels a modality alone by its name; each takes
     no more inputs than it needs. model, exported: as `read` gives them."""
-    if not exported.alone:
+    if not exported.unimodal:
         return {WHOLE: model}
-    lone = {name: {output_alone(name, output) for output in ("labels", "confidence")}
-            for name in exported.alone}
+    lone = {name: {unimodal_output(name, output) for output in ("labels", "confidence")}
+            for name in exported.unimodal}
     outputs = {name for entry in _graph(model) if entry.number == _OUTPUT
                for name in _piece(entry).names}
     return cuts(model, {WHOLE: outputs.difference(*lone.values()), **lone})

@@ -27,7 +27,7 @@ VERSION = 3  # counts up whenever the same seed makes other pictures than before
 
 
 @dataclass(frozen=True)
-class Frame:
+class SyntheticFrame:
     """rgb: H×W×3 uint8 BGR. near_infrared: H×W uint8. depth: H×W uint16, millimetres along the
     optical axis, 0 where nothing came back. label: H×W uint8, numbers of CLASS_NAMES.
     weather: one of WEATHERS. stamp: seconds since the drive began."""
@@ -41,7 +41,7 @@ class Frame:
 
 
 def drive(seed: int, frames: int, size: tuple[int, int] = (768, 384),
-          weather: str | None = None, fps: float = FPS) -> Iterator[Frame]:
+          weather: str | None = None, fps: float = FPS) -> Iterator[SyntheticFrame]:
     """The frames of one drive at about a metre a second; the same arguments give the same arrays.
 
     seed: 0 or more. size: (width, height), even, at least 64. weather: one of WEATHERS, or None to
@@ -58,7 +58,7 @@ def weather_of(seed: int) -> str:
 
 
 def _frames(seed: int, frames: int, size: tuple[int, int], name: str,
-            fps: float) -> Iterator[Frame]:
+            fps: float) -> Iterator[SyntheticFrame]:
     rng = np.random.default_rng([seed, 4])
     weather = weathers.draw(rng, name)
     phase = float(rng.uniform(0, 2 * np.pi))
@@ -69,7 +69,7 @@ def _frames(seed: int, frames: int, size: tuple[int, int], name: str,
         view = pose(scene.world, time, size, phase)
         canvas = scene.draw(view, time)
         rgb, infrared, depth = sensors.look(canvas, view)
-        yield Frame(rgb, infrared, depth, canvas.label, weather.name, time)
+        yield SyntheticFrame(rgb, infrared, depth, canvas.label, weather.name, time)
 
 
 def check_drive(seed: int, frames: int, size: tuple[int, int], weather: str | None,

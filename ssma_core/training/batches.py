@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from ssma_core.datasets.frames import Frames, Image
+from ssma_core.datasets.frames import Image, TrainingFrames
 from ssma_core.errors import SsmaError
 from ssma_core.training.augment import augment
 from ssma_core.training.stages import Stage, Training
@@ -33,7 +33,7 @@ class Batches(Dataset[Batch]):
 
     training: Training
     stage: Stage
-    frames: Frames
+    frames: TrainingFrames
     rank: int
     world: int
 
@@ -65,7 +65,7 @@ class HeldOut(Dataset[Batch]):
 
     training: Training
     stage: Stage
-    frames: Frames
+    frames: TrainingFrames
     rank: int
     world: int
 
@@ -87,18 +87,18 @@ def _stacked(frames: Sequence[tuple[Sequence[Image], Image]]) -> Batch:
     return images, torch.from_numpy(np.stack([label for _, label in frames]))
 
 
-def loader(training: Training, stage: Stage, frames: Frames, *, first_step: int = 0,
+def loader(training: Training, stage: Stage, frames: TrainingFrames, *, first_step: int = 0,
            rank: int = 0, world: int = 1) -> Iterator[Batch]:
-    """The items of `Batches` from `first_step` on: see `made_ahead`.
+    """The items of `Batches` from `first_step` on: see `prefetch`.
 
     Raises SsmaError as `share_of_part`.
     """
     share_of_part(stage, world)
     items = range(first_step * stage.accumulate, stage.steps * stage.accumulate)
-    return made_ahead(Batches(training, stage, frames, rank, world), items, training.workers)
+    return prefetch(Batches(training, stage, frames, rank, world), items, training.workers)
 
 
-def made_ahead(batches: Dataset[Batch], items: Sequence[int], workers: int) -> Iterator[Batch]:
+def prefetch(batches: Dataset[Batch], items: Sequence[int], workers: int) -> Iterator[Batch]:
     """These items, in order, made ahead by so many processes (0: by this one, when they are asked
     for). Raises what they raise."""
     for made in DataLoader(_Handed(batches), batch_size=None, sampler=items, num_workers=workers,

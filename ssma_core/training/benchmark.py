@@ -9,11 +9,11 @@ from pathlib import Path
 
 import torch
 
-from ssma_core.datasets.frames import Frames
+from ssma_core.datasets.frames import TrainingFrames
 from ssma_core.training.batches import loader
 from ssma_core.training.distributed import joined
-from ssma_core.training.learner import Learner, check_precision, compute_repeatably
 from ssma_core.training.stages import Stage, Training
+from ssma_core.training.trainer import Trainer, check_precision, compute_repeatably
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class Rates:
                 f"{min(self.together / self.learning, 1):.0%} of the time")
 
 
-def measure(training: Training, stage: Stage, frames: Frames, output: Path, steps: int) -> Rates:
+def measure(training: Training, stage: Stage, frames: TrainingFrames, output: Path,
+            steps: int) -> Rates:
     """Takes `steps` steps of each kind, after some that do not count: what the workers have made
     ahead by then must not either, so `steps` should be many times `training.workers`.
 
@@ -44,7 +45,7 @@ def measure(training: Training, stage: Stage, frames: Frames, output: Path, step
     with joined() as processes:
         check_precision(training, processes.device)
         compute_repeatably(processes.device)
-        learner = Learner(training, stage, output, processes)
+        trainer = Trainer(training, stage, output, processes)
 
         def rate(step: Callable[[int], object]) -> float:
             for number in range(steps + warm_up):
@@ -56,9 +57,9 @@ def measure(training: Training, stage: Stage, frames: Frames, output: Path, step
         batches = loader(training, long_enough, frames)
         some = list(itertools.islice(batches, stage.accumulate))
         same = itertools.cycle(some)
-        learning = rate(lambda number: learner.step(number, same))
+        learning = rate(lambda number: trainer.step(number, same))
         batches = loader(training, long_enough, frames)
-        together = rate(lambda number: learner.step(number, batches))
+        together = rate(lambda number: trainer.step(number, batches))
         batches = loader(training, long_enough, frames)
         data = rate(lambda number: list(itertools.islice(batches, stage.accumulate)))
     return Rates(data, learning, together)

@@ -7,7 +7,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ssma_core.training.resume import History, StageFiles, written_for_good
+from ssma_core.training.resume import History, StageFiles, durable_write
 
 
 def draw(files: StageFiles, history: History) -> None:
@@ -25,7 +25,7 @@ def draw(files: StageFiles, history: History) -> None:
     _draw_validation(below, history)
     for axes in (above, below):
         axes.grid(color="0.9")
-    with written_for_good(files.curves) as temporary:
+    with durable_write(files.curves) as temporary:
         figure.savefig(temporary, dpi=120)
 
 

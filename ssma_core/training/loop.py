@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ssma_core.datasets.frames import Frames, Streamed, check, preload
+from ssma_core.datasets.frames import Streamed, TrainingFrames, check, preload
 from ssma_core.datasets.sources import Source
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation.metrics import ConfusionMatrix
@@ -25,23 +25,23 @@ from ssma_core.training.batches import (
     batch_indices,
     image_tensor,
     loader,
-    made_ahead,
+    prefetch,
     share_of_part,
 )
 from ssma_core.training.distributed import Processes, joined
-from ssma_core.training.learner import Learner, check_precision, compute_repeatably
-from ssma_core.training.report import Report
+from ssma_core.training.report import TrainingReport
 from ssma_core.training.resume import (
     History,
     StageFiles,
     configuration,
+    durable_write,
     is_finished,
     load_state,
     save_state,
-    written_for_good,
 )
 from ssma_core.training.stages import Stage, Training, chosen
 from ssma_core.training.start import check_start, starts
+from ssma_core.training.trainer import Trainer, check_precision, compute_repeatably
 
 # After so many steps their losses are fetched. Not after each: a GPU would wait for us every time.
 REPORT_EVERY = 10
@@ -79,36 +79,37 @@ def train(training: Training, output: Path, only: str | None = None, restart: bo
                 StageFiles(output, stage.name).remove()
         processes.wait()
         for stage in ahead:
-            train_stage(Learner(training, stage, output, processes), frames, held_out, output)
+            train_stage(Trainer(training, stage, output, processes), frames, held_out, output)
             processes.wait()  # for the first one to have written what the next stage starts from
 
 
-def train_stage(learner: Learner, frames: Frames, held_out: Frames, output: Path) -> None:
+def train_stage(trainer: Trainer, frames: TrainingFrames, held_out: TrainingFrames,
+                output: Path) -> None:
     """Trains one stage to its end, from its last state where there is one, and writes its files."""
-    training, stage, processes = learner.training, learner.stage, learner.processes
+    training, stage, processes = trainer.training, trainer.stage, trainer.processes
     files, settings = StageFiles(output, stage.name), configuration(training, stage, output)
-    history = load_state(files, learner, settings)
+    history = load_state(files, trainer, settings)
     started = time.monotonic() - history.seconds
     batches = loader(training, stage, frames, first_step=history.step,
                      rank=processes.rank, world=processes.world)
     unseen: list[torch.Tensor] = []  # losses that are still on the device
 
-    with Report(files, stage, history, shown=processes.first) as report:
+    with TrainingReport(files, stage, history, shown=processes.first) as report:
         for step in range(history.step + 1, stage.steps + 1):
-            unseen.append(learner.step(step - 1, batches))
+            unseen.append(trainer.step(step - 1, batches))
             validates, keeps, reports = (
                 step % every == 0 or step == stage.steps
                 for every in (training.validate_every, training.checkpoint_every, REPORT_EVERY))
             if validates or keeps or reports:
-                history.losses += _seen(unseen, learner, history)
+                history.losses += _seen(unseen, trainer, history)
             if validates:
-                _validate(learner, held_out, history, files)
+                _validate(trainer, held_out, history, files)
             if keeps and processes.first:
                 history.seconds = time.monotonic() - started
-                save_state(files, learner, history, settings)
+                save_state(files, trainer, history, settings)
             report.step()
     if processes.first:
-        _finish(files, learner, history, settings)
+        _finish(files, trainer, history, settings)
 
 
 def _prepare(output: Path, stages: Sequence[Stage]) -> None:
@@ -138,7 +139,7 @@ def _is_over(training: Training, stage: Stage, output: Path, processes: Processe
     return over
 
 
-def _frames(source: Source, training: Training, what: str, processes: Processes) -> Frames:
+def _frames(source: Source, training: Training, what: str, processes: Processes) -> TrainingFrames:
     """All of a data set. Raises SsmaError naming the first file that is wrong."""
     samples, title = source.samples(), f"reading {what} frames"
     if training.data.in_memory:
@@ -147,16 +148,16 @@ def _frames(source: Source, training: Training, what: str, processes: Processes)
     return Streamed(samples, training.model)
 
 
-def _seen(unseen: list[torch.Tensor], learner: Learner, history: History) -> list[float]:
+def _seen(unseen: list[torch.Tensor], trainer: Trainer, history: History) -> list[float]:
     """The losses of the steps since the history's last, over all processes. Empties `unseen`.
 
     Raises SsmaError when one is not finite.
     """
-    losses = learner.processes.sum(torch.stack(unseen)) / learner.processes.world
+    losses = trainer.processes.sum(torch.stack(unseen)) / trainer.processes.world
     unseen.clear()
     for step, loss in enumerate(losses.tolist(), start=history.step):
         if not math.isfinite(loss):
-            training, stage = learner.training, learner.stage
+            training, stage = trainer.training, trainer.stage
             samples = training.data.train.samples()
             chosen = batch_indices(len(samples), stage.batch_size, step, training.seed)
             raise SsmaError(f"the loss of {stage.name} is {loss} at step {step + 1}, on the frames "
@@ -167,47 +168,48 @@ def _seen(unseen: list[torch.Tensor], learner: Learner, history: History) -> lis
 
 
 @torch.no_grad()
-def _validate(learner: Learner, frames: Frames, history: History, files: StageFiles) -> None:
+def _validate(trainer: Trainer, frames: TrainingFrames, history: History,
+              files: StageFiles) -> None:
     """Adds to the history how good the network is on `frames`, counted at its own size, shared out
     among the processes; writes the model file when it is the best so far."""
-    spec, processes = learner.training.model, learner.processes
+    spec, processes = trainer.training.model, trainer.processes
     matrix = ConfusionMatrix(spec.classes, spec.void_id)
-    learner.network.eval()
-    mine = HeldOut(learner.training, learner.stage, frames, processes.rank, processes.world)
-    for images, label in made_ahead(mine, range(len(mine)), learner.training.workers):
+    trainer.network.eval()
+    mine = HeldOut(trainer.training, trainer.stage, frames, processes.rank, processes.world)
+    for images, label in prefetch(mine, range(len(mine)), trainer.training.workers):
         tensors = [image_tensor(image, processes.device) for image in images]
-        for logits in learner.answers(*tensors):
+        for logits in trainer.answers(*tensors):
             matrix.add(label.numpy(), logits.argmax(1).cpu().numpy())
-    learner.network.train()
+    trainer.network.train()
     counts = torch.from_numpy(matrix.counts).to(processes.device)
     matrix.counts = processes.sum(counts).cpu().numpy()
     best = max((result["miou"] for result in history.validation), default=-1.0)
     history.validation.append({"step": history.step, **matrix.to_dict(spec.class_names)})
     if processes.first and matrix.mean_iou() > best:
-        _save_model(files.best, learner)
+        _save_model(files.best, trainer)
 
 
-def _save_model(path: Path, learner: Learner) -> None:
+def _save_model(path: Path, trainer: Trainer) -> None:
     # A copy in plain memory, which is all that safetensors writes; training goes on in channels
     # last.
-    network = copy.deepcopy(learner.network).cpu().to(memory_format=torch.contiguous_format)
-    checkpoint.save(path, network, learner.training.spec(learner.stage), written=written_for_good)
+    network = copy.deepcopy(trainer.network).cpu().to(memory_format=torch.contiguous_format)
+    checkpoint.save(path, network, trainer.training.spec(trainer.stage), written=durable_write)
 
 
-def _finish(files: StageFiles, learner: Learner, history: History,
+def _finish(files: StageFiles, trainer: Trainer, history: History,
             settings: dict[str, Any]) -> None:
     """The stage's files; its state has done its service."""
-    spec, device = learner.training.model, learner.processes.device
+    spec, device = trainer.training.model, trainer.processes.device
     matrix = ConfusionMatrix.summed(np.array([history.validation[-1]["counts"]]), spec.void_id)
     print(f"{files.name}, validation:\n{matrix.table(spec.class_names)}")
-    _save_model(files.model, learner)
+    _save_model(files.model, trainer)
     curves.draw(files, history)
     log = {"loss": history.losses, "validation": history.validation,
            "seconds": round(history.seconds), "configuration": settings,
            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-           "processes": learner.processes.world, "threads": torch.get_num_threads(),
+           "processes": trainer.processes.world, "threads": torch.get_num_threads(),
            "versions": {"torch": torch.__version__, "numpy": np.__version__}}
     # Last of all: the stage with a log is finished.
-    with written_for_good(files.log) as temporary:
+    with durable_write(files.log) as temporary:
         temporary.write_text(json.dumps(log, indent=1))
     files.state.unlink()

@@ -15,7 +15,7 @@ from ssma_core.training.stages import Stage
 SMOOTHED = 20
 
 
-class Report:
+class TrainingReport:
     """shown: False in all processes but the first; then nothing is shown or written."""
 
     def __init__(self, files: StageFiles, stage: Stage, history: History, shown: bool) -> None:
@@ -26,7 +26,7 @@ class Report:
         self._writer = SummaryWriter(str(files.tensorboard),
                                      purge_step=history.step + 1) if shown else None
 
-    def __enter__(self) -> Report:
+    def __enter__(self) -> TrainingReport:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,

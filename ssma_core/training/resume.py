@@ -15,10 +15,10 @@ from typing import Any
 import torch
 
 from ssma_core.errors import SsmaError
-from ssma_core.files import written_whole
-from ssma_core.training.learner import Learner
+from ssma_core.files import atomic_write
 from ssma_core.training.stages import Stage, Training
 from ssma_core.training.start import start_files
+from ssma_core.training.trainer import Trainer
 
 _NAMED_AT_MOST = 5
 
@@ -84,12 +84,12 @@ class StageFiles:
 
 
 @contextmanager
-def written_for_good(path: Path) -> Iterator[Path]:
-    """As `written_whole`; and when it returns, not even a power loss takes the file away.
+def durable_write(path: Path) -> Iterator[Path]:
+    """As `atomic_write`; and when it returns, not even a power loss takes the file away.
 
     Raises SsmaError when it cannot be written, such as on a full disk."""
     try:
-        with written_whole(path) as temporary:
+        with atomic_write(path) as temporary:
             yield temporary
             _flush(temporary)
         _flush(path.parent)
@@ -119,15 +119,15 @@ def configuration(training: Training, stage: Stage, output: Path) -> dict[str, A
     return json.loads(json.dumps(values))
 
 
-def save_state(files: StageFiles, learner: Learner, history: History,
+def save_state(files: StageFiles, trainer: Trainer, history: History,
                settings: dict[str, Any]) -> None:
-    with written_for_good(files.state) as temporary:
-        torch.save({**learner.state(), "history": asdict(history), "configuration": settings},
+    with durable_write(files.state) as temporary:
+        torch.save({**trainer.state(), "history": asdict(history), "configuration": settings},
                    temporary)
 
 
-def load_state(files: StageFiles, learner: Learner, settings: dict[str, Any]) -> History:
-    """Brings the learner where the stage was last; the history until there.
+def load_state(files: StageFiles, trainer: Trainer, settings: dict[str, Any]) -> History:
+    """Brings the trainer where the stage was last; the history until there.
 
     Raises SsmaError when the file is damaged, or of another configuration.
     """
@@ -140,7 +140,7 @@ def load_state(files: StageFiles, learner: Learner, settings: dict[str, Any]) ->
         raise SsmaError(f"cannot read {files.state}: it is damaged; begin the stage anew with "
                         "--restart") from error
     _check_same(files, state["configuration"], settings)
-    learner.load_state(state)
+    trainer.load_state(state)
     return History(**state["history"])
 
 

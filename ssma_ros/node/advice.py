@@ -5,8 +5,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ssma_core.bags.pairing import OTHER, STREAMS, Stream
-from ssma_ros.node.health.statistics import NEWS_S, RECEIVED, Record, is_news
+from ssma_core import OTHER, STREAMS, Stream
+from ssma_ros.node.health.statistics import NEWS_S, RECEIVED, Statistics, is_news
 from ssma_ros.node.pipeline import Pipeline
 
 FEW = 0.5  # of the slower stream's images: so many pair at least where nothing is wrong
@@ -23,26 +23,26 @@ class Subscribed:
     published: Sequence[str]
 
 
-def what_is_wrong(pipeline: Pipeline, inputs: Mapping[Stream, Subscribed]) -> list[str]:
-    """What is wrong now, apart from what was said when it happened (`Record.recent_errors`)."""
-    record, names = pipeline.record, pipeline.labelling.names
+def problems(pipeline: Pipeline, inputs: Mapping[Stream, Subscribed]) -> list[str]:
+    """What is wrong now, apart from what was said when it happened (`Statistics.recent_errors`)."""
+    statistics, names = pipeline.statistics, pipeline.labelling.names
     topics = {stream: subscribed.topic for stream, subscribed in inputs.items()}
-    silent = [stream for stream in STREAMS if not is_news(record.last_seen[stream])]
-    found = [_silent(record, stream, inputs[stream]) for stream in silent]
-    dead = {stream: reason for stream, (reason, when) in record.dead.items() if is_news(when)}
+    silent = [stream for stream in STREAMS if not is_news(statistics.last_seen[stream])]
+    found = [_silent(statistics, stream, inputs[stream]) for stream in silent]
+    dead = {stream: reason for stream, (reason, when) in statistics.dead.items() if is_news(when)}
     found += [f"the images on {topics[stream]} show nothing: {reason}"
               for stream, reason in dead.items()]
     if not silent:
         found += _unpaired(pipeline, topics)
     for stream in STREAMS:
         found += _slow(pipeline, stream, topics[stream])
-        found += _two_sources(record, inputs[stream])
+        found += _two_sources(statistics, inputs[stream])
     found += _other_time([age for stream in STREAMS if stream not in silent
                           and (age := pipeline.age(stream)) is not None])
     missing = {*silent, *dead}
     if len(missing) == 1:
         stream = missing.pop()
-        if not pipeline.labelling.alone[OTHER[stream]]:
+        if not pipeline.labelling.unimodal[OTHER[stream]]:
             found.append(f"this model cannot label {names[OTHER[stream]]} without {names[stream]}")
     for stream in STREAMS:
         if pipeline.mode == names[stream]:
@@ -51,10 +51,10 @@ def what_is_wrong(pipeline: Pipeline, inputs: Mapping[Stream, Subscribed]) -> li
     return found
 
 
-def _silent(record: Record, stream: Stream, subscribed: Subscribed) -> str:
+def _silent(statistics: Statistics, stream: Stream, subscribed: Subscribed) -> str:
     topic, types = subscribed.topic, sorted({*subscribed.published})
     said = f"no new image on {topic} for {NEWS_S:g} s: "
-    if record.is_going_on(RECEIVED[stream]):
+    if statistics.is_going_on(RECEIVED[stream]):
         return said + ("images come, but they are refused, or repeat one stamp as a driver that "
                        "hangs does")
     if not types:
@@ -65,8 +65,8 @@ def _silent(record: Record, stream: Stream, subscribed: Subscribed) -> str:
                        f"{subscribed.type}. Remap {stream}/image to the raw images' topic, without "
                        f"the transport's name behind it, and say with {stream}_transport how they "
                        "come")
-    if stream in record.qos_mismatch:
-        policy = record.qos_mismatch[stream]
+    if stream in statistics.qos_mismatch:
+        policy = statistics.qos_mismatch[stream]
         return said + (
             f"a publisher's QoS does not fit this node's ({policy}). `ros2 topic info -v {topic}` "
             f"shows both; set qos_overrides.{topic}.subscription.{policy.lower()} to what is "
@@ -76,9 +76,9 @@ def _silent(record: Record, stream: Stream, subscribed: Subscribed) -> str:
                    "so look at its own log, and at rate and QoS with `ros2 topic info -v`")
 
 
-def _two_sources(record: Record, subscribed: Subscribed) -> list[str]:
+def _two_sources(statistics: Statistics, subscribed: Subscribed) -> list[str]:
     publishers = len(subscribed.published)
-    if publishers < 2 or not record.is_going_on("clock jump"):
+    if publishers < 2 or not statistics.is_going_on("clock jump"):
         return []
     return [f"{publishers} publishers send on {subscribed.topic}, and its stamps go back: is a bag "
             "replayed while the sensor's driver runs? Labels are of both times"]
@@ -86,7 +86,7 @@ def _two_sources(record: Record, subscribed: Subscribed) -> list[str]:
 
 def _unchanged(pipeline: Pipeline, stream: Stream, topic: str) -> list[str]:
     """That the one camera that is left may hang: nothing moves beside it by which to tell."""
-    seconds = pipeline.record.unchanged.get(stream, 0.0)
+    seconds = pipeline.statistics.unchanged.get(stream, 0.0)
     if seconds <= pipeline.given.frozen_timeout:
         return []
     return [f"the images on {topic} have been the same, to the byte, for {seconds:.0f} s: that "
@@ -95,11 +95,11 @@ def _unchanged(pipeline: Pipeline, stream: Stream, topic: str) -> list[str]:
 
 def _unpaired(pipeline: Pipeline, topics: Mapping[Stream, str]) -> list[str]:
     """That of what comes on both topics few images or none find a partner, and why."""
-    record = pipeline.record
-    if not is_news(record.last_paired):
+    statistics = pipeline.statistics
+    if not is_news(statistics.last_paired):
         return [f"images come on {topics['rgb']} and {topics['aux']}, but none pair: "
                 + _why_not(pipeline, topics)]
-    paired, images = record.lately("paired"), min(map(record.lately, RECEIVED.values()))
+    paired, images = statistics.lately("paired"), min(map(statistics.lately, RECEIVED.values()))
     if images < ENOUGH or paired >= FEW * images:
         return []
     return [f"of the last {images} images on the slower of {topics['rgb']} and {topics['aux']} "

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssma_core.bags.pairing import STREAMS, Cause
-from ssma_ros.node.health.statistics import RECEIVED, Event, Record
+from ssma_core import STREAMS, Cause
+from ssma_ros.node.health.statistics import RECEIVED, Event, Statistics
 from ssma_ros.node.pipeline import NO_MODE, Pipeline
 
 if TYPE_CHECKING:  # the words are needed where there is no ROS, too
@@ -17,20 +17,20 @@ if TYPE_CHECKING:  # the words are needed where there is no ROS, too
 BOTTLENECK = 0.05  # of what comes in; less is overwritten by mere chance
 
 
-def remarks(record: Record) -> list[str]:
+def remarks(statistics: Statistics) -> list[str]:
     """What is as it must be, but good to know."""
-    return _jumped(record) + _bottleneck(record)
+    return _jumped(statistics) + _bottleneck(statistics)
 
 
-def _jumped(record: Record) -> list[str]:
-    if not record.is_going_on("clock jump"):
+def _jumped(statistics: Statistics) -> list[str]:
+    if not statistics.is_going_on("clock jump"):
         return []
     return ["the images' stamps went back, as where a bag begins again or a clock was set: pairing "
             "began anew"]
 
 
-def _bottleneck(record: Record) -> list[str]:
-    rates = {event: record.rate(event) for event in ("offered", "published", "overwritten")}
+def _bottleneck(statistics: Statistics) -> list[str]:
+    rates = {event: statistics.rate(event) for event in ("offered", "published", "overwritten")}
     if rates["overwritten"] <= BOTTLENECK * rates["offered"]:
         return []
     return [f"the model is the bottleneck: it holds {rates['published']:.1f} Hz of the "
@@ -44,17 +44,17 @@ def status(name: str, facts: Mapping[str, str], pipeline: Pipeline,
     something is wrong. facts: what does not change, as the model's name."""
     from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-    record = pipeline.record
+    statistics = pipeline.statistics
     mode = pipeline.mode
-    wrong = [*troubles, *record.recent_errors()]
+    wrong = [*troubles, *statistics.recent_errors()]
     level = (DiagnosticStatus.ERROR if mode == NO_MODE
              else DiagnosticStatus.WARN if wrong else DiagnosticStatus.OK)
-    message = "; ".join([*wrong, *remarks(record)])
+    message = "; ".join([*wrong, *remarks(statistics)])
     values = {**facts, "mode": mode, **_streams(pipeline), **_counters(pipeline),
-              **_durations(record)}
+              **_durations(statistics)}
     return DiagnosticStatus(
         level=level, name=name,
-        message=message or f"{record.counts['published']} labels published",
+        message=message or f"{statistics.counts['published']} labels published",
         values=[KeyValue(key=key, value=str(value)) for key, value in values.items()])
 
 
@@ -64,14 +64,14 @@ def _streams(pipeline: Pipeline) -> dict[str, object]:
     for stream in STREAMS:
         event = RECEIVED[stream]
         age = pipeline.age(stream)
-        values |= {f"{stream} received": pipeline.record.counts[event],
-                   f"{stream} Hz": f"{pipeline.record.rate(event):.1f}",
+        values |= {f"{stream} received": pipeline.statistics.counts[event],
+                   f"{stream} Hz": f"{pipeline.statistics.rate(event):.1f}",
                    f"{stream} age ms": "-" if age is None else f"{1e3 * age:.1f}"}
     return values
 
 
 def _counters(pipeline: Pipeline) -> dict[str, int]:
-    counts = pipeline.record.counts
+    counts = pipeline.statistics.counts
     ended = sum(pipeline.pairing.counts.values(), Counter())
     causes: tuple[Cause, ...] = ("unmatched", "late", "duplicate", "zero stamp")
     events: tuple[Event, ...] = ("rgb alone", "aux alone", "published", "overwritten", "overtaken",
@@ -82,12 +82,12 @@ def _counters(pipeline: Pipeline) -> dict[str, int]:
             **{event: counts[event] for event in events}}
 
 
-def _durations(record: Record) -> dict[str, str]:
-    values = {"label Hz": f"{record.rate('published'):.1f}"}
-    for name, seconds in (("latency", record.latencies), ("stamp to label", record.ages)):
+def _durations(statistics: Statistics) -> dict[str, str]:
+    values = {"label Hz": f"{statistics.rate('published'):.1f}"}
+    for name, seconds in (("latency", statistics.latencies), ("stamp to label", statistics.ages)):
         values |= {f"{name} p{p} ms": _milliseconds(seconds, p) for p in (50, 90, 99)}
-    return values | {"inference p50 ms": _milliseconds(record.inferences, 50),
-                     "own share p50 ms": _milliseconds(record.own_shares, 50)}
+    return values | {"inference p50 ms": _milliseconds(statistics.inferences, 50),
+                     "own share p50 ms": _milliseconds(statistics.own_shares, 50)}
 
 
 def _milliseconds(seconds: deque[float], percentile: float) -> str:

@@ -10,13 +10,19 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ssma_core import Segmentation, Segmenter, SsmaError, overlay
-from ssma_core.bags.pairing import STREAMS, Stream
+from ssma_core import (
+    STREAMS,
+    ImageMessage,
+    Segmentation,
+    Segmenter,
+    SsmaError,
+    Stream,
+    overlay,
+)
 from ssma_ros.node import messages, points
-from ssma_ros.node.health.blank import Content
-from ssma_ros.node.health.statistics import Record
-from ssma_ros.node.label_info import UNLABELED
-from ssma_ros.node.messages import Frame
+from ssma_ros.node.health.blank import BlankDetector
+from ssma_ros.node.health.statistics import Statistics
+from ssma_ros.node.messages import UNLABELED
 from ssma_ros.node.parameters import Parameters
 
 Array = npt.NDArray[Any]
@@ -51,9 +57,9 @@ class Outputs:
 
 
 class Arrived(NamedTuple):
-    """A frame, and when it came (time.monotonic)."""
+    """An image, and when it came (time.monotonic)."""
 
-    frame: Frame
+    image: ImageMessage
     time: float
 
 
@@ -69,16 +75,17 @@ class Labelling:
       sensor_msgs/CameraInfo of the colour image. complain: logs an error, at a calm rate.
     """
 
-    def __init__(self, segmenter: Segmenter, given: Parameters, outputs: Outputs, record: Record,
-                 complain: Callable[[Exception], None]) -> None:
+    def __init__(self, segmenter: Segmenter, given: Parameters, outputs: Outputs,
+                 statistics: Statistics, complain: Callable[[Exception], None]) -> None:
         self.given = given
         self.camera_info: Any = None
         self.names = dict(zip(STREAMS, (m.name for m in segmenter.spec.modalities)))
-        self.alone = dict(zip(STREAMS, segmenter.alone))
-        self._segmenter, self._outputs, self._record = segmenter, outputs, record
+        self.unimodal = dict(zip(STREAMS, segmenter.unimodal))
+        self._segmenter, self._outputs, self._statistics = segmenter, outputs, statistics
         self._complain = complain
-        self._content = Content({stream: modality.encoding in ("jet", "hha") for stream, modality
-                                 in zip(STREAMS, segmenter.spec.modalities)})
+        self._blank_detector = BlankDetector({
+            stream: modality.encoding in ("jet", "hha")
+            for stream, modality in zip(STREAMS, segmenter.spec.modalities)})
         self._idle_since = 0.0
 
     def label(self, work: Work) -> str | None:
@@ -88,14 +95,14 @@ class Labelling:
         try:
             images, used = self._look(work)
             if not used:
-                self._record.happened("dead")
+                self._statistics.happened("dead")
                 return None
             try:
                 return self._label_from(used, images, work)
             except SsmaError as error:
-                if len(used) == 1 or not self.alone["rgb"]:
+                if len(used) == 1 or not self.unimodal["rgb"]:
                     raise
-                self._record.happened("aux left out")
+                self._statistics.happened("aux left out")
                 self._complain(error)
                 return self._label_from(("rgb",), images, work)
         finally:
@@ -104,7 +111,7 @@ class Labelling:
     def _label_from(self, used: Sequence[Stream], images: Mapping[Stream, Array], work: Work
                     ) -> str:
         if len(used) == 2 and self.given.check_frame_id:
-            messages.check_registered(work["rgb"].frame, work["aux"].frame)
+            messages.check_registered(work["rgb"].image, work["aux"].image)
         self._publish({stream: images[stream] for stream in used}, work)
         return "+".join(self.names[stream] for stream in used)
 
@@ -113,16 +120,16 @@ class Labelling:
         images, dead = {}, {}
         for stream, arrived in work.items():
             try:
-                images[stream] = arrived.frame.image()
+                images[stream] = arrived.image.array()
             except SsmaError as error:
                 dead[stream] = str(error)
         now = max(arrived.time for arrived in work.values())
-        dead |= self._content.dead(images, now, min_valid_depth=self.given.min_valid_depth,
+        dead |= self._blank_detector.dead(images, now, min_valid_depth=self.given.min_valid_depth,
                                    frozen_timeout=self.given.frozen_timeout)
-        self._record.looked_at(work, dead)
-        self._record.unchanged = self._content.unchanged(now)
+        self._statistics.looked_at(work, dead)
+        self._statistics.unchanged = self._blank_detector.unchanged(now)
         alive = tuple(s for s in STREAMS if s in images and s not in dead)
-        if len(alive) == len(work) or (alive and self.alone[alive[0]]):
+        if len(alive) == len(work) or (alive and self.unimodal[alive[0]]):
             return images, alive
         nothing_better = alive == ("rgb",) and "aux" in images
         return images, STREAMS if nothing_better else ()
@@ -131,7 +138,7 @@ class Labelling:
         """The label first, and at once."""
         arrived = max(each.time for each in work.values())
         begin = max(arrived, self._idle_since)
-        frame = work["rgb" if "rgb" in images else "aux"].frame
+        image = work["rgb" if "rgb" in images else "aux"].image
         rgb, aux = images.get("rgb"), images.get("aux")
         with_points = aux is not None and self._outputs.points.wanted()
         before = time.monotonic()
@@ -139,14 +146,14 @@ class Labelling:
             rgb, aux, confidence=with_points or self._outputs.confidence.wanted(),
             trust=self._outputs.trust.wanted())
         inference = time.monotonic() - before
-        header = frame.message.header
+        header = image.message.header
         labels = self._published(found.labels)
         self._outputs.label.publish(messages.image(labels, "mono8", header))
         published = time.monotonic()
-        self._record.label_published(
+        self._statistics.label_published(
             latency=published - arrived, inference=inference,
             own_share=published - begin - inference,
-            age=(self._outputs.now_ns() - frame.stamp_ns) / 1e9)
+            age=(self._outputs.now_ns() - image.stamp_ns) / 1e9)
         try:
             self._publish_images(found, rgb, header)
             if with_points and found.confidence is not None:

@@ -24,14 +24,13 @@ except ImportError as error:
 
 import numpy as np
 
-from ssma_core import Segmenter, SsmaError
-from ssma_core.bags.pairing import STREAMS, Stream
+from ssma_core import STREAMS, Segmenter, SsmaError, Stream
 from ssma_ros import distro
 from ssma_ros.node import diagnostics, memory, parameters, topics
-from ssma_ros.node.advice import Subscribed, what_is_wrong
-from ssma_ros.node.health.throttle import Reminder
-from ssma_ros.node.label_info import label_info
+from ssma_ros.node.advice import Subscribed, problems
+from ssma_ros.node.health.throttle import Throttle
 from ssma_ros.node.labelling import Output, Outputs
+from ssma_ros.node.messages import label_info
 from ssma_ros.node.parameters import Parameters
 from ssma_ros.node.pipeline import NO_MODE, Pipeline
 
@@ -124,7 +123,7 @@ class SegmentationNode(LifecycleNode):
             inputs = topics.subscriptions(self, made, self._given, pipeline)
             parameters.tell_unknown_qos(self)
             diagnose = functools.partial(
-                self._diagnose, pipeline, inputs, Reminder())
+                self._diagnose, pipeline, inputs, Throttle())
             for period, call in ((TICK_S, pipeline.tick), (DIAGNOSTICS_PERIOD_S, diagnose)):
                 # Steady time: with use_sim_time and no /clock, "nothing comes" must still be said.
                 timer = self.create_timer(period, _going_on(call, pipeline),
@@ -192,13 +191,13 @@ class SegmentationNode(LifecycleNode):
                 Header(stamp=self.get_clock().now().to_msg())))
 
     def _diagnose(self, pipeline: Pipeline, inputs: dict[Stream, tuple[str, str]],
-                  reminder: Reminder) -> None:
+                  throttle: Throttle) -> None:
         assert self._segmenter
-        troubles = what_is_wrong(pipeline, {
+        troubles = problems(pipeline, {
             stream: Subscribed(name, message_type, [
                 publisher.topic_type for publisher in self.get_publishers_info_by_topic(name)])
             for stream, (name, message_type) in inputs.items()})
-        for text in reminder.due([*troubles, *diagnostics.remarks(pipeline.record)]):
+        for text in throttle.due([*troubles, *diagnostics.remarks(pipeline.statistics)]):
             if text in troubles:
                 self.get_logger().warning(text)
             else:  # a line of its own: rclpy raises where one changes its severity
@@ -244,7 +243,7 @@ def _warm_up(segmenter: Segmenter) -> None:
     if frame and frame.aux != "encoded":
         aux = np.zeros((height, width), frame.aux)
     segmenter.segment(rgb, aux)
-    for images, can in zip(((rgb, None), (None, aux)), segmenter.alone):
+    for images, can in zip(((rgb, None), (None, aux)), segmenter.unimodal):
         if can:
             segmenter.segment(*images)
 
@@ -252,7 +251,7 @@ def _warm_up(segmenter: Segmenter) -> None:
 def _in_words(path: str, segmenter: Segmenter) -> str:
     spec = segmenter.spec
     names = [modality.name for modality in spec.modalities]
-    alone = [name for name, can in zip(names, segmenter.alone) if can]
+    alone = [name for name, can in zip(names, segmenter.unimodal) if can]
     return (f"{path}: {' and '.join(names)}, {spec.classes} classes, runs on {segmenter.backend}; "
             f"should the other fail, it labels from {' or '.join(alone) or 'neither'} alone; "
             f"{distro.CV_BRIDGE}, "

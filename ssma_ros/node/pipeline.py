@@ -7,12 +7,11 @@ import time
 import traceback
 from typing import Any
 
-from ssma_core import Segmenter, SsmaError
-from ssma_core.bags.pairing import OTHER, OVERTAKE_NS, Pairing, Stream
+from ssma_core import OTHER, OVERTAKE_NS, Pairing, Segmenter, SsmaError, Stream
 from ssma_ros.node import messages
-from ssma_ros.node.health.statistics import ALONE, RECEIVED, Record
-from ssma_ros.node.health.throttle import REMIND_S, Reminder
-from ssma_ros.node.health.watchdog import Silence
+from ssma_ros.node.health.statistics import ALONE, RECEIVED, Statistics
+from ssma_ros.node.health.throttle import REMIND_S, Throttle
+from ssma_ros.node.health.watchdog import Watchdog
 from ssma_ros.node.labelling import Arrived, Labelling, Outputs, Work
 from ssma_ros.node.parameters import Parameters
 from ssma_ros.node.worker import Worker
@@ -29,17 +28,17 @@ class Pipeline:
     """
 
     def __init__(self, segmenter: Segmenter, given: Parameters, outputs: Outputs) -> None:
-        self.record = Record()
+        self.statistics = Statistics()
         self.pairing: Pairing[Arrived] = Pairing(given.slop, given.queue_size, given.aux_delay)
-        self.labelling = Labelling(segmenter, given, outputs, self.record, self.complain)
+        self.labelling = Labelling(segmenter, given, outputs, self.statistics, self.complain)
         self._outputs = outputs
-        self._silence = Silence(time.monotonic())
+        self._watchdog = Watchdog(time.monotonic())
         self._newest: dict[Stream, Arrived] = {}
         self._offered_ns: dict[Stream, int] = {}  # the newest stamps that the worker was offered
         self._last_label = (NO_MODE, float("-inf"))
         self._mode_said = ""
         self._saying = threading.Lock()
-        self._reminder = Reminder()
+        self._throttle = Throttle()
         self.worker: Worker[Work] = Worker(self._work, self._failed)
 
     @property
@@ -62,12 +61,12 @@ class Pipeline:
         than two frames take."""
         mode, when = self._last_label
         timeout = max(self.given.aux_timeout, self.given.rgb_timeout)
-        takes = self.record.latencies[-1] if self.record.latencies else 0.0
+        takes = self.statistics.latencies[-1] if self.statistics.latencies else 0.0
         return mode if time.monotonic() - when <= timeout + 2 * takes else NO_MODE
 
     def age(self, stream: Stream) -> float | None:
         """How many seconds ago a stream's newest image was stamped; None before there is one."""
-        stamp_ns = self.record.last_stamp_ns.get(stream)
+        stamp_ns = self.statistics.last_stamp_ns.get(stream)
         return None if stamp_ns is None else (self._outputs.now_ns() - stamp_ns) / 1e9
 
     def timeout(self, stream: Stream) -> float:
@@ -79,7 +78,7 @@ class Pipeline:
         `receive`. Labels the image that has waited in vain, and publishes the mode where it is
         another than before."""
         for stream, arrived in self._newest.items():
-            if self._silence.is_over(stream, time.monotonic(), self.timeout(stream)):
+            if self._watchdog.is_over(stream, time.monotonic(), self.timeout(stream)):
                 self._offer_alone(stream, arrived)
         self.say_mode()
 
@@ -93,54 +92,54 @@ class Pipeline:
 
     def receive(self, message: Any, stream: Stream, topic: str) -> None:
         """Takes an image in. Returns at once: the work is the worker's."""
-        self.record.happened(RECEIVED[stream])
+        self.statistics.happened(RECEIVED[stream])
         self.say_mode()
         try:
-            frame = messages.frame(message, stream, topic)
+            image = messages.checked(message, stream, topic)
         except Exception as error:  # rclpy would end the node
-            self.record.happened("refused")
+            self.statistics.happened("refused")
             self.complain(error)
             return
         try:
-            self._pair(stream, Arrived(frame, time.monotonic()))
+            self._pair(stream, Arrived(image, time.monotonic()))
         except Exception as error:  # a zero stamp, counted in the pairing; or a fault of ours
             self.complain(error)
 
     def _pair(self, stream: Stream, arrived: Arrived) -> None:
         """Offers the worker the pairs that the frame makes certain, or the frame alone."""
-        frame, now = arrived
+        image, now = arrived
         jumps = self.pairing.clock_jumps
-        pairs = self.pairing.add(stream, frame.stamp_ns, arrived)
+        pairs = self.pairing.add(stream, image.stamp_ns, arrived)
         self._newest[stream] = arrived
-        alone = (self.record.image_seen(stream, frame.stamp_ns)
-                 and self._silence.image_came(stream, now, self.timeout(stream),
-                                              shows=stream not in self.record.dead))
+        alone = (self.statistics.image_seen(stream, image.stamp_ns)
+                 and self._watchdog.image_came(stream, now, self.timeout(stream),
+                                              shows=stream not in self.statistics.dead))
         for pair in pairs:
-            self.record.last_paired = now
-            self.record.happened("paired")
-            self._silence.pair_came(now)
+            self.statistics.last_paired = now
+            self.statistics.happened("paired")
+            self._watchdog.pair_came(now)
             if not self._offer({"rgb": pair.rgb, "aux": pair.aux}):
-                self.record.happened("overtaken")
+                self.statistics.happened("overtaken")
         if self.pairing.clock_jumps > jumps:  # the pairs were of before
-            self.record.happened("clock jump")
+            self.statistics.happened("clock jump")
             self._offered_ns = {}
             self._newest = {stream: arrived}
         if alone and not pairs:
             self._offer_alone(stream, arrived)
 
     def _offer_alone(self, stream: Stream, arrived: Arrived) -> None:
-        if self.labelling.alone[stream] and self._offer({stream: arrived}):
-            self.record.happened(ALONE[stream])
+        if self.labelling.unimodal[stream] and self._offer({stream: arrived}):
+            self.statistics.happened(ALONE[stream])
 
     def _offer(self, work: Work) -> bool:
         """Whether it is newer than all before, and so was offered to the worker."""
-        stamps = {stream: arrived.frame.stamp_ns for stream, arrived in work.items()}
+        stamps = {stream: arrived.image.stamp_ns for stream, arrived in work.items()}
         if any(self._is_past(stream, stamp_ns) for stream, stamp_ns in stamps.items()):
             return False
         self._offered_ns |= stamps
-        self.record.happened("offered")
+        self.statistics.happened("offered")
         if self.worker.offer(work):
-            self.record.happened("overwritten")
+            self.statistics.happened("overwritten")
         return True
 
     def _is_past(self, stream: Stream, stamp_ns: int) -> bool:
@@ -158,7 +157,7 @@ class Pipeline:
             self.say_mode()
 
     def _failed(self, error: Exception) -> None:
-        self.record.happened("failed")
+        self.statistics.happened("failed")
         self.complain(error)
 
     def complain(self, error: Exception) -> None:
@@ -170,7 +169,7 @@ class Pipeline:
                       details="".join(traceback.format_exception(error)))
 
     def _say(self, reason: str, details: str = "") -> None:
-        self.record.error(reason)  # /diagnostics has it as long as it lasts
-        if self._reminder.is_due(reason):
+        self.statistics.error(reason)  # /diagnostics has it as long as it lasts
+        if self._throttle.is_due(reason):
             self._outputs.error(f"{reason} (said every {REMIND_S:g} s while it lasts)\n{details}"
                                 .rstrip())

@@ -23,8 +23,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import String
 
-from ssma_core import ModelSpec, SsmaError
-from ssma_core.bags.pairing import STREAMS, Stream
+from ssma_core import STREAMS, ModelSpec, SsmaError, Stream
 from ssma_ros import distro
 from ssma_ros.node.labelling import Output, Outputs
 from ssma_ros.node.parameters import Parameters
@@ -133,7 +132,7 @@ def _receive(pipeline: Pipeline, stream: Stream, message: Any, topic: str) -> No
 
 def _mismatch(pipeline: Pipeline, stream: Stream, event: Any) -> None:
     """A publisher's images do not reach us for the QoS policy that the event names."""
-    pipeline.record.qos_mismatch[stream] = qos_policy_name_from_kind(event.last_policy_kind)
+    pipeline.statistics.qos_mismatch[stream] = qos_policy_name_from_kind(event.last_policy_kind)
 
 
 @contextmanager

@@ -28,8 +28,7 @@ except ImportError as error:
 from rosbags.interfaces import QosDurability, QosReliability
 from tqdm import tqdm
 
-from ssma_core import SsmaError
-from ssma_core.bags import rosbag2
+from ssma_core import SsmaError, rosbag2
 from ssma_ros import signals
 
 CLOCK = "/clock"

@@ -53,10 +53,10 @@ class Collected:
 
     def take_label(self, message: Image) -> None:
         arrival = time.monotonic_ns()
-        frame = messages.frame(message, "aux", "semantic/label")
-        self.arrivals_ns[frame.stamp_ns] = arrival
-        self.newest_ns = frame.stamp_ns
-        self.take(frame.stamp_ns, self.bag_time_ns, frame.image())
+        label = messages.checked(message, "aux", "semantic/label")
+        self.arrivals_ns[label.stamp_ns] = arrival
+        self.newest_ns = label.stamp_ns
+        self.take(label.stamp_ns, self.bag_time_ns, label.array())
 
     def take_clock(self, message: Clock) -> None:
         self.bag_time_ns = message.clock.sec * 10**9 + message.clock.nanosec

@@ -25,20 +25,20 @@ from ssma_core import (
     ModelSpec,
     Segmenter,
     SsmaError,
+    atomic_write,
+    bag_results,
     check_writable,
     cpu,
     gpu,
+    looks,
+    of_bag,
+    page,
     processes,
+    rosbag2,
     versions,
-    written_whole,
+    words,
 )
-from ssma_core.bags import rosbag2
-from ssma_core.evaluation import bag_results, of_bag
-from ssma_core.evaluation.bag_results import Report, Run, Settings
-from ssma_core.evaluation.report import compare
-from ssma_core.evaluation.report.looks import Look, Sheet, chosen
-from ssma_core.evaluation.report.page import report_page
-from ssma_core.evaluation.report.words import in_words
+from ssma_core import report_compare as compare
 from ssma_ros.node.parameters import Parameters
 from ssma_ros.replay import dds
 
@@ -47,7 +47,7 @@ class Job(NamedTuple):
     """A bag to evaluate. threads: the CPU's share of it; None leaves the choice to the library."""
 
     bag: str
-    settings: Settings
+    settings: bag_results.Settings
     model: Path
     threads: int | None
 
@@ -55,15 +55,16 @@ class Job(NamedTuple):
 class Done(NamedTuple):
     """What came out of a bag, and the model's own facts."""
 
-    run: Run
-    sheet: Sheet
+    run: bag_results.Run
+    sheet: looks.Sheet
     spec: ModelSpec
     backend: str
     precision: str
 
 
-def evaluate(paths: Sequence[str], model: Path, settings: Settings, jobs: int | None = None,
-             over_dds: bool = False) -> tuple[Report, list[Look], list[Look]]:
+def evaluate(paths: Sequence[str], model: Path, settings: bag_results.Settings,
+             jobs: int | None = None, over_dds: bool = False
+             ) -> tuple[bag_results.Report, list[looks.Look], list[looks.Look]]:
     """The report on all bags, and the worst and the typical frames of them.
 
     jobs: how many bags at once; None: one a core. over_dds: whether they go through the node, too.
@@ -83,15 +84,16 @@ def evaluate(paths: Sequence[str], model: Path, settings: Settings, jobs: int | 
     _, _, spec, backend, precision = done[0]
     runs = tuple(each.run for each in done)
     over = tuple(_over_dds(live, run, model, spec, settings) for run in runs) if live else ()
-    report = Report(str(model), backend, precision, _machine(backend, cpus), spec,
+    report = bag_results.Report(str(model), backend, precision, _machine(backend, cpus), spec,
                     versions(backend), settings, at_once, runs, over)
     scores = np.concatenate([run.scores(spec.void_id) for run in runs])
-    return report, *chosen([each.sheet for each in done], scores)
+    return report, *looks.chosen([each.sheet for each in done], scores)
 
 
-def write_page(path: Path, report: Report, worst: Sequence[Look], typical: Sequence[Look]) -> None:
+def write_page(path: Path, report: bag_results.Report, worst: Sequence[looks.Look],
+               typical: Sequence[looks.Look]) -> None:
     """Of what `evaluate` returns, whole or not at all."""
-    _write(path, report_page(report, worst, typical))
+    _write(path, page.report_page(report, worst, typical))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -166,10 +168,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    settings = Settings(options.rgb, options.aux, options.label, options.slop, options.queue_size,
-                        options.aux_delay)
+    settings = bag_results.Settings(options.rgb, options.aux, options.label, options.slop,
+                                    options.queue_size, options.aux_delay)
     report, *looks = evaluate(options.bags, options.model, settings, options.jobs, options.live)
-    print(in_words(report))
+    print(words.in_words(report))
     if options.json:
         bag_results.write(report, options.json)
     if options.report:
@@ -184,11 +186,11 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def _write(path: Path, page: str) -> None:
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
-def _messages(bag: str, settings: Settings) -> int:
+def _messages(bag: str, settings: bag_results.Settings) -> int:
     """How many images of both sensors a bag has. Raises SsmaError when it lacks a topic."""
     rosbag2.check_topics(bag, [settings.rgb, settings.aux, settings.label])
     found = rosbag2.topics(bag)
@@ -224,14 +226,15 @@ def _live() -> ModuleType:
     return live
 
 
-def _over_dds(live: ModuleType, run: Run, model: Path, spec: ModelSpec, settings: Settings) -> Run:
+def _over_dds(live: ModuleType, run: bag_results.Run, model: Path, spec: ModelSpec,
+              settings: bag_results.Settings) -> bag_results.Run:
     begin_ns = next(rosbag2.messages(run.bag, [settings.rgb, settings.aux])).time_ns
     seconds = round(rosbag2.seconds(run.bag))
     with tqdm(total=seconds, desc="over DDS", unit="s", disable=None) as bar:
         def tick(now_ns: int) -> None:
             bar.update(min(seconds, (now_ns - begin_ns) // 10**9) - int(bar.n))
 
-        found: Run = live.evaluate(run.bag, model, spec, settings, tick)
+        found: bag_results.Run = live.evaluate(run.bag, model, spec, settings, tick)
     return found
 
 

@@ -23,19 +23,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
-from ssma_core import ModelSpec, SsmaError
-from ssma_core.bags import rosbag2
-from ssma_core.evaluation.bag_results import (
-    Counts,
-    Event,
-    Labelled,
-    Mode,
-    Run,
-    Settings,
-    Timeline,
-    plain_counts,
-)
-from ssma_core.evaluation.ground_truth import Recordings, Truths
+from ssma_core import ModelSpec, SsmaError, bag_results, ground_truth, rosbag2
 from ssma_ros.node.parameters import COMPRESSED
 from ssma_ros.node.pipeline import NO_MODE
 from ssma_ros.replay import dds
@@ -46,41 +34,43 @@ PATIENCE_S = 30
 LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-def evaluate(bag: str, model: Path, spec: ModelSpec, settings: Settings,
-             tick: Callable[[int], None]) -> Run:
+def evaluate(bag: str, model: Path, spec: ModelSpec, settings: bag_results.Settings,
+             tick: Callable[[int], None]) -> bag_results.Run:
     """What becomes of a bag's frames, and when. The labels are scored as they come, so that none
     has to be kept. tick, and errors: as of `replay_through_node`."""
-    truths = Truths(bag, settings.label, settings.slop)
-    recordings = Recordings(bag, [settings.rgb, settings.aux])
-    counts: dict[int, Counts | None] = {}
+    truths = ground_truth.GroundTruth(bag, settings.label, settings.slop)
+    recordings = ground_truth.Recordings(bag, [settings.rgb, settings.aux])
+    counts: dict[int, bag_results.Counts | None] = {}
 
     def take(stamp_ns: int, bag_time_ns: int, labels: npt.NDArray[Any]) -> None:
         # Not when the label came: a slow model's come seconds later.
         truth = truths.near(stamp_ns, recordings.of(stamp_ns, bag_time_ns))
-        counts[stamp_ns] = plain_counts(truth.matrix(labels, spec)) if truth else None
+        counts[stamp_ns] = bag_results.plain_counts(truth.matrix(labels, spec)) if truth else None
 
     with tempfile.TemporaryDirectory(prefix="evaluate_bag.") as logs:
         collected = replay_through_node(bag, model, settings, Path(logs, "live"), take=take,
                                         tick=tick)
     sent = recordings.stamps_ns[settings.rgb]
     causes = {cause: n for cause, n in collected.causes_of_drops(len(sent)).items() if n}
-    drops = tuple(Event(stamp, "no label") for stamp in sent if stamp not in counts)
-    frames = tuple(Labelled(stamp, round(collected.latency_ms(stamp), 3), counts[stamp])
+    drops = tuple(bag_results.Event(stamp, "no label") for stamp in sent if stamp not in counts)
+    frames = tuple(bag_results.Labelled(stamp, round(collected.latency_ms(stamp), 3), counts[stamp])
                    for stamp in sorted(counts))
     modes = tuple(_modes(collected.modes, spec, max(sent)))
-    return Run(bag, Timeline(min(sent), max(sent), drops, modes),
+    return bag_results.Run(bag, bag_results.Timeline(min(sent), max(sent), drops, modes),
                {"rgb": {"labelled": len(counts), **causes}}, frames)
 
 
-def _modes(modes: Iterable[tuple[int, str]], spec: ModelSpec, end_ns: int) -> Iterator[Event]:
+def _modes(modes: Iterable[tuple[int, str]], spec: ModelSpec,
+           end_ns: int) -> Iterator[bag_results.Event]:
     """In the report's words."""
     colour, second = (modality.name for modality in spec.modalities)
-    words: dict[str, Mode] = {f"{colour}+{second}": "fused", colour: "colour only",
+    words: dict[str, bag_results.Mode] = {f"{colour}+{second}": "fused", colour: "colour only",
                               second: "second only", NO_MODE: "none"}
-    return (Event(stamp_ns, words[mode]) for stamp_ns, mode in modes if stamp_ns < end_ns)
+    return (bag_results.Event(stamp_ns, words[mode])
+            for stamp_ns, mode in modes if stamp_ns < end_ns)
 
 
-def replay_through_node(bag: str | Path, model: Path, settings: Settings, logs: Path, *,
+def replay_through_node(bag: str | Path, model: Path, settings: bag_results.Settings, logs: Path, *,
                         take: TakeLabel,
                         tick: Callable[[int], None] = lambda _: None) -> Collected:
     """Starts node and replay; collects until the bag is over and the node has nothing left to do.
@@ -117,7 +107,7 @@ def replay_through_node(bag: str | Path, model: Path, settings: Settings, logs: 
     return collected
 
 
-def _node_arguments(bag: str | Path, model: Path, settings: Settings) -> list[str]:
+def _node_arguments(bag: str | Path, model: Path, settings: bag_results.Settings) -> list[str]:
     recorded = rosbag2.topics(bag)
     (rgb, rgb_transport), (aux, aux_transport) = (
         _subscribed(recorded[topic].type, topic) for topic in (settings.rgb, settings.aux))

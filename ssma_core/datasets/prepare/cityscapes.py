@@ -12,7 +12,7 @@ from ssma_core.datasets.prepare.data_set import (
     ALL_HOLES,
     Array,
     DataSet,
-    Frame,
+    PublishedFrame,
     Second,
     Split,
     frame_names,
@@ -42,18 +42,18 @@ LABELS = dict(enumerate((
 NEAREST_DISPARITY = 96.0
 
 
-def frames(root: Path, second: str) -> dict[Split, list[Frame]]:
+def frames(root: Path, second: str) -> dict[Split, list[PublishedFrame]]:
     return {"train": _split(root, "train", second), "validation": _split(root, "val", second)}
 
 
-def _split(root: Path, split: str, second: str) -> list[Frame]:
+def _split(root: Path, split: str, second: str) -> list[PublishedFrame]:
     rgb, disparity, label = kinds = (
         (root / "leftImg8bit" / split, "_leftImg8bit.png"),
         (root / "disparity" / split, "_disparity.png"),
         (root / "gtFine" / split, "_gtFine_labelIds.png"))
     cameras = (root / "camera" / split, "_camera.json") if second == "hha" else None
-    return [Frame(f"{split}/{name}", _file(rgb, name), _file(disparity, name), _file(label, name),
-                  _file(cameras, name) if cameras else None)
+    return [PublishedFrame(f"{split}/{name}", _file(rgb, name), _file(disparity, name),
+                           _file(label, name), _file(cameras, name) if cameras else None)
             for name in frame_names(*kinds, within="*/")]
 
 
@@ -63,7 +63,7 @@ def _file(kind: tuple[Path, str], name: str) -> Path:
     return place / f"{name}{ending}"
 
 
-def disparity(frame: Frame) -> Array:
+def disparity(frame: PublishedFrame) -> Array:
     """Pixels, H×W float32, 0 where nothing was measured. The file has 0 for that, and else
     256·disparity + 1; what is infinitely far keeps a little disparity, to be told from that."""
     written = sixteen_bits(frame.second)
@@ -71,7 +71,7 @@ def disparity(frame: Frame) -> Array:
     return np.where(written > 0, shifted, 0).astype(np.float32)
 
 
-def depth(frame: Frame) -> Array:
+def depth(frame: PublishedFrame) -> Array:
     """Metres, H×W float32, 0 where nothing was measured: baseline · focal length / disparity."""
     pixels = disparity(frame)
     known = _calibration(frame)
@@ -79,13 +79,13 @@ def depth(frame: Frame) -> Array:
     return np.divide(scale, pixels, out=np.zeros_like(pixels), where=pixels > 0)
 
 
-def camera(frame: Frame, size: tuple[int, int]) -> Camera:
+def camera(frame: PublishedFrame, size: tuple[int, int]) -> Camera:
     known = _calibration(frame)
     return Camera(known["intrinsic.fx"], known["intrinsic.fy"], known["intrinsic.u0"],
                   known["intrinsic.v0"], size)
 
 
-def _calibration(frame: Frame) -> dict[str, float]:
+def _calibration(frame: PublishedFrame) -> dict[str, float]:
     assert frame.camera is not None  # `frames` gives one for hha
     names = ("extrinsic.baseline", "intrinsic.fx", "intrinsic.fy", "intrinsic.u0", "intrinsic.v0")
     try:

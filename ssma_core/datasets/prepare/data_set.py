@@ -25,7 +25,7 @@ IS_IT_WHOLE = ("is the download complete, and unpacked with the layout that this
 
 
 @dataclass(frozen=True)
-class Frame:
+class PublishedFrame:
     """The published files of one frame.
 
     name: what its prepared files are called, without suffix; may have folders in it.
@@ -56,12 +56,12 @@ class Second:
 
     name: str
     encoding: Literal["image", "jet", "hha"]
-    read: Callable[[Frame], Array]
+    read: Callable[[PublishedFrame], Array]
     range: float | None = None
     fill: int = 0
-    camera: Callable[[Frame, tuple[int, int]], Camera] | None = None
+    camera: Callable[[PublishedFrame, tuple[int, int]], Camera] | None = None
 
-    def of_frame(self, frame: Frame, size: tuple[int, int]) -> Modality:
+    def of_frame(self, frame: PublishedFrame, size: tuple[int, int]) -> Modality:
         """What encodes a frame's array of the given (width, height)."""
         camera = self.camera(frame, size) if self.camera else None
         return Modality(self.name, self.encoding, self.range, self.fill, camera)
@@ -94,7 +94,7 @@ class DataSet:
     classes: Mapping[int, Classes]
     labels: Mapping[int, str]
     seconds: tuple[Second, ...]
-    frames: Callable[[Path, str], dict[Split, list[Frame]]]
+    frames: Callable[[Path, str], dict[Split, list[PublishedFrame]]]
     read_ids: Callable[[Path], Array]
     published: Mapping[Split, int] = field(default_factory=dict)
     id_name: Callable[[int], str] = "id {}".format

@@ -11,7 +11,7 @@ from ssma_core.datasets.prepare.data_set import (
     IS_IT_WHOLE,
     Array,
     DataSet,
-    Frame,
+    PublishedFrame,
     Second,
     Split,
     folder,
@@ -42,17 +42,17 @@ LABELS = {
 }
 
 
-def frames(root: Path, second: str) -> dict[Split, list[Frame]]:
+def frames(root: Path, second: str) -> dict[Split, list[PublishedFrame]]:
     return {"train": _split(root, "train", second), "validation": _split(root, "test", second)}
 
 
-def _split(root: Path, split: str, second: str) -> list[Frame]:
+def _split(root: Path, split: str, second: str) -> list[PublishedFrame]:
     rgb, label, other = kinds = [root / split / kind
                                  for kind in ("rgb", "GT_color", f"{second}_color")]
     found = {kind: _by_name(kind) for kind in kinds}
     # Not what has a second image alone: the readme says of a frame that it was taken out of the
     # test images, and not whether out of all folders.
-    return [Frame(f"{split}/{name}", found[rgb].get(name, rgb / f"{name}….jpg"),
+    return [PublishedFrame(f"{split}/{name}", found[rgb].get(name, rgb / f"{name}….jpg"),
                   found[other].get(name, other / f"{name}….png"),
                   found[label].get(name, label / f"{name}….png"))
             for name in sorted(found[rgb].keys() | found[label].keys())]
@@ -72,7 +72,7 @@ def _by_name(place: Path) -> dict[str, Path]:
     return found
 
 
-def encoded(frame: Frame) -> Array:
+def encoded(frame: PublishedFrame) -> Array:
     """The published colour picture, H×W×3 uint8 BGR: it is what the original's networks saw."""
     return read_colour(frame.second)
 

@@ -24,9 +24,9 @@ from tqdm import tqdm
 
 from ssma_core.datasets.file_list import as_listed, write_list
 from ssma_core.datasets.prepare.classes import VOID, Classes, numbers
-from ssma_core.datasets.prepare.data_set import IS_IT_WHOLE, DataSet, Frame, Second, Split
+from ssma_core.datasets.prepare.data_set import IS_IT_WHOLE, DataSet, PublishedFrame, Second, Split
 from ssma_core.errors import SsmaError
-from ssma_core.files import read_colour, read_sensor, write_picture, written_whole
+from ssma_core.files import atomic_write, read_colour, read_sensor, write_picture
 from ssma_core.modalities import encode, width_x_height
 
 Array = npt.NDArray[Any]
@@ -78,12 +78,12 @@ def prepare(data_set: DataSet, root: Path, output: Path, classes: Classes, secon
                     tuple(counts / counts.sum()), len(missing))
 
 
-def _path(output: Path, kind: str, frame: Frame) -> Path:
+def _path(output: Path, kind: str, frame: PublishedFrame) -> Path:
     # Not with_suffix: a name may have dots in it.
     return output / kind / f"{frame.name}.png"
 
 
-def _check_files(frames: Sequence[Frame]) -> None:
+def _check_files(frames: Sequence[PublishedFrame]) -> None:
     missing = [str(path) for frame in frames for path in frame.files if not path.is_file()]
     if missing:
         raise SsmaError(f"{len(missing)} files are missing, first of all {', '.join(missing[:3])}: "
@@ -132,12 +132,12 @@ def _claim(output: Path, model_yaml: str, kinds: tuple[str, ...]) -> None:
     except OSError as error:
         raise SsmaError(f"cannot write under {output}: {error.strerror}; give a folder that can be "
                         "written") from error
-    with written_whole(described) as temporary:
+    with atomic_write(described) as temporary:
         temporary.write_text(model_yaml, encoding="utf-8")
 
 
 def _label(output: Path, data_set: DataSet, classes: Classes,
-           frame: Frame) -> npt.NDArray[np.int64]:
+           frame: PublishedFrame) -> npt.NDArray[np.int64]:
     """Writes the frame's label unless it is there. Returns its pixels of each class, void first."""
     path = _path(output, "label", frame)
     if path.exists():
@@ -156,7 +156,7 @@ def _label(output: Path, data_set: DataSet, classes: Classes,
 
 
 def _classes_of(ids: Array, table: Mapping[int, int], data_set: DataSet,
-                frame: Frame) -> npt.NDArray[np.uint8]:
+                frame: PublishedFrame) -> npt.NDArray[np.uint8]:
     if ids.ndim != 2:
         raise SsmaError(f"{frame.label} is no label image of {data_set.title}: it must have one "
                         f"channel, got shape {ids.shape}")
@@ -170,7 +170,7 @@ def _classes_of(ids: Array, table: Mapping[int, int], data_set: DataSet,
     return np.array([table[each] for each in known], np.uint8)[place]
 
 
-def _second(output: Path, second: Second, frame: Frame) -> None:
+def _second(output: Path, second: Second, frame: PublishedFrame) -> None:
     """Writes the frame's encoded second modality."""
     array = second.read(frame)
     modality = second.of_frame(frame, (array.shape[1], array.shape[0]))
@@ -181,14 +181,14 @@ def _second(output: Path, second: Second, frame: Frame) -> None:
     write_picture(path, image)
 
 
-def _sized(array: Array, frame: Frame, path: Path, rgb: Array) -> Array:
+def _sized(array: Array, frame: PublishedFrame, path: Path, rgb: Array) -> Array:
     """The array, which is from `path`, at the colour image's size, by nearest neighbour: some data
     sets publish the same view in several sizes. Raises SsmaError where it cannot be the same."""
     _check_view((array.shape[1], array.shape[0]), frame, path, rgb)
     return cv2.resize(array, (rgb.shape[1], rgb.shape[0]), interpolation=cv2.INTER_NEAREST)
 
 
-def _check_view(size: tuple[int, int], frame: Frame, path: Path, rgb: Array) -> None:
+def _check_view(size: tuple[int, int], frame: PublishedFrame, path: Path, rgb: Array) -> None:
     """Raises SsmaError where an image of that (width, height) cannot show what the colour image
     shows."""
     width, height = size

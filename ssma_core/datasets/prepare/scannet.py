@@ -11,7 +11,7 @@ from ssma_core.datasets.prepare.data_set import (
     ALL_HOLES,
     Array,
     DataSet,
-    Frame,
+    PublishedFrame,
     Second,
     Split,
     frame_names,
@@ -32,30 +32,30 @@ lists of scenes:
   scannetv2_train.txt, scannetv2_val.txt"""
 
 
-def frames(root: Path, second: str) -> dict[Split, list[Frame]]:
+def frames(root: Path, second: str) -> dict[Split, list[PublishedFrame]]:
     return {"train": _split(root, "scannetv2_train.txt", second),
             "validation": _split(root, "scannetv2_val.txt", second)}
 
 
-def _split(root: Path, scenes: str, second: str) -> list[Frame]:
+def _split(root: Path, scenes: str, second: str) -> list[PublishedFrame]:
     found = []
     for scene in lines(root / scenes):
         place = root / "scannet_frames_25k" / scene
         camera_file = place / "intrinsics_depth.txt" if second == "hha" else None
         rgb, depth_file, label = place / "color", place / "depth", place / "label"
-        found += [Frame(f"{scene}/{name}", rgb / f"{name}.jpg", depth_file / f"{name}.png",
+        found += [PublishedFrame(f"{scene}/{name}", rgb / f"{name}.jpg", depth_file / f"{name}.png",
                         label / f"{name}.png", camera_file)
                   for name in frame_names((rgb, ".jpg"), (depth_file, ".png"), (label, ".png"))]
     return found
 
 
-def depth(frame: Frame) -> Array:
+def depth(frame: PublishedFrame) -> Array:
     """Metres, H×W float32, 0 for none."""
     written = sixteen_bits(frame.second)
     return written.astype(np.float32) / 1000
 
 
-def camera(frame: Frame, size: tuple[int, int]) -> Camera:
+def camera(frame: PublishedFrame, size: tuple[int, int]) -> Camera:
     assert frame.camera is not None  # `frames` gives one for hha
     fx, _, cx, _, _, fy, cy, *_ = matrix(frame.camera, 4)
     return Camera(fx, fy, cx, cy, size)

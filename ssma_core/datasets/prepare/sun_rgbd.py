@@ -11,7 +11,7 @@ from ssma_core.datasets.prepare.data_set import (
     ALL_HOLES,
     Array,
     DataSet,
-    Frame,
+    PublishedFrame,
     Second,
     Split,
     folder,
@@ -35,13 +35,13 @@ label pictures of sunrgbd_train_test_labels.tar.gz, unpacked side by side:
 LABELS = {number: name for number, name in NYU_LABELS.items() if number <= len(SUN_RGBD_37)}
 
 
-def frames(root: Path, second: str) -> dict[Split, list[Frame]]:
+def frames(root: Path, second: str) -> dict[Split, list[PublishedFrame]]:
     testing, training = (root / f"sunrgbd_{each}_images.txt" for each in ("testing", "training"))
     listed: dict[Split, list[str]] = {"validation": lines(testing), "train": lines(training)}
     folder(root / "SUNRGBD")
     labels = folder(root / "sunrgbd_train_test_labels")
     first = {"validation": 1, "train": 1 + len(listed["validation"])}
-    found: dict[Split, list[Frame]] = {
+    found: dict[Split, list[PublishedFrame]] = {
         split: [_frame(root, image, _label_file(labels, number), second)
                 for number, image in enumerate(listed[split], first[split])]
         for split in listed}
@@ -58,15 +58,15 @@ def _label_file(labels: Path, number: int) -> Path:
     return labels / f"img-{number:06d}.png"
 
 
-def _frame(root: Path, image: str, label: Path, second: str) -> Frame:
+def _frame(root: Path, image: str, label: Path, second: str) -> PublishedFrame:
     """image: as the lists have it: SUNRGBD/…/FRAME/image/NAME.jpg."""
     rgb = root / image
     place = rgb.parent.parent
     if root / "SUNRGBD" not in place.parents:
         raise SsmaError(f"{image!r}, in a list of images, is not below SUNRGBD/: get the list "
                         "again")
-    return Frame(place.relative_to(root / "SUNRGBD").as_posix(), rgb, _depth_file(place), label,
-                 place / "intrinsics.txt" if second == "hha" else None)
+    return PublishedFrame(place.relative_to(root / "SUNRGBD").as_posix(), rgb, _depth_file(place),
+                          label, place / "intrinsics.txt" if second == "hha" else None)
 
 
 def _depth_file(place: Path) -> Path:
@@ -77,14 +77,14 @@ def _depth_file(place: Path) -> Path:
     return found[0] if found else place / "depth_bfx" / "….png"
 
 
-def depth(frame: Frame) -> Array:
+def depth(frame: PublishedFrame) -> Array:
     """Metres, H×W float32, 0 for none. The file's 16 bits are millimetres, rotated left by 3, as
     the toolbox's read3dPoints.m undoes it."""
     written = sixteen_bits(frame.second)
     return ((written >> 3) | (written << 13)).astype(np.float32) / 1000
 
 
-def camera(frame: Frame, size: tuple[int, int]) -> Camera:
+def camera(frame: PublishedFrame, size: tuple[int, int]) -> Camera:
     assert frame.camera is not None  # `frames` gives one for hha
     fx, _, cx, _, fy, cy, *_ = matrix(frame.camera, 3)
     return Camera(fx, fy, cx, cy, size)

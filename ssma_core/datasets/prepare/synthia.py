@@ -7,7 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from ssma_core.datasets.prepare.classes import STREET_11, VOID
-from ssma_core.datasets.prepare.data_set import Array, DataSet, Frame, Second, Split, frame_names
+from ssma_core.datasets.prepare.data_set import (
+    Array,
+    DataSet,
+    PublishedFrame,
+    Second,
+    Split,
+    frame_names,
+)
 from ssma_core.errors import SsmaError
 from ssma_core.files import read_sensor
 
@@ -29,9 +36,9 @@ FARTHEST = 50_000.0
 EVERY = 10
 
 
-def frames(root: Path, second: str) -> dict[Split, list[Frame]]:
+def frames(root: Path, second: str) -> dict[Split, list[PublishedFrame]]:
     rgb, depth, label = kinds = root / "RGB", root / "Depth", root / "GT" / "LABELS"
-    found = [Frame(name, rgb / f"{name}.png", depth / f"{name}.png", label / f"{name}.png")
+    found = [PublishedFrame(name, rgb / f"{name}.png", depth / f"{name}.png", label / f"{name}.png")
              for name in frame_names(*((kind, ".png") for kind in kinds))
              if name.isdecimal()]  # others' tools leave 0000003_labelTrainIds.png in LABELS
     # By the number in the name: by its place among those that are there, one frame that was never
@@ -40,7 +47,7 @@ def frames(root: Path, second: str) -> dict[Split, list[Frame]]:
             "validation": [each for each in found if int(each.name) % EVERY == 0]}
 
 
-def depth(frame: Frame) -> Array:
+def depth(frame: PublishedFrame) -> Array:
     """Metres, H×W float32. All channels of the file say the same."""
     written = read_sensor(frame.second)
     if written.dtype != np.uint16:

@@ -64,7 +64,7 @@ def score_lane(timeline: Timeline, series: Sequence[tuple[str, Stamps, Values]],
     anchors = [tag("a", mark.text, href=f"#{mark.target}", class_="mark",
                    style=f"left:{_percent(_place(timeline, mark.stamp_ns))};"
                          f"top:{_percent(1 - _above(floor, mark.score))}") for mark in marks]
-    return _lane("mIoU of the frame", "", tag(
+    return _slot("mIoU of the frame", "", tag(
         "div", _svg(1, 1, *curves), *_levels(floor), *anchors, class_="plot score"))
 
 
@@ -81,7 +81,7 @@ def mode_lane(timeline: Timeline) -> Html:
             for kind, begin, end in spans]
     key = [tag("span", tag("i", class_=_mode_class(kind)), f"{kind} {clock(length)}")
            for kind, length in seconds.items()]
-    return _lane("mode", "", tag("div", _svg(1, 1, *bars), class_="plot band"),
+    return _slot("mode", "", tag("div", _svg(1, 1, *bars), class_="plot band"),
                  tag("div", *key, class_="key"))
 
 
@@ -92,7 +92,7 @@ def drop_lanes(timeline: Timeline) -> Html:
         stamps = [event.stamp_ns for event in timeline.drops if event.kind == kind]
         places = sorted({round(TICKS * _place(timeline, stamp)) for stamp in stamps})
         path = "".join(f"M{place} 0V1" for place in places)
-        lanes.append(_lane(kind, str(len(stamps)), tag(
+        lanes.append(_slot(kind, str(len(stamps)), tag(
             "div", _svg(TICKS, 1, tag("path", d=path)), class_="plot drops")))
     return joined(lanes)
 
@@ -100,7 +100,7 @@ def drop_lanes(timeline: Timeline) -> Html:
 def time_axis(timeline: Timeline) -> Html:
     seconds = timeline.seconds
     step = next((step for step in (60, 120, 300, 600, 1800) if 60 < seconds <= 8 * step), None)
-    return _lane("", "", _axis([(value / seconds if seconds else 0.0, clock(value))
+    return _slot("", "", _axis([(value / seconds if seconds else 0.0, clock(value))
                                 for value in ticks(seconds, step)]))
 
 
@@ -200,7 +200,7 @@ def _mode_class(kind: str) -> str:
     return f"mode{known.index(kind)}" if kind in known else "mode3"
 
 
-def _lane(name: str, figure: str, *content: Html) -> Html:
+def _slot(name: str, figure: str, *content: Html) -> Html:
     return tag("div", tag("div", tag("span", name), tag("b", figure), class_="name"),
                tag("div", *content), class_="lane")
 

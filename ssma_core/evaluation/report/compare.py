@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ssma_core import Comparison, ConfusionMatrix, Interval, SsmaError, compare
+from ssma_core.errors import SsmaError
 from ssma_core.evaluation import bag_results
 from ssma_core.evaluation.bag_results import Labelled, Report
+from ssma_core.evaluation.comparison import Comparison, Interval, compare
+from ssma_core.evaluation.metrics import ConfusionMatrix
 from ssma_core.evaluation.report import charts, html, page
 from ssma_core.evaluation.report.html import Html, tag
 from ssma_core.evaluation.report.parts import (

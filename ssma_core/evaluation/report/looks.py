@@ -11,7 +11,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ssma_core import ConfusionMatrix, ModelSpec, colourize, modalities
+from ssma_core import modalities
+from ssma_core.evaluation.metrics import ConfusionMatrix
+from ssma_core.pictures import colourize
+from ssma_core.spec import ModelSpec
 
 Image = npt.NDArray[np.uint8]
 

@@ -6,9 +6,9 @@ from datetime import datetime, timezone
 
 import numpy as np
 
-from ssma_core import ConfusionMatrix, ModelSpec
 from ssma_core.evaluation import bag_results
 from ssma_core.evaluation.bag_results import Report, Run
+from ssma_core.evaluation.metrics import ConfusionMatrix
 from ssma_core.evaluation.report import cards, charts, html
 from ssma_core.evaluation.report.charts import Mark
 from ssma_core.evaluation.report.html import Html, joined, tag
@@ -24,6 +24,7 @@ from ssma_core.evaluation.report.parts import (
     table_head,
     tile,
 )
+from ssma_core.spec import ModelSpec
 
 
 def report_page(report: Report, worst: Sequence[Look], typical: Sequence[Look]) -> str:
@@ -78,7 +79,7 @@ def tiles(report: Report) -> list[Html]:
 
 
 def class_table(matrix: ConfusionMatrix, spec: ModelSpec) -> Html:
-    rows, columns, taken = matrix.taken_for()
+    rows, columns, taken = matrix.row_normalised()
     ious, shares = matrix.iou(), matrix.shares()
     lines = []
     for i, row in zip(rows, taken):
@@ -113,7 +114,7 @@ def _bag_table(report: Report) -> Html:
 
 
 def confusion_table(matrix: ConfusionMatrix, spec: ModelSpec) -> Html:
-    rows, columns, taken = matrix.taken_for()
+    rows, columns, taken = matrix.row_normalised()
     top = tag("tr", tag("td", "truth ↓  prediction →"),
               *(tag("th", tag("span", spec.class_names[c]), scope="col") for c in columns))
     lines = []

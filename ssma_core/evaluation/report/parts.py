@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ssma_core import ModelSpec
 from ssma_core.evaluation.report.html import Html, tag
+from ssma_core.spec import ModelSpec
 
 
 def header(kind: str, title: str, *facts: str) -> Html:

@@ -4,9 +4,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ssma_core import ModelSpec
 from ssma_core.evaluation import bag_results
 from ssma_core.evaluation.bag_results import Report, Run
+from ssma_core.spec import ModelSpec
 
 
 def in_words(report: Report) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ssma_core.bags.pairing import OTHER, Stream
+from ssma_core import OTHER, Stream
 
 Array = npt.NDArray[Any]
 Span = tuple[float, float]
@@ -69,7 +69,7 @@ class Repetition:
         return {stream: now - changed for stream, changed in self._changed.items()}
 
 
-class Content:
+class BlankDetector:
     """Judges the images of both streams, one after the other.
 
     is_map: of which streams the pixels are measurements, of which 0 and below are invalid.

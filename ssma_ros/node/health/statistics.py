@@ -8,7 +8,7 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ssma_core.bags.pairing import STREAMS, Stream
+from ssma_core import STREAMS, Stream
 
 NEWS_S = 1.5  # for so long something is news, and a stream without an image is not yet silent
 RATE_S = 5.0
@@ -36,7 +36,7 @@ def _recent() -> deque[float]:
 
 
 @dataclass
-class Record:
+class Statistics:
     """Written by the node's thread and the worker's. Durations in seconds, the newest thousand.
 
     latencies: from the arrival of a label's last image to its publish. ages: from its stamp.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 REMIND_S, CALM_S = 30.0, 10.0
 
 
-class Reminder:
+class Throttle:
     """Knows what was said when, whatever the numbers in it."""
 
     def __init__(self) -> None:

@@ -9,10 +9,10 @@ then begins with its first image. At low rates, too, an image's partner has its 
 """
 from __future__ import annotations
 
-from ssma_core.bags.pairing import STREAMS, Stream
+from ssma_core import STREAMS, Stream
 
 
-class Silence:
+class Watchdog:
     """now, everywhere: seconds of one steady clock."""
 
     def __init__(self, now: float) -> None:

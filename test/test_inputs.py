@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ssma_core import Modality, ModelSpec, SsmaError
 from ssma_core.bags import rosbag2
 from ssma_core.datasets.file_list import write_list
-from ssma_core.datasets.inputs import Given, open_given
+from ssma_core.datasets.inputs import Input, open_inputs
 from ssma_core.datasets.stamps import APART_NS, together
 
 RGB, DEPTH, LABEL = "/camera/color", "/camera/depth", "/truth"
@@ -30,7 +30,7 @@ def pictures(root: Path) -> list[tuple[np.ndarray, ...]]:
             for path in sorted(root.glob("drive_*/rgb/*"))]
 
 
-def check_frames(found: list[Given], expected: list[tuple[np.ndarray, ...]]) -> None:
+def check_frames(found: list[Input], expected: list[tuple[np.ndarray, ...]]) -> None:
     """The same arrays, and labels where the expected frames have a third."""
     assert len(found) == len(expected)
     assert len({frame.name for frame in found}) == len(found)
@@ -72,7 +72,7 @@ def bag(easy_frames: Path, tmp_path: Path) -> Path:
 
 def test_drives_are_gone_through_in_order_and_again(
         easy_frames: Path, tiny_spec: ModelSpec) -> None:
-    frames = open_given(easy_frames, tiny_spec)
+    frames = open_inputs(easy_frames, tiny_spec)
     assert len(frames) == 6
     for _ in range(2):
         check_frames(list(frames), pictures(easy_frames))
@@ -80,7 +80,7 @@ def test_drives_are_gone_through_in_order_and_again(
 
 def test_a_folder_of_sensors_is_a_drive_of_its_own(
         easy_frames: Path, tiny_spec: ModelSpec) -> None:
-    check_frames(list(open_given(easy_frames / "drive_000", tiny_spec)), pictures(easy_frames)[:3])
+    check_frames(list(open_inputs(easy_frames / "drive_000", tiny_spec)), pictures(easy_frames)[:3])
 
 
 def test_labels_may_lack(drives: Path, tiny_spec: ModelSpec) -> None:
@@ -88,12 +88,12 @@ def test_labels_may_lack(drives: Path, tiny_spec: ModelSpec) -> None:
     (drives / "drive_001" / "label" / "000003.png").unlink()
     expected = [frame[:2] if i < 3 or i == 4 else frame
                 for i, frame in enumerate(pictures(drives))]
-    check_frames(list(open_given(drives, tiny_spec)), expected)
+    check_frames(list(open_inputs(drives, tiny_spec)), expected)
 
 
 def test_half_written_drives_are_passed_over(drives: Path, tiny_spec: ModelSpec) -> None:
     (drives / "drive_001").rename(drives / ".drive_001.partial")
-    assert len(open_given(drives, tiny_spec)) == 3
+    assert len(open_inputs(drives, tiny_spec)) == 3
 
 
 def test_a_list_file(easy_frames: Path, tmp_path: Path, tiny_spec: ModelSpec) -> None:
@@ -101,7 +101,7 @@ def test_a_list_file(easy_frames: Path, tmp_path: Path, tiny_spec: ModelSpec) ->
     write_list(tmp_path / "frames.txt", [
         (path, *(path.parents[1] / folder / path.name for folder in ("depth", "label")))
         for path in colour])
-    check_frames(list(open_given(tmp_path / "frames.txt", tiny_spec)), pictures(easy_frames))
+    check_frames(list(open_inputs(tmp_path / "frames.txt", tiny_spec)), pictures(easy_frames))
 
 
 def test_records(shared: Path, tiny_spec: ModelSpec) -> None:
@@ -109,7 +109,7 @@ def test_records(shared: Path, tiny_spec: ModelSpec) -> None:
                    class_colours=tuple((i, i, i) for i in range(12)))
     golden = np.load(shared / "golden" / "three_examples.npz")
     expected = list(zip(golden["modality1"], golden["modality2"], golden["label"].squeeze()))
-    check_frames(list(open_given(shared / "golden" / "three_examples.tfrecord", spec)), expected)
+    check_frames(list(open_inputs(shared / "golden" / "three_examples.tfrecord", spec)), expected)
 
 
 @pytest.mark.parametrize("modalities, taken", [
@@ -125,8 +125,8 @@ def test_a_lone_modality_s_model_gets_what_it_takes(
     folder, listed = easy_frames / "drive_000", bag.parent / "frames.txt"
     write_list(listed, [tuple(  # type: ignore[misc]
         folder / name / f"00000{i}.png" for name in ("rgb", "depth", "label")) for i in (0, 2, 4)])
-    for frames in (open_given(folder, spec), open_given(listed, spec),
-                   open_given(bag, spec, [TOPICS[i] for i in taken])):
+    for frames in (open_inputs(folder, spec), open_inputs(listed, spec),
+                   open_inputs(bag, spec, [TOPICS[i] for i in taken])):
         for frame, expected in zip(frames, pictures(easy_frames)):
             for array, i in zip(frame.arrays, taken, strict=True):
                 np.testing.assert_array_equal(array, expected[i], strict=True)
@@ -136,10 +136,10 @@ def test_a_bag_gives_what_its_frames_were(
         easy_frames: Path, bag: Path, tiny_spec: ModelSpec) -> None:
     expected = pictures(easy_frames)
     for path in (bag, next(bag.glob("*.mcap"))):
-        frames = open_given(path, tiny_spec, TOPICS)
+        frames = open_inputs(path, tiny_spec, TOPICS)
         assert len(frames) == 6
         check_frames(list(frames), expected)
-        check_frames(list(open_given(path, tiny_spec, TOPICS[:2])),
+        check_frames(list(open_inputs(path, tiny_spec, TOPICS[:2])),
                      [frame[:2] for frame in expected])
 
 
@@ -151,27 +151,27 @@ def test_a_bag_whose_images_are_cut_off_gives_the_whole_frames(
     kept = [message for message in kept if rosbag2.stamp_ns(message) != START + 3 * PERIOD
             or message.topic != LABEL]
     rosbag2.write(tmp_path / "drive", kept)
-    found = list(open_given(tmp_path / "drive", tiny_spec, TOPICS))
+    found = list(open_inputs(tmp_path / "drive", tiny_spec, TOPICS))
     check_frames(found, [expected[1], expected[3][:2], expected[4], expected[5]])
 
 
 def test_a_missing_topic_is_named_with_those_there_are(bag: Path, tiny_spec: ModelSpec) -> None:
     with pytest.raises(SsmaError, match=rf"(?s)no topic /nir; it has\n.*\n  {DEPTH}  sensor_msgs"):
-        open_given(bag, tiny_spec, (RGB, "/nir"))
+        open_inputs(bag, tiny_spec, (RGB, "/nir"))
 
 
 @pytest.mark.parametrize("topics", [(), (RGB,), (*TOPICS, "/more")])
 def test_a_bag_s_topics_are_asked_for(
         bag: Path, tiny_spec: ModelSpec, topics: tuple[str, ...]) -> None:
     with pytest.raises(SsmaError, match=f"those of rgb and depth, in this order.*\n  {RGB}  "):
-        open_given(bag, tiny_spec, topics)
+        open_inputs(bag, tiny_spec, topics)
 
 
 def test_only_images_are_frames(bag: Path, tmp_path: Path, tiny_spec: ModelSpec) -> None:
     strange = rosbag2.Recorded("/turtle", "geometry_msgs/msg/PoseStamped", START, bytes(80))
     rosbag2.write(tmp_path / "other", [strange, *rosbag2.messages(bag, TOPICS)])
     with pytest.raises(SsmaError, match="/turtle has geometry_msgs/msg/PoseStamped, not sensor_m"):
-        open_given(tmp_path / "other", tiny_spec, (RGB, "/turtle"))
+        open_inputs(tmp_path / "other", tiny_spec, (RGB, "/turtle"))
 
 
 def test_sensors_that_never_see_the_same_are_no_frames(
@@ -180,7 +180,7 @@ def test_sensors_that_never_see_the_same_are_no_frames(
     rosbag2.write(tmp_path / "bag", [rosbag2.image(RGB, 1, 0, rgb, "bgr8"),
                                   rosbag2.image(DEPTH, 2, 51 * MS, depth, "16UC1")])
     with pytest.raises(SsmaError, match=rf"{RGB} \(1\) and {DEPTH} \(1\), none .* 0\.05 s apart"):
-        open_given(tmp_path / "bag", tiny_spec, (RGB, DEPTH))
+        open_inputs(tmp_path / "bag", tiny_spec, (RGB, DEPTH))
 
 
 @pytest.mark.parametrize("image, says", [
@@ -199,7 +199,7 @@ def test_images_in_a_bag_that_cannot_be_used_are_refused(
         rosbag2.image(message.topic, message.time_ns, rosbag2.stamp_ns(message), array, encoding)
         if message.topic == TOPICS[column] else message for message in stamped])
     with pytest.raises(SsmaError, match=says):
-        list(open_given(tmp_path / "bag", tiny_spec, TOPICS))
+        list(open_inputs(tmp_path / "bag", tiny_spec, TOPICS))
 
 
 def test_a_grey_camera_in_a_bag_is_three_equal_channels(
@@ -208,7 +208,7 @@ def test_a_grey_camera_in_a_bag_is_three_equal_channels(
     rosbag2.write(tmp_path / "bag", [
         rosbag2.image(RGB, message.time_ns, rosbag2.stamp_ns(message), grey, "mono8")
         if message.topic == RGB else message for message in recording(pictures(easy_frames)[:1])])
-    frame, = open_given(tmp_path / "bag", tiny_spec, TOPICS)
+    frame, = open_inputs(tmp_path / "bag", tiny_spec, TOPICS)
     np.testing.assert_array_equal(frame.arrays[0], np.dstack([grey] * 3))
 
 
@@ -216,7 +216,7 @@ def test_a_frame_without_its_second_image_is_named(drives: Path, tiny_spec: Mode
     (drives / "drive_001" / "depth" / "000003.png").unlink()
     with pytest.raises(SsmaError, match=r"drive_001/rgb/000003.png has no partner: there is no "
                        r".*drive_001/depth/000003"):
-        open_given(drives, tiny_spec)
+        open_inputs(drives, tiny_spec)
 
 
 @pytest.mark.parametrize("label, says", [
@@ -228,7 +228,7 @@ def test_a_label_that_does_not_fit_is_refused(
         drives: Path, tiny_spec: ModelSpec, label: np.ndarray, says: str) -> None:
     cv2.imwrite(str(drives / "drive_000" / "label" / "000002.png"), label)
     with pytest.raises(SsmaError, match=f"drive_000/.*/000002.png.*{says}"):
-        list(open_given(drives, tiny_spec))
+        list(open_inputs(drives, tiny_spec))
 
 
 def test_what_is_no_data_is_said(tmp_path: Path, tiny_spec: ModelSpec) -> None:
@@ -240,9 +240,9 @@ def test_what_is_no_data_is_said(tmp_path: Path, tiny_spec: ModelSpec) -> None:
                        ("nowhere.tfrecord", "cannot read"),
                        ("lists.txt", "lists no frame")]:
         with pytest.raises(SsmaError, match=says):
-            open_given(tmp_path / name, tiny_spec, TOPICS if name.endswith("mcap") else ())
+            open_inputs(tmp_path / name, tiny_spec, TOPICS if name.endswith("mcap") else ())
     with pytest.raises(SsmaError, match="is no bag, and only bags have topics: leave out /a /b"):
-        open_given(tmp_path / "empty", tiny_spec, ("/a", "/b"))
+        open_inputs(tmp_path / "empty", tiny_spec, ("/a", "/b"))
 
 
 WILD = st.lists(st.integers(-2**31 * 10**9, 2**31 * 10**9)

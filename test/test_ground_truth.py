@@ -8,7 +8,7 @@ import pytest
 
 from ssma_core import Modality, ModelSpec, SsmaError
 from ssma_core.bags import rosbag2
-from ssma_core.evaluation.ground_truth import Recordings, Truths
+from ssma_core.evaluation.ground_truth import GroundTruth, Recordings
 
 LABEL = "/truth/label"
 START, SECOND = 1_700_000_000 * 10**9, 10**9
@@ -25,7 +25,7 @@ def write(path: Path, stamps_and_times: list[tuple[float, float]]) -> str:
     return str(path)
 
 
-def found(truths: Truths, seconds: float, recorded: float | None = None) -> int | None:
+def found(truths: GroundTruth, seconds: float, recorded: float | None = None) -> int | None:
     """The number of the label for an image of that stamp."""
     at = seconds if recorded is None else recorded
     truth = truths.near(START + round(seconds * SECOND), START + round(at * SECOND))
@@ -33,18 +33,19 @@ def found(truths: Truths, seconds: float, recorded: float | None = None) -> int 
 
 
 def test_a_label_may_be_recorded_before_or_after_its_image(tmp_path: Path) -> None:
-    truths = Truths(write(tmp_path / "bag", [(0, 1.5), (1, 0.2), (2, 3.9), (3, 5.5)]), LABEL, 0.02)
+    bag = write(tmp_path / "bag", [(0, 1.5), (1, 0.2), (2, 3.9), (3, 5.5)])
+    truths = GroundTruth(bag, LABEL, 0.02)
     assert [found(truths, second) for second in range(4)] == [0, 1, 2, None]
 
 
 def test_the_nearest_within_the_slop_is_taken_once(tmp_path: Path) -> None:
-    truths = Truths(write(tmp_path / "bag", [(0.98, 1), (1.01, 1), (2.03, 2)]), LABEL, 0.02)
+    truths = GroundTruth(write(tmp_path / "bag", [(0.98, 1), (1.01, 1), (2.03, 2)]), LABEL, 0.02)
     assert [found(truths, second) for second in (1, 1, 1, 2)] == [1, 0, None, None]
 
 
 def test_labels_of_some_frames_alone_are_found(tmp_path: Path) -> None:
     every_tenth = [(i, i + 0.05) for i in range(10)]
-    truths = Truths(write(tmp_path / "bag", every_tenth), LABEL, 0.02)
+    truths = GroundTruth(write(tmp_path / "bag", every_tenth), LABEL, 0.02)
     answers = [found(truths, i / 10) for i in range(100)]
     assert answers[::10] == list(range(10))
     assert {answer for i, answer in enumerate(answers) if i % 10} == {None}
@@ -52,19 +53,20 @@ def test_labels_of_some_frames_alone_are_found(tmp_path: Path) -> None:
 
 def test_labels_are_found_after_the_clock_was_set_back(tmp_path: Path) -> None:
     looped = [(i % 5, i) for i in range(15)]
-    truths = Truths(write(tmp_path / "bag", looped), LABEL, 0.02)
+    truths = GroundTruth(write(tmp_path / "bag", looped), LABEL, 0.02)
     assert [found(truths, i % 5, recorded=i) for i in range(15)] == list(range(15))
 
 
 def test_no_more_than_a_few_seconds_are_held(tmp_path: Path) -> None:
-    truths = Truths(write(tmp_path / "bag", [(i / 10, i / 10) for i in range(300)]), LABEL, 0.02)
+    bag = write(tmp_path / "bag", [(i / 10, i / 10) for i in range(300)])
+    truths = GroundTruth(bag, LABEL, 0.02)
     for i in range(300):
         found(truths, i / 10 + 0.05)  # belongs to none of them
         assert len(truths._kept) <= 4 * 10 + 1
 
 
 def test_what_is_wrong_with_a_label_is_told_with_its_message(tmp_path: Path) -> None:
-    truth = Truths(write(tmp_path / "bag", [(0, 0.25)] * 4), LABEL, 0.02).near(START, START)
+    truth = GroundTruth(write(tmp_path / "bag", [(0, 0.25)] * 4), LABEL, 0.02).near(START, START)
     assert truth
     assert truth.matrix(np.zeros((2, 3), np.uint8), SPEC).counts.sum() == 6
     with pytest.raises(SsmaError, match=rf"{LABEL} recorded at 1700000000.250: .* differ in size"):

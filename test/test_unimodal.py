@@ -34,17 +34,17 @@ def frame() -> tuple[Array, Array]:
 
 
 @pytest.fixture(scope="module")
-def fused(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def end_to_end(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file that holds the frame's whole way."""
-    path = tmp_path_factory.mktemp("fused") / "forest.onnx"
+    path = tmp_path_factory.mktemp("end_to_end") / "forest.onnx"
     assert main(["export", "--model", str(FOREST), "--output", str(path), "--aux", "uint16",
                  "--camera", "768x384"]) == 0
     return path
 
 
 @pytest.fixture(scope="module", params=FILES)
-def segmenter(request: pytest.FixtureRequest, fused: Path) -> Segmenter:
-    files = dict(zip(FILES, (FOREST, FOREST.with_suffix(".onnx"), fused)))
+def segmenter(request: pytest.FixtureRequest, end_to_end: Path) -> Segmenter:
+    files = dict(zip(FILES, (FOREST, FOREST.with_suffix(".onnx"), end_to_end)))
     return Segmenter(files[request.param])
 
 
@@ -54,7 +54,7 @@ def own_labels(modality: int, *arrays: Array) -> Array:
     assert isinstance(network, Ssma)
     image = torch.from_numpy(network_images(spec, *arrays)[modality])
     with torch.inference_mode():
-        logits = network.logits_alone(modality, image.permute(2, 0, 1)[None].float())
+        logits = network.unimodal_logits(modality, image.permute(2, 0, 1)[None].float())
     return resize_labels(logits.argmax(1)[0].to(torch.uint8).numpy(), SIZE)
 
 
@@ -93,10 +93,10 @@ def test_what_an_expert_alone_does_not_give_is_said(
 
 @pytest.mark.parametrize("place", [0, 1], ids=["colour", "depth"])
 def test_another_size_than_the_cameras_is_refused_with_what_exports_a_file_for_it(
-        fused: Path, frame: tuple[Array, Array], place: int) -> None:
+        end_to_end: Path, frame: tuple[Array, Array], place: int) -> None:
     alone = [array[:180, :320] if i == place else None for i, array in enumerate(frame)]
     with pytest.raises(SsmaError, match=r"ssma export .*--camera 320x180 --aux uint16"):
-        Segmenter(fused).segment(*alone)
+        Segmenter(end_to_end).segment(*alone)
 
 
 # Which models can
@@ -104,7 +104,7 @@ def test_another_size_than_the_cameras_is_refused_with_what_exports_a_file_for_i
 
 def test_a_model_without_the_decoders_says_what_it_lacks(tiny_model: Path) -> None:
     segmenter = Segmenter(tiny_model)
-    assert segmenter.alone == (False, False)
+    assert segmenter.unimodal == (False, False)
     with pytest.raises(SsmaError, match=r"cannot label rgb without depth: it has no decoders.*"
                        "`trains: alone`"):
         segmenter.segment(np.zeros((192, 384, 3), np.uint8))
@@ -119,7 +119,7 @@ def test_a_vegetation_index_needs_colour(tmp_path: Path, suffix: str) -> None:
         assert main(["export", "--model", str(tmp_path / "m.safetensors"),
                      "--output", str(tmp_path / f"m{suffix}"), *camera]) == 0
     segmenter = Segmenter(tmp_path / f"m{suffix}")
-    assert segmenter.alone == (True, False)
+    assert segmenter.unimodal == (True, False)
     rgb, infrared = np.zeros((192, 384, 3), np.uint8), np.zeros((192, 384), np.uint8)
     assert segmenter.segment(rgb).labels.shape == (192, 384)
     with pytest.raises(SsmaError, match="cannot label nir without rgb: a vegetation index is made "
@@ -130,7 +130,7 @@ def test_a_vegetation_index_needs_colour(tmp_path: Path, suffix: str) -> None:
 # Files
 
 
-def test_the_experts_are_in_the_file_once(fused: Path) -> None:
+def test_the_experts_are_in_the_file_once(end_to_end: Path) -> None:
     """Their own decoders are all that is added to what fuses them."""
     def size(path: Path, wanted: Callable[[str], bool]) -> int:
         return sum(onnx.numpy_helper.to_array(weight).size
@@ -139,5 +139,5 @@ def test_the_experts_are_in_the_file_once(fused: Path) -> None:
     network, _ = checkpoint.load(FOREST)
     assert isinstance(network, Ssma) and network.alone is not None
     decoders = sum(p.numel() for p in network.alone.parameters())
-    assert size(fused, lambda name: name.startswith("alone.")) < 1.1 * decoders
-    assert size(fused, lambda _: True) < 1.05 * sum(p.numel() for p in network.parameters())
+    assert size(end_to_end, lambda name: name.startswith("alone.")) < 1.1 * decoders
+    assert size(end_to_end, lambda _: True) < 1.05 * sum(p.numel() for p in network.parameters())

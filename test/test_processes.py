@@ -70,8 +70,8 @@ def test_every_process_leaves_a_ctrl_c_to_the_one_that_started_it() -> None:
     program = f"""
 import sys
 sys.path.insert(0, {str(ROOT / "test")!r})
-from ssma_ros import parallel
-from test_parallel import is_deaf
+from ssma_core import processes
+from test_processes import is_deaf
 if __name__ == "__main__":
     print(processes.each(is_deaf, [1, 2, 3], 1, lambda: None))
 """
@@ -87,8 +87,8 @@ def test_a_ctrl_c_ends_all_processes_without_a_word_of_theirs(tmp_path: Path) ->
 import sys
 sys.path.insert(0, {str(ROOT / "test")!r})
 from pathlib import Path
-from ssma_ros import parallel
-from test_parallel import waiting
+from ssma_core import processes
+from test_processes import waiting
 if __name__ == "__main__":
     try:
         processes.each(waiting, [Path(p) for p in {[str(job) for job in jobs]}], 2, print)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from ssma_core.bags.pairing import OTHER, STREAMS, Stream
-from ssma_ros.node.health.blank import DARK, Content
+from ssma_ros.node.health.blank import DARK, BlankDetector
 
 SIZE = (200, 300)
 RNG = np.random.default_rng(3)
@@ -19,7 +19,7 @@ DEPTH = RNG.integers(1, 9000, SIZE, np.uint16)
 def dead(aux_is_map: bool = True, min_valid_depth: float = 0.01,
          **images: npt.NDArray[Any]) -> set[str]:
     """The streams of which one image shows nothing."""
-    return set(Content({"rgb": False, "aux": aux_is_map}).dead(
+    return set(BlankDetector({"rgb": False, "aux": aux_is_map}).dead(
         images, 0.0, min_valid_depth=min_valid_depth, frozen_timeout=2.0))  # type: ignore[arg-type]
 
 
@@ -65,7 +65,7 @@ def test_a_share_of_nothing_is_always_there() -> None:
 def test_what_is_said_names_the_share_that_is_left() -> None:
     depth = np.zeros(SIZE, np.uint16)
     depth[:, :3] = 5
-    said = Content({"rgb": False, "aux": True}).dead(
+    said = BlankDetector({"rgb": False, "aux": True}).dead(
         {"aux": depth}, 0.0, min_valid_depth=0.1, frozen_timeout=2.0)
     assert said["aux"].startswith("1.0 % of the pixels are valid")
 
@@ -74,7 +74,7 @@ class Film:
     """Images of both streams at times of our own; a stream's picture is a number."""
 
     def __init__(self) -> None:
-        self.content = Content({"rgb": False, "aux": True})
+        self.content = BlankDetector({"rgb": False, "aux": True})
 
     def shows(self, now: float, **pictures: int) -> set[str]:
         """Who is dead then."""

@@ -20,7 +20,7 @@ from ssma_core.training.start import Network, starting_network
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-class Learner:
+class Trainer:
     """A stage's network on its device, with Adam and what 16-bit gradients need.
 
     Step s depends on the weights and Adam's moments before it, the batch, the seed and s, and on
@@ -81,7 +81,7 @@ class Learner:
         """The logits that the stage is about: the network's, or each of its experts' alone."""
         if self.stage.trains == ALONE:
             assert isinstance(self.network, Ssma)
-            return tuple(self.network.logits_alone(i, image) for i, image in enumerate(images))
+            return tuple(self.network.unimodal_logits(i, image) for i, image in enumerate(images))
         return (self.network(*images),)
 
     def state(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from ssma_core.cli import main
 from ssma_core.files import read_colour, read_sensor
 from ssma_core.model_files import checkpoint
 from ssma_core.model_files.exported import AuxFormat
-from ssma_core.synthetic.forest import Frame, drive
+from ssma_core.synthetic.forest import SyntheticFrame, drive
 
 Array = npt.NDArray[Any]
 Arrays = tuple[Array, Array]
@@ -28,13 +28,13 @@ MODELS = ROOT / "models"
 FRAMES = 2
 
 
-def forest(size: tuple[int, int], second: Callable[[Frame], Array]) -> Iterator[Arrays]:
+def forest(size: tuple[int, int], second: Callable[[SyntheticFrame], Array]) -> Iterator[Arrays]:
     for seed in range(5000, 5000 + FRAMES):
         for frame in drive(seed, 1, size):
             yield frame.rgb, second(frame)
 
 
-def in_metres(frame: Frame) -> Array:
+def in_metres(frame: SyntheticFrame) -> Array:
     """With every way to say that nothing was measured."""
     metres = (frame.depth / np.float32(1000)).astype(np.float32)
     metres[frame.depth == 0] = np.nan
@@ -103,20 +103,20 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 def written(way: Way, folder: Path, *options: str) -> tuple[Path, Path]:
     network, spec = checkpoint.load(MODELS / f"{way.model}.safetensors")
     second = replace(spec.modalities[1], **dict(way.second))
-    model, fused = folder / "model.safetensors", folder / "model.onnx"
+    model, end_to_end = folder / "model.safetensors", folder / "model.onnx"
     checkpoint.save(model, network, replace(spec, modalities=(spec.modalities[0], second)))
-    assert main(["export", "--model", str(model), "--output", str(fused), "--aux", way.aux,
+    assert main(["export", "--model", str(model), "--output", str(end_to_end), "--aux", way.aux,
                  "--camera", f"{way.size[0]}x{way.size[1]}", *options]) == 0
-    return model, fused
+    return model, end_to_end
 
 
 @pytest.fixture(scope="module", params=WAYS, ids=str)
 def answers(request: pytest.FixtureRequest,
             files: Files) -> list[tuple[Segmentation, Segmentation]]:
-    """Of a few frames: in torch after OpenCV, and of the fused file in onnxruntime."""
+    """Of a few frames: in torch after OpenCV, and of the end_to_end file in onnxruntime."""
     way: Way = request.param
-    model, fused = files(way)
-    in_torch, in_graph = Segmenter(model, device="cpu"), Segmenter(fused)
+    model, end_to_end = files(way)
+    in_torch, in_graph = Segmenter(model, device="cpu"), Segmenter(end_to_end)
     shared = Path() if way.frames.__name__ == "<lambda>" else request.getfixturevalue("shared")
     return [(in_torch.segment(*arrays, confidence=True, trust=True),
              in_graph.segment(*arrays, confidence=True, trust=True))
@@ -170,7 +170,7 @@ def test_another_frame_is_refused_with_the_command_that_makes_its_file(
         Segmenter(files(FOREST)[1]).segment(np.zeros((*rgb, 3), np.uint8), np.zeros(*depth))
 
 
-def test_a_fused_file_has_no_logits(files: Files) -> None:
+def test_an_end_to_end_file_has_no_logits(files: Files) -> None:
     with pytest.raises(SsmaError, match=r"gives no logits: ask .* exported without --camera"):
         Segmenter(files(FOREST)[1]).segment(*next(FOREST.frames(Path())), logits=True)
 
@@ -215,7 +215,7 @@ def parser_errors(model: Path) -> list[str]:
     ("tiny_forest_evi", lambda frame: frame.near_infrared),
 ])
 def test_trust_falls_where_the_second_sensor_is_blanked(
-        model: str, second: Callable[[Frame], Array]) -> None:
+        model: str, second: Callable[[SyntheticFrame], Array]) -> None:
     segmenter = Segmenter(MODELS / f"{model}.onnx")
     for rgb, whole in forest((768, 384), second):
         blanked = whole.copy()

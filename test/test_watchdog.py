@@ -4,37 +4,37 @@ from __future__ import annotations
 import pytest
 
 from ssma_core.bags.pairing import STREAMS, Stream
-from ssma_ros.node.health.watchdog import Silence
+from ssma_ros.node.health.watchdog import Watchdog
 
 TIMEOUT = 0.5
 
 
-def alone(silence: Silence, stream: Stream, begin: int, end: int) -> list[int]:
+def alone(silence: Watchdog, stream: Stream, begin: int, end: int) -> list[int]:
     """When, of images every 100 ms, those came that are to be labelled alone; in milliseconds."""
     return [ms for ms in range(begin, end, 100) if silence.image_came(stream, ms / 1e3, TIMEOUT)]
 
 
 @pytest.mark.parametrize("stream", STREAMS)
 def test_the_first_image_after_the_timeout_is_alone_and_all_that_follow(stream: Stream) -> None:
-    silence = Silence(0.0)
+    silence = Watchdog(0.0)
     silence.pair_came(10.0)
     assert alone(silence, stream, 10_050, 11_000) == [10_550, 10_650, 10_750, 10_850, 10_950]
 
 
 @pytest.mark.parametrize("stream", STREAMS)
 def test_it_counts_from_the_beginning_where_no_pair_ever_came(stream: Stream) -> None:
-    assert alone(Silence(0.0), stream, 50, 700) == [550, 650]
+    assert alone(Watchdog(0.0), stream, 50, 700) == [550, 650]
 
 
 def test_a_pair_ends_it() -> None:
-    silence = Silence(0.0)
+    silence = Watchdog(0.0)
     assert alone(silence, "rgb", 0, 800) == [600, 700]
     silence.pair_came(0.8)
     assert alone(silence, "rgb", 900, 1500) == [1400]
 
 
 def test_colour_that_pairs_with_nothing_leaves_the_second_sensor_waiting() -> None:
-    silence = Silence(0.0)
+    silence = Watchdog(0.0)
     for i in range(20):
         assert silence.image_came("rgb", i / 10, TIMEOUT) == (i > 5)
         assert not silence.image_came("aux", i / 10 + 0.05, TIMEOUT)
@@ -43,13 +43,13 @@ def test_colour_that_pairs_with_nothing_leaves_the_second_sensor_waiting() -> No
 @pytest.mark.parametrize("stream", STREAMS)
 def test_after_a_time_in_which_nothing_came_a_partner_has_the_timeout_to_come(
         stream: Stream) -> None:
-    silence = Silence(0.0)
+    silence = Watchdog(0.0)
     silence.pair_came(1.0)
     assert alone(silence, stream, 60_000, 60_800) == [60_600, 60_700]
 
 
 def test_at_a_rate_below_the_timeouts_pairs_are_waited_for() -> None:
-    silence = Silence(0.0)
+    silence = Watchdog(0.0)
     for second in range(5):
         assert not silence.image_came("rgb", second, TIMEOUT)
         assert not silence.image_came("aux", second + 0.1, TIMEOUT)
@@ -60,7 +60,7 @@ def test_at_a_rate_below_the_timeouts_pairs_are_waited_for() -> None:
 
 @pytest.mark.parametrize("stream", STREAMS)
 def test_what_waits_is_over_by_time_alone(stream: Stream) -> None:
-    silence = Silence(0.0)
+    silence = Watchdog(0.0)
     silence.pair_came(1.0)
     assert not silence.is_over(stream, 9.0, TIMEOUT)  # nothing waits
     silence.image_came(stream, 1.1, TIMEOUT)
