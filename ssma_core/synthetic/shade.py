@@ -12,7 +12,7 @@ from ssma_core.synthetic.world import PIECE, World
 CELL = 0.1  # metres a texel
 AHEAD, ACROSS = 56.0, 44.0  # metres the map covers
 CASTING = {"tree", "bush", "post", "sign", "log", "person", "rock", "fence", "bench", "barrel",
-           "pile"}
+           "pile", "hedge", "herbage", "shrubs", "wall", "building", "car", "lamp"}
 
 
 class Shade:
