@@ -23,7 +23,7 @@ from ssma_core.synthetic.world import PIECE, Thing, World
 
 Plane = npt.NDArray[np.float32]
 DETAIL, DETAIL_SEEN = 2.56, 5.0  # metres: before the fine texture repeats, as far as it is seen
-SPACING = {"hedge": 0.7, "herbage": 0.55, "wall": 0.8, "shrubs": 1.0}  # metres along the trail
+SPACING = {"hedge": 0.7, "herbage": 0.55, "wall": 0.5, "shrubs": 1.0}  # metres along the trail
 
 
 class Place(World):

@@ -64,13 +64,13 @@ class InfraredFaults:
 @dataclass(frozen=True)
 class DepthCamera:
     """kind: one of KINDS. least, reach: metres; nothing comes back from nearer or farther.
-    noise: standard deviation, a share of the distance (stereo: pixels of disparity).
+    noise: standard deviation, a share of the distance (stereo: pixels of 768 across).
     speckle: share of pixels that small holes take. shift: (right, down) misregistration, a share
     of the width. scale, offset: measured = scale · true + offset (metres).
 
-    Stereo alone. baseline: metres. steps: of disparity a pixel. other_eye: -1 left, 1 right of
-    this camera. bleed: how far near things grow, a share of the width. smooth: how easily surfaces
-    without texture are lost, 0–1.
+    Stereo alone. baseline: metres. steps: of disparity a pixel of 768 across. other_eye: -1 left,
+    1 right of this camera. bleed: how far near things grow, a share of the width. smooth: how
+    easily surfaces without texture are lost, 0–1.
     LiDAR alone. lines; lowest, highest: their elevations, radians. turn: radians between the
     points of a line. thick: height of a point, a share of the width. filled: whether the gaps
     between the lines are interpolated."""

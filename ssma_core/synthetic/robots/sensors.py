@@ -90,10 +90,14 @@ class RobotSensors(Sensors):
             seen = cv2.fillConvexPoly(np.zeros_like(picture), box.astype(np.int32), 255)
             picture = cv2.bitwise_and(picture, seen)
         if self.rng.random() < faults.missing:
-            share, side = self.rng.uniform(0.3, 0.6), int(self.rng.integers(4))
-            part = np.rot90(picture, side)
-            part[:int(share * part.shape[0])] = 0
+            blank_part(picture, float(self.rng.uniform(0.3, 0.6)), int(self.rng.integers(4)))
         return picture
+
+
+def blank_part(picture: Picture, share: float, side: int) -> None:
+    """Sets a share of the picture to 0, from one of its four sides (0–3)."""
+    part = np.rot90(picture, side)
+    part[:round(share * part.shape[0])] = 0
 
 
 def _developed(picture: Picture, tone: Picture, mix: npt.NDArray[np.float32],

@@ -71,12 +71,15 @@ def surroundings_of(seed: int) -> Surroundings:
     trail = str(rng.choice(list(TRAILS), p=TRAIL_SHARES))
     beside = "snow" if trail == "snow" else str(rng.choice(list(BESIDE)[:-1], p=BESIDE_SHARES))
     built = float(u(0.5, 1.6)) if rng.random() < (0.8 if trail == "asphalt" else 0.3) else 0.0
-    open_land = rng.random() < 0.3
+    open_land, closed = (rng.random(2) < (0.3, 0.35)).tolist()
+    closed = closed and not built and not open_land
     width = float(u(2.5, 6.5) if trail == "asphalt" else np.exp(u(np.log(1.0), np.log(5.0))))
     two_wheels = width > 2.2 and trail != "asphalt" and rng.random() < 0.4
     return Surroundings(
-        trail=trail, beside=beside, width=width, clearing=float(u(0.5, 14)),
-        trees=float(u(0.05, 0.4) if open_land or built else u(0.4, 1.5)),
+        trail=trail, beside=beside, width=width,
+        clearing=float(u(0.3, 3) if closed else u(0.5, 14)),
+        trees=float(u(1.5, 2.6) if closed else u(0.05, 0.4) if open_land or built
+                    else u(0.4, 1.5)),
         bushes=float(u(0.1, 0.6) if beside == "floor" else u(0.3, 1.6)),
         tufts=float({"floor": u(0.0, 0.2), "snow": u(0.1, 0.4)}.get(beside, u(0.15, 1.3))),
         strip=float(u(0.2, 0.45)) if two_wheels else 0.0,
