@@ -36,7 +36,8 @@ class Ranger:
         self.holes += np.float32(0.7) * (cv2.resize(
             noise.tile(rng, 256, 4, 64), self.holes.shape[::-1]) - np.float32(0.5)) * 2
         self.holes /= self.holes.std()
-        self.scan = lidar.scan(camera, view.elevation, view.azimuth)
+        self.scan = (lidar.scan(camera, view.elevation, view.azimuth)
+                     if camera.kind == "lidar" else None)
         self._measured: Callable[[Canvas, Plane], tuple[Plane, Mask]] = {
             "stereo": self._stereo, "active stereo": self._stereo,
             "time of flight": self._time_of_flight, "lidar": self._lidar,
@@ -59,7 +60,7 @@ class Ranger:
         if bloom is not None:
             lost |= bloom > 1.9
         measured[lost] = 0
-        if self.camera.kind == "lidar":
+        if self.scan is not None:
             measured = self.scan.kept(measured)
         return shifted((measured * 1000).astype(np.uint16), self.camera.shift)
 

@@ -39,7 +39,7 @@ class RobotSensors(Sensors):
     def look(self, scene: Canvas, pose: Pose) -> tuple[
             Picture, Picture, npt.NDArray[np.uint16]]:
         bloom, haze = self._bloom(scene, pose), self._haze(scene)
-        metered = _metered(scene.colour[..., 1])
+        metered = _metered(scene.colour[..., 1], haze, self.weather.haze_colour[1])
         gain = self.vignette * np.float32(
             self.weather.gain * metered * self.rng.normal(1, 0.04))
         dx, dy = (int(v) for v in self.rng.integers(0, BANK, 2))
@@ -69,11 +69,12 @@ class RobotSensors(Sensors):
         plane = scene.colour[..., 3] * haze + (1 - haze) * np.float32(95)
         if self.weather.name != "fog":
             plane[scene.distance > SKY_DISTANCE / 2] *= np.float32(faults.sky)
+        metered = _metered(scene.colour[..., 3], haze, 95)
         if bloom is not None:
             plane += bloom * np.float32(60)
         plane *= self.infrared_shade
         picture = cv2.convertScaleAbs(plane, alpha=(
-            1.35 * faults.gain * self.infrared_gain * _metered(scene.colour[..., 3])))
+            1.35 * faults.gain * self.infrared_gain * metered))
         picture = cv2.LUT(cv2.GaussianBlur(picture, (0, 0), self.blur * 1.2), self.infrared_tone)
         picture = cv2.add(picture, np.ascontiguousarray(grain[..., 3]), dtype=cv2.CV_8U)
         return self._placed(picture, faults)
@@ -107,9 +108,12 @@ def _developed(picture: Picture, tone: Picture, mix: npt.NDArray[np.float32],
     return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
 
 
-def _metered(band: Picture) -> float:
-    """The factor of an automatic exposure that goes about half of the way."""
-    return float(np.clip(METERED / max(band[::8, ::8].mean(), 1.0), 0.3, 5.0) ** 0.6)
+def _metered(band: Picture, haze: Plane, veil: float) -> float:
+    """The factor of an automatic exposure that goes about half of the way. veil: grey level of
+    the haze; haze: share of the light that comes through it."""
+    through = haze[::8, ::8]
+    mean = float((band[::8, ::8] * through + (1 - through) * veil).mean())
+    return float(np.clip(METERED / max(mean, 1.0), 0.3, 5.0) ** 0.6)
 
 
 def _power(gamma: float, black: float = 0.0) -> Picture:
