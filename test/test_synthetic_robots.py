@@ -19,7 +19,7 @@ from ssma_core.synthetic.robots.sensors import blank_part
 from ssma_core.synthetic.robots.surroundings import BESIDE, TRAILS, surroundings_of
 
 SIZE = WIDTH, HEIGHT = (96, 64)
-SEEDS = range(300, 308)
+SEEDS = range(300, 305)
 LEVEL = Mounting(height=1.0, pitch=0.0, roll=0.0, across=np.radians(90), distortion=0.0, aside=0.0,
                  heading=0.0)
 FLAWLESS = DepthCamera("dense", least=0.1, reach=60.0, noise=0.0, speckle=0.0, shift=(0.0, 0.0),
@@ -101,6 +101,14 @@ def test_the_optical_axis_meets_the_ground_at_height_over_the_sine_of_the_pitch(
     seen = view.look(level_ground(view, height))
     assert seen.distance.shape == seen.label.shape == (193, 385)
     assert seen.distance[96, 192] == pytest.approx(height / np.sin(np.radians(degrees)), rel=0.04)
+
+
+def test_what_reaches_past_the_camera_touches_it():
+    """Crowns are metres deep: their leaves may be drawn behind the camera."""
+    view = View(LEVEL, SIZE)
+    scene = level_ground(view, 1.0)
+    scene.distance[:] = -2.0
+    assert (view.look(scene).distance > 0).all()
 
 
 def test_the_field_of_view_reaches_from_border_to_border():

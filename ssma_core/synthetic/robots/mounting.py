@@ -19,6 +19,7 @@ from ssma_core.synthetic.world import World
 
 Plane = npt.NDArray[np.float32]
 LARGEST = 1.7  # pixels of the level picture, as a multiple of the picture's own
+TOUCHING = 0.05  # metres, the least distance that is told
 LEAST_AHEAD = 0.25  # of a ray one unit along the optical axis: no wider view can be drawn level
 
 
@@ -74,7 +75,9 @@ class View:
         distance = cv2.remap(level.distance, *self._nearest, cv2.INTER_NEAREST, borderMode=edge)
         label = cv2.remap(level.label, *self._nearest, cv2.INTER_NEAREST, borderMode=edge)
         sky = distance > SKY_DISTANCE / 2
-        return Canvas(colour, np.where(sky, np.float32(SKY_DISTANCE), distance * self.along), label)
+        # A crown may reach past the camera.
+        distance = np.maximum(distance * self.along, np.float32(TOUCHING))
+        return Canvas(colour, np.where(sky, np.float32(SKY_DISTANCE), distance), label)
 
 
 def _rays(mounting: Mounting, size: tuple[int, int], focal: float) -> tuple[
