@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
 import numpy as np
@@ -129,23 +129,49 @@ def frame_names(*kinds: tuple[Path, str], within: str = "") -> list[str]:
     return sorted(found)
 
 
-def lines(path: Path) -> list[str]:
-    """A text file's lines that are not empty. Raises SsmaError where there is none, or no file."""
+def lines(path: Path) -> dict[int, str]:
+    """A text file's lines that are not empty, by their numbers from 1, without the blanks around
+    them. Raises SsmaError where there is no such line, or no file."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise SsmaError(f"cannot read {path} ({error}); this command's --help says where it comes "
                         "from") from error
-    found = [line.strip() for line in text.splitlines() if line.strip()]
+    found = {number: line.strip() for number, line in enumerate(text.splitlines(), 1)
+             if line.strip()}
     if not found:
         raise SsmaError(f"{path} is empty; this command's --help says where it comes from")
+    return found
+
+
+@dataclass(frozen=True)
+class ListedPath:
+    """A path from a list of the data set. where: the list and the line, for errors."""
+
+    path: str
+    where: str
+
+
+def listed_paths(path: Path) -> list[ListedPath]:
+    """The lines of a list, each a relative path that stays in its folder.
+
+    Frames get their names from such paths, and the prepared files get theirs from the frames'.
+    Raises SsmaError, naming the line, for an absolute path and for one with ".." in it; and as
+    `lines` does.
+    """
+    found = [ListedPath(line, f"{path}, line {number}") for number, line in lines(path).items()]
+    for listed in found:
+        inside = PurePath(listed.path)
+        if inside.is_absolute() or ".." in inside.parts or "\0" in listed.path:
+            raise SsmaError(f"{listed.where}: {listed.path!r} leads out of the data set's folder: "
+                            "get the list again, as it was published")
     return found
 
 
 def matrix(path: Path, size: int) -> list[float]:
     """The numbers of a text file, row by row. Raises SsmaError unless it is size×size numbers."""
     try:
-        values = [float(word) for line in lines(path) for word in line.split()]
+        values = [float(word) for line in lines(path).values() for word in line.split()]
     except ValueError as error:
         raise SsmaError(f"{path} is no camera matrix: {error}") from error
     if len(values) != size * size:
