@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -19,8 +19,8 @@ import numpy.typing as npt
 from ssma_core.datasets.samples import Arrays, Folded
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation.metrics import check_ids
-from ssma_core.model_files.crc32c import masked_crc32c
 from ssma_core.model_files.protobuf import Fields, fields, varint
+from ssma_core.model_files.tf_checkpoint import masked_crc32c
 
 T = TypeVar("T", int, bytes)
 Features = dict[str, list[int | bytes]]
@@ -57,12 +57,15 @@ class Record:
     """A Sample that is one record of a file.
 
     index: its place in the file, from 0. offset, length: of its data, in bytes.
+    sound: the indices of the file's records whose checksum was found right. Each is computed once
+      in a process: training reads a record in every epoch.
     """
 
     path: Path
     index: int
     offset: int
     length: int
+    sound: set[int] = field(repr=False, compare=False)
     drive: str = "."
     condition: str | None = None
 
@@ -83,18 +86,23 @@ class Record:
         return rgb, aux, label
 
     def _data(self) -> bytes:
-        """Raises ValueError unless they are as they were written."""
+        """Raises ValueError where they are cut short, or not as they were written."""
         with self.path.open("rb") as file:
             file.seek(self.offset)
             data, checksum = file.read(self.length), file.read(4)
-        if struct.pack("<I", masked_crc32c(data)) != checksum:
-            raise ValueError("it is damaged, its checksum does not fit; fetch the file again")
+        if len(data) < self.length or len(checksum) < 4:
+            raise ValueError("the file is cut short; fetch it again")
+        if self.index not in self.sound:
+            if struct.pack("<I", masked_crc32c(data)) != checksum:
+                raise ValueError("it is damaged: its checksum does not fit; fetch the file again")
+            self.sound.add(self.index)
         return data
 
 
 def _records(path: Path, file: BinaryIO) -> Iterator[Record]:
     end = file.seek(0, 2)
     begin = index = 0
+    sound: set[int] = set()
     while begin < end:
         where = f"{path}, record {index} at byte {begin}"
         file.seek(begin)
@@ -105,7 +113,7 @@ def _records(path: Path, file: BinaryIO) -> Iterator[Record]:
         if masked_crc32c(header[:8]) != checksum:
             raise SsmaError(f"{where}: it is damaged, or the file is no TFRecord file, or a "
                             "compressed one; unpack it or fetch it again")
-        record = Record(path, index, begin + _HEADER, length)
+        record = Record(path, index, begin + _HEADER, length, sound)
         begin = record.offset + length + 4
         if begin > end:
             raise SsmaError(f"{where}: the file is cut short; fetch it again")
