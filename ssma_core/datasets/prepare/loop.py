@@ -3,15 +3,8 @@ download is known in minutes; then the second modality, which takes hours for so
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import signal
 import struct
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,12 +15,14 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from ssma_core import processes
 from ssma_core.datasets.file_list import as_listed, write_list
 from ssma_core.datasets.prepare.classes import VOID, Classes, numbers
 from ssma_core.datasets.prepare.data_set import IS_IT_WHOLE, DataSet, PublishedFrame, Second, Split
 from ssma_core.errors import SsmaError
 from ssma_core.files import atomic_write, read_colour, read_sensor, write_picture
 from ssma_core.modalities import encode, width_x_height
+from ssma_core.processes import ProcessEnded, Result, Work
 
 Array = npt.NDArray[Any]
 
@@ -63,19 +58,17 @@ def prepare(data_set: DataSet, root: Path, output: Path, classes: Classes, secon
     _claim(output, _model_yaml(data_set, classes, second), ("label", second.name))
     missing = [each for each in frames if not _path(output, second.name, each).exists()]
     try:
-        with _workers(min(workers, len(frames))) as mapped:
-            labelled = mapped(partial(_label, output, data_set, classes), frames)
-            counts = sum(tqdm(labelled, "labels", len(frames), unit="frame"))
-            encoded = mapped(partial(_second, output, second), missing)
-            for _ in tqdm(encoded, second.name, len(missing), unit="frame"):
-                pass
+        labelled = _in_processes(partial(_label, output, data_set, classes), frames, workers,
+                                 "labels")
+        _in_processes(partial(_second, output, second), missing, workers, second.name)
         for split, listed in rows.items():
             write_list(output / f"{split}.txt", listed)
     except OSError as error:
         raise SsmaError(f"cannot write under {output}: {error.strerror}; give a folder that can be "
                         "written, on a disk with room") from error
+    counts = np.sum(labelled, axis=0)
     return Prepared({split: len(members) for split, members in splits.items()},
-                    tuple(counts / counts.sum()), len(missing))
+                    tuple((counts / counts.sum()).tolist()), len(missing))
 
 
 def _path(output: Path, kind: str, frame: PublishedFrame) -> Path:
@@ -136,8 +129,8 @@ def _claim(output: Path, model_yaml: str, kinds: tuple[str, ...]) -> None:
         temporary.write_text(model_yaml, encoding="utf-8")
 
 
-def _label(output: Path, data_set: DataSet, classes: Classes,
-           frame: PublishedFrame) -> npt.NDArray[np.int64]:
+def _label(output: Path, data_set: DataSet, classes: Classes, frame: PublishedFrame,
+           done: Callable[[], Any]) -> npt.NDArray[np.int64]:
     """Writes the frame's label unless it is there. Returns its pixels of each class, void first."""
     path = _path(output, "label", frame)
     if path.exists():
@@ -152,6 +145,7 @@ def _label(output: Path, data_set: DataSet, classes: Classes,
             _check_view(size, frame, frame.second, rgb)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_picture(path, label)
+    done()
     return np.bincount(label.ravel(), minlength=len(classes) + 1)
 
 
@@ -170,7 +164,7 @@ def _classes_of(ids: Array, table: Mapping[int, int], data_set: DataSet,
     return np.array([table[each] for each in known], np.uint8)[place]
 
 
-def _second(output: Path, second: Second, frame: PublishedFrame) -> None:
+def _second(output: Path, second: Second, frame: PublishedFrame, done: Callable[[], Any]) -> None:
     """Writes the frame's encoded second modality."""
     array = second.read(frame)
     modality = second.of_frame(frame, (array.shape[1], array.shape[0]))
@@ -179,6 +173,7 @@ def _second(output: Path, second: Second, frame: PublishedFrame) -> None:
     path = _path(output, second.name, frame)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_picture(path, image)
+    done()
 
 
 def _sized(array: Array, frame: PublishedFrame, path: Path, rgb: Array) -> Array:
@@ -210,34 +205,20 @@ def _png_size(path: Path) -> tuple[int, int] | None:
     return (width, height) if width and height else None
 
 
-@contextmanager
-def _workers(count: int) -> Iterator[Callable[..., Iterator[Any]]]:
-    """A `map` that is done by so many processes; as lazy as map itself for one."""
-    if count == 1:
-        yield map
-        return
-    # Spawned: OpenCV's threads do not survive a fork.
-    fresh = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, fresh, _begin_worker) as pool:
+def _in_processes(work: Work[PublishedFrame, Result], frames: Sequence[PublishedFrame],
+                  workers: int, title: str) -> list[Result]:
+    """Each frame's result, with a progress bar."""
+    with tqdm(desc=title, total=len(frames), unit="frame") as bar:
+        if min(workers, len(frames)) <= 1:
+            return [work(frame, bar.update) for frame in frames]
         try:
-            yield pool.map
-        except BrokenProcessPool as error:
-            raise SsmaError("a worker was killed, perhaps for want of memory: give fewer "
-                            "--workers; the same command goes on where it stopped") from error
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # else the pool would first finish all frames
-            raise
+            return processes.each(partial(_with_one_thread, work), frames, workers, bar.update)
+        except ProcessEnded as error:
+            raise SsmaError(f"{error}: give fewer --workers; the same command goes on where it "
+                            "stopped") from error
 
 
-def _begin_worker() -> None:
-    """One thread a worker; Ctrl-C is the parent's to handle; and no worker outlives it."""
+def _with_one_thread(work: Work[PublishedFrame, Result], frame: PublishedFrame,
+                     step: Callable[[], Any]) -> Result:
     cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None  # it is a worker
-    parent.join()
-    os._exit(1)
+    return work(frame, step)
