@@ -82,6 +82,9 @@ class PairingSettings:
                             f"a time, got {self.slop:g}, {self.queue_size} and {self.aux_delay:g}")
 
 
+DEFAULT_PAIRING = PairingSettings()
+
+
 class Pairing(Generic[Item]):
     """Pairs two streams by stamp, as said above.
 

@@ -29,6 +29,7 @@ from ssma_core.errors import SsmaError
 
 Storage = Literal["mcap", "sqlite3"]
 IMAGE = "sensor_msgs/msg/Image"
+COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 
 _FOREVER = QosTime(0, 0)
 _RELIABLE = Qos(QosHistory.KEEP_LAST, 10, QosReliability.RELIABLE, QosDurability.VOLATILE,
@@ -118,6 +119,16 @@ def stamp_ns(message: Recorded) -> int:
     seconds, nanoseconds = struct.unpack_from("<iI" if message.data[1] & 1 else ">iI",
                                               message.data, 4)
     return int(seconds) * 10**9 + int(nanoseconds)
+
+
+@contextmanager
+def about(message: Recorded) -> Iterator[None]:
+    """Adds to an SsmaError at which message it came up."""
+    try:
+        yield
+    except SsmaError as error:
+        raise SsmaError(f"at the message on {message.topic} recorded at "
+                        f"{message.time_ns / 1e9:.3f}: {error}") from error
 
 
 def image(topic: str, time_ns: int, stamp_ns: int, pixels: npt.NDArray[np.generic],

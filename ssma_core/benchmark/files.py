@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from ssma_core.bags.pairing import DEFAULT_PAIRING, PairingSettings
 from ssma_core.benchmark.models import Model
 from ssma_core.errors import SsmaError
 from ssma_core.model_files.exported import FrameFormat, Precision, size_in_words
@@ -16,7 +17,7 @@ class Setting:
     """What is the same for all models.
 
     camera: (width, height) of the frames. threads: of the CPU.
-    calibration: data for int8, as `open_inputs` takes it.
+    calibration, topics, pairing: data for int8, as `open_inputs` takes them.
     folder: where files are written.
     """
 
@@ -24,6 +25,8 @@ class Setting:
     threads: int
     calibration: Path | None
     folder: Path
+    topics: tuple[str, ...] = ()
+    pairing: PairingSettings = DEFAULT_PAIRING
 
 
 @cache
@@ -45,8 +48,8 @@ def exported(model: Model, precision: Precision, frame: FrameFormat | None,
 
     assert setting.calibration is not None
     # The frames that are timed are others: half of the room that is left to the labels there.
-    export_int8(network, spec, path, open_inputs(setting.calibration, spec, ()), frame=frame,
-                agreement=(1 + model.least_agreement) / 2)
+    data = open_inputs(setting.calibration, spec, setting.topics, setting.pairing)
+    export_int8(network, spec, path, data, frame=frame, agreement=(1 + model.least_agreement) / 2)
     return path
 
 

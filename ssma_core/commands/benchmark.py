@@ -11,7 +11,7 @@ from ssma_core.benchmark.files import Setting
 from ssma_core.benchmark.measure import benchmark
 from ssma_core.benchmark.report import BenchmarkReport, write_json
 from ssma_core.benchmark.text import in_words, read_document, write_into
-from ssma_core.commands import count, size
+from ssma_core.commands import add_bag_arguments, count, pairing_asked, size
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation.provenance import gpu
 from ssma_core.files import make_folder
@@ -29,8 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", default=len(os.sched_getaffinity(0)), type=count,
                         help="of the CPU, for every way alike (default: all)")
     parser.add_argument("--calibrate", type=Path, metavar="DATA", help="frames for int8: a folder "
-                        "as `ssma synthesize` writes it, a list file (.txt) or TFRecords "
-                        "(.tfrecord)")
+                        "as `ssma synthesize` writes it, a list file (.txt), TFRecords "
+                        "(.tfrecord) or a rosbag2")
+    add_bag_arguments(parser, "--calibrate")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="write the figures "
                         "(benchmark.json), a chart (benchmark.png) and the files that were "
                         "exported and built there")
@@ -46,7 +47,8 @@ def run(options: argparse.Namespace) -> None:
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         make_folder(folder)
-        setting = Setting(options.size, options.threads, options.calibrate, folder)
+        setting = Setting(options.size, options.threads, options.calibrate, folder,
+                          tuple(options.topics), pairing_asked(options))
         report = benchmark(options.model, setting, options.frames)
     print(in_words(report))
     if options.output:

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from ssma_core.backends import tensorrt_library
-from ssma_core.commands import count
+from ssma_core.commands import add_bag_arguments, count, pairing_asked
 from ssma_core.commands.export import add_graph_arguments, frame_asked
 from ssma_core.commands.export import write as export
 from ssma_core.errors import SsmaError
@@ -35,8 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "measurements there, so that the next build is faster")
     parser.add_argument("--data", type=Path, help="frames, as for `ssma parity`: the engine is "
                         "written only if it gives the model's labels on them (needs the GPU)")
-    parser.add_argument("--topics", nargs="+", default=(), metavar="TOPIC", help="where --data or "
-                        "--calibrate is a bag: the sensors', in the model's order")
+    add_bag_arguments(parser, "--data or --calibrate")
 
 
 def capability(text: str) -> tuple[int, int]:
@@ -84,7 +83,8 @@ def _build(options: argparse.Namespace, engine: Path) -> EngineHeader:
         timing_cache=options.timing_cache)
     if options.data is not None:
         from ssma_core.export.gate import gate
-        print(gate(options.model, engine, options.data, options.topics, built_from=onnx))
+        print(gate(options.model, engine, options.data, options.topics,
+                   pairing_asked(options), built_from=onnx))
     return header
 
 
@@ -125,8 +125,10 @@ def _command(options: argparse.Namespace) -> str:
         if getattr(options, name) is not None:
             words += [f"--{name}", getattr(options, name)]
     if options.calibrate:
-        words += ["--calibrate", options.calibrate.resolve(), *(
-            ["--topics", *options.topics] if options.topics else [])]
+        words += ["--calibrate", options.calibrate.resolve()]
+        if options.topics:
+            words += ["--topics", *options.topics, "--slop", options.slop,
+                      "--aux-delay", options.aux_delay]
     return shlex.join(map(str, words))
 
 

@@ -5,7 +5,7 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from ssma_core.commands import percent, size
+from ssma_core.commands import add_bag_arguments, pairing_asked, percent, size
 from ssma_core.errors import SsmaError
 from ssma_core.files import check_writable
 from ssma_core.model_files.exported import AUX_FORMATS, FrameFormat, Precision
@@ -15,8 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, type=Path, help="checkpoint (.safetensors)")
     parser.add_argument("--output", required=True, type=Path, help="file to write (.onnx)")
     add_graph_arguments(parser)
-    parser.add_argument("--topics", nargs="+", default=(), metavar="TOPIC",
-                        help="of a bag to calibrate with: the sensors, in the model's order")
+    add_bag_arguments(parser, "--calibrate")
 
 
 def add_graph_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +57,7 @@ def write(options: argparse.Namespace, output: Path) -> None:
     from ssma_core.datasets.inputs import open_inputs
     from ssma_core.export.int8 import export_int8
 
-    data = open_inputs(options.calibrate, spec, options.topics)
+    data = open_inputs(options.calibrate, spec, options.topics, pairing_asked(options))
     asked = {} if options.agreement is None else {"agreement": options.agreement / 100}
     print(export_int8(network, spec, output, data, frame=frame, **asked).in_words())
 

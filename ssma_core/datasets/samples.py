@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
-from ssma_core.evaluation.metrics import check_ids
 from ssma_core.files import read_colour, read_sensor
 from ssma_core.modalities import width_x_height
+from ssma_core.pictures import check_ids
 
 # Colour H×W×3 uint8 BGR; the second sensor's array as it was written, H×W or H×W×3; label H×W
 # uint8.

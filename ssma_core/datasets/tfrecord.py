@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 from ssma_core.datasets.samples import Arrays, Folded
 from ssma_core.errors import SsmaError
-from ssma_core.evaluation.metrics import check_ids
 from ssma_core.model_files.protobuf import Fields, fields, varint
 from ssma_core.model_files.tf_checkpoint import masked_crc32c
+from ssma_core.pictures import check_ids
 
 T = TypeVar("T", int, bytes)
 Features = dict[str, list[int | bytes]]

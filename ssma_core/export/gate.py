@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ssma_core.bags.pairing import DEFAULT_PAIRING, PairingSettings
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation.metrics import ConfusionMatrix
 from ssma_core.evaluation.parity import LEAST_AGREEMENT, ModelFile, ParityResult, compare_models
@@ -28,11 +29,12 @@ LARGEST = 10  # layers in the table
 _FRINGE = np.ones((5, 5), np.uint8)  # a pixel that differs is drawn so large, to be seen
 
 
-def gate(a: Path, b: Path, data: Path, topics: Sequence[str] = (), *,
+def gate(a: Path, b: Path, data: Path, topics: Sequence[str] = (),
+         pairing: PairingSettings = DEFAULT_PAIRING, *,
          output: Path | None = None, built_from: Path | None = None) -> str:
     """The figures for people, where `b` can stand in for `a`.
 
-    data, topics: as `open_inputs` takes them.
+    data, topics, pairing: as `open_inputs` takes them.
     output: a folder for parity.json and worst.png, written either way; made where it is missing.
     built_from: the ONNX file behind `b`, where `b` is an engine.
     Raises SsmaError with the figures where `b` cannot, and with the layer in which the two part,
@@ -40,7 +42,7 @@ def gate(a: Path, b: Path, data: Path, topics: Sequence[str] = (), *,
     """
     if output:
         make_folder(output)  # before the work, not after it
-    comparison = compare_models(a, b, data, topics)
+    comparison = compare_models(a, b, data, topics, pairing)
     layers, parting = ([], "") if comparison.holds else _parting(comparison, built_from)
     if output:
         with atomic_write(output / "parity.json") as temporary:
