@@ -1,8 +1,10 @@
-"""The same work on several things at once, in processes."""
+"""The same work on several things at once, in processes; and the C library of this process."""
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
+import platform
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -16,10 +18,10 @@ from typing import Any, TypeVar
 
 from ssma_core.errors import SsmaError
 
-Job = TypeVar("Job")
-Result = TypeVar("Result")
+Task = TypeVar("Task")
+Outcome = TypeVar("Outcome")
 # A function of a module, which calls its second argument after each step.
-Work = Callable[[Job, Callable[[], Any]], Result]
+TaskFunction = Callable[[Task, Callable[[], Any]], Outcome]
 
 # A forked process would inherit the locks of the libraries' threads, and may wait for ever.
 SPAWN = multiprocessing.get_context("spawn")
@@ -30,8 +32,13 @@ class ProcessEnded(SsmaError):
     """A process ended before its work did, as when the system kills it to free memory."""
 
 
-def each(work: Work[Job, Result], jobs: Sequence[Job], at_once: int,
-         progress: Callable[[], Any]) -> list[Result]:
+def glibc() -> ctypes.CDLL | None:
+    """This process's C library, for `malloc_trim` and `mallopt`; None where it is no glibc."""
+    return ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
+
+
+def each(work: TaskFunction[Task, Outcome], jobs: Sequence[Task], at_once: int,
+         progress: Callable[[], Any]) -> list[Outcome]:
     """The results, in the jobs' order. progress is called for every job's steps, in a thread of
     this process.
 
@@ -129,5 +136,5 @@ def _end_with_parent(alive: Connection) -> None:
     os._exit(1)
 
 
-def _do(work: Work[Job, Result], job: Job) -> Result:
+def _do(work: TaskFunction[Task, Outcome], job: Task) -> Outcome:
     return work(job, lambda: _step.send_bytes(STEP))

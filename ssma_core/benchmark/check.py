@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ssma_core.benchmark.clock import Call
-from ssma_core.benchmark.frames import Arrays, seen_by
+from ssma_core.benchmark.frames import SensorArrays, seen_by
 from ssma_core.benchmark.memory import Growth, growth
 from ssma_core.benchmark.opened import Labels, OpenedModel
 from ssma_core.benchmark.ways import LeftOut, Way
@@ -39,7 +39,7 @@ class Checked:
     memory: Growth
 
 
-def checked(ways: Sequence[Way], frames: Sequence[Arrays],
+def checked(ways: Sequence[Way], frames: Sequence[SensorArrays],
             stack: ExitStack) -> Iterator[Checked | LeftOut]:
     """Those that cannot be opened or answer otherwise are left out. The stack closes the others."""
     first: dict[str, tuple[str, dict[str, list[Labels]]]] = {}  # by weights: its name and answers
@@ -64,7 +64,7 @@ def checked(ways: Sequence[Way], frames: Sequence[Arrays],
                           f"labels are those of {reference}, and {100 * least:g} % must be")
 
 
-def _calls(way: Way, opened: OpenedModel, frames: Sequence[Arrays]) -> dict[str, Call]:
+def _calls(way: Way, opened: OpenedModel, frames: Sequence[SensorArrays]) -> dict[str, Call]:
     number = len(frames)
     images = [network_images(way.model.spec, *arrays) for arrays in frames]
     calls = {"whole": Call(lambda i: [opened.segment(*frames[i % number])])}

@@ -13,12 +13,12 @@ from ssma_core.modalities.depth import in_jet
 from ssma_core.spec import VEGETATION_INDICES, Modality, ModelSpec
 from ssma_core.synthetic.forest import SyntheticFrame, drive
 
-Arrays = tuple[npt.NDArray[Any], ...]
+SensorArrays = tuple[npt.NDArray[Any], ...]
 FAR = 20_000  # millimetres
 DIFFERENT = 4  # frames; they come again and again
 
 
-def camera_frames(spec: ModelSpec, size: tuple[int, int]) -> list[Arrays]:
+def camera_frames(spec: ModelSpec, size: tuple[int, int]) -> list[SensorArrays]:
     """DIFFERENT frames as `Segmenter.segment` takes them, of that (width, height)."""
     first, *more = spec.modalities
     if first.encoding in VEGETATION_INDICES:  # it is made of two arrays
@@ -33,7 +33,7 @@ def _frames() -> tuple[SyntheticFrame, ...]:
     return tuple(drive(0, DIFFERENT, weather="clear", fps=1))
 
 
-def seen_by(spec: ModelSpec, arrays: Arrays) -> Arrays:
+def seen_by(spec: ModelSpec, arrays: SensorArrays) -> SensorArrays:
     """What a network for the colour image alone takes of another network's frame; else all of it.
     """
     return arrays[:1] if [m.encoding for m in spec.modalities] == ["image"] else arrays

@@ -1,7 +1,6 @@
 """How much memory something takes of the process and of the GPU."""
 from __future__ import annotations
 
-import ctypes
 import gc
 import re
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ssma_core import processes
 from ssma_core.errors import SsmaError
 
 _STATUS = Path("/proc/self/status")
@@ -42,8 +42,8 @@ def growth() -> Iterator[Growth]:
 def _give_back() -> None:
     """What was freed goes back to the system, so that what comes is not served from it unseen."""
     gc.collect()
-    with suppress(OSError, AttributeError):  # another C library than glibc
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    if libc := processes.glibc():
+        libc.malloc_trim(0)
 
 
 def _resident(field: str) -> int | None:

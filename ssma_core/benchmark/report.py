@@ -2,12 +2,17 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import sys
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
 
 from ssma_core.benchmark.clock import Latency
-from ssma_core.benchmark.machine import Machine
 from ssma_core.benchmark.ways import Device, LeftOut
+from ssma_core.evaluation.provenance import cpu, gpu, versions
 from ssma_core.files import atomic_write
 from ssma_core.model_files.exported import Precision
 
@@ -78,6 +83,24 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Machine:
+    """What computed the figures.
+
+    cores, threads: of the CPU; how many there are, and how many were used.
+    gpu: None where none can be used.
+    versions: "name version" of what the figures depend on.
+    """
+
+    date: str
+    command: str
+    cpu: str
+    cores: int
+    threads: int
+    gpu: str | None
+    versions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class BenchmarkReport:
     """camera: (width, height) of the frames. frames: how many were timed in each way."""
 
@@ -86,6 +109,13 @@ class BenchmarkReport:
     frames: int
     tables: tuple[Table, ...]
     left_out: tuple[LeftOut, ...]
+
+
+def machine(threads: int, libraries: Iterable[str]) -> Machine:
+    """Here and now. libraries: the backends' names."""
+    found = {version: None for library in libraries for version in versions(library)}
+    return Machine(date.today().isoformat(), shlex.join(["ssma", *sys.argv[1:]]), cpu(),
+                   len(os.sched_getaffinity(0)), threads, gpu(), tuple(found))
 
 
 def write_json(report: BenchmarkReport, path: Path) -> None:

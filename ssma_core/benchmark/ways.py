@@ -9,7 +9,7 @@ from typing import Literal
 
 from ssma_core.benchmark.files import Setting, built, exported, no_engines
 from ssma_core.benchmark.models import Model, alone
-from ssma_core.benchmark.opened import EngineModel, OpenedModel, SegmenterModel
+from ssma_core.benchmark.opened import EagerModel, EngineModel, OpenedModel, SegmenterModel
 from ssma_core.errors import SsmaError
 from ssma_core.model_files import engine_file
 from ssma_core.model_files.exported import FrameFormat, Precision
@@ -90,10 +90,8 @@ def _naive(model: Model, setting: Setting) -> Way:
 
 def _eager(name: str, model: Model, precision: Precision, setting: Setting, *,
            naive: bool = False) -> Way:
-    from ssma_core.benchmark.eager import Eager
-
     assert model.checkpoint is not None
-    open_it = partial(Eager, model.checkpoint, setting.threads, precision, naive)
+    open_it = partial(EagerModel, model.checkpoint, setting.threads, precision, naive)
     return Way(name, model, "torch", _torch_device(), precision, False, "in one batch", open_it)
 
 

@@ -24,7 +24,7 @@ from ssma_core.modalities import width_x_height
 from ssma_core.pictures import check_ids
 from ssma_core.spec import VEGETATION_INDICES, Modality, ModelSpec
 
-Source = TypeVar("Source")
+Origin = TypeVar("Origin")
 IMAGES = (rosbag2.IMAGE, rosbag2.COMPRESSED_IMAGE)
 
 
@@ -77,9 +77,9 @@ def open_inputs(path: Path, spec: ModelSpec, topics: Sequence[str] = (),
 
 
 @dataclass(frozen=True)
-class _Read(Generic[Source]):
-    sources: Sequence[Source]
-    read: Callable[[Source], Input]
+class _Read(Generic[Origin]):
+    sources: Sequence[Origin]
+    read: Callable[[Origin], Input]
 
     def __len__(self) -> int:
         return len(self.sources)

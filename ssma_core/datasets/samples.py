@@ -18,7 +18,7 @@ from ssma_core.pictures import check_ids
 
 # Colour H×W×3 uint8 BGR; the second sensor's array as it was written, H×W or H×W×3; label H×W
 # uint8.
-Arrays = tuple[npt.NDArray[np.uint8], npt.NDArray[Any], npt.NDArray[np.uint8]]
+LabelledArrays = tuple[npt.NDArray[np.uint8], npt.NDArray[Any], npt.NDArray[np.uint8]]
 
 
 class Sample(Protocol):
@@ -36,7 +36,7 @@ class Sample(Protocol):
     def condition(self) -> str | None:
         """What it was taken under, such as a weather; None where nobody knows."""
 
-    def read(self, classes: int) -> Arrays:
+    def read(self, classes: int) -> LabelledArrays:
         """The arrays, all of one size; the label's ids are below `classes`.
 
         Raises SsmaError naming the file that cannot be read or does not fit.
@@ -57,7 +57,7 @@ class Pictures:
     def name(self) -> str:
         return str(self.rgb)
 
-    def read(self, classes: int) -> Arrays:
+    def read(self, classes: int) -> LabelledArrays:
         rgb, aux = read_colour(self.rgb), read_sensor(self.aux)
         label = read_label(self.label, classes)
         for path, array in ((self.aux, aux), (self.label, label)):

@@ -3,9 +3,9 @@ from __future__ import annotations
 
 from ssma_core.datasets.file_list import ListFile
 from ssma_core.datasets.folders import Folders
-from ssma_core.datasets.samples import Arrays, Sample
+from ssma_core.datasets.samples import LabelledArrays, Sample
 from ssma_core.datasets.tfrecord import Records
 
 Source = Folders | ListFile | Records
 
-__all__ = ["Arrays", "Folders", "ListFile", "Records", "Sample", "Source"]
+__all__ = ["Folders", "LabelledArrays", "ListFile", "Records", "Sample", "Source"]

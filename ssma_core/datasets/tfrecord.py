@@ -16,7 +16,7 @@ from typing import BinaryIO, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ssma_core.datasets.samples import Arrays, Folded
+from ssma_core.datasets.samples import Folded, LabelledArrays
 from ssma_core.errors import SsmaError
 from ssma_core.model_files.protobuf import Fields, fields, varint
 from ssma_core.model_files.tf_checkpoint import masked_crc32c
@@ -73,7 +73,7 @@ class Record:
     def name(self) -> str:
         return f"{self.path}, record {self.index} at byte {self.offset - _HEADER}"
 
-    def read(self, classes: int) -> Arrays:
+    def read(self, classes: int) -> LabelledArrays:
         try:
             features = _features(self._data())
             height, width = _one(features, "height", int), _one(features, "width", int)

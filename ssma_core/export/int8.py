@@ -20,7 +20,7 @@ from ssma_core.errors import SsmaError
 from ssma_core.evaluation.parity import LEAST_AGREEMENT
 from ssma_core.export.onnx import exported_as, to_onnx, write
 from ssma_core.export.quantizers import (
-    Convolution,
+    Int8Candidate,
     convolutions,
     prepared,
     rectified,
@@ -107,7 +107,7 @@ def calibrate(model: ModelProto, frames: Sequence[BoundInputs],
     model = prepared(model)
     candidates = convolutions(model)
 
-    def agreed(in_int8: Sequence[Convolution], peaks: Peaks, step: int = 1) -> float:
+    def agreed(in_int8: Sequence[Int8Candidate], peaks: Peaks, step: int = 1) -> float:
         """The share of labels that stay, on every step-th frame."""
         quantized = with_quantizers(model, [c.name for c in in_int8], peaks)
         pairs = zip(labels[::step], _labels(quantized, frames[::step]))
@@ -132,15 +132,15 @@ def calibrate(model: ModelProto, frames: Sequence[BoundInputs],
     return _calibration(candidates, order[:kept], peaks, agreed_without(kept), len(frames))
 
 
-def _calibration(candidates: Sequence[Convolution], kept: Sequence[str], peaks: Peaks,
+def _calibration(candidates: Sequence[Int8Candidate], kept: Sequence[str], peaks: Peaks,
                  agreement: float, frames: int) -> Calibration:
     chosen = _without(candidates, kept)
     return Calibration(peaks, tuple(c.name for c in chosen), _work(chosen) / _work(candidates),
                        tuple(kept), agreement, frames)
 
 
-def _dearest_first(candidates: Sequence[Convolution],
-                   changed: Callable[[Sequence[Convolution]], float]) -> list[str]:
+def _dearest_first(candidates: Sequence[Int8Candidate],
+                   changed: Callable[[Sequence[Int8Candidate]], float]) -> list[str]:
     """The blocks, those first that change most for the work they do.
 
     changed: the share of labels that change where these convolutions alone are in int8.
@@ -153,7 +153,7 @@ def _dearest_first(candidates: Sequence[Convolution],
     return sorted(blocks, key=lambda block: -price[block])
 
 
-def _without(convolutions: Sequence[Convolution], blocks: Sequence[str]) -> list[Convolution]:
+def _without(convolutions: Sequence[Int8Candidate], blocks: Sequence[str]) -> list[Int8Candidate]:
     return [c for c in convolutions if c.block not in blocks]
 
 
@@ -171,7 +171,7 @@ def _inputs(exported: Exported, data: Inputs) -> list[BoundInputs]:
     return inputs
 
 
-def _peaks(model: ModelProto, convolutions: Sequence[Convolution],
+def _peaks(model: ModelProto, convolutions: Sequence[Int8Candidate],
            frames: Sequence[BoundInputs]) -> list[Peaks]:
     """By REACHES, of each one's input and output the largest magnitude; or the largest value, where
     what is below 0 is cut off next."""
@@ -199,7 +199,7 @@ def _labels(model: ModelProto, frames: Sequence[BoundInputs]) -> list[npt.NDArra
             for inputs in _shown(frames, "labels", "frame")]
 
 
-def _work(convolutions: Iterable[Convolution]) -> int:
+def _work(convolutions: Iterable[Int8Candidate]) -> int:
     return sum(c.work for c in convolutions)
 
 

@@ -27,8 +27,8 @@ _FLOAT = ("preprocessing/", "decoder/scores/", "decoder/to_full/", "alone.")
 
 
 @dataclass(frozen=True)
-class Convolution:
-    """One that can be quantized. name: its node's. input, output: its tensors.
+class Int8Candidate:
+    """A convolution that can be computed in int8. name: its node's. input, output: its tensors.
     block: the part of the network that it is in. work: its multiplications."""
 
     name: str
@@ -53,13 +53,13 @@ def prepared(model: ModelProto) -> ModelProto:
     return save_and_reload_model_with_shape_infer(inferred)
 
 
-def convolutions(model: ModelProto) -> list[Convolution]:
+def convolutions(model: ModelProto) -> list[Int8Candidate]:
     """Those of a prepared model that can be quantized, in order: all that look at maps, but what
     makes the class scores."""
     shapes = _shapes(model.graph)
     weights = {weight.name: weight.dims for weight in model.graph.initializer}
     return [
-        Convolution(node.name, node.input[0], node.output[0], _block(node.name),
+        Int8Candidate(node.name, node.input[0], node.output[0], _block(node.name),
                     int(np.prod(weights[node.input[1]])) * int(np.prod(shapes[node.output[0]][2:])))
         for node in model.graph.node if _bears_int8(node, shapes)]
 

@@ -18,13 +18,18 @@ from tqdm import tqdm
 from ssma_core import processes
 from ssma_core.datasets.file_list import as_listed, write_list
 from ssma_core.datasets.prepare.classes import VOID, Classes, numbers
-from ssma_core.datasets.prepare.data_set import IS_IT_WHOLE, DataSet, PublishedFrame, Second, Split
+from ssma_core.datasets.prepare.data_set import (
+    IS_IT_WHOLE,
+    Array,
+    DataSet,
+    PublishedFrame,
+    Second,
+    Split,
+)
 from ssma_core.errors import SsmaError
 from ssma_core.files import atomic_write, read_colour, read_sensor, write_picture
 from ssma_core.modalities import encode, width_x_height
-from ssma_core.processes import ProcessEnded, Result, Work
-
-Array = npt.NDArray[Any]
+from ssma_core.processes import Outcome, ProcessEnded, TaskFunction
 
 
 @dataclass(frozen=True)
@@ -205,8 +210,8 @@ def _png_size(path: Path) -> tuple[int, int] | None:
     return (width, height) if width and height else None
 
 
-def _in_processes(work: Work[PublishedFrame, Result], frames: Sequence[PublishedFrame],
-                  workers: int, title: str) -> list[Result]:
+def _in_processes(work: TaskFunction[PublishedFrame, Outcome], frames: Sequence[PublishedFrame],
+                  workers: int, title: str) -> list[Outcome]:
     """Each frame's result, with a progress bar."""
     with tqdm(desc=title, total=len(frames), unit="frame") as bar:
         if min(workers, len(frames)) <= 1:
@@ -218,7 +223,7 @@ def _in_processes(work: Work[PublishedFrame, Result], frames: Sequence[Published
                             "stopped") from error
 
 
-def _with_one_thread(work: Work[PublishedFrame, Result], frame: PublishedFrame,
-                     step: Callable[[], Any]) -> Result:
+def _with_one_thread(work: TaskFunction[PublishedFrame, Outcome], frame: PublishedFrame,
+                     step: Callable[[], Any]) -> Outcome:
     cv2.setNumThreads(1)
     return work(frame, step)
