@@ -1,4 +1,4 @@
-"""The true labels in a bag, found by the stamp of the image that they are about."""
+"""The true labels in a bag, found by the stamp of the image that they belong to."""
 from __future__ import annotations
 
 from collections import deque
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ssma_core.bags import image_messages, rosbag2
 
-RECORDED_WITHIN_NS = 2_000_000_000  # of its image, a true label is looked for
+RECORDED_WITHIN_NS = 2_000_000_000  # of its image, a true label is searched
 
 
 class TrueLabel(NamedTuple):
@@ -21,8 +21,8 @@ class TrueLabel(NamedTuple):
 
 
 class TrueLabels:
-    """Reads the label topic as far as it is asked, and keeps no more than 2 s before and after.
-    Gives each label once.
+    """Reads the label topic only as far as needed, and keeps the labels recorded up to 2 s before
+    and after. Gives each label once.
 
     slop: the most seconds that the stamps of image and label may lie apart.
     """
@@ -36,7 +36,7 @@ class TrueLabels:
     def near(self, stamp_ns: int, recorded_ns: int) -> TrueLabel | None:
         """The label whose stamp is nearest to that of an image, within the slop.
 
-        recorded_ns: when the bag recorded the image, roughly; it rises from call to call. Raises
+        recorded_ns: roughly when the bag recorded the image; it rises from call to call. Raises
         SsmaError for a label message that cannot be read.
         """
         while self._kept and self._kept[0].message.time_ns < recorded_ns - RECORDED_WITHIN_NS:

@@ -1,5 +1,5 @@
-"""A model that is ready for frames: through Segmenter, in PyTorch as a script would run it, or as an
-engine by itself."""
+"""A model that is ready for frames: through Segmenter, in PyTorch as a script would run it, or as
+an engine by itself."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ class SegmenterModel:
 
 
 class EngineModel:
-    """An end-to-end engine, asked itself: while it computes one frame, it gets the next."""
+    """An end-to-end engine, called directly: while it computes one frame, it gets the next."""
 
     def __init__(self, path: Path) -> None:
         from ssma_core.backends.tensorrt import TensorRtBackend
