@@ -23,7 +23,7 @@ Outcome = TypeVar("Outcome")
 # A function of a module, which calls its second argument after each step.
 TaskFunction = Callable[[Task, Callable[[], Any]], Outcome]
 
-# A forked process would inherit the locks of the libraries' threads, and may wait for ever.
+# A forked process would inherit the locks of the libraries' threads, and might never end.
 SPAWN = multiprocessing.get_context("spawn")
 STEP = b"."
 
@@ -79,7 +79,7 @@ def _shown(progress: Callable[[], Any]) -> Iterator[Connection]:
 
 
 def _show(steps: Connection, progress: Callable[[], Any]) -> None:
-    """Until nothing can send a step any more."""
+    """Until no process can send a step any more."""
     try:
         while steps.recv_bytes():
             progress()
@@ -89,8 +89,8 @@ def _show(steps: Connection, progress: Callable[[], Any]) -> None:
 
 @contextmanager
 def _pool(count: int, step: Connection) -> Iterator[ProcessPoolExecutor]:
-    """Its processes end with the block, in the middle of their work where an error ends it."""
-    # Nothing is ever written: the processes see the end of it when we close it, or are dead.
+    """Its processes end with the block; where an error ends it, in the middle of their work."""
+    # Nothing is ever written: the processes read its end when we close it, or this process ends.
     alive, ours = SPAWN.Pipe(duplex=False)
     pool = ProcessPoolExecutor(count, SPAWN, _begin, (step, alive))
     try:
@@ -104,8 +104,8 @@ def _pool(count: int, step: Connection) -> Iterator[ProcessPoolExecutor]:
 
 @contextmanager
 def _sigint_for_us_alone() -> Iterator[None]:
-    """A process that is started here never gets a Ctrl-C: it is ours, and we end the process."""
-    # The first start would start this, too, which unblocks the signal.
+    """A process that is started here never gets a Ctrl-C: this one gets it, and ends that one."""
+    # The first start of a process would start this, too, and unblock the signal.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -115,7 +115,7 @@ def _sigint_for_us_alone() -> Iterator[None]:
 
 
 def _status(processes: Sequence[BaseProcess]) -> int | None:
-    """How the process ended that the others then did not outlive: they were sent SIGTERM."""
+    """The exit code of the process that ended first: the pool then sent SIGTERM to the others."""
     found = [process.exitcode for process in processes]
     return next((code for code in found if code not in (None, 0, -signal.SIGTERM)), None)
 

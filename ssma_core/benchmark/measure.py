@@ -1,4 +1,4 @@
-"""The whole benchmark: every model in every way."""
+"""The whole benchmark: every model in every way to run it."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -25,7 +25,7 @@ Kind = tuple[Device, Precision]
 
 @dataclass(frozen=True)
 class Timed:
-    """A model's figures. products: of two large matrices, in the same turns."""
+    """A model's figures. products: of two large matrices, timed in the same turns."""
 
     ways: list[tuple[Checked, Latencies]]
     products: dict[Kind, Latency]

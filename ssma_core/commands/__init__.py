@@ -1,4 +1,4 @@
-"""The sub-commands of `ssma`: add_arguments(parser) and run(options) each, and what they share."""
+"""The sub-commands of `ssma`, each with add_arguments(parser) and run(options), and shared code."""
 from __future__ import annotations
 
 import argparse
@@ -34,7 +34,7 @@ def percent(text: str) -> float:
 
 
 def add_bag_arguments(parser: argparse.ArgumentParser, option: str) -> None:
-    """What a bag takes that is given as the data of `option`; `evaluate_bag` has the same words."""
+    """The options for a bag that `option` names; `evaluate_bag` has the same."""
     parser.add_argument("--topics", nargs="+", default=(), metavar="TOPIC",
                         help=f"where {option} is a bag: the topics of the sensors, in the model's "
                         "order, colour first; then that of the labels, if there is one")
@@ -46,5 +46,5 @@ def add_bag_arguments(parser: argparse.ArgumentParser, option: str) -> None:
 
 
 def pairing_asked(options: argparse.Namespace) -> PairingSettings:
-    """Raises SsmaError for values that cannot be."""
+    """Raises SsmaError for values out of range."""
     return PairingSettings(slop=options.slop, aux_delay=options.aux_delay)

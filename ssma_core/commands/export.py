@@ -19,21 +19,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_graph_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the graph is to be; `ssma build-engine` takes these, too. None where it is not said."""
+    """The options for the graph, which `ssma build-engine` has too; None where not given."""
     parser.add_argument("--camera", type=size, metavar="WIDTHxHEIGHT",
                         help="size of the camera's images: the file then takes the sensors' arrays "
-                        "as they come and gives labels of that size (default: it takes the images "
-                        "the network sees)")
+                        "unchanged and gives labels of that size (default: it takes the "
+                        "images that the network sees)")
     parser.add_argument("--aux", choices=AUX_FORMATS,
-                        help="how the second sensor's array comes: of that type (float32: depth in "
+                        help="the second sensor's array: of that type (float32: depth in "
                         "metres), or encoded as an image; with --camera")
     parser.add_argument("--precision", choices=get_args(Precision),
                         help="of the network (default fp32)")
-    parser.add_argument("--calibrate", type=Path, metavar="DATA", help="frames to measure int8 on, "
-                        "like those it is to see: as for `ssma parity`; labels are not needed")
+    parser.add_argument("--calibrate", type=Path, metavar="DATA", help="frames for int8, like those"
+                        " that the model will see: as for `ssma parity`; labels are not needed")
     parser.add_argument("--agreement", type=percent, metavar="PERCENT", help="how many of the "
-                        "labels on these frames must be those of fp32 (default 99.5); with less, "
-                        "more of the network is computed in int8")
+                        "labels on these frames must be those of fp32 (default 99.5); a lower "
+                        "value lets more of the network compute in int8")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -63,15 +63,15 @@ def write(options: argparse.Namespace, output: Path) -> None:
 
 
 def check_calibration(options: argparse.Namespace) -> None:
-    """Raises SsmaError where int8 lacks data, or what is for int8 lacks int8."""
+    """Raises SsmaError where int8 lacks data, or options for int8 are given without int8."""
     is_int8, data = options.precision == "int8", options.calibrate
     if is_int8 != (data is not None) or (options.agreement is not None and not is_int8):
         raise SsmaError("--precision int8 and --calibrate DATA belong together, and --agreement is "
-                        "for them: int8 is measured on frames like those it is to see")
+                        "for them: int8 is measured on frames like those that the model will see")
 
 
 def frame_asked(options: argparse.Namespace) -> FrameFormat | None:
     if options.aux and not options.camera:
-        raise SsmaError("--aux says how the camera's arrays come: give their size too, with "
+        raise SsmaError("--aux describes the camera's arrays: give their size too, with "
                         "--camera WIDTHxHEIGHT")
     return FrameFormat(options.camera, options.aux) if options.camera else None

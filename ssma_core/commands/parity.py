@@ -1,4 +1,4 @@
-"""`ssma parity`: whether one model file can stand in for another."""
+"""`ssma parity`: whether one model file can replace another."""
 from __future__ import annotations
 
 import argparse
@@ -9,10 +9,10 @@ from ssma_core.export.gate import gate
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("a", type=Path, metavar="A", help="the model to be stood in for: "
+    parser.add_argument("a", type=Path, metavar="A", help="the model to replace: "
                         ".safetensors, .onnx or .engine")
-    parser.add_argument("b", type=Path, metavar="B", help="the model that is to stand in for it")
-    parser.add_argument("--data", required=True, type=Path, help="frames, with labels or without: "
+    parser.add_argument("b", type=Path, metavar="B", help="the model that is to replace it")
+    parser.add_argument("--data", required=True, type=Path, help="frames, with or without labels: "
                         "a folder as `ssma synthesize` writes it, a list file (.txt), TFRecords "
                         "(.tfrecord) or a rosbag2")
     add_bag_arguments(parser, "--data")

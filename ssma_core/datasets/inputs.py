@@ -1,4 +1,4 @@
-"""The frames that a command is given, with their labels or without: pictures, records or a bag."""
+"""The frames that a command gets, with or without labels: pictures, records or a bag."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +31,7 @@ IMAGES = (rosbag2.IMAGE, rosbag2.COMPRESSED_IMAGE)
 @dataclass(frozen=True)
 class Input:
     """A frame. name: where it came from. arrays: as `Segmenter.segment` takes them.
-    label: class ids, H×W uint8 of the first array's size; None where there is none."""
+    label: class ids, H×W uint8 of the first array's size; None without a label."""
 
     name: str
     arrays: tuple[npt.NDArray[Any], ...]
@@ -39,8 +39,8 @@ class Input:
 
 
 class Inputs(Protocol):
-    """Inputs that are read one by one, each time that they are gone through. Raises SsmaError where
-    one cannot be read."""
+    """Inputs that are read one after the other in each iteration. Raises SsmaError where one cannot
+    be read."""
 
     def __len__(self) -> int: ...
 
@@ -49,17 +49,17 @@ class Inputs(Protocol):
 
 def open_inputs(path: Path, spec: ModelSpec, topics: Sequence[str] = (),
                 pairing: PairingSettings = DEFAULT_PAIRING) -> Inputs:
-    """The frames at a path, for a model of this spec; there is one at least.
+    """The frames at a path, at least one, for a model of this spec.
 
     path: a folder that has a folder for each of the model's sensors, by its name in the spec, and
-      perhaps one called "label", or several such folders, as `ssma synthesize` writes them;
-      partners have the same name. Or a list file (.txt), TFRecords (.tfrecord), or a rosbag2
-      (.mcap, .db3 or its folder).
-    topics: of a bag, those of the sensors in the spec's order, and perhaps of the labels: Images or
-      CompressedImages. A label belongs to the first sensor's image of the same stamp, or of the
-      nearest within the slop, and is recorded within 2 s of it.
+      optionally one called "label"; or a folder of several such folders, as `ssma synthesize`
+      writes them; partners have the same name. Or a list file (.txt), TFRecords (.tfrecord), or a
+      rosbag2 (.mcap, .db3 or its folder).
+    topics: of a bag: those of the sensors in the spec's order, and optionally that of the labels;
+      Images or CompressedImages. A label belongs to the first sensor's image of the same stamp, or
+      of the nearest one within the slop, and was recorded within 2 s of it.
     pairing: which images of a bag's two sensors belong together: the node's own rule.
-    Raises SsmaError where it is none of these or lacks something.
+    Raises SsmaError where the path is none of these or lacks something.
     """
     if (path / "metadata.yaml").is_file() or path.suffix in (".mcap", ".db3"):
         return _of_bag(path, spec, topics, pairing)
@@ -89,7 +89,7 @@ class _Read(Generic[Origin]):
 
 
 def _sensors(spec: ModelSpec) -> tuple[Modality, ...]:
-    """What each of a frame's arrays is; a vegetation index is made of two."""
+    """The sensor of each of a frame's arrays; a vegetation index is computed from two."""
     if len(spec.modalities) == 1 and spec.modalities[0].encoding in VEGETATION_INDICES:
         return (Modality("rgb", "image"), *spec.modalities)
     return spec.modalities
@@ -125,7 +125,7 @@ def _of_folder(path: Path, spec: ModelSpec) -> Inputs:
 
 
 def _pictures(folder: Path, names: Sequence[str]) -> Iterator[tuple[Path, ...]]:
-    """A frame's files: the sensors', and the label's where there is one."""
+    """A frame's files: the sensors', and the label's if there is one."""
     first, *others = (by_stem(folder / name) for name in names)
     labels = by_stem(folder / "label") if (folder / "label").is_dir() else {}
     for stem, path in first.items():
@@ -150,7 +150,7 @@ def _of_bag(path: Path, spec: ModelSpec, topics: Sequence[str],
     names = [sensor.name for sensor in _sensors(spec)]
     if len(topics) - len(names) not in (0, 1):
         raise SsmaError(f"{path} is a bag: give --topics with those of {' and '.join(names)}, in "
-                        "this order, and perhaps that of the labels; the bag has"
+                        "this order, and optionally that of the labels; the bag has"
                         + rosbag2.listed(found))
     rosbag2.check_topics(path, topics)
     for topic in topics:
@@ -172,8 +172,8 @@ def _of_bag(path: Path, spec: ModelSpec, topics: Sequence[str],
 
 @dataclass(frozen=True)
 class _Bag:
-    """The frames that the node would pair, in its order. In memory are one frame and what waits for
-    its partner or its image. frames: how many there are."""
+    """The frames that the node would pair, in its order. One frame is in memory, and the messages
+    that wait for their partner or their image. frames: how many frames there are."""
 
     path: Path
     spec: ModelSpec

@@ -1,4 +1,4 @@
-"""The ways in which a data set can be given. A configuration names the fields of one of them."""
+"""The kinds of data set. A configuration names the fields of one of them."""
 from __future__ import annotations
 
 from ssma_core.datasets.file_list import ListFile

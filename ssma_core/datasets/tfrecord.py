@@ -33,13 +33,13 @@ _CHANNELS = {"modality1": 3, "modality2": 3, "label": 1}
 class Records(Folded):
     """The records of a file, in their order; modality1 must be the colour image.
 
-    tfrecord: the file; a relative one is seen from where the command is run.
+    tfrecord: the file; a relative path starts at the current folder.
     """
 
     tfrecord: str
 
     def every(self) -> Sequence[Record]:
-        """Reads the records' places alone. Raises SsmaError naming record and byte where the file
+        """Reads only where the records are. Raises SsmaError naming record and byte where the file
         is cut short, damaged, or no TFRecord file."""
         path = Path(self.tfrecord)
         try:
@@ -123,7 +123,7 @@ def _records(path: Path, file: BinaryIO) -> Iterator[Record]:
 
 def _features(example: bytes) -> Features:
     """The values of an Example's features by name, integers or bytes. Raises ValueError or
-    IndexError where it is none."""
+    IndexError where the bytes are no Example."""
     found: Features = {}
     for features in fields(example).get(1, []):
         for entry in fields(features).get(1, []):
@@ -135,8 +135,8 @@ def _features(example: bytes) -> Features:
 
 
 def _values(feature: Fields) -> list[int | bytes]:
-    """Of a Feature: bytes (1) or integers (3), which are packed or not. Numbers with a point (2)
-    are no one's here."""
+    """The values of a Feature: bytes (1) or integers (3), packed or not. Floats (2) are not used
+    here."""
     values = [value for part in feature.get(1, []) for value in fields(part).get(1, [])]
     for part in feature.get(3, []):
         for value in fields(part).get(1, []):
@@ -164,7 +164,7 @@ def _one(features: Features, name: str, kind: type[T]) -> T:
 
 
 def _pixels(features: Features, name: str, height: int, width: int) -> npt.NDArray[np.uint8]:
-    """H×W×3, or H×W for the label. Raises ValueError where there are not as many bytes."""
+    """H×W×3, or H×W for the label. Raises ValueError for another number of bytes."""
     data, channels = _one(features, name, bytes), _CHANNELS[name]
     if not data or len(data) != height * width * channels:
         raise ValueError(f"{name} has {len(data)} bytes, but {width}x{height} pixels (width x "

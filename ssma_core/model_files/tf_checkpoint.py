@@ -3,7 +3,7 @@
 `<prefix>.index` is a LevelDB table: sorted keys, each sharing its beginning with the one before, in
 blocks that an index block lists (github.com/google/leveldb, doc/table_format.md). Key "" holds a
 BundleHeaderProto, every other key is a variable's name with a BundleEntryProto (tensorflow,
-core/protobuf/tensor_bundle.proto) that says where in `<prefix>.data-*-of-*` its values stand.
+core/protobuf/tensor_bundle.proto) with the place of its values in `<prefix>.data-*-of-*`.
 """
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read_checkpoint(prefix: str | Path) -> dict[str, npt.NDArray[np.generic]]:
     """Every variable by its name; arrays are views of the files.
 
     prefix: the checkpoint's path without ".index", as TensorFlow names it. Raises SsmaError when a
-    file is missing, cut short, damaged (its checksums tell), or no such checkpoint.
+    file is missing, cut short, damaged (by its checksums), or no such checkpoint.
     """
     prefix = Path(str(prefix).removesuffix(".index"))
     index = Path(f"{prefix}.index")
@@ -91,7 +91,7 @@ def _values(index: Path, name: str, entry: dict[int, list[int | bytes]],
 
 
 def _table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The keys and values of a LevelDB table. Raises ValueError where it is none."""
+    """The keys and values of a LevelDB table. Raises ValueError where the data are no table."""
     footer = data[-_FOOTER_LENGTH:]
     if len(footer) < _FOOTER_LENGTH or struct.unpack("<Q", footer[-8:])[0] != _MAGIC:
         raise ValueError("it does not end as one")

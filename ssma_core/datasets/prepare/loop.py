@@ -1,5 +1,5 @@
-"""The loop that prepares any of the data sets: labels first, so that what is wrong with the
-download is known in minutes; then the second modality, which takes hours for some."""
+"""The loop that prepares any of the data sets: the labels first, so that errors in the download
+appear within minutes; then the second modality, which takes hours for some data sets."""
 from __future__ import annotations
 
 import json
@@ -35,7 +35,7 @@ from ssma_core.processes import Outcome, ProcessEnded, TaskFunction
 @dataclass(frozen=True)
 class Prepared:
     """frames: how many each split has. share: of each class, void first, in all labels; sums to 1.
-    new: how many frames' second modality this run encoded; the others were there."""
+    new: of how many frames this run encoded the second modality; the others were there."""
 
     frames: dict[Split, int]
     share: tuple[float, ...]
@@ -49,10 +49,10 @@ def prepare(data_set: DataSet, root: Path, output: Path, classes: Classes, secon
       model.yaml           class_names, class_colours and modalities, for a training's YAML
       label/….png          H×W uint8 class numbers, 0 for void
       <second>/….png       H×W×3 uint8 BGR, encoded
-      train.txt, validation.txt   list files; last, so that a list lists only what is there
+      train.txt, validation.txt   list files; last, so that a list names only files that exist
 
-    What is there already is not made again. Raises SsmaError for what is wrong with the data set,
-    or where `output` holds something prepared otherwise.
+    Files that exist are not made again. Raises SsmaError for errors in the data set, and where
+    `output` holds another preparation.
     """
     splits = data_set.frames(root.absolute(), second.name)
     frames = [frame for split in splits.values() for frame in split]
@@ -90,7 +90,7 @@ def _check_files(frames: Sequence[PublishedFrame]) -> None:
 
 def _check_rows(rows: Mapping[Split, Sequence[tuple[Path, Path, Path]]], root: Path,
                 output: Path) -> None:
-    """Raises SsmaError for what the lists could not say, which are written after all the work."""
+    """Raises SsmaError for paths that a list file cannot hold: the lists are written last."""
     folder = output.resolve()
     for split, listed in rows.items():
         if not listed:
@@ -116,8 +116,8 @@ def _model_yaml(data_set: DataSet, classes: Classes, second: Second) -> str:
 
 
 def _claim(output: Path, model_yaml: str, kinds: tuple[str, ...]) -> None:
-    """Makes the folder, or goes on in one that an earlier run of the same command left: without
-    what that run had begun to write into the folders `kinds` when it was killed."""
+    """Makes the folder, or uses the one that an earlier run of the same command left. Removes the
+    files in the folders `kinds` that the run was writing when it was killed."""
     described = output / "model.yaml"
     try:
         if described.exists():
@@ -145,7 +145,7 @@ def _label(output: Path, data_set: DataSet, classes: Classes, frame: PublishedFr
         ids = data_set.read_ids(frame.label)
         rgb = read_colour(frame.rgb)
         label = _sized(_classes_of(ids, table, data_set, frame), frame, frame.label, rgb)
-        size = _png_size(frame.second)  # which is not opened for hours, the header apart
+        size = _png_size(frame.second)  # apart from the header, it is not opened for hours
         if size:
             _check_view(size, frame, frame.second, rgb)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -165,7 +165,7 @@ def _classes_of(ids: Array, table: Mapping[int, int], data_set: DataSet,
     if unknown.size:
         raise SsmaError(f"{frame.label} has {data_set.id_name(int(unknown[0]))} at {unknown.size} "
                         f"pixels, which {data_set.title} does not have: is this the label file "
-                        "that was published, and read by nothing in between?")
+                        "that was published, and did no program save it again?")
     return np.array([table[each] for each in known], np.uint8)[place]
 
 
@@ -183,14 +183,14 @@ def _second(output: Path, second: Second, frame: PublishedFrame, done: Callable[
 
 def _sized(array: Array, frame: PublishedFrame, path: Path, rgb: Array) -> Array:
     """The array, which is from `path`, at the colour image's size, by nearest neighbour: some data
-    sets publish the same view in several sizes. Raises SsmaError where it cannot be the same."""
+    sets publish the same view in several sizes. Raises SsmaError where it is another view."""
     _check_view((array.shape[1], array.shape[0]), frame, path, rgb)
     return cv2.resize(array, (rgb.shape[1], rgb.shape[0]), interpolation=cv2.INTER_NEAREST)
 
 
 def _check_view(size: tuple[int, int], frame: PublishedFrame, path: Path, rgb: Array) -> None:
-    """Raises SsmaError where an image of that (width, height) cannot show what the colour image
-    shows."""
+    """Raises SsmaError where an image of that (width, height) cannot have the colour image's view.
+    """
     width, height = size
     if abs(width * rgb.shape[0] / (height * rgb.shape[1]) - 1) > 0.02:
         raise SsmaError(f"{path} is {width}x{height}, but {frame.rgb} is {width_x_height(rgb)} "
@@ -198,7 +198,7 @@ def _check_view(size: tuple[int, int], frame: PublishedFrame, path: Path, rgb: A
 
 
 def _png_size(path: Path) -> tuple[int, int] | None:
-    """(width, height) as a PNG's header says; None where it is no PNG that says so."""
+    """(width, height) from a PNG's header; None where the file is no PNG or is damaged."""
     try:
         with path.open("rb") as file:
             start = file.read(24)

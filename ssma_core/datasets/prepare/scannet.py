@@ -1,5 +1,5 @@
-"""ScanNet v2 (Dai et al., CVPR 2017), the frames of its 2D benchmark. Ids and files are described
-in ScanNet/ScanNet: README.md, BenchmarkScripts/README.md and Tasks/Benchmark."""
+"""ScanNet v2 (Dai et al., CVPR 2017), the frames of its 2D benchmark. ScanNet/ScanNet describes ids
+and files: README.md, BenchmarkScripts/README.md and Tasks/Benchmark."""
 from __future__ import annotations
 
 from pathlib import Path

@@ -49,10 +49,10 @@ def frames(root: Path, second: str) -> dict[Split, list[PublishedFrame]]:
         for split in listed}
     total = sum(map(len, listed.values()))
     beyond = _label_file(labels, total + 1)
-    if beyond.is_file():  # a line lost from a list gives all frames behind it another's label
-        raise SsmaError(f"{beyond} is no listed frame's: {testing} and {training} list {total} "
-                        "frames, and the labels are numbered by their lines: get both lists again, "
-                        "whole")
+    if beyond.is_file():  # a list lost a line: the frames after it would get another's label
+        raise SsmaError(f"{beyond} belongs to no listed frame: {testing} and {training} list "
+                        f"{total} frames, and the labels are numbered by their lines: get both "
+                        "lists again, whole")
     return found
 
 
