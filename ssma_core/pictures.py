@@ -7,11 +7,20 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ssma_core.errors import SsmaError
 from ssma_core.spec import ModelSpec
 
 Image = npt.NDArray[np.uint8]
 _BAND, _SQUARE = 28, 16  # pixels: a line of text, a colour in the legend
 _FONT, _FONT_SIZE = cv2.FONT_HERSHEY_SIMPLEX, 0.5
+
+
+def check_ids(labels: npt.NDArray[np.integer], classes: int, what: str) -> None:
+    """Raises SsmaError naming the first id in `labels` that is none of 0…classes−1."""
+    wrong = labels[(labels < 0) | (labels >= classes)]
+    if wrong.size:
+        raise SsmaError(f"{what} has the id {int(wrong[0])}, but there are only {classes} classes "
+                        f"(0 to {classes - 1})")
 
 
 def colourize(labels: Image, spec: ModelSpec) -> Image:

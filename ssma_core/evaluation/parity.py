@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from ssma_core.bags.pairing import DEFAULT_PAIRING, PairingSettings
 from ssma_core.datasets.inputs import Input, open_inputs
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation.metrics import ConfusionMatrix
@@ -106,17 +107,19 @@ class ParityResult:
             points is None or points <= self.most_points)
 
 
-def compare_models(a: Path, b: Path, data: Path, topics: Sequence[str] = ()) -> ParityResult:
+def compare_models(a: Path, b: Path, data: Path, topics: Sequence[str] = (),
+                   pairing: PairingSettings = DEFAULT_PAIRING) -> ParityResult:
     """Both models on every frame of the data, with a progress bar. In memory are one frame and the
     worst ones.
 
-    data, topics: as `open_inputs` takes them. Raises SsmaError when a file cannot be used, the
-    models do not tell the same classes by the same sensors, or one does not take a frame.
+    data, topics, pairing: as `open_inputs` takes them.
+    Raises SsmaError when a file cannot be used, the models do not tell the same classes by the same
+    sensors, or one does not take a frame.
     """
     with ExitStack() as opened:
         first, second = (opened.enter_context(closing(Segmenter(file))) for file in (a, b))
         _check_alike(a, first.spec, b, second.spec)
-        frames = open_inputs(data, first.spec, topics)
+        frames = open_inputs(data, first.spec, topics, pairing)
         parity = Agreement(first.spec.classes, first.spec.void_id)
         for given in tqdm(frames, "comparing", unit="frame", leave=False, disable=None):
             parity.add(Compared(given, _labels(a, first, given), _labels(b, second, given)))

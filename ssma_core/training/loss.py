@@ -31,3 +31,8 @@ def poly(step: int, steps: int, power: float = 0.9, end: float = 0.1) -> float:
     its learning rate.
     """
     return (1.0 - end) * (1.0 - min(step, steps) / steps) ** power + end
+
+
+def learning_rate(first: float, step: int, steps: int) -> float:
+    """The rate of step `step` of `steps`, counted from 0, where that of step 0 is `first`."""
+    return first * poly(step, steps)

@@ -7,7 +7,7 @@ import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from ssma_core.training.loss import poly
+from ssma_core.training.loss import learning_rate
 from ssma_core.training.resume import History, StageFiles
 from ssma_core.training.stages import Stage
 
@@ -52,7 +52,7 @@ class TrainingReport:
         """The history from step `first` on, counted from 0."""
         for step, loss in enumerate(self._history.losses[first:], start=first):
             writer.add_scalar("loss", loss, step + 1)
-            rate = self._stage.learning_rate * poly(step, self._stage.steps)
+            rate = learning_rate(self._stage.learning_rate, step, self._stage.steps)
             writer.add_scalar("learning_rate", rate, step + 1)
         for result in self._history.validation:
             if result["step"] > first:

@@ -13,7 +13,7 @@ from ssma_core.errors import SsmaError
 from ssma_core.model import Ssma
 from ssma_core.training.batches import Batch, image_tensor
 from ssma_core.training.distributed import Processes
-from ssma_core.training.loss import poly, segmentation_loss
+from ssma_core.training.loss import learning_rate, segmentation_loss
 from ssma_core.training.stages import ALONE, Stage, Training
 from ssma_core.training.start import Network, starting_network
 
@@ -46,7 +46,7 @@ class Trainer:
         seed = np.random.SeedSequence((self.training.seed, step, self.processes.rank))
         torch.manual_seed(int(seed.generate_state(1, np.uint64)[0]))  # dropout's
         for group in self.optimizer.param_groups:
-            group["lr"] = group["first_lr"] * poly(step, self.stage.steps)
+            group["lr"] = learning_rate(group["first_lr"], step, self.stage.steps)
         total = torch.zeros((), device=self.processes.device)
         for _ in range(self.stage.accumulate):
             loss = self._loss(*next(batches)) / self.stage.accumulate

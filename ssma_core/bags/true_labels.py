@@ -1,0 +1,61 @@
+"""The true labels in a bag, found by the stamp of the image that they belong to."""
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy.typing as npt
+
+from ssma_core.bags import image_messages, rosbag2
+
+RECORDED_WITHIN_NS = 2_000_000_000  # of its image, a true label is searched
+
+
+class TrueLabel(NamedTuple):
+    """labels: H×W class ids, unchecked."""
+
+    message: rosbag2.Recorded
+    stamp_ns: int
+    labels: npt.NDArray[Any]
+
+
+class TrueLabels:
+    """Reads the label topic only as far as needed, and keeps the labels recorded up to 2 s before
+    and after. Gives each label once.
+
+    slop: the most seconds that the stamps of image and label may lie apart.
+    """
+
+    def __init__(self, bag: str | Path, topic: str, slop: float) -> None:
+        self._messages = rosbag2.messages(bag, [topic])
+        self._slop_ns = round(slop * 1e9)
+        self._kept: deque[TrueLabel] = deque()
+        self._next: rosbag2.Recorded | None = next(self._messages, None)
+
+    def near(self, stamp_ns: int, recorded_ns: int) -> TrueLabel | None:
+        """The label whose stamp is nearest to that of an image, within the slop.
+
+        recorded_ns: roughly when the bag recorded the image; it rises from call to call. Raises
+        SsmaError for a label message that cannot be read.
+        """
+        while self._kept and self._kept[0].message.time_ns < recorded_ns - RECORDED_WITHIN_NS:
+            self._kept.popleft()
+        while (self._next and self._next.time_ns <= recorded_ns + RECORDED_WITHIN_NS
+               and all(label.stamp_ns != stamp_ns for label in self._kept)):
+            self._kept.append(_read(self._next))
+            self._next = next(self._messages, None)
+        apart = [abs(label.stamp_ns - stamp_ns) for label in self._kept]
+        if not apart or min(apart) > self._slop_ns:
+            return None
+        place = apart.index(min(apart))
+        nearest = self._kept[place]
+        del self._kept[place]
+        return nearest
+
+
+def _read(message: rosbag2.Recorded) -> TrueLabel:
+    with rosbag2.about(message):
+        image = rosbag2.decode(message)
+        image_messages.check(image, image_messages.LABEL_ENCODINGS, message.topic)
+        return TrueLabel(message, rosbag2.stamp_ns(message), image_messages.to_array(image))
