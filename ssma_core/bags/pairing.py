@@ -60,20 +60,41 @@ class Pair(Generic[Item]):
     aux_stamp_ns: int
 
 
+@dataclass(frozen=True)
+class PairingSettings:
+    """What decides which frames become pairs. The defaults of all that pairs stand here.
+
+    slop: the most seconds that a pair may lie apart, at least 0.
+    queue_size: how many frames of a stream may wait, at least 1; the oldest one makes room.
+    aux_delay: how many seconds late the second sensor's stamps are: what it saw together with a
+      colour image of stamp t is stamped t + aux_delay. Negative where they are early.
+    Raises SsmaError for other values, and for times that are not finite.
+    """
+
+    slop: float = 0.02
+    queue_size: int = 10
+    aux_delay: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.slop < math.inf and math.isfinite(self.aux_delay)
+                and self.queue_size >= 1):
+            raise SsmaError("the slop must be 0 s or more, the queue size at least 1 and the delay "
+                            f"a time, got {self.slop:g}, {self.queue_size} and {self.aux_delay:g}")
+
+
 class Pairing(Generic[Item]):
     """Pairs two streams by stamp, as said above.
 
-    slop: the most seconds that a pair may lie apart.
-    queue_size: how many frames of a stream may wait; the one that came first makes room.
-    aux_delay: how many seconds late the second sensor's stamps are: what it saw together with a
-      colour image of stamp t is stamped t + aux_delay. Negative where they are early.
+    slop, queue_size, aux_delay: as in `PairingSettings`.
     counts: for each stream how many frames ended how. Every frame that came in is either counted
       once or still waiting.
     clock_jumps: how often the clock was set back.
     Raises SsmaError for a negative slop or a queue without room.
     """
 
-    def __init__(self, slop: float, queue_size: int, aux_delay: float = 0.0) -> None:
+    def __init__(self, slop: float = PairingSettings.slop,
+                 queue_size: int = PairingSettings.queue_size,
+                 aux_delay: float = PairingSettings.aux_delay) -> None:
         self.counts: dict[Stream, Counter[Cause]] = {stream: Counter() for stream in STREAMS}
         self.clock_jumps = 0
         self._delay_ns = {"rgb": 0, "aux": 0}
@@ -87,12 +108,9 @@ class Pairing(Generic[Item]):
     def change(self, slop: float, queue_size: int, aux_delay: float) -> None:
         """Goes by other values from the next frame on; what waits and the counts stay.
 
-        Raises SsmaError, and changes nothing, for a slop below zero, a queue without room, and for
-        times that are not finite.
+        Raises SsmaError, and changes nothing, for values that `PairingSettings` refuses.
         """
-        if not (0 <= slop < math.inf and math.isfinite(aux_delay) and queue_size >= 1):
-            raise SsmaError("the slop must be 0 s or more, the queue size at least 1 and the delay "
-                            f"a time, got {slop:g}, {queue_size} and {aux_delay:g}")
+        PairingSettings(slop, queue_size, aux_delay)
         self.slop = slop
         self.queue_size = queue_size
         self._slop_ns = round(slop * 1e9)
