@@ -40,7 +40,7 @@ setup(
     python_requires=">=3.10",
     # training/ holds scripts: it is no package, and must not become a global one called "training".
     packages=find_packages(include=["ssma_core*", "ssma_ros*"]),
-    package_data={"ssma_core.evaluation.report": ["page.css", "page.js"]},
+    package_data={"ssma_core.evaluation.report": ["page.css", "page.js", "templates/*.html"]},
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/ssma_ros"]),
         ("share/ssma_ros", ["package.xml"]),
@@ -50,7 +50,7 @@ setup(
         ("share/ssma_ros/models", glob("models/*.onnx") + glob("models/*.safetensors")),
     ],
     install_requires=["numpy>=1.26", "opencv-python-headless>=4.6", "tqdm>=4.66",
-                      "rosbags>=0.10", "google-crc32c>=1.5"],
+                      "rosbags>=0.10", "google-crc32c>=1.5", "jinja2>=3.1"],
     extras_require={"cpu": CPU, "ros": ROS, "train": TRAIN, "gpu": GPU, "rtx": RTX,
                     "test": CPU + ROS + TRAIN + TEST},
     entry_points={"console_scripts": [

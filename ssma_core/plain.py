@@ -4,8 +4,11 @@ from __future__ import annotations
 import math
 import types
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
 
 from ssma_core.errors import SsmaError
 
@@ -16,7 +19,7 @@ def from_plain(kind: type[T], values: Any, where: str) -> T:
     """Builds the dataclass `kind` from a mapping.
 
     Understands nested dataclasses, tuples, dict[str, …], optional values, Literal, str, int, float,
-    bool, and a union of dataclasses: it is the one whose fields are named.
+    bool, and a union of dataclasses: it is the one whose fields are named. Arrays stay as they are.
     where: how errors name the whole, for example "spec" or the file's name.
     Raises SsmaError that names the field and what it should be.
     """
@@ -45,6 +48,8 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         return by_origin[origin](get_args(kind), value, where)
     if kind is float:
         return _float(value, where)
+    if origin is np.ndarray and isinstance(value, np.ndarray):
+        return value
     if type(value) is not kind:
         raise SsmaError(f"{where} must be of type {kind.__name__}, got {value!r}")
     return value
@@ -94,6 +99,11 @@ def _union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
     return _convert(kinds[0], value, where)
 
 
+@cache  # of a file with thousands of frames, each is of one kind
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
 def _required(kind: Any) -> list[str]:
     return [field.name for field in fields(kind)
             if field.default is MISSING and field.default_factory is MISSING]
@@ -107,7 +117,7 @@ def _dataclass(kind: Any, values: Any, where: str) -> Any:
     missing = [name for name in _required(kind) if name not in values]
     if missing:
         raise SsmaError(f"{where} lacks {', '.join(missing)}")
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     converted = {name: _convert(hints[name], value, f"{where}.{name}")
                  for name, value in values.items()}
     try:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ssma_core import ConfusionMatrix, Modality, ModelSpec
-from ssma_core.evaluation.confusion import confusion_picture
+from ssma_core.evaluation.report.confusion import confusion_picture
 from ssma_core.pictures import colourize, contact_sheet, legend, overlay
 
 SPEC = ModelSpec(

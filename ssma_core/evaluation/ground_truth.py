@@ -14,7 +14,7 @@ from ssma_core.errors import SsmaError
 from ssma_core.evaluation.metrics import ConfusionMatrix
 from ssma_core.spec import ModelSpec
 
-RECORDED_WITHIN_NS = 2_000_000_000  # of its image, a true label is looked for
+RECORDED_WITHIN_NS = 2_000_000_000  # before or after its image, a true label is searched
 
 
 class Truth(NamedTuple):
@@ -47,15 +47,15 @@ class Recordings:
             self._times.setdefault(stamp_ns, []).append(message.time_ns)
 
     def of(self, stamp_ns: int, until_ns: int) -> int:
-        """When the image of that stamp was recorded; of several, as in a loop, the last one until
-        then."""
+        """When the image with that stamp was recorded; where there are several, as in a loop, the
+        last one until `until_ns`."""
         times = self._times[stamp_ns]
         return max((time_ns for time_ns in times if time_ns <= until_ns), default=times[0])
 
 
 class GroundTruth:
-    """Reads the label topic as far as it is asked, and keeps no more than 2 s before and after.
-    Gives each label once.
+    """The label topic. It is read only as far as needed, and at most 2 s before and after are kept.
+    Each label is given once.
 
     slop: the most seconds that the stamps of image and label may lie apart.
     """
@@ -89,7 +89,7 @@ class GroundTruth:
 
 @contextmanager
 def about(message: rosbag2.Recorded) -> Iterator[None]:
-    """Says at which message an error came up."""
+    """Adds to an error at which message it occurred."""
     try:
         yield
     except SsmaError as error:

@@ -27,7 +27,7 @@ WORST = 8  # frames that are kept
 
 @dataclass(frozen=True)
 class Compared:
-    """A frame and what two models made of it, labels H×W uint8 of the frame's size."""
+    """A frame and two models' labels for it, H×W uint8 of the frame's size."""
 
     given: Input
     a: Image
@@ -40,7 +40,7 @@ class Compared:
 
 
 class Agreement:
-    """What two models' labels have in common, counted frame by frame.
+    """How far two models' labels agree, counted frame by frame.
 
     frames, labelled: how many frames there were, and how many of them had a label.
     pixels, equal: of all frames.
@@ -86,7 +86,7 @@ class ModelFile:
 
 @dataclass(frozen=True)
 class ParityResult:
-    """Two models, the frames that they were given, and what came of it."""
+    """Two models, the frames that they were given, and how far they agree."""
 
     a: ModelFile
     b: ModelFile
@@ -113,8 +113,8 @@ def compare_models(a: Path, b: Path, data: Path, topics: Sequence[str] = (),
     worst ones.
 
     data, topics, pairing: as `open_inputs` takes them.
-    Raises SsmaError when a file cannot be used, the models do not tell the same classes by the same
-    sensors, or one does not take a frame.
+    Raises SsmaError when a file cannot be used, the models do not have the same classes and sensors,
+    or one does not take a frame.
     """
     with ExitStack() as opened:
         first, second = (opened.enter_context(closing(Segmenter(file))) for file in (a, b))
