@@ -38,8 +38,9 @@ from ssma_core.spec import Modality, ModelSpec
 
 if TYPE_CHECKING:
     from ssma_core.bags import rosbag2
+    from ssma_core.bags.ground_truth import GroundTruth, Recordings
     from ssma_core.evaluation.comparison import compare_files
-    from ssma_core.evaluation.ground_truth import GroundTruth, Recordings
+    from ssma_core.evaluation.of_bag import score
     from ssma_core.evaluation.of_bags import (
         OverDds,
         evaluate_bags,
@@ -50,11 +51,12 @@ if TYPE_CHECKING:
     from ssma_core.evaluation.result_file import write_result
 
 _LATE = {  # which module each name is in that is imported late
-    "GroundTruth": "evaluation.ground_truth",
-    "Recordings": "evaluation.ground_truth",
+    "GroundTruth": "bags.ground_truth",
+    "Recordings": "bags.ground_truth",
     "OverDds": "evaluation.of_bags",
     "compare_files": "evaluation.comparison",
     "evaluate_bags": "evaluation.of_bags",
+    "score": "evaluation.of_bag",
     "in_words": "evaluation.report.words",
     "write_comparison": "evaluation.of_bags",
     "write_report": "evaluation.of_bags",
@@ -66,7 +68,7 @@ __all__ = ["OTHER", "OVERTAKE_NS", "STREAMS", "BagSource", "Cause", "ConfusionMa
            "Mode", "ModelSpec", "OverDds", "Pairing", "PairingSettings", "Recordings",
            "Segmentation", "Segmenter", "SsmaError", "Stream", "Timeline", "atomic_write",
            "check_writable", "colourize", "compare_files", "contact_sheet", "cpu",
-           "evaluate_bags", "image_messages", "in_words", "overlay", "rosbag2", "stacked",
+           "evaluate_bags", "image_messages", "in_words", "overlay", "rosbag2", "score", "stacked",
            "versions", "write_comparison", "write_report", "write_result"]
 
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from ssma_core.bags import image_messages, rosbag2
+from ssma_core.bags.ground_truth import GroundTruth
 from ssma_core.bags.pairing import DEFAULT_PAIRING, Pairing, PairingSettings, Stream
-from ssma_core.bags.true_labels import TrueLabels
 from ssma_core.datasets.file_list import ListFile
 from ssma_core.datasets.folders import by_stem
 from ssma_core.datasets.samples import Sample, read_label
@@ -188,7 +188,7 @@ class _Bag:
     def __iter__(self) -> Iterator[Input]:
         labels = None
         if self.label is not None:
-            labels = TrueLabels(self.path, self.label, self.pairing.slop)
+            labels = GroundTruth(self.path, self.label, self.pairing.slop)
         for images in self._paired():
             yield self._frame(images, labels)
 
@@ -211,7 +211,7 @@ class _Bag:
             progress()
         yield from (_Images((pair.rgb, pair.aux), newest_ns) for pair in pairing.flush())
 
-    def _frame(self, images: _Images, labels: TrueLabels | None) -> Input:
+    def _frame(self, images: _Images, labels: GroundTruth | None) -> Input:
         first = images.messages[0]
         stamp_ns = rosbag2.stamp_ns(first)
         name = f"{self.path}, {first.topic} at {stamp_ns / 1e9:.3f}"

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
+from ssma_core.pictures import check_ids
 
 
 class ConfusionMatrix:
@@ -139,14 +140,6 @@ def iou(intersection: npt.NDArray[Any], union: npt.NDArray[Any]) -> npt.NDArray[
 def mean_iou(ious: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """…×N → …; see `ConfusionMatrix.mean_iou`."""
     return np.nansum(ious, axis=-1) / (ious.shape[-1] - 1)
-
-
-def check_ids(labels: npt.NDArray[np.integer], classes: int, what: str) -> None:
-    """Raises SsmaError naming the first id in `labels` that is none of 0…classes−1."""
-    wrong = labels[(labels < 0) | (labels >= classes)]
-    if wrong.size:
-        raise SsmaError(f"{what} has the id {int(wrong[0])}, but there are only {classes} classes "
-                        f"(0 to {classes - 1})")
 
 
 def _percent(fraction: float) -> str:

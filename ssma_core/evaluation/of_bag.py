@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ssma_core.bags import image_messages, rosbag2
+from ssma_core.bags.ground_truth import GroundTruth, TrueLabel
 from ssma_core.bags.image_messages import ImageMessage
 from ssma_core.bags.pairing import STREAMS, Pair, Pairing, Stream
 from ssma_core.errors import SsmaError
-from ssma_core.evaluation.ground_truth import GroundTruth, about
+from ssma_core.evaluation.metrics import ConfusionMatrix
 from ssma_core.evaluation.report.looks import Sheet, look_at
 from ssma_core.evaluation.results import (
     BagSource,
@@ -26,6 +27,7 @@ from ssma_core.evaluation.results import (
     stacked,
 )
 from ssma_core.segmenter import Segmenter
+from ssma_core.spec import ModelSpec
 
 SENSORS: dict[Stream, str] = {"rgb": "colour", "aux": "second sensor"}
 
@@ -52,6 +54,15 @@ def evaluate(bag: str, source: BagSource, segmenter: Segmenter,
     return walk.end()
 
 
+def score(truth: TrueLabel, prediction: npt.NDArray[Any], spec: ModelSpec) -> ConfusionMatrix:
+    """The confusion of one frame, H×W class ids. Raises SsmaError, naming the label's message, for
+    another size or an id that is no class."""
+    matrix = ConfusionMatrix(spec.classes, spec.void_id)
+    with rosbag2.about(truth.message):
+        matrix.add(truth.labels, prediction)
+    return matrix
+
+
 class _Walk:
     """The way through a bag, and what was found until now."""
 
@@ -72,7 +83,7 @@ class _Walk:
     def take(self, message: rosbag2.Recorded) -> None:
         self._newest = message
         stream: Stream = "rgb" if message.topic == self._source.rgb else "aux"
-        with about(message):
+        with rosbag2.about(message):
             image = image_messages.checked(rosbag2.decode(message), stream, message.topic)
             pairs = self._pairing.add(stream, image.stamp_ns, image)
         self._stamp_ns = image.stamp_ns
@@ -102,7 +113,7 @@ class _Walk:
             self._ended[stream] = Counter(counts)
 
     def _segment(self, stamp_ns: int, rgb: npt.NDArray[Any], aux: npt.NDArray[Any]) -> None:
-        with about(self._newest):
+        with rosbag2.about(self._newest):
             if not self._frames:
                 self._segmenter.segment(rgb, aux)  # warm up, as the node does before it starts
             begin = time.perf_counter()
@@ -114,7 +125,7 @@ class _Walk:
         if truth is None:
             return
         spec = self._segmenter.spec
-        matrix = truth.matrix(labels, spec)
+        matrix = score(truth, labels, spec)
         self._counts.append(matrix.counts)
         self._sheet.offer(matrix.frame_score(), stamp_ns, partial(
             look_at, spec, self._bag, stamp_ns, matrix, rgb=rgb, aux=aux, labels=labels,

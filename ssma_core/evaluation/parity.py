@@ -113,8 +113,8 @@ def compare_models(a: Path, b: Path, data: Path, topics: Sequence[str] = (),
     worst ones.
 
     data, topics, pairing: as `open_inputs` takes them.
-    Raises SsmaError when a file cannot be used, the models do not have the same classes and sensors,
-    or one does not take a frame.
+    Raises SsmaError when a file cannot be used, the models do not have the same classes and
+    sensors, or one does not take a frame.
     """
     with ExitStack() as opened:
         first, second = (opened.enter_context(closing(Segmenter(file))) for file in (a, b))

@@ -36,6 +36,7 @@ from ssma_core import (
     SsmaError,
     Timeline,
     rosbag2,
+    score,
     stacked,
 )
 from ssma_ros.node.parameters import COMPRESSED
@@ -59,7 +60,7 @@ def evaluate(bag: str, model: Path, spec: ModelSpec, source: BagSource,
     def take(stamp_ns: int, bag_time_ns: int, labels: npt.NDArray[Any]) -> None:
         # Not when the label came: a slow model's come seconds later.
         truth = truths.near(stamp_ns, recordings.of(stamp_ns, bag_time_ns))
-        counts[stamp_ns] = truth.matrix(labels, spec).counts if truth else None
+        counts[stamp_ns] = score(truth, labels, spec).counts if truth else None
 
     with tempfile.TemporaryDirectory(prefix="evaluate_bag.") as logs:
         collected = replay_through_node(bag, model, source, Path(logs, "live"), take=take,

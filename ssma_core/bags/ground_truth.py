@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from ssma_core.bags import image_messages, rosbag2
 
-RECORDED_WITHIN_NS = 2_000_000_000  # of its image, a true label is searched
+RECORDED_WITHIN_NS = 2_000_000_000  # a true label is searched so long before and after its image
 
 
 class TrueLabel(NamedTuple):
@@ -20,7 +21,28 @@ class TrueLabel(NamedTuple):
     labels: npt.NDArray[Any]
 
 
-class TrueLabels:
+class Recordings:
+    """When a bag recorded its images.
+
+    stamps_ns: of every one of a topic, in the order of recording.
+    """
+
+    def __init__(self, bag: str | Path, topics: Sequence[str]) -> None:
+        self.stamps_ns: dict[str, list[int]] = {topic: [] for topic in topics}
+        self._times: dict[int, list[int]] = {}
+        for message in rosbag2.messages(bag, topics):
+            stamp_ns = rosbag2.stamp_ns(message)
+            self.stamps_ns[message.topic].append(stamp_ns)
+            self._times.setdefault(stamp_ns, []).append(message.time_ns)
+
+    def of(self, stamp_ns: int, until_ns: int) -> int:
+        """When the image with that stamp was recorded; where there are several, as in a loop, the
+        last one until `until_ns`."""
+        times = self._times[stamp_ns]
+        return max((time_ns for time_ns in times if time_ns <= until_ns), default=times[0])
+
+
+class GroundTruth:
     """Reads the label topic only as far as needed, and keeps the labels recorded up to 2 s before
     and after. Gives each label once.
 
