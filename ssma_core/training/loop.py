@@ -193,7 +193,7 @@ def _save_model(path: Path, trainer: Trainer) -> None:
     # A copy in plain memory, which is all that safetensors writes; training goes on in channels
     # last.
     network = copy.deepcopy(trainer.network).cpu().to(memory_format=torch.contiguous_format)
-    checkpoint.save(path, network, trainer.training.spec(trainer.stage), written=durable_write)
+    checkpoint.save(path, network, trainer.training.spec(trainer.stage), write=durable_write)
 
 
 def _finish(files: StageFiles, trainer: Trainer, history: History,
