@@ -14,7 +14,7 @@ from ssma_core.datasets.frames import Image, InMemory, check, preload
 from ssma_core.training.batches import (
     VALIDATION_BATCH,
     Batch,
-    HeldOut,
+    ValidationBatches,
     batch_indices,
     image_tensor,
     loader,
@@ -74,7 +74,7 @@ def test_a_wrong_file_is_told_without_a_workers_traceback(training: Training, wo
         next(loader(replace(training, workers=workers), stage, Wrong()))
     assert str(caught.value) == "label/000001.png has the id 7"
     with pytest.raises(SsmaError) as caught:
-        next(prefetch(HeldOut(training, stage, Wrong(), 0, 1), [0], workers))
+        next(prefetch(ValidationBatches(training, stage, Wrong(), 0, 1), [0], workers))
     assert str(caught.value) == "label/000001.png has the id 7"
 
 
@@ -84,7 +84,7 @@ def test_every_held_out_frame_is_shown_once_and_as_it_is(
     many = InMemory(tuple(np.concatenate([images] * 3) for images in frames.images),
                     np.concatenate([frames.labels] * 3))
     depth = training.stages[1]
-    shares = [HeldOut(training, depth, many, rank, world) for rank in range(world)]
+    shares = [ValidationBatches(training, depth, many, rank, world) for rank in range(world)]
     batches = [batch for share in shares for batch in prefetch(share, range(len(share)), 0)]
     assert max(len(label) for _, label in batches) <= VALIDATION_BATCH
     shown = np.concatenate([images[0] for images, _ in batches])
@@ -115,7 +115,7 @@ def test_processes_and_parts_share_out_the_same_batch(
 
 
 def test_a_batch_that_cannot_be_shared_out_is_refused(training: Training, frames: InMemory) -> None:
-    with pytest.raises(SsmaError, match=r"stage expert_rgb: a batch of 4 cannot be dealt out to 3"):
+    with pytest.raises(SsmaError, match=r"stage expert_rgb: a batch of 4 cannot be divided .* 3"):
         loader(training, training.stages[0], frames, world=3)
 
 

@@ -196,7 +196,7 @@ def test_another_configuration_in_the_same_folder_is_refused(run):
         train(training, run)
 
 
-def test_a_fusion_whose_expert_has_been_trained_anew_is_refused(run, tmp_path):
+def test_a_fusion_whose_expert_has_been_trained_again_is_refused(run, tmp_path):
     shutil.copytree(run, tmp_path, dirs_exist_ok=True)
     shutil.copy(run / "expert_rgb.best.safetensors", tmp_path / "expert_depth.safetensors")
     with pytest.raises(SsmaError, match=r"(?s)fusion of another .*start.expert_depth"):
@@ -340,12 +340,13 @@ def test_a_later_stages_mistake_is_found_before_any_frame_is_read(
         train(read_training(write_configuration(tmp_path, values)), tmp_path)
 
 
-def test_a_batch_that_cannot_be_dealt_out_is_found_before_any_frame_is_read(
+def test_a_batch_that_cannot_be_divided_is_found_before_any_frame_is_read(
         tmp_path, monkeypatch):
     values = small_run(tmp_path / "no data")
     values["stages"][2]["batch_size"] = 7
-    monkeypatch.setattr(loop, "joined", lambda: nullcontext(AloneOfTwo(0, 2, torch.device("cpu"))))
-    with pytest.raises(SsmaError, match=r"stage fusion: a batch of 7 cannot be dealt out to 2"):
+    two = AloneOfTwo(0, 2, torch.device("cpu"))
+    monkeypatch.setattr(loop, "process_group", lambda: nullcontext(two))
+    with pytest.raises(SsmaError, match=r"stage fusion: a batch of 7 cannot be divided .* 2"):
         train(read_training(write_configuration(tmp_path, values)), tmp_path)
 
 
@@ -365,7 +366,7 @@ def test_a_start_may_be_what_an_earlier_stage_is_going_to_leave(easy_frames, tmp
     assert (tmp_path / "out" / "fusion.safetensors").exists()
 
 
-def test_restart_throws_nothing_away_before_all_is_well(run, tmp_path):
+def test_restart_deletes_nothing_before_all_checks_have_passed(run, tmp_path):
     shutil.copytree(run, tmp_path, dirs_exist_ok=True)
     training = read_training(run.parent / "run.yaml", [f"data.validation.root={tmp_path}/none"])
     with pytest.raises(SsmaError, match="none"):
