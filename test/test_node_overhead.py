@@ -74,8 +74,8 @@ def test_a_label_may_be_of_one_image_alone() -> None:
 
 
 @pytest.mark.parametrize("fault, reason", [
-    ({"labels": [], "inferences": []}, "only 0 labels came of 8 pairs"),
-    ({"inferences": [(0, 1)]}, "1 inferences came to 8 labels")])
+    ({"labels": [], "inferences": []}, "only 0 labels came for 8 pairs"),
+    ({"inferences": [(0, 1)]}, "1 inferences gave 8 labels")])
 def test_a_run_that_says_nothing_is_refused(fault: dict[str, Any], reason: str) -> None:
     with pytest.raises(SsmaError, match=reason):
         figures(log_of() | fault, PAIRS, 10)
