@@ -41,7 +41,7 @@ def test_a_loaded_network_can_be_trained_on(tiny_model_safetensors: Path) -> Non
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
-def test_the_file_says_what_it_is(tiny_model_safetensors: Path) -> None:
+def test_the_file_contains_its_format_and_spec(tiny_model_safetensors: Path) -> None:
     with safe_open(tiny_model_safetensors, framework="numpy") as file:
         metadata = file.metadata()
     assert metadata == {"format": "ssma", "version": "1", "spec": TINY_SPEC.to_json()}

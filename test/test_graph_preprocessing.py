@@ -102,7 +102,7 @@ def test_vegetation_indices(index: Any, aux: str) -> None:
     check(spec(Modality("nir", index)), *arrays, aux=aux)
 
 
-def test_one_modality_of_whatever_kind() -> None:
+def test_one_modality_of_any_kind() -> None:
     check(spec(DEPTH), sensor((768, 384), "uint16", 30000), aux="uint16")
     check(spec(DEPTH), picture((768, 384)), aux="encoded")
     check(spec(Modality("nir", "evi")), picture((768, 384)), aux="encoded")

@@ -107,7 +107,7 @@ def test_what_falls_below_zero_is_still_a_measurement() -> None:
     np.testing.assert_allclose(shifted, [[0, 5, 15, 0]], atol=1e-6)
 
 
-def test_a_levelled_frame_looks_the_same_whatever_is_added_to_all_of_it() -> None:
+def test_a_frame_with_a_shifted_median_is_the_same_for_any_constant_added_to_it() -> None:
     disparity = np.random.default_rng(0).integers(20_000, 30_000, (20, 30)).astype(np.uint16)
     rgb = np.zeros((20, 30, 3), np.uint8)
     drawn = [encode(Modality("disparity", "jet", 65535, level=40_000, fill=4), each, rgb)

@@ -47,7 +47,7 @@ def test_without_void_the_loss_is_cross_entropy():
     assert segmentation_loss(logits, label, void_id=0).item() == pytest.approx(expected.item())
 
 
-def test_void_weighs_nothing_but_counts_in_the_mean():
+def test_void_has_no_weight_but_counts_in_the_mean():
     logits, label = some_logits()
     summed = functional.cross_entropy(logits, label.long(), ignore_index=0, reduction="sum")
     loss = segmentation_loss(logits, label, void_id=0)
@@ -183,7 +183,7 @@ def test_a_stage_learns_from_the_training_frames_and_is_judged_by_the_validation
         np.ravel(labels), minlength=3).tolist()
 
 
-def test_a_finished_stage_is_left_alone(run, capsys):
+def test_a_finished_stage_is_not_run_again(run, capsys):
     before = {file: file.stat().st_mtime_ns for file in run.iterdir()}
     train(read_training(run.parent / "run.yaml"), run)
     assert "fusion is finished already" in capsys.readouterr().out
@@ -223,7 +223,7 @@ def test_the_same_seed_gives_the_same_weights(run, tmp_path):
         assert torch.equal(value, again[name]), name
 
 
-def test_encoders_with_a_rate_of_zero_stay_as_they_are(run, tmp_path):
+def test_encoders_with_a_rate_of_zero_do_not_change(run, tmp_path):
     training = read_training(run.parent / "run.yaml")
     fusion = replace(training.stages[2], encoder_learning_rate=0.0, steps=2)
     fusion = replace(fusion, start=tuple(str(run / f"{name}.safetensors") for name in fusion.start))
@@ -236,7 +236,7 @@ def test_encoders_with_a_rate_of_zero_stay_as_they_are(run, tmp_path):
         assert torch.equal(value, expert[name.replace("experts.0.", "expert.")]), name
 
 
-def test_a_fusion_without_its_experts_says_which_to_train(run, tmp_path):
+def test_the_error_of_a_fusion_without_its_experts_names_the_stage_to_train(run, tmp_path):
     training = read_training(run.parent / "run.yaml")
     with pytest.raises(SsmaError, match=r"train the stage expert_rgb first"):
         train(training, tmp_path, only="fusion")

@@ -47,7 +47,7 @@ def training(config):
 
 @pytest.fixture(scope="module")
 def undisturbed(training, tmp_path_factory):
-    """The output of a run left alone."""
+    """The output of a run that was not interrupted."""
     output = tmp_path_factory.mktemp("undisturbed")
     run_in_a_process(training, output).join()
     return output
@@ -125,7 +125,7 @@ def test_the_state_of_a_finished_stage_is_removed(tmp_path):
     assert list(tmp_path.iterdir()) == [files.log]
 
 
-def test_a_stopped_run_says_in_one_line_how_to_go_on(config, training, undisturbed, tmp_path):
+def test_a_stopped_run_prints_in_one_line_how_to_resume(config, training, undisturbed, tmp_path):
     """Ctrl-C, with the processes that read frames ahead."""
     command = [sys.executable, ROOT / "training" / "train.py", "--output", tmp_path,
                "--config", config, "--set", "workers=2"]
