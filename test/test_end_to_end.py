@@ -157,9 +157,9 @@ def test_arrays_may_be_views_and_doubles(files: Files) -> None:
 
 
 @pytest.mark.parametrize(("rgb", "depth", "message"), [
-    ((480, 640), ((480, 640), np.float32), r"takes frames of 768x384 with float32, and this one is "
+    ((480, 640), ((480, 640), np.float32), r"takes frames of 768x384 with float32, but this one is "
      r"of 640x480 with float32; export .*: ssma export .* --camera 640x480 --aux float32$"),
-    ((384, 768), ((384, 768), np.uint16), r"and this one is of 768x384 with uint16; export .*"
+    ((384, 768), ((384, 768), np.uint16), r"but this one is of 768x384 with uint16; export .*"
      r"--camera 768x384 --aux uint16$"),
     ((384, 768), ((384, 768, 3), np.uint8), "--camera 768x384 --aux encoded"),
     ((384, 768), ((300, 768), np.float32), "must be registered to each other"),

@@ -47,7 +47,7 @@ def training(config):
 
 @pytest.fixture(scope="module")
 def undisturbed(training, tmp_path_factory):
-    """The output of a run left alone."""
+    """The output of a run that was not interrupted."""
     output = tmp_path_factory.mktemp("undisturbed")
     run_in_a_process(training, output).join()
     return output
@@ -112,7 +112,7 @@ def test_a_file_that_was_half_written_when_the_run_was_killed_is_removed(tmp_pat
     files = StageFiles(tmp_path, "fusion")
     path = getattr(files, kind)
     with suppress(SsmaError), durable_write(path):
-        files.remove_halves()
+        files.remove_partial_files()
         assert not list(tmp_path.iterdir())
 
 
@@ -121,11 +121,11 @@ def test_the_state_of_a_finished_stage_is_removed(tmp_path):
     files = StageFiles(tmp_path, "fusion")
     for file in (files.log, files.state):
         file.touch()
-    files.remove_halves()
+    files.remove_partial_files()
     assert list(tmp_path.iterdir()) == [files.log]
 
 
-def test_a_stopped_run_says_in_one_line_how_to_go_on(config, training, undisturbed, tmp_path):
+def test_a_stopped_run_prints_in_one_line_how_to_resume(config, training, undisturbed, tmp_path):
     """Ctrl-C, with the processes that read frames ahead."""
     command = [sys.executable, ROOT / "training" / "train.py", "--output", tmp_path,
                "--config", config, "--set", "workers=2"]
@@ -136,7 +136,7 @@ def test_a_stopped_run_says_in_one_line_how_to_go_on(config, training, undisturb
     os.killpg(process.pid, signal.SIGINT)
     said = process.communicate()[1].split("\r")[-1]
     assert said.strip().splitlines()[-1] == (
-        "train: stopped; the same command goes on from the last checkpoint")
+        "train: stopped; the same command resumes from the last checkpoint")
     assert "Traceback" not in said and process.returncode == 1
     run_in_a_process(training, tmp_path).join()
     assert_same_results(undisturbed, tmp_path)
@@ -148,7 +148,7 @@ def test_a_state_of_another_configuration_is_refused(training, tmp_path):
         train(replace(training, stages=(replace(training.stages[0], steps=9),)), tmp_path)
 
 
-def test_a_damaged_state_is_named_and_restart_begins_anew(training, undisturbed, tmp_path):
+def test_a_damaged_state_is_named_and_restart_starts_again(training, undisturbed, tmp_path):
     stopped_after_a_state(training, tmp_path)
     state = tmp_path / "expert_rgb.state.pt"
     state.write_bytes(state.read_bytes()[:-1000])

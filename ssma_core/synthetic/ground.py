@@ -1,4 +1,4 @@
-"""The ground: its textures, laid out in world coordinates, and how the camera sees it."""
+"""The ground: its textures in world coordinates, and how the camera sees it."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -11,14 +11,14 @@ import numpy.typing as npt
 
 from ssma_core.synthetic import noise
 from ssma_core.synthetic.camera import Pose
+from ssma_core.synthetic.noise import Plane
 from ssma_core.synthetic.things.palette import Palette
 from ssma_core.synthetic.things.sprites import ovals
 from ssma_core.synthetic.world import Trail, World
 
-Plane = npt.NDArray[np.float32]
-TILE = 10.24  # metres a fine texture covers before it repeats
-MACRO = 81.92  # metres the coarse one covers
-FARTHEST = 160.0  # metres; beyond it is the backdrop
+TILE = 10.24  # side of a fine texture in metres; then it repeats
+MACRO = 81.92  # side of the coarse texture in metres
+FARTHEST = 160.0  # metres; beyond this is the backdrop
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ def _levels(texture: Plane) -> tuple[npt.NDArray[np.uint8], ...]:
 
 def _strew(rng: np.random.Generator, texture: Plane, n: int, *, length: tuple[float, float],
            slim: float, materials: npt.NDArray[np.floating], spread: float) -> None:
-    """Lays n ovals (metres) on a tile; two rolls let them cross its border."""
+    """Draws n ovals on a tile; two rolls let them cross its border. length: metres. slim: width as
+    a share of the length. spread: of the brightness (lognormal)."""
     size = texture.shape[0]
     for _ in range(2):
         long = rng.uniform(*length, n // 2) * size / TILE
@@ -90,10 +91,10 @@ def _trail(rng: np.random.Generator, palette: Palette, size: int) -> Plane:
 
 
 def distances(world: World, pose: Pose) -> Plane:
-    """H×W float32: metres ahead (camera z) of the ground at each pixel, inf above it.
+    """H×W float32: the distance (camera z, metres) of the ground at each pixel, inf above it.
 
-    The ground is followed outward along coarse columns; what a rise hides stays hidden. Between the
-    samples the inverse distance is linear, which is exact where the ground is flat.
+    The ground is followed outward along coarse columns; ground behind a rise is hidden. Between the
+    samples the inverse distance is interpolated linearly, which is exact for flat ground.
     """
     step = 8
     columns = np.arange(step / 2 - 0.5, pose.width, step)
@@ -175,7 +176,7 @@ class Ground:
 
 
 def _aside(trail: Trail, x: Plane, z: Plane, start: float) -> Plane:
-    """Trail.aside for many pixels, from a table along the trail."""
+    """As Trail.aside, for many pixels, from a table along the trail."""
     step, first = 0.2, start - FARTHEST * 0.6
     table_z = first + step * np.arange(int(FARTHEST * 2 / step))
     slope = trail.slope(table_z)
@@ -197,7 +198,7 @@ def _sample(texture: npt.NDArray[np.uint8], x: Plane, z: Plane, metres: float
 
 def _by_distance(levels: tuple[npt.NDArray[np.uint8], ...], x: Plane, z: Plane, pose: Pose,
                  top: int) -> npt.NDArray[np.uint8]:
-    """Samples each band of rows from the level whose texels are about as large as its pixels."""
+    """Samples each band of rows from the level whose texels are about the size of its pixels."""
     rows = np.maximum(np.arange(top, pose.height) - pose.horizon, 0.5)
     ahead = np.minimum(pose.focal * 1.05 / rows, FARTHEST)
     pixel = ahead / pose.focal * np.sqrt(np.maximum(ahead / 1.05, 1)) * 0.7
