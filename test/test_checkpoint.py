@@ -48,7 +48,7 @@ def test_the_file_says_what_it_is(tiny_model_safetensors: Path) -> None:
 
 
 def test_reading_the_spec_imports_no_torch(tiny_model_safetensors: Path) -> None:
-    program = ("import sys; from ssma_core import checkpoint; "
+    program = ("import sys; from ssma_core.model_files import checkpoint; "
                f"checkpoint.read_spec({str(tiny_model_safetensors)!r}); "
                "sys.exit('torch' in sys.modules)")
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -128,7 +128,7 @@ def test_anything_else_is_refused_with_the_command_that_rebuilds_it(
 
 def test_reading_an_engine_imports_no_heavy_library(tmp_path: Path) -> None:
     engine_file.write(tmp_path / "m.engine", RTX, {"": b"plan"})
-    program = ("import sys; from ssma_core import engine_file; "
+    program = ("import sys; from ssma_core.model_files import engine_file; "
                f"engine_file.read({str(tmp_path / 'm.engine')!r}); "
                "sys.exit(bool({'torch', 'onnx', 'onnxruntime', 'safetensors', 'tensorrt', "
                "'tensorrt_rtx'} & set(sys.modules)))")
