@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
+import kinds
 import pytest
 from conftest import ROOT
 
@@ -178,3 +179,12 @@ def test_no_file_is_longer_than_300_lines_and_half_of_them_have_at_most_150() ->
     lengths = {str(file.relative_to(ROOT)): len(file.read_text().splitlines()) for file in CODE}
     assert not {file: length for file, length in lengths.items() if length > 300}
     assert median(lengths.values()) <= 150
+
+
+def test_what_is_marked_by_name_is_there() -> None:
+    """A test that has been renamed must not become a fast one by that."""
+    for file in kinds.TRAINING | kinds.SLOW.keys() | kinds.ALONE.keys():
+        tree = ast.parse((ROOT / "test" / file).read_text())
+        defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        named = kinds.SLOW.get(file, set()) | kinds.ALONE.get(file, set())
+        assert named <= defined | {"*"}, f"{file} in test/kinds.py"

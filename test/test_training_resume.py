@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import ROOT, small_run, write_configuration
+from conftest import ROOT, TWO_THREADS, small_run, write_configuration
 
 from ssma_core import SsmaError
 from ssma_core.model_files import checkpoint
@@ -55,9 +55,15 @@ def undisturbed(training, tmp_path_factory):
 
 def run_in_a_process(*arguments):
     """Not in this one, whose number of threads other tests may have changed."""
-    process = PROCESSES.Process(target=train, args=arguments)
+    process = PROCESSES.Process(target=train_in_two_threads, args=arguments)
     process.start()
     return process
+
+
+def train_in_two_threads(*arguments):
+    """The results must not depend on which of them is first."""
+    torch.set_num_threads(2)
+    train(*arguments)
 
 
 def checkpoints(folder):
@@ -129,7 +135,8 @@ def test_a_stopped_run_says_in_one_line_how_to_go_on(config, training, undisturb
     """Ctrl-C, with the processes that read frames ahead."""
     command = [sys.executable, ROOT / "training" / "train.py", "--output", tmp_path,
                "--config", config, "--set", "workers=2"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, process_group=0)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, process_group=0,
+                               env=os.environ | TWO_THREADS)
     while not checkpoints(tmp_path):
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.02)
