@@ -28,6 +28,15 @@ PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["ssma_core.training.loop"])
 
 
+@pytest.fixture(scope="module", autouse=True)
+def two_threads():
+    """Of every program that starts here."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in TWO_THREADS.items():
+            patch.setenv(name, value)
+        yield
+
+
 @pytest.fixture(scope="module")
 def config(easy_frames, tmp_path_factory):
     """Short, with all that is random: dropout, changed images, dropped modalities."""
@@ -61,7 +70,7 @@ def run_in_a_process(*arguments):
 
 
 def train_in_two_threads(*arguments):
-    """The results must not depend on which of them is first."""
+    """Also where another file's tests started the process that forks."""
     torch.set_num_threads(2)
     train(*arguments)
 
@@ -135,8 +144,7 @@ def test_a_stopped_run_says_in_one_line_how_to_go_on(config, training, undisturb
     """Ctrl-C, with the processes that read frames ahead."""
     command = [sys.executable, ROOT / "training" / "train.py", "--output", tmp_path,
                "--config", config, "--set", "workers=2"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, process_group=0,
-                               env=os.environ | TWO_THREADS)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, process_group=0)
     while not checkpoints(tmp_path):
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.02)
