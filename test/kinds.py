@@ -19,7 +19,18 @@ SLOW: dict[str, set[str]] = {
                              "test_a_checkpoint_becomes_an_engine_for_a_camera",
                              "test_what_labels_without_the_other_sensor_is_an_engine_of_its_own"},
     "test_cli.py": {"test_export_makes_a_file_that_predict_can_use"},
-    "test_end_to_end.py": {"files"},
+    "test_end_to_end.py": {"*"},
+    "test_int8.py": {"int8", "hard"},
+    "test_package.py": {"install"},
+    "test_parity.py": {"end_to_end", "test_a_disturbed_layer_closes_the_gate_and_is_named",
+                       "test_a_disturbed_checkpoint_s_layer_is_named",
+                       "test_a_file_in_int8_says_so_and_gets_the_wider_bound",
+                       "test_the_layer_is_found_behind_another_graph_and_precision",
+                       "test_an_engine_s_layers_are_those_of_the_onnx_file_behind_it",
+                       "test_a_bag_gives_the_figures_of_its_frames"},
+    "test_tf_import.py": {"test_a_published_checkpoint_becomes_the_same_model",
+                          "test_any_table_of_any_shards_is_read"},
+    "test_unimodal.py": {"end_to_end", "test_a_vegetation_index_needs_colour"},
 }
 
 # Tests of time that need the machine for themselves.
