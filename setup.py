@@ -24,7 +24,8 @@ TRAIN = ["torch>=2.6", "safetensors>=0.4.3", "onnx>=1.16", "onnxscript>=0.3", "P
          "tensorboard>=2.16", "matplotlib>=3.8"]
 GPU = ["tensorrt>=10", "pycuda>=2024.1"]
 RTX = ["tensorrt-rtx-cu13>=1.7", "pycuda>=2024.1"]
-TEST = ["pytest>=8", "hypothesis>=6", "ruff==0.17.6", "mypy==2.4.1", "types-PyYAML", "types-tqdm",
+TEST = ["pytest>=8", "pytest-xdist>=3.6",
+        "hypothesis>=6", "ruff==0.17.6", "mypy==2.4.1", "types-PyYAML", "types-tqdm",
         "colcon-common-extensions", "wheel",
         "playwright==1.65.2",  # drives the chromium of the system, and brings none
         # Wheels for Linux and Windows, CPython 3.10 to 3.14.

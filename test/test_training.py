@@ -2,6 +2,7 @@
 import copy
 import json
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import GROUND, ROOT, small_run, write_configuration
+from conftest import GROUND, ROOT, TWO_THREADS, small_run, write_configuration
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.nn import functional
 
@@ -88,7 +89,7 @@ def run(easy_frames, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     config = write_configuration(folder, small_run(easy_frames))
     subprocess.run([sys.executable, ROOT / "training" / "train.py", "--config", config,
-                    "--output", folder / "out"], check=True)
+                    "--output", folder / "out"], check=True, env=os.environ | TWO_THREADS)
     return folder / "out"
 
 
@@ -216,7 +217,7 @@ def test_the_same_seed_gives_the_same_weights(run, tmp_path):
     # By the script, as before: other tests may have changed this process's number of threads.
     subprocess.run([sys.executable, ROOT / "training" / "train.py", "--config",
                     run.parent / "run.yaml", "--output", tmp_path, "--stage", "expert_depth"],
-                   check=True)
+                   check=True, env=os.environ | TWO_THREADS)
     again, first = (checkpoint.load(folder / "expert_depth.safetensors")[0].state_dict()
                     for folder in (tmp_path, run))
     for name, value in first.items():

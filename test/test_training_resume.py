@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import ROOT, small_run, write_configuration
+from conftest import ROOT, TWO_THREADS, small_run, write_configuration
 
 from ssma_core import SsmaError
 from ssma_core.model_files import checkpoint
@@ -26,6 +26,15 @@ STAGES = ("expert_rgb", "expert_depth", "fusion")
 # One process that has imported what takes long, and forks: a run starts at once.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["ssma_core.training.loop"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def two_threads():
+    """Of every program that starts here."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in TWO_THREADS.items():
+            patch.setenv(name, value)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +64,15 @@ def undisturbed(training, tmp_path_factory):
 
 def run_in_a_process(*arguments):
     """Not in this one, whose number of threads other tests may have changed."""
-    process = PROCESSES.Process(target=train, args=arguments)
+    process = PROCESSES.Process(target=train_in_two_threads, args=arguments)
     process.start()
     return process
+
+
+def train_in_two_threads(*arguments):
+    """Also where another file's tests started the process that forks."""
+    torch.set_num_threads(2)
+    train(*arguments)
 
 
 def checkpoints(folder):
