@@ -137,7 +137,7 @@ def test_each_sensor_alone_has_an_engine_of_its_own(gpu: FakeGpu, tmp_path: Path
         segmenter.segment(rgb)
     segmenter.close()
     assert not gpu.live
-    with pytest.raises(SsmaError, match="was closed"):
+    with pytest.raises(SsmaError, match="closed"):
         segmenter.segment(None, depth)
 
 
@@ -177,6 +177,25 @@ def test_closing_frees_all_of_it(gpu: FakeGpu, engine: Path) -> None:
     segmenter.close()
     with pytest.raises(SsmaError, match="closed"):
         segmenter.segment(*frame())
+
+
+def test_a_segmenter_of_a_module_is_freed_before_the_context_at_the_end(engine: Path) -> None:
+    """Nobody closes it: the process just ends. On a real GPU what is freed after the context was
+    detached crashes; here it would be a traceback on standard error."""
+    program = (
+        "import sys, pytest\n"
+        f"sys.path.insert(0, {str(ROOT / 'test')!r})\n"
+        "import test_tensorrt_backend as t\n"
+        "gpu = t.end_to_end_gpu()\n"
+        "detach = gpu.context.detach\n"
+        "gpu.context.detach = lambda: (print(f'{len(gpu.live)} left', flush=True), detach())\n"
+        "t.install(gpu, pytest.MonkeyPatch())\n"
+        f"segmenter = t.Segmenter({str(engine)!r})\n"
+        "segmenter.segment(*t.frame())\n"
+        "assert gpu.live\n")
+    ended = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True,
+                           text=True)
+    assert (ended.stdout, ended.stderr) == ("0 left\n", "")
 
 
 def test_a_forgotten_segmenter_frees_all_of_it(gpu: FakeGpu, engine: Path) -> None:
@@ -286,6 +305,83 @@ def test_what_goes_wrong_in_a_frame_is_ours(
     gpu.faults.clear()
     segmenter.close()
     assert not gpu.live
+
+
+ILLEGAL = CudaError("cuStreamSynchronize failed: an illegal memory access was encountered")
+
+
+@pytest.mark.parametrize("run", [lambda work: work(), in_a_thread], ids=["here", "in a thread"])
+def test_a_sticky_error_leaves_no_context_with_which_pycuda_aborts_the_process(
+        gpu: FakeGpu, engine: Path, run: Callable[..., Any]) -> None:
+    segmenter = Segmenter(engine)
+
+    def fails() -> tuple[str, int]:
+        gpu.sticky = ILLEGAL
+        with pytest.raises(SsmaError) as raised:
+            segmenter.segment(*frame())
+        return str(raised.value), gpu.contexts()
+
+    fault, left_over = run(fails)
+    assert "an illegal memory access was encountered; the GPU does nothing more" in fault
+    assert left_over == 0
+    assert not gpu.context.is_valid  # pycuda's destructors then do nothing
+    with pytest.raises(SsmaError, match="start it again"):
+        segmenter.segment(*frame())
+    with pytest.raises(SsmaError, match="start it again"):
+        Segmenter(engine)
+    for _ in range(2):
+        run(segmenter.close)
+
+
+def test_a_sticky_error_that_only_the_end_of_a_frame_meets_is_handled_as_well(
+        gpu: FakeGpu, engine: Path) -> None:
+    segmenter = Segmenter(engine)
+    gpu.faults["cuCtxPopCurrent"] = CudaError(
+        "cuCtxPopCurrent failed: an illegal memory access was encountered")
+    with pytest.raises(SsmaError, match="start it again"):
+        segmenter.segment(*frame())
+    assert gpu.contexts() == 0 and not gpu.context.is_valid
+    segmenter.close()
+
+
+def test_an_error_that_is_not_sticky_leaves_the_context(gpu: FakeGpu, engine: Path) -> None:
+    first = Segmenter(engine)
+    gpu.faults["cuMemAlloc"] = CudaError("cuMemAlloc failed: out of memory")
+    with pytest.raises(SsmaError, match="out of memory"):
+        Segmenter(engine)
+    rgb, depth = frame()
+    np.testing.assert_array_equal(first.segment(rgb, depth).labels, rgb[..., 0])
+    first.close()
+
+
+@pytest.mark.parametrize("fault", [
+    "the capture ends", "the graph is made", "the work raises", "the work cannot be captured"])
+def test_a_failed_capture_leaves_no_graph(gpu: FakeGpu, engine: Path, fault: str) -> None:
+    from ssma_core.backends import cuda
+    gpu.faults |= {"the capture ends": {"cuStreamEndCapture": 901},
+                   "the graph is made": {"cuGraphInstantiateWithFlags": 2}}.get(fault, {})
+
+    def enqueue() -> bool:
+        if fault == "the work raises":
+            raise SsmaError(fault)
+        return fault != "the work cannot be captured"
+
+    with cuda.current():
+        try:
+            assert cuda.capture(cuda.new_stream(), enqueue) is None
+        except SsmaError as error:
+            assert str(error) == fault or "cuGraphInstantiateWithFlags" in str(error)
+    assert not gpu.graphs and not gpu.live
+
+
+def test_what_cannot_be_freed_keeps_nothing_else_from_being_freed(
+        gpu: FakeGpu, engine: Path) -> None:
+    segmenter = Segmenter(engine)
+    gpu.faults["cuMemFreeHost"] = CudaError("cuMemFreeHost failed: invalid argument")
+    with pytest.raises(SsmaError, match="cuMemFreeHost"):
+        segmenter.close()
+    assert not [memory for memory in gpu.live.values() if memory is not None]
+    segmenter.close()
 
 
 def test_a_plan_that_tensorrt_cannot_load_is_named(gpu: FakeGpu, tmp_path: Path) -> None:
