@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from ssma_ros.node.health.blank import BlankDetector
 from ssma_ros.node.health.statistics import Statistics
 from ssma_ros.node.messages import UNLABELED
 from ssma_ros.node.parameters import Parameters
+from ssma_ros.node.warm_up import WarmUp
 
 Array = npt.NDArray[Any]
 
@@ -86,6 +87,7 @@ class Labelling:
         self._blank_detector = BlankDetector({
             stream: modality.encoding in ("jet", "hha")
             for stream, modality in zip(STREAMS, segmenter.spec.modalities)})
+        self._warm_up = WarmUp(segmenter, self._wanted)
         self._idle_since = 0.0
 
     def label(self, work: Work) -> str | None:
@@ -108,6 +110,16 @@ class Labelling:
         finally:
             self._idle_since = time.monotonic()
 
+    def prepare(self) -> None:
+        """Prepares what the next images may need, see `WarmUp`; to be called after `label`. What
+        fails is logged."""
+        try:
+            self._warm_up.prepare_one()
+        except Exception as error:
+            self._complain(error)
+        finally:
+            self._idle_since = time.monotonic()
+
     def _label_from(self, used: Sequence[Stream], images: Mapping[Stream, Array], work: Work
                     ) -> str:
         if len(used) == 2 and self.given.check_frame_id:
@@ -123,6 +135,7 @@ class Labelling:
                 images[stream] = arrived.image.array()
             except SsmaError as error:
                 dead[stream] = str(error)
+        self._warm_up.came(images)
         now = max(arrived.time for arrived in work.values())
         dead |= self._blank_detector.dead(images, now, min_valid_depth=self.given.min_valid_depth,
                                    frozen_timeout=self.given.frozen_timeout)
@@ -139,13 +152,11 @@ class Labelling:
         arrived = max(each.time for each in work.values())
         begin = max(arrived, self._idle_since)
         image = work["rgb" if "rgb" in images else "aux"].image
-        rgb, aux = images.get("rgb"), images.get("aux")
-        with_points = aux is not None and self._outputs.points.wanted()
+        rgb, outputs = images.get("rgb"), self._wanted(images)
         before = time.monotonic()
-        found = self._segmenter.segment(
-            rgb, aux, confidence=with_points or self._outputs.confidence.wanted(),
-            trust=self._outputs.trust.wanted())
+        found = self._segmenter.segment(rgb, images.get("aux"), **outputs)
         inference = time.monotonic() - before
+        self._warm_up.ran(images, outputs)
         header = image.message.header
         labels = self._published(found.labels)
         self._outputs.label.publish(messages.image(labels, "mono8", header))
@@ -156,10 +167,18 @@ class Labelling:
             age=(self._outputs.now_ns() - image.stamp_ns) / 1e9)
         try:
             self._publish_images(found, rgb, header)
-            if with_points and found.confidence is not None:
+            if self._has_points(images) and found.confidence is not None:
                 self._publish_points(images, labels, found.confidence, header)
         except Exception as error:  # the label is out already, and good
             self._complain(error)
+
+    def _wanted(self, streams: Collection[Stream]) -> dict[str, bool]:
+        """What is asked for of images of these streams, besides labels."""
+        return {"confidence": self._has_points(streams) or self._outputs.confidence.wanted(),
+                "trust": self._outputs.trust.wanted()}
+
+    def _has_points(self, streams: Collection[Stream]) -> bool:
+        return "aux" in streams and self._outputs.points.wanted()
 
     def _published(self, labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         if not self.given.void_as_unlabeled:

@@ -22,8 +22,6 @@ except ImportError as error:
     sys.exit(f"segmentation_node: ROS 2 is not here ({error}): source the setup.bash of a ROS "
              "distribution, or install ROS's Python packages with this one's extra 'ros' (pip)")
 
-import numpy as np
-
 from ssma_core import STREAMS, Segmenter, SsmaError, Stream
 from ssma_ros import distro
 from ssma_ros.node import diagnostics, memory, parameters, topics
@@ -33,6 +31,7 @@ from ssma_ros.node.labelling import Output, Outputs
 from ssma_ros.node.messages import label_info
 from ssma_ros.node.parameters import Parameters
 from ssma_ros.node.pipeline import NO_MODE, Pipeline
+from ssma_ros.node.warm_up import warm_up
 
 DIAGNOSTICS_PERIOD_S = 1.0
 TICK_S = 0.02  # so much later than it might a sensor's death is noticed
@@ -99,7 +98,7 @@ class SegmentationNode(LifecycleNode):
             made.callback(memory.give_back)
             segmenter = made.enter_context(closing(_opened(self._given)))
             _check(segmenter, self._given.model)
-            _warm_up(segmenter)
+            warm_up(segmenter)
             self.get_logger().info(_in_words(self._given.model, segmenter))
             self._outputs = topics.outputs(self, made, segmenter.spec)
             self._label_info = topics.label_info_output(self, made)
@@ -233,19 +232,6 @@ def _check(segmenter: Segmenter, path: str) -> None:
     if len(names) != len(STREAMS):
         raise SsmaError(f"{path} takes {' and '.join(names)} alone, but this node pairs two "
                         "images: give it a model of two modalities")
-
-
-def _warm_up(segmenter: Segmenter) -> None:
-    """Runs every mode once: the first time allocates, and takes many times as long."""
-    frame = segmenter.frame
-    width, height = frame.size if frame else segmenter.spec.input_size
-    rgb = aux = np.zeros((height, width, 3), np.uint8)
-    if frame and frame.aux != "encoded":
-        aux = np.zeros((height, width), frame.aux)
-    segmenter.segment(rgb, aux)
-    for images, can in zip(((rgb, None), (None, aux)), segmenter.unimodal):
-        if can:
-            segmenter.segment(*images)
 
 
 def _in_words(path: str, segmenter: Segmenter) -> str:

@@ -155,6 +155,7 @@ class Pipeline:
         if mode := self.labelling.label(work):
             self._last_label = mode, time.monotonic()
             self.say_mode()
+        self.labelling.prepare()
 
     def _failed(self, error: Exception) -> None:
         self.statistics.happened("failed")
