@@ -158,13 +158,21 @@ class SegmentationNode(LifecycleNode):
 
     def _deactivate(self) -> None:
         self._pipeline = None
-        self._active.close()
+        self._close(self._active)
 
     def _release(self) -> None:
-        """Ends and frees whatever there is; the worker before the model that it uses."""
+        """Ends and frees everything; the worker before the model that it uses."""
         self._deactivate()
         self._segmenter = None
-        self._configured.close()
+        self._close(self._configured)
+
+    def _close(self, resources: ExitStack) -> None:
+        """Closes all of them, also where one raises. That is only logged: the transition goes on,
+        so that the node can be configured again."""
+        try:
+            resources.close()
+        except Exception:
+            self.get_logger().error(f"something could not be freed:\n{traceback.format_exc()}")
 
     def _change(self, wanted: list[Parameter]) -> SetParametersResult:
         """Takes other values while the node runs, or says why not."""
