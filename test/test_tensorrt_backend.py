@@ -51,7 +51,7 @@ def end_to_end_gpu() -> FakeGpu:
 
 
 def forget_the_backend() -> None:
-    """It is imported anew, with whatever pycuda there is then."""
+    """It is imported again, with the pycuda that is installed then."""
     tensorrt_library._load.cache_clear()
     for name in ("cuda", "tensorrt"):
         sys.modules.pop(f"ssma_core.backends.{name}", None)
@@ -421,7 +421,7 @@ def test_without_any_library_the_engine_is_named_with_the_one_that_built_it(
         Segmenter(engine)
 
 
-def test_tensorrt_for_rtx_captures_by_itself_and_its_kernels_are_kept(
+def test_tensorrt_for_rtx_captures_by_itself_and_its_runtime_cache_is_kept(
         gpu: FakeGpu, tmp_path: Path) -> None:
     path = write(tmp_path / "m.engine", replace(HEADER, library="tensorrt_rtx", gpu=None))
     rgb, depth = frame()
@@ -430,13 +430,13 @@ def test_tensorrt_for_rtx_captures_by_itself_and_its_kernels_are_kept(
     assert gpu.given == b""
     Segmenter(path)
     assert gpu.given == b"compiled"
-    gpu.kernels = b"compiled anew"  # for another GPU: those on disk are of no use
+    gpu.kernels = b"compiled again"  # for another GPU: those on disk are of no use
     Segmenter(path)
     Segmenter(path)
-    assert gpu.given == b"compiled anew"
+    assert gpu.given == b"compiled again"
 
 
-def test_kernels_that_cannot_be_kept_are_no_fault(
+def test_a_runtime_cache_that_cannot_be_kept_is_no_fault(
         gpu: FakeGpu, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = write(tmp_path / "m.engine", replace(HEADER, library="tensorrt_rtx", gpu=None))
     (tmp_path / "m.engine.kernels").mkdir()

@@ -49,10 +49,10 @@ class Parameters:
         0.5, "seconds without a colour image after which the second sensor's images are labelled "
         "alone", (0.05, 3600.0))
     frozen_timeout: float = _parameter(
-        2.0, "seconds after which a camera is taken for dead that repeats its image to the byte "
+        2.0, "seconds after which a camera counts as dead that repeats its image to the byte "
         "while the other one's changes", (0.1, 3600.0))
     min_valid_depth: float = _parameter(
-        0.01, "share of the depth image's pixels that must be valid, or it is taken for dead; 0, "
+        0.01, "share of the depth image's pixels that must be valid, or it counts as dead; 0, "
         "NaN and infinity are invalid", (0.0, 1.0))
     rgb_transport: str = _parameter(
         "raw", "how colour images come: raw on rgb/image, compressed (jpeg, png) on "
