@@ -183,7 +183,7 @@ def test_another_frame_is_refused_with_the_command_that_makes_its_file(
 
 
 def test_an_end_to_end_file_has_no_logits(in_graph: Segmenter) -> None:
-    with pytest.raises(SsmaError, match=r"gives no logits: ask .* exported without --camera"):
+    with pytest.raises(SsmaError, match=r"gives no logits: take .* exported without --camera"):
         in_graph.segment(*next(FOREST.frames(Path())), logits=True)
 
 
