@@ -73,7 +73,7 @@ def change_metadata(path: Path, **changes: str) -> None:
     (lambda path: path.write_bytes(b""), "cannot read .*m.safetensors: .*cut short"),
     (lambda path: path.write_bytes(path.read_bytes()[:-1]), "cut short.*fetch it again"),
     (lambda path: path.write_bytes(path.read_bytes()[:100]), "cut short.*fetch it again"),
-    (lambda path: path.write_bytes(b"PK\3\4" * 1000), "no safetensors file"),
+    (lambda path: path.write_bytes(b"PK\3\4" * 1000), "not a safetensors file"),
     (lambda path: save_file({"a": torch.zeros(2)}, path), "not one of this project"),
     (lambda path: change_metadata(path, format="pt"), "not one of this project"),
     (lambda path: change_metadata(path, spec=""), "not one of this project"),
