@@ -26,12 +26,12 @@ from ssma_ros.replay.collected import Collected
 ROWS = 5
 SOURCE = BagSource(rgb=recordings.RGB, aux=recordings.AUX, label=recordings.LABEL)
 
-Labels = dict[int, npt.NDArray[Any]]  # H×W class ids, by the stamp of their colour image
+LabelsByStamp = dict[int, npt.NDArray[Any]]  # H×W class ids, by the stamp of their colour image
 
 
-def through_node(bag: Path, model: Path, logs: Path) -> tuple[Collected, Labels]:
+def through_node(bag: Path, model: Path, logs: Path) -> tuple[Collected, LabelsByStamp]:
     """Replays the bag through the node. Arguments and errors as of `live.replay_through_node`."""
-    labels: Labels = {}
+    labels: LabelsByStamp = {}
 
     def take(stamp_ns: int, bag_time_ns: int, label: npt.NDArray[Any]) -> None:
         labels[stamp_ns] = label
@@ -45,7 +45,7 @@ def write_page(bag: Path, model: Path, page: Path) -> None:
     print(f"  report    {page}")
 
 
-def show(title: str, bag: Path, spec: ModelSpec, collected: Collected, *, labels: Labels,
+def show(title: str, bag: Path, spec: ModelSpec, collected: Collected, *, labels: LabelsByStamp,
          picture: Path) -> None:
     """Prints the figures and writes the contact sheet. Raises SsmaError when what was sent, what
     the node counted and what arrived do not add up."""

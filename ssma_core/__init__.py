@@ -25,10 +25,10 @@ from ssma_core.evaluation.provenance import cpu, versions
 from ssma_core.evaluation.results import (
     BagSource,
     DriveResult,
-    Event,
     FrameResult,
     Mode,
     Timeline,
+    TimelineEvent,
     stacked,
 )
 from ssma_core.files import atomic_write, check_writable
@@ -49,12 +49,14 @@ if TYPE_CHECKING:
     )
     from ssma_core.evaluation.report.words import in_words
     from ssma_core.evaluation.result_file import write_result
+    from ssma_core.processes import glibc
 
 _LATE = {  # which module each name is in that is imported late
     "GroundTruth": "bags.ground_truth",
     "Recordings": "bags.ground_truth",
     "OverDds": "evaluation.of_bags",
     "compare_files": "evaluation.comparison",
+    "glibc": "processes",
     "evaluate_bags": "evaluation.of_bags",
     "score": "evaluation.of_bag",
     "in_words": "evaluation.report.words",
@@ -64,11 +66,11 @@ _LATE = {  # which module each name is in that is imported late
 }
 
 __all__ = ["OTHER", "OVERTAKE_NS", "STREAMS", "BagSource", "Cause", "ConfusionMatrix",
-           "DriveResult", "Event", "FrameResult", "GroundTruth", "ImageMessage", "Modality",
-           "Mode", "ModelSpec", "OverDds", "Pairing", "PairingSettings", "Recordings",
-           "Segmentation", "Segmenter", "SsmaError", "Stream", "Timeline", "atomic_write",
-           "check_writable", "colourize", "compare_files", "contact_sheet", "cpu",
-           "evaluate_bags", "image_messages", "in_words", "overlay", "rosbag2", "score", "stacked",
+           "DriveResult", "FrameResult", "GroundTruth", "ImageMessage", "Modality", "Mode",
+           "ModelSpec", "OverDds", "Pairing", "PairingSettings", "Recordings", "Segmentation",
+           "Segmenter", "SsmaError", "Stream", "Timeline", "TimelineEvent", "atomic_write",
+           "check_writable", "colourize", "compare_files", "contact_sheet", "cpu", "evaluate_bags",
+           "glibc", "image_messages", "in_words", "overlay", "rosbag2", "score", "stacked",
            "versions", "write_comparison", "write_report", "write_result"]
 
 

@@ -10,10 +10,10 @@ from ssma_core.evaluation.report.looks import Look, look_at
 from ssma_core.evaluation.results import (
     BagSource,
     DriveResult,
-    Event,
     FrameResult,
     Result,
     Timeline,
+    TimelineEvent,
     stacked,
 )
 
@@ -45,8 +45,9 @@ def report(of: ModelSpec, bags: Sequence[str] = ("drive",), *, model: str = "mod
             bag, tuple(FrameResult(stamp_ns=stamp, latency_ms=20.0 + i % 7)
                        for i, stamp in enumerate(stamps)),
             stacked((matrix(of, 1000 * seed + i).counts for i in range(frames)), of.classes),
-            Timeline(BEGIN, stamps[-1], (Event(stamps[3], drop), Event(stamps[7], drop)),
-                     (Event(BEGIN, "fused"), Event(stamps[12], "colour only"))),
+            Timeline(BEGIN, stamps[-1],
+                     (TimelineEvent(stamps[3], drop), TimelineEvent(stamps[7], drop)),
+                     (TimelineEvent(BEGIN, "fused"), TimelineEvent(stamps[12], "colour only"))),
             {"rgb": {"paired": frames, "unmatched": 2}, "aux": {"paired": frames}})
 
     drives = tuple(map(drive, bags))

@@ -22,7 +22,7 @@ from ssma_core.evaluation.report.looks import SAMPLED, TYPICAL, WORST, Look, She
 from ssma_core.evaluation.report.page import report_page
 from ssma_core.evaluation.report.words import in_words
 from ssma_core.evaluation.result_file import read_result, write_result
-from ssma_core.evaluation.results import Event, Timeline, short_names
+from ssma_core.evaluation.results import Timeline, TimelineEvent, short_names
 
 SPEC = example.spec()
 SECOND = 10**9
@@ -250,7 +250,7 @@ def test_time_is_told_in_seconds_and_then_in_minutes(seconds: float, words: str)
 
 def test_modes_last_until_the_next_and_the_last_to_the_end() -> None:
     timeline = Timeline(0, 60 * SECOND, modes=tuple(
-        Event(at * SECOND, mode) for at, mode in
+        TimelineEvent(at * SECOND, mode) for at, mode in
         [(0, "fused"), (20, "colour only"), (25, "fused"), (50, "none")]))
     lane = Document(charts.mode_lane(timeline))
     assert {"fused 45.0 s", "colour only 5.0 s", "none 10.0 s"} <= lane.texts
@@ -258,8 +258,8 @@ def test_modes_last_until_the_next_and_the_last_to_the_end() -> None:
 
 
 def test_each_cause_has_a_line_with_its_number_and_a_tick_a_drop() -> None:
-    drops = [Event(10 * SECOND, "late"), Event(30 * SECOND, "unmatched"),
-             Event(60 * SECOND, "unmatched")]
+    drops = [TimelineEvent(10 * SECOND, "late"), TimelineEvent(30 * SECOND, "unmatched"),
+             TimelineEvent(60 * SECOND, "unmatched")]
     lanes = charts.drop_lanes(Timeline(0, 60 * SECOND, tuple(drops)))
     assert {"late", "1", "unmatched", "2"} <= Document(lanes).texts
     assert re.findall(r'd="([^"]*)"', lanes) == ["M167 0V1", "M500 0V1M1000 0V1"]

@@ -21,10 +21,10 @@ from ssma_core.evaluation.results import (
     BagSource,
     DatasetSource,
     DriveResult,
-    Event,
     FrameResult,
     Result,
     Timeline,
+    TimelineEvent,
 )
 from ssma_core.evaluation.seeds import over_seeds
 
@@ -78,12 +78,14 @@ def test_the_last_versions_file_of_bags_reads_as_it_was_meant() -> None:
          FrameResult(stamp_ns=BEGIN + SECOND, latency_ms=21.0, scored=False),
          FrameResult(stamp_ns=BEGIN + 2 * SECOND, latency_ms=40.25)),
         np.array([GOOD, BAD]),
-        Timeline(BEGIN, BEGIN + 3 * SECOND, (Event(BEGIN + 3 * SECOND, "colour unmatched"),)),
+        Timeline(BEGIN, BEGIN + 3 * SECOND,
+                 (TimelineEvent(BEGIN + 3 * SECOND, "colour unmatched"),)),
         {"rgb": {"paired": 3, "unmatched": 1}, "aux": {"paired": 3}}, 1)
     live, _ = found.live
     assert live.ends == {"rgb": {"labelled": 2, "failed": 1}} and live.counts.tolist() == [GOOD]
     assert live.timeline is not None
-    assert live.timeline.modes == (Event(BEGIN, "fused"), Event(BEGIN + SECOND, "colour only"))
+    assert live.timeline.modes == (
+        TimelineEvent(BEGIN, "fused"), TimelineEvent(BEGIN + SECOND, "colour only"))
 
 
 @pytest.mark.parametrize("name", ["result.json", "bags.json"])

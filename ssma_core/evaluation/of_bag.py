@@ -21,9 +21,9 @@ from ssma_core.evaluation.report.looks import Sheet, look_at
 from ssma_core.evaluation.results import (
     BagSource,
     DriveResult,
-    Event,
     FrameResult,
     Timeline,
+    TimelineEvent,
     stacked,
 )
 from ssma_core.segmenter import Segmenter
@@ -75,7 +75,7 @@ class _Walk:
         self._sheet = Sheet(rosbag2.seconds(bag))
         self._frames: list[FrameResult] = []
         self._counts: list[npt.NDArray[np.int64]] = []  # of those that have a true label
-        self._drops: list[Event] = []
+        self._drops: list[TimelineEvent] = []
         self._newest: rosbag2.Recorded
         self._stamp_ns = 0  # of the newest
         self._begin_ns, self._end_ns = 2**63, 0
@@ -108,7 +108,7 @@ class _Walk:
             self._segment(pair.rgb_stamp_ns, pair.rgb.array(), pair.aux.array())
         for stream, counts in self._pairing.counts.items():
             new = Counter(counts) - self._ended[stream]
-            self._drops += [Event(self._stamp_ns, f"{SENSORS[stream]} {cause}")
+            self._drops += [TimelineEvent(self._stamp_ns, f"{SENSORS[stream]} {cause}")
                             for cause in new.elements() if cause != "paired"]
             self._ended[stream] = Counter(counts)
 

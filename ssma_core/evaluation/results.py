@@ -48,7 +48,7 @@ class BagSource(PairingSettings):
 
 
 @dataclass(frozen=True)
-class Event:
+class TimelineEvent:
     """kind: of a drop its cause, such as "colour unmatched"; of a mode the `Mode` that begins."""
 
     stamp_ns: int
@@ -65,8 +65,8 @@ class Timeline:
 
     begin_ns: int
     end_ns: int
-    drops: tuple[Event, ...] = ()
-    modes: tuple[Event, ...] = ()
+    drops: tuple[TimelineEvent, ...] = ()
+    modes: tuple[TimelineEvent, ...] = ()
 
     @property
     def seconds(self) -> float:

@@ -8,8 +8,7 @@ Without glibc nothing is done.
 """
 from __future__ import annotations
 
-import ctypes
-import platform
+from ssma_core import glibc
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # mallopt's names, of <malloc.h>
 _LARGEST = 32 << 20  # bytes, glibc's limit. Colour images of 4K have 25 MB
@@ -20,7 +19,7 @@ def share() -> None:
     """Threads that start from now on take memory from the first thread's arena. Otherwise each has
     its own pieces of 64 MB: too small for a queue of large images, and an empty piece is returned
     in spite of `keep`."""
-    if libc := _glibc():
+    if libc := glibc():
         libc.mallopt(_ARENA_MAX, 1)
 
 
@@ -38,15 +37,11 @@ def give_back() -> None:
 
 
 def _set(mmap_threshold: int, trim_threshold: int) -> None:
-    if libc := _glibc():
+    if libc := glibc():
         libc.mallopt(_MMAP_THRESHOLD, mmap_threshold)
         libc.mallopt(_TRIM_THRESHOLD, trim_threshold)
 
 
 def _give_back() -> None:
-    if libc := _glibc():
+    if libc := glibc():
         libc.malloc_trim(0)
-
-
-def _glibc() -> ctypes.CDLL | None:
-    return ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None

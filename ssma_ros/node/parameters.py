@@ -6,13 +6,14 @@ from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from ssma_core import SsmaError
+from ssma_core import PairingSettings, SsmaError
 
 if TYPE_CHECKING:  # the defaults are needed without ROS too
     from rcl_interfaces.msg import ParameterDescriptor
     from rclpy.node import Node
 
 QOS = "qos_overrides."
+PAIRING = PairingSettings()
 # image_transport's names; CompressedImage comes on a topic below the raw images'.
 COMPRESSED = ("compressed", "compressedDepth")
 
@@ -35,14 +36,14 @@ class Parameters:
         0, "CPU threads for one frame; 0 leaves the choice to the inference library", (0, 256),
         live=False)
     slop: float = _parameter(
-        0.02, "seconds that the stamps of a pair may lie apart; below half a frame's period, or "
-        "neighbours can be taken for partners", (0.0, 10.0))
+        PAIRING.slop, "seconds that the stamps of a pair may lie apart; below half a frame's "
+        "period, or neighbours can be taken for partners", (0.0, 10.0))
     aux_delay: float = _parameter(
-        0.0, "seconds that the second sensor's stamps are late: what it sees together with a "
-        "colour image of stamp t, it stamps t + aux_delay; negative where its stamps are early",
-        (-10.0, 10.0))
+        PAIRING.aux_delay, "seconds that the second sensor's stamps are late: what it sees "
+        "together with a colour image of stamp t, it stamps t + aux_delay; negative where its "
+        "stamps are early", (-10.0, 10.0))
     queue_size: int = _parameter(
-        10, "how many images of a topic may wait for their partner", (1, 1000))
+        PAIRING.queue_size, "how many images of a topic may wait for their partner", (1, 1000))
     aux_timeout: float = _parameter(
         0.5, "seconds without a pair after which colour images are labelled alone", (0.05, 3600.0))
     rgb_timeout: float = _parameter(

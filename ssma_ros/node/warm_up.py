@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ssma_core import STREAMS, Segmenter, Stream
 
 Array = npt.NDArray[Any]
-Outputs = dict[str, bool]
+WantedOutputs = dict[str, bool]
 
 
 def warm_up(segmenter: Segmenter) -> None:
@@ -37,7 +37,7 @@ class WarmUp:
     """
 
     def __init__(self, segmenter: Segmenter,
-                 wanted: Callable[[Collection[Stream]], Outputs]) -> None:
+                 wanted: Callable[[Collection[Stream]], WantedOutputs]) -> None:
         self._segmenter, self._wanted = segmenter, wanted
         self._newest: dict[Stream, Array] = {}
         self._ran: set[object] = set()
@@ -46,7 +46,7 @@ class WarmUp:
         """Takes the newest image of each stream, as an example of its size and type."""
         self._newest |= images
 
-    def ran(self, images: Mapping[Stream, Array], outputs: Outputs) -> bool:
+    def ran(self, images: Mapping[Stream, Array], outputs: WantedOutputs) -> bool:
         """Notes that a way was run. Returns whether that was the first time."""
         way = (frozenset((stream, image.shape, image.dtype) for stream, image in images.items()),
                frozenset(outputs.items()))

@@ -27,7 +27,6 @@ from std_msgs.msg import String
 from ssma_core import (
     BagSource,
     DriveResult,
-    Event,
     FrameResult,
     GroundTruth,
     Mode,
@@ -35,6 +34,7 @@ from ssma_core import (
     Recordings,
     SsmaError,
     Timeline,
+    TimelineEvent,
     rosbag2,
     score,
     stacked,
@@ -67,7 +67,7 @@ def evaluate(bag: str, model: Path, spec: ModelSpec, source: BagSource,
                                         tick=tick)
     sent = recordings.stamps_ns[source.rgb]
     causes = {cause: n for cause, n in collected.causes_of_drops(len(sent)).items() if n}
-    drops = tuple(Event(stamp, "no label") for stamp in sent if stamp not in counts)
+    drops = tuple(TimelineEvent(stamp, "no label") for stamp in sent if stamp not in counts)
     frames = tuple(FrameResult(stamp_ns=stamp, latency_ms=round(collected.latency_ms(stamp), 3),
                                scored=counts[stamp] is not None) for stamp in sorted(counts))
     scored = (counts[stamp] for stamp in sorted(counts))
@@ -77,12 +77,13 @@ def evaluate(bag: str, model: Path, spec: ModelSpec, source: BagSource,
         {"rgb": {"labelled": len(counts), **causes}})
 
 
-def _modes(modes: Iterable[tuple[int, str]], spec: ModelSpec, end_ns: int) -> Iterator[Event]:
+def _modes(modes: Iterable[tuple[int, str]], spec: ModelSpec,
+           end_ns: int) -> Iterator[TimelineEvent]:
     """In the report's words."""
     colour, second = (modality.name for modality in spec.modalities)
     words: dict[str, Mode] = {f"{colour}+{second}": "fused", colour: "colour only",
                               second: "second only", NO_MODE: "none"}
-    return (Event(stamp_ns, words[mode]) for stamp_ns, mode in modes if stamp_ns < end_ns)
+    return (TimelineEvent(stamp_ns, words[mode]) for stamp_ns, mode in modes if stamp_ns < end_ns)
 
 
 def replay_through_node(bag: str | Path, model: Path, source: BagSource, logs: Path, *,

@@ -11,10 +11,10 @@ from ssma_core.evaluation.report.render import milliseconds, percent
 from ssma_core.evaluation.results import BagSource, DatasetSource, Result
 from ssma_core.spec import ModelSpec
 
-Row = dict[str, Any]
+TableRow = dict[str, Any]
 
 
-def class_rows(matrix: ConfusionMatrix, spec: ModelSpec) -> list[Row]:
+def class_rows(matrix: ConfusionMatrix, spec: ModelSpec) -> list[TableRow]:
     """For each class: colour, name, iou, its share of all pixels, and what it is mostly taken
     for."""
     rows, columns, taken = matrix.row_normalised()
@@ -43,7 +43,7 @@ def confusion(matrix: ConfusionMatrix, spec: ModelSpec) -> dict[str, Any]:
                  for i, row in zip(rows, taken.tolist())]}
 
 
-def latencies(result: Result, end: float | None = None, css_class: str = "a") -> list[Row]:
+def latencies(result: Result, end: float | None = None, css_class: str = "a") -> list[TableRow]:
     """A title, histogram and note each, without and with DDS, as far as known.
 
     end: of the axis, in milliseconds; None for as long as these values need."""
