@@ -2,18 +2,26 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+# How many tests run at the same time. Each has one core: more threads would only wait for each other.
+WORKERS ?= 2
+TESTS := OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses $(WORKERS) --dist loadgroup
 
-.PHONY: demo test check models clean
+.PHONY: demo test check style models clean
 
 # A bag of a drive → the node over real DDS → labels, figures and a picture. No torch, no GPU.
 demo: $(VENV)/.demo
 	$(RUN) demo/demo.py --output demo_output
 
-test: $(VENV)/.test check
-	$(RUN) -m pytest
+# Everything. docs/testing.md says how to run one kind of test.
+test: style
+	$(TESTS) -m "not alone" --durations=15
+	$(RUN) -m pytest -m alone --durations=15
 
-# Style and types.
-check: $(VENV)/.test
+# For every change: style, types and the fast tests, in at most 90 seconds.
+check: style
+	$(TESTS) -m "not slow and not training and not ros and not gpu and not alone"
+
+style: $(VENV)/.test
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
 

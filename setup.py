@@ -24,7 +24,8 @@ TRAIN = ["torch>=2.6", "safetensors>=0.4.3", "onnx>=1.16", "onnxscript>=0.3", "P
          "tensorboard>=2.16", "matplotlib>=3.8"]
 GPU = ["tensorrt>=10", "pycuda>=2024.1"]
 RTX = ["tensorrt-rtx-cu13>=1.7", "pycuda>=2024.1"]
-TEST = ["pytest>=8", "hypothesis>=6", "ruff==0.17.6", "mypy==2.4.1", "types-PyYAML", "types-tqdm",
+TEST = ["pytest>=8", "pytest-xdist>=3.6",
+        "hypothesis>=6", "ruff==0.17.6", "mypy==2.4.1", "types-PyYAML", "types-tqdm",
         "colcon-common-extensions", "wheel",
         "playwright==1.65.2",  # drives the chromium of the system, and brings none
         # Wheels for Linux and Windows, CPython 3.10 to 3.14.
@@ -40,7 +41,7 @@ setup(
     python_requires=">=3.10",
     # training/ holds scripts: it is no package, and must not become a global one called "training".
     packages=find_packages(include=["ssma_core*", "ssma_ros*"]),
-    package_data={"ssma_core.evaluation.report": ["page.css", "page.js"]},
+    package_data={"ssma_core.evaluation.report": ["page.css", "page.js", "templates/*.html"]},
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/ssma_ros"]),
         ("share/ssma_ros", ["package.xml"]),
@@ -50,7 +51,7 @@ setup(
         ("share/ssma_ros/models", glob("models/*.onnx") + glob("models/*.safetensors")),
     ],
     install_requires=["numpy>=1.26", "opencv-python-headless>=4.6", "tqdm>=4.66",
-                      "rosbags>=0.10"],
+                      "rosbags>=0.10", "google-crc32c>=1.5", "jinja2>=3.1"],
     extras_require={"cpu": CPU, "ros": ROS, "train": TRAIN, "gpu": GPU, "rtx": RTX,
                     "test": CPU + ROS + TRAIN + TEST},
     entry_points={"console_scripts": [

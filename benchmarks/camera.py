@@ -1,8 +1,8 @@
-"""A colour and depth camera over DDS: publishes pairs at a steady rate, and takes the labels.
+"""A colour and depth camera over DDS: publishes pairs at a fixed rate, and receives the labels.
 
     python benchmarks/camera.py WIDTHxHEIGHT RATE PAIRS
 
-Begins once a node listens. Prints how many pairs were sent and labels received (JSON).
+Begins when a node listens. Prints the numbers of pairs sent and labels received (JSON).
 """
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ssma_core.synthetic.forest import drive
 
 PICTURES = 4
 PATIENCE_S = 30
-SETTLED_S = 1.0  # after discovery, which first matches one side
+SETTLED_S = 1.0  # after discovery, which matches one side first
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not all(publisher.get_subscription_count() for publisher in publishers):
         if time.monotonic() > deadline:
-            sys.exit("camera: nobody listens")
+            sys.exit("camera: no one listens")
         rclpy.spin_once(node, timeout_sec=0.05)
     _spin(node, time.monotonic() + SETTLED_S)
     begin, late = time.monotonic(), 0.0
@@ -65,7 +65,7 @@ def _image(pixels: Any, encoding: str) -> Image:
 
 
 def _spin(node: Node, until: float) -> None:
-    """Takes labels until then (time.monotonic)."""
+    """Receives labels until a time of time.monotonic."""
     while (left := until - time.monotonic()) > 0:
         rclpy.spin_once(node, timeout_sec=left)
 

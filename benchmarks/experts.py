@@ -1,4 +1,4 @@
-"""How fast the two experts are, on one thread, as the table of docs/experts.md.
+"""Measures the time of the two experts on one thread, and prints the table of docs/experts.md.
 
     OMP_NUM_THREADS=1 python benchmarks/experts.py
 """
@@ -17,7 +17,7 @@ from ssma_core.model import AdapNetPP, build
 ROUNDS = {"full": 5, "tiny": 40}
 WARM_UP = 2
 EXPERTS = ("adapnet++", "light")
-KINDS = ("expert", "network of one modality", "SSMA of two alike")
+KINDS = ("expert", "network of one modality", "SSMA of two alike")  # alike: of the same kind
 
 
 @torch.no_grad()
@@ -26,10 +26,10 @@ def main() -> None:
     image = (255 * torch.rand(1, 3, 192, 384)).to(memory_format=torch.channels_last)
     for size, rounds in ROUNDS.items():
         modules = {(kind, expert): module for expert in EXPERTS
-                   for kind, module in zip(KINDS, made(size, expert))}
+                   for kind, module in zip(KINDS, build_modules(size, expert))}
         times: dict[tuple[str, str], list[float]] = {way: [] for way in modules}
         for _ in range(rounds + WARM_UP):
-            # All in turn, so that a moment in which the machine is busy meets them all.
+            # In turns, so that a moment when the machine is busy affects all of them.
             for way, module in modules.items():
                 times[way].append(seconds(module, [image] * (2 if way[0] == KINDS[-1] else 1)))
         for kind in KINDS:
@@ -38,14 +38,14 @@ def main() -> None:
             print(f"| {size} | {kind} | {ours:.1f} ms | {light:.1f} ms | {ours / light:.1f} |")
 
 
-def made(size: str, expert: str) -> tuple[nn.Module, ...]:
-    """One of each of KINDS."""
+def build_modules(size: str, expert: str) -> tuple[nn.Module, ...]:
+    """One module of each of KINDS."""
     modalities = tuple(Modality(name, "image", expert=expert) for name in ("rgb", "other"))
     spec = ModelSpec("ssma", size, tuple("abcdef"), ((0, 0, 0),) * 6, modalities, (384, 192))
-    lone, fusion = (build(each, auxiliary_heads=False).eval().to(memory_format=torch.channels_last)
-                    for each in (spec.of_expert(0), spec))
-    assert isinstance(lone, AdapNetPP)
-    return lone.expert, lone, fusion
+    single, fusion = (build(s, auxiliary_heads=False).eval().to(memory_format=torch.channels_last)
+                      for s in (spec.of_expert(0), spec))
+    assert isinstance(single, AdapNetPP)
+    return single.expert, single, fusion
 
 
 def seconds(module: nn.Module, images: Sequence[Tensor]) -> float:

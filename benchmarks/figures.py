@@ -1,4 +1,4 @@
-"""What the times of a run come to. Plain arithmetic: no ROS in here."""
+"""Computes the figures of a run from its times. Does not import ROS."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -10,25 +10,25 @@ import numpy as np
 
 from ssma_core import SsmaError
 
-FIRST = 3  # labels left out: the first ones allocate
-AT_ONCE_NS = 20_000_000  # so long after an image came a model that is free has begun
+FIRST = 3  # the first labels are ignored: the node allocates memory then
+AT_ONCE_NS = 20_000_000  # a free model begins at most this long after an image came
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one run of one node. Durations in milliseconds.
+    """The figures of one run of one node. Durations in milliseconds.
 
-    inference: what the model took, p50.
-    own, own_p90: what the node adds: from the moment the model is free and the pair's last image is
-      in the process to the label's publish, less the inference.
-    latency, latency_p99: from the stamp to the publish. added: that, less the inference: the way
-      through DDS, waiting for the model, and the node's own.
-    arrival_p99: from the arrival of the pair's last image in the process to the publish: what the
-      node can answer for.
+    inference: the model's time, p50.
+    own, own_p90: the time that the node adds: from when the model is free and the pair's last image
+      is in the process until the label is published, without the inference.
+    latency, latency_p99: from the stamp to the publication. added: the same without the inference:
+      DDS, waiting for the model, and the node's own time.
+    arrival_p99: from the arrival of the pair's last image in the process to the publication: the
+      part for which the node is responsible.
     bound: one inference and one period of the camera.
-    labels_hz: labels a second. held: the same as a share of what is possible, which is the camera's
-      rate or the model's, whichever is lower.
-    lost: share of the images sent that did not arrive in the node's process.
+    labels_hz: labels per second. held: the same as a share of the possible rate, which is the lower
+      one of the camera's rate and the model's.
+    lost: share of the sent images that did not arrive in the node's process.
     """
 
     inference: float
@@ -46,23 +46,23 @@ class Figures:
 
 def figures(log: Mapping[str, Sequence[Sequence[int]]], pairs: int, rate_hz: float) -> Figures:
     """log: as node_process.py writes it: lists "rgb", "aux" (stamp, arrival), "inferences" (begin,
-    end) and "labels" (stamp, publish), in nanoseconds. pairs, rate_hz: what the camera sent.
+    end) and "labels" (stamp, publication), in nanoseconds. pairs, rate_hz: what the camera sent.
 
-    Raises SsmaError when hardly a label came.
+    Raises SsmaError when too few labels came.
     """
     labels, inferences = log["labels"], log["inferences"]
     if len(labels) != len(inferences):
-        raise SsmaError(f"{len(inferences)} inferences came to {len(labels)} labels")
-    # What begins after the camera's end has waited without anything newer to take its place.
+        raise SsmaError(f"{len(inferences)} inferences gave {len(labels)} labels")
+    # Inferences that begin after the camera's last image had to wait, and no newer image came.
     last = max((time for stream in ("rgb", "aux") for _, time in log[stream]), default=0)
     labels = [label for label, (begin, _) in zip(labels, inferences) if begin <= last + AT_ONCE_NS]
     if len(labels) < FIRST + 2:
-        raise SsmaError(f"only {len(labels)} labels came of {pairs} pairs: run it for longer")
+        raise SsmaError(f"only {len(labels)} labels came for {pairs} pairs: run it for longer")
     arrivals = {stream: {stamp: time for stamp, time in log[stream]} for stream in ("rgb", "aux")}
     own, since_arrival, latency, inference = [], [], [], []
     free = 0
     for (stamp, published), (begin, end) in zip(labels, inferences):
-        # Where an image was lost, the label is of the other one alone, or of a near one with it.
+        # If an image was lost, the label is of the other one alone, or of it and a near one.
         arrived = max(came[stamp] for came in arrivals.values() if stamp in came)
         own.append((published - max(free, arrived) - (end - begin)) / 1e6)
         since_arrival.append((published - arrived) / 1e6)
@@ -90,7 +90,7 @@ def of_rounds(rounds: Sequence[Figures]) -> Figures:
 
 
 def table(rows: Sequence[tuple[str, str, Figures]]) -> str:
-    """A line for every case and node, for people."""
+    """The figures as text, one line per case and node."""
     lines = [f"{'camera':33}{'node':>6}{'inference':>10}{'own p50':>9}{'p90':>7}"
              f"{'stamp→label p50':>17}{'p99':>8}{'arrival→label p99':>19}{'bound':>8}"
              f"{'labels/s':>10}{'held':>6}{'lost':>7}"]
@@ -103,6 +103,6 @@ def table(rows: Sequence[tuple[str, str, Figures]]) -> str:
 
 
 def plain(case: str, node: str, rounds: Sequence[Figures]) -> dict[str, Any]:
-    """For JSON: the medians, and every round."""
+    """The figures for JSON: the medians, and every round."""
     return {"case": case, "node": node, "median": asdict(of_rounds(rounds)),
             "rounds": [asdict(one) for one in rounds]}

@@ -1,4 +1,4 @@
-"""How long HHA takes, beside a loop over pixels that fits the same planes.
+"""Measures the time of HHA, and that of a loop over pixels that fits the same planes.
 
     OMP_NUM_THREADS=1 python benchmarks/hha.py
 """
@@ -26,7 +26,7 @@ def main() -> None:
     inverse = np.divide(1000, depth, out=np.zeros(depth.shape), where=depth > 0)
 
     def one_row() -> None:
-        """Least squares for n·(x, y, z) = 1, that is n·(x/z, y/z, 1) = 1/z, around every pixel."""
+        """Least squares for n·(x, y, z) = 1, i.e. n·(x/z, y/z, 1) = 1/z, around every pixel."""
         for column in range(depth.shape[1]):
             window = tuple(slice(max(at - DRAWN_RADIUS, 0), at + DRAWN_RADIUS + 1)
                            for at in (ROW, column))
@@ -35,7 +35,7 @@ def main() -> None:
 
     ours = min(timeit.repeat(lambda: in_hha(depth, CAMERA), number=10, repeat=5)) / 10
     loop = min(timeit.repeat(one_row, number=1, repeat=5)) * depth.shape[0]
-    print(f"HHA at {CAMERA.size[0]}x{CAMERA.size[1]}: {1000 * ours:.0f} ms; its planes alone by a "
+    print(f"HHA at {CAMERA.size[0]}x{CAMERA.size[1]}: {1000 * ours:.0f} ms; only its planes, by a "
           f"loop over pixels: {loop:.1f} s (a row's time × {depth.shape[0]}), "
           f"{loop / ours:.0f} times as long")
 

@@ -1,10 +1,10 @@
-"""What images cost a process that takes them, with their memory given back to the system and with
-it kept (ssma_ros/node/memory.py), in turns.
+"""Measures the CPU time for receiving images when their memory is given back to the system and when
+it is kept (ssma_ros/node/memory.py), in turns.
 
     python benchmarks/image_memory.py
 
-A camera's process sends pairs over DDS with the shipped Fast DDS profile; another takes them and
-does nothing else, so that its CPU time is that of the images' way in.
+One process sends pairs over DDS with the shipped Fast DDS profile. Another one receives them and
+does nothing else, so that its CPU time is that of receiving.
 """
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ssma_ros.node import memory
 from ssma_ros.replay import dds
 
 WAYS = ("given back", "kept")
-FIRST = 10  # pairs left out: for them memory is fetched in either way
+FIRST = 10  # the first pairs are ignored: they need new memory in both cases
 
 
 def main() -> None:
@@ -52,8 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sizes", nargs="+", metavar="WxH",
                         default=["768x384", "1280x720", "1920x1080", "3840x2160"])
     parser.add_argument("--rate", type=float, default=15.0, help="of the camera, Hz (default: 15)")
-    parser.add_argument("--pairs", type=int, default=150, help="of a run (default: 150)")
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each way (default: 3)")
+    parser.add_argument("--pairs", type=int, default=150, help="pairs per run (default: 150)")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each way (default: 3)")
     parser.add_argument("--take", choices=WAYS, help=argparse.SUPPRESS)  # in the other process
     return parser
 
@@ -63,17 +63,18 @@ def _run(case: Case, way: str, pairs: int) -> dict[str, float]:
                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         send(case, pairs)
-        said, _ = taker.communicate("", PATIENCE_S)  # which closes its standard input
+        output, _ = taker.communicate("", PATIENCE_S)  # closes its standard input
     finally:
         taker.kill()
         taker.wait()
     if taker.returncode:
-        raise SsmaError("the process that takes images failed")
-    return dict(json.loads(said))
+        raise SsmaError("the process that receives images failed")
+    return dict(json.loads(output))
 
 
 def _take(way: str) -> None:
-    """Takes images until standard input is closed, and prints what a pair cost (JSON)."""
+    """Receives images until standard input is closed, and prints the cost of a pair (JSON): "cpu"
+    in milliseconds, "faults" in page faults."""
     import rclpy
     from rclpy.qos import qos_profile_sensor_data
     from sensor_msgs.msg import Image

@@ -1,5 +1,5 @@
-"""The usual kind of segmentation node, to compare ours with: a synchronizer that infers in its
-callback, in the executor's one thread, and publishes bytes.
+"""A usual segmentation node, to compare with ours: it runs the model in the synchronizer's
+callback, in the executor's only thread, and publishes bytes.
 
     python benchmarks/naive_node.py --ros-args -p model:=models/tiny_forest.onnx
 """
@@ -29,9 +29,9 @@ try:
 except ImportError:
 
     class ApproximateTimeSynchronizer:  # type: ignore[no-redef]
-        """For two topics, what that of message_filters does: a message that comes is paired with
-        the nearest one waiting on the other topic, at once, and the callback is called under the
-        lock that the next message waits for."""
+        """Does for two topics what message_filters' one does: pairs a message at once with the
+        nearest one that waits on the other topic, and calls the callback under the lock that the
+        next message waits for."""
 
         def __init__(self, subscribers: list[Any], queue_size: int, slop: float) -> None:
             self._queues: list[dict[int, Any]] = [{} for _ in subscribers]

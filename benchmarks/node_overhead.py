@@ -1,11 +1,11 @@
-"""What a node adds to its model's inference, and what it does with more images than the model can
-take: ours beside a naive one, with the same model, in turns.
+"""Measures the time that a node adds to its model's inference, also with more images than the model
+can process: ours and a naive node, with the same model, in turns.
 
     python benchmarks/node_overhead.py --output runs/node_overhead.json
 
-Camera and node are two processes over DDS with the shipped Fast DDS profile. The camera keeps its
-rate; the model is stretched by sleeping, as if a GPU did it, until the camera is as many times
-faster as the case says. Two cores suffice, but nothing else should be running.
+Camera and node are two processes, over DDS with the shipped Fast DDS profile. The camera's rate is
+fixed. Each inference is extended by sleeping, as if a GPU did it, until the camera is as many times
+faster as the case says. Two cores are enough, but nothing else should run.
 """
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ PATIENCE_S = 60
 
 
 class Case(NamedTuple):
-    """A camera's size ("768x384") and rate, and how many times faster it is than the model; None:
-    the model as it is."""
+    """A camera's size ("768x384") and rate, and how many times faster it is than the model. None:
+    the model is not slowed down."""
 
     size: str
     rate_hz: float
@@ -72,19 +72,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--times", nargs="+", type=float, default=[0.5, 2, 5, 10],
                         help="camera's rate, as a multiple of the model's (default: 0.5 2 5 10)")
     parser.add_argument("--rate", type=float, default=15.0, help="of the camera, Hz (default: 15)")
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each node (default: 3)")
-    parser.add_argument("--seconds", type=float, default=20.0, help="of a run (default: 20)")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each node (default: 3)")
+    parser.add_argument("--seconds", type=float, default=20.0, help="per run (default: 20)")
     parser.add_argument("--threads", type=int, default=1, help="the model's (default: 1)")
     parser.add_argument("--no-loss", dest="loss", action="store_false",
-                        help="leave out 1280x720 at 30 Hz, which is for the share lost")
+                        help="skip 1280x720 at 30 Hz, which measures the share of lost images")
     parser.add_argument("--output", type=Path, help="JSON file for all figures")
     return parser
 
 
 def _measure(cases: list[Case], options: argparse.Namespace
              ) -> dict[tuple[Case, str], list[Figures]]:
-    """All figures, by case and node. A node's turn is followed by the other's, so that a slow
-    moment of the machine hits both."""
+    """All figures, by case and node. The nodes run in turns, so that a slow moment of the machine
+    affects both."""
     measured: dict[tuple[Case, str], list[Figures]] = {
         (case, node): [] for case in cases for node in NODES}
     for turn in range(options.rounds):
@@ -94,7 +94,7 @@ def _measure(cases: list[Case], options: argparse.Namespace
                 measured[case, node].append(one)
                 print(f"{case}, {node}: adds {one.own:.2f} ms, {one.labels_hz:.2f} labels/s",
                       file=sys.stderr)
-                if options.output:  # after each: what ends the program takes nothing away
+                if options.output:  # after each run, so that nothing is lost if the program ends
                     _write(measured, options)
     return measured
 
@@ -110,8 +110,8 @@ def _write(measured: dict[tuple[Case, str], list[Figures]], options: argparse.Na
 
 def _run(case: Case, name: str, options: argparse.Namespace) -> Figures:
     with tempfile.TemporaryDirectory(prefix="node_overhead.") as folder:
-        log, said = Path(folder, "log.json"), Path(folder, "said.txt")
-        with said.open("w") as output:
+        log, errors = Path(folder, "log.json"), Path(folder, "errors.txt")
+        with errors.open("w") as output:
             node = subprocess.Popen(
                 [sys.executable, str(HERE / "node_process.py"), name, str(options.model), str(log),
                  "--threads", str(options.threads), "--inference", str(case.inference_s)],
@@ -119,7 +119,7 @@ def _run(case: Case, name: str, options: argparse.Namespace) -> Figures:
         try:
             assert node.stdout
             if node.stdout.readline() != "ready\n":
-                raise SsmaError(f"the {name} node did not start:\n{said.read_text()}")
+                raise SsmaError(f"the {name} node did not start:\n{errors.read_text()}")
             sent = send(case, round(options.seconds * case.rate_hz))
             node.send_signal(signal.SIGINT)
             node.wait(PATIENCE_S)
@@ -127,15 +127,15 @@ def _run(case: Case, name: str, options: argparse.Namespace) -> Figures:
             node.kill()
             node.wait()
         if not log.exists():
-            raise SsmaError(f"the {name} node ended early:\n{said.read_text()}")
+            raise SsmaError(f"the {name} node ended early:\n{errors.read_text()}")
         if sent["labels"] == 0:
-            raise SsmaError(f"the {name} node published no label:\n{said.read_text()}")
+            raise SsmaError(f"the {name} node published no label:\n{errors.read_text()}")
         return figures(json.loads(log.read_text()), sent["pairs"],
                        sent["pairs"] / sent["seconds"])
 
 
 def send(case: Case, pairs: int) -> dict[str, float]:
-    """Sends pairs of images until the end. Returns what it says of that."""
+    """Runs camera.py until it has sent all pairs. Returns what it printed."""
     ran = subprocess.run(
         [sys.executable, str(HERE / "camera.py"), case.size, str(case.rate_hz), str(pairs)],
         capture_output=True, text=True, timeout=PATIENCE_S + 3 * pairs / case.rate_hz, check=False)

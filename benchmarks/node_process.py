@@ -1,9 +1,9 @@
-"""One of the two nodes, watched from outside: when images come into its process, when the model
-runs, when labels leave. The same for both.
+"""Runs one of the two nodes and logs, in the same way for both, when images arrive in its process,
+when the model runs, and when labels are published.
 
     python benchmarks/node_process.py ours|naive MODEL LOG [--threads 1] [--inference 0.1]
 
-Says "ready" on standard output, and writes LOG (JSON) when SIGINT or SIGTERM ends it. Times are
+Prints "ready" to standard output, and writes LOG (JSON) when SIGINT or SIGTERM ends it. Times are
 nanoseconds since the epoch, as the camera's stamps are.
 """
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main() -> None:
                      "-p", f"threads:={options.threads}"],
                signal_handler_options=SignalHandlerOptions.NO)
     node = _node(options.node)
-    log["inferences"].clear()  # of warming up
+    log["inferences"].clear()  # those of the warm-up
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     print("ready", flush=True)
@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("log", type=Path)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--inference", type=float, default=0.0,
-                        help="seconds that an inference takes at least; it sleeps for the rest")
+                        help="least seconds of an inference; it sleeps for the rest")
     return parser
 
 
@@ -82,7 +82,7 @@ def _node(name: str) -> Any:
 
 
 def _watch_images(log: Log) -> None:
-    """Notes every image's stamp and when the node gets it."""
+    """Logs every image's stamp and when the node receives it."""
     subscribe = Node.create_subscription
 
     @functools.wraps(subscribe)
@@ -101,7 +101,7 @@ def _watch_images(log: Log) -> None:
 
 
 def _watch_labels(log: Log) -> None:
-    """Notes every label's stamp and when it is published."""
+    """Logs every label's stamp and when it is published."""
     publish = Publisher.publish
 
     @functools.wraps(publish)
@@ -114,8 +114,8 @@ def _watch_labels(log: Log) -> None:
 
 
 def _watch_model(log: Log, least_s: float) -> None:
-    """Notes when every inference begins and ends, and stretches it: as on a GPU, the rest of the
-    time costs this machine nothing."""
+    """Logs when every inference begins and ends, and extends it by sleeping: as with a GPU, the
+    rest of the time needs no CPU."""
     segment = Segmenter.segment
 
     @functools.wraps(segment)

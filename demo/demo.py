@@ -1,7 +1,7 @@
-"""`make demo`: a bag over real DDS into the node, labels out; what became of every frame, a
-picture, and the report of evaluate_bag.
+"""`make demo`: replays a bag over real DDS into the node and receives its labels. Shows the result
+of every frame, a picture, and the report of evaluate_bag.
 
-A synthetic forest drive, and where the road data set is, a real drive too.
+It uses a synthetic forest drive and, if the road data set is present, also a real drive.
 """
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def main() -> int:
         make_folder(options.output)
         for scene in options.scenes:
             if scene == "road" and not ROAD.is_dir():
-                print(f"road: left out, its data is not at {ROAD}")
+                print(f"road: skipped, its data is not at {ROAD}")
                 continue
             model = options.model or ROOT / "models" / f"tiny_{scene}.onnx"
             _run(scene, model, options.frames, options.output)
@@ -43,12 +43,13 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Replays drives through the node and shows what "
-                                     "becomes of their frames.")
+    parser = argparse.ArgumentParser(description="Replays drives through the node and shows the "
+                                     "result of every frame.")
     parser.add_argument("--output", type=Path, required=True,
                         help="folder for bags, logs and pictures")
     parser.add_argument("--scenes", nargs="+", choices=SCENES, default=SCENES)
-    parser.add_argument("--frames", type=int, default=150, help="of each drive (default: 150)")
+    parser.add_argument("--frames", type=int, default=150,
+                        help="number of frames of each drive (default: 150)")
     parser.add_argument("--model", type=Path, help="default: models/tiny_<scene>.onnx")
     return parser
 
@@ -57,7 +58,7 @@ def _run(scene: str, model: Path, frames: int, output: Path) -> None:
     import recordings
     import report
 
-    segmenter = Segmenter(model)  # a model that cannot be used is told before the work begins
+    segmenter = Segmenter(model)  # raises for a model that cannot be used, before the work begins
     bag = output / f"{scene}_bag"
     shutil.rmtree(bag, ignore_errors=True)
     if scene == "forest":

@@ -1,4 +1,4 @@
-"""What the demo replays: bags of a colour camera, a second sensor and the true labels."""
+"""The demo's bags: images of a colour camera and a second sensor, and the ground truth."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
@@ -17,8 +17,8 @@ from ssma_core.synthetic import forest
 RGB, AUX, LABEL = "/camera/color/image_raw", "/camera/second/image_raw", "/truth/label"
 START_NS = 1_760_000_000 * 10**9
 DELAY_NS = 5_000_000  # from a frame's stamp to its recording: exposure and transport
-JITTER_NS = 6e6  # standard deviation of the second sensor's stamps: it is not triggered
-FOREST_SEED = 5000  # training and validation drives have seeds far below
+JITTER_NS = 6e6  # standard deviation of the second sensor's stamps, which has no trigger
+FOREST_SEED = 5000  # training and validation drives have much lower seeds
 FOREST_HZ = 10.0
 ROAD_HZ = 4.0
 
@@ -32,24 +32,25 @@ class RecordedFrame(NamedTuple):
 
 
 def write_forest(path: Path, frames: int) -> None:
-    """A synthetic drive with depth in millimetres."""
+    """Writes a bag of a synthetic drive, with depth in millimetres."""
     drive = forest.drive(FOREST_SEED, frames)
     _write(path, (RecordedFrame(f.rgb, f.depth, f.label) for f in drive), frames, FOREST_HZ)
 
 
 def write_road(path: Path, frames: int, folder: Path) -> None:
-    """The first drive of the road data set, with disparity; at most as many frames as it has."""
+    """Writes a bag of the first drive of the road data set, with disparity; at most `frames`
+    frames. folder: of the data set. Raises SsmaError when it has no frames."""
     names = sorted(p.stem for p in (folder / "rgb").glob("1_*.jpg"))[:frames]
     if not names:
         raise SsmaError(f"{folder / 'rgb'} has no frames 1_*.jpg")
     drive = (RecordedFrame(read_colour(folder / "rgb" / f"{name}.jpg"),
-                   read_sensor(folder / "disparity" / f"{name}.png"),
-                   read_sensor(folder / "label" / f"{name}.png")) for name in names)
+                           read_sensor(folder / "disparity" / f"{name}.png"),
+                           read_sensor(folder / "label" / f"{name}.png")) for name in names)
     _write(path, drive, len(names), ROAD_HZ)
 
 
 def read(path: Path) -> Iterator[tuple[int, RecordedFrame]]:
-    """The frames of such a bag, each with the stamp of its colour image in nanoseconds."""
+    """Reads the frames of such a bag, each with the stamp of its colour image in nanoseconds."""
     streams = zip(*(rosbag2.messages(path, [topic]) for topic in (RGB, AUX, LABEL)))
     for rgb, *others in streams:
         colour = image_messages.checked(rosbag2.decode(rgb), "rgb", RGB)

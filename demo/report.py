@@ -1,4 +1,4 @@
-"""What becomes of the frames of a bag, in words, in a picture and on a page."""
+"""What happens to the frames of a bag, in words, in a picture and on a page."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -9,39 +9,43 @@ import numpy as np
 import numpy.typing as npt
 import recordings
 
-from ssma_core import ConfusionMatrix, ModelSpec, colourize, contact_sheet
-from ssma_core.evaluation.bag_results import Settings
+from ssma_core import (
+    BagSource,
+    ConfusionMatrix,
+    ModelSpec,
+    colourize,
+    contact_sheet,
+    evaluate_bags,
+    write_report,
+)
 from ssma_core.files import write_picture
 from ssma_core.modalities import encode
-from ssma_ros.node.parameters import Parameters
-from ssma_ros.replay import evaluate_bag, live
+from ssma_ros.replay import live
 from ssma_ros.replay.collected import Collected
 
 ROWS = 5
-DEFAULTS = Parameters()
-SETTINGS = Settings(recordings.RGB, recordings.AUX, recordings.LABEL, DEFAULTS.slop,
-                    DEFAULTS.queue_size, DEFAULTS.aux_delay)
+SOURCE = BagSource(rgb=recordings.RGB, aux=recordings.AUX, label=recordings.LABEL)
 
-Labels = dict[int, npt.NDArray[Any]]  # H×W class ids, by the stamp of their colour image
+LabelsByStamp = dict[int, npt.NDArray[Any]]  # H×W class ids, by the stamp of their colour image
 
 
-def through_node(bag: Path, model: Path, logs: Path) -> tuple[Collected, Labels]:
+def through_node(bag: Path, model: Path, logs: Path) -> tuple[Collected, LabelsByStamp]:
     """Replays the bag through the node. Arguments and errors as of `live.replay_through_node`."""
-    labels: Labels = {}
+    labels: LabelsByStamp = {}
 
     def take(stamp_ns: int, bag_time_ns: int, label: npt.NDArray[Any]) -> None:
         labels[stamp_ns] = label
 
-    return live.replay_through_node(bag, model, SETTINGS, logs, take=take), labels
+    return live.replay_through_node(bag, model, SOURCE, logs, take=take), labels
 
 
 def write_page(bag: Path, model: Path, page: Path) -> None:
     """The report of evaluate_bag, without DDS."""
-    evaluate_bag.write_page(page, *evaluate_bag.evaluate([str(bag)], model, SETTINGS))
+    write_report(page, evaluate_bags([str(bag)], model, SOURCE))
     print(f"  report    {page}")
 
 
-def show(title: str, bag: Path, spec: ModelSpec, collected: Collected, *, labels: Labels,
+def show(title: str, bag: Path, spec: ModelSpec, collected: Collected, *, labels: LabelsByStamp,
          picture: Path) -> None:
     """Prints the figures and writes the contact sheet. Raises SsmaError when what was sent, what
     the node counted and what arrived do not add up."""

@@ -1,16 +1,16 @@
-"""Brings the segmentation node up on a robot: active by itself, unless autostart is false.
+"""Starts the segmentation node on a robot, and activates it unless autostart is false.
 
     ros2 launch ssma_ros forest_robot.launch.py rgb_topic:=/camera/color/image_raw \
         aux_topic:=/camera/aligned_depth_to_color/image_raw \
         camera_info_topic:=/camera/color/camera_info
 
-By argument also a recorded drive instead of cameras, and the overlay compressed, for a viewer at
-the other end of a thin link:
+Arguments can also replay a recorded drive instead of cameras, and publish the overlay compressed,
+for a viewer behind a slow link:
 
     … bag:=drive.mcap use_sim_time:=true republish:=compressed
 
-Topics stand here; parameters have their defaults in the node and the robot's values in the params
-file, which an argument overrides.
+Topics are set here. Parameters have their defaults in the node and the robot's values in the params
+file; an argument overrides both.
 """
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _robot(context: LaunchContext) -> list[Action]:
 
 
 def _parameters_given(context: LaunchContext) -> list[dict[str, ParameterValue]]:
-    """Those given as arguments. The others must not even be named: the params file has them."""
+    """The parameters given as arguments. The others must be absent: the params file sets them."""
     types = {"model": str, "use_sim_time": bool}
     return [{name: ParameterValue(LaunchConfiguration(name), value_type=types[name])}
             for name in types if LaunchConfiguration(name).perform(context)]
@@ -76,7 +76,7 @@ def _arguments() -> list[DeclareLaunchArgument]:
             description="model file, .onnx, .engine or .safetensors; empty: as in params_file"),
         DeclareLaunchArgument(
             "namespace", default_value="",
-            description="of the node and of its topics, for one node a camera"),
+            description="namespace of the node and its topics, for one node per camera"),
         DeclareLaunchArgument(
             "rgb_topic", default_value="rgb/image", description="the colour images"),
         DeclareLaunchArgument(
@@ -90,20 +90,20 @@ def _arguments() -> list[DeclareLaunchArgument]:
             description="the robot's parameters"),
         DeclareLaunchArgument(
             "use_sim_time", default_value="", choices=["", "true", "false"],
-            description="take the time from /clock, as with a simulation or a replayed bag; empty: "
-            "as in params_file"),
+            description="take the time from /clock, for a simulation or a replayed bag; empty: as "
+            "in params_file"),
         DeclareLaunchArgument(
             "autostart", default_value="true", choices=["true", "false"],
-            description="configure and activate the node; otherwise a lifecycle manager does"),
+            description="configure and activate the node; false: a lifecycle manager does it"),
         DeclareLaunchArgument(
             "log_level", default_value="info", description="debug, info, warn, error or fatal"),
         DeclareLaunchArgument(
             "bag", default_value="",
-            description="a rosbag2 to replay once the node is active, with /clock"),
+            description="a rosbag2 to replay, with /clock, when the node is active"),
         DeclareLaunchArgument(
             "republish", default_value="",
-            description="a transport of image_transport, as compressed, in which the overlay is "
-            "offered, too; it is raw already"),
+            description="a transport of image_transport, such as compressed, in which the overlay "
+            "is also published; it is published raw in any case"),
     ]
 
 
@@ -112,7 +112,8 @@ def _share(*path: str) -> PathJoinSubstitution:
 
 
 def _room_for_images() -> list[SetEnvironmentVariable]:
-    """Fast DDS' profile, under its name before version 3 and since; the user's own one stays."""
+    """Sets the profile of Fast DDS, by the variable of versions before 3 and by that of later ones.
+    A profile that the user has set stays."""
     return [
         SetEnvironmentVariable(
             name, EnvironmentVariable(name, default_value=_share("config", "fastdds_images.xml")))
@@ -121,8 +122,8 @@ def _room_for_images() -> list[SetEnvironmentVariable]:
 
 
 def _brought_to_active(node: LifecycleNode) -> list[EmitEvent | RegisterEventHandler]:
-    """Once: later it is where `ros2 lifecycle set` brings it. By events, which every distribution's
-    launch_ros has (Humble has no other way)."""
+    """Activates the node once; later `ros2 lifecycle set` decides. By events, which every
+    distribution's launch_ros has (Humble has no other way)."""
     autostart = IfCondition(LaunchConfiguration("autostart"))
 
     def change(transition_id: int) -> ChangeState:
@@ -141,7 +142,7 @@ def _brought_to_active(node: LifecycleNode) -> list[EmitEvent | RegisterEventHan
 
 
 def _replayed_when_active(node: LifecycleNode) -> RegisterEventHandler:
-    """A bag, whole: what a viewer shows beside the images, and the time, are in it as well."""
+    """Replays the whole bag: it also contains the time, and what a viewer shows beside images."""
     return RegisterEventHandler(
         OnStateTransition(
             target_lifecycle_node=node, goal_state="active", handle_once=True,
@@ -153,9 +154,9 @@ def _replayed_when_active(node: LifecycleNode) -> RegisterEventHandler:
 
 
 def _republish() -> Node:
-    """image_transport's own. Humble's takes the transports as arguments, and has the overlay made
-    whether or not somebody looks; later ones take parameters, and Jazzy's, since the end of 2024,
-    works only while somebody looks."""
+    """image_transport's own republish. Humble's takes the transports as arguments, and subscribes
+    to the overlay also when it has no subscriber itself; later ones take parameters, and Jazzy's,
+    since the end of 2024, works only while it has a subscriber."""
     transport = LaunchConfiguration("republish")
     return Node(
         package="image_transport", executable="republish", name="republish_overlay",
@@ -163,11 +164,11 @@ def _republish() -> Node:
         parameters=[{"in_transport": "raw", "out_transport": transport}],
         remappings=[("in", "semantic/overlay"), ("out", "semantic/overlay"),
                     (["out/", transport], ["semantic/overlay/", transport])],
-        # With raw it would answer itself without end.
+        # With raw it would receive its own messages, endlessly.
         condition=_is_none_of("republish", "", "raw"))
 
 
 def _is_none_of(argument: str, *values: str) -> IfCondition:
-    """In words that Humble's launch has as well."""
+    """A condition that Humble's launch also supports."""
     return IfCondition(
         PythonExpression(["r'''", LaunchConfiguration(argument), f"''' not in {values}"]))

@@ -1,7 +1,7 @@
 """SSMA and AdapNet++ without ROS: models, training, export and the Segmenter.
 
-What stands here is all that ssma_ros sees of the core. Nothing here imports torch, and what reads
-bags is imported when it is first used: a robot that runs an engine needs no rosbags.
+What stands here is all that ssma_ros sees of the core. Nothing here imports torch. What reads bags
+or draws pages is imported when it is first used: a robot that runs an engine needs no rosbags.
 """
 from __future__ import annotations
 
@@ -10,41 +10,73 @@ from typing import TYPE_CHECKING, Any
 
 from ssma_core.bags import image_messages
 from ssma_core.bags.image_messages import ImageMessage
-from ssma_core.bags.pairing import OTHER, OVERTAKE_NS, STREAMS, Cause, Pairing, Stream
+from ssma_core.bags.pairing import (
+    OTHER,
+    OVERTAKE_NS,
+    STREAMS,
+    Cause,
+    Pairing,
+    PairingSettings,
+    Stream,
+)
 from ssma_core.errors import SsmaError
-from ssma_core.evaluation.comparison import Comparison, Interval, compare
 from ssma_core.evaluation.metrics import ConfusionMatrix
-from ssma_core.evaluation.provenance import cpu, gpu, versions
-from ssma_core.files import atomic_write, check_writable, read_json
+from ssma_core.evaluation.provenance import cpu, versions
+from ssma_core.evaluation.results import (
+    BagSource,
+    DriveResult,
+    FrameResult,
+    Mode,
+    Timeline,
+    TimelineEvent,
+    stacked,
+)
+from ssma_core.files import atomic_write, check_writable
 from ssma_core.pictures import colourize, contact_sheet, overlay
-from ssma_core.plain import from_plain
 from ssma_core.segmenter import Segmentation, Segmenter
 from ssma_core.spec import Modality, ModelSpec
 
 if TYPE_CHECKING:
-    from ssma_core import processes
     from ssma_core.bags import rosbag2
-    from ssma_core.evaluation import bag_results, ground_truth, of_bag
-    from ssma_core.evaluation.report import compare as report_compare
-    from ssma_core.evaluation.report import looks, page, words
+    from ssma_core.bags.ground_truth import GroundTruth, Recordings
+    from ssma_core.evaluation.comparison import compare_files
+    from ssma_core.evaluation.of_bag import score
+    from ssma_core.evaluation.of_bags import (
+        OverDds,
+        evaluate_bags,
+        write_comparison,
+        write_report,
+    )
+    from ssma_core.evaluation.report.words import in_words
+    from ssma_core.evaluation.result_file import write_result
+    from ssma_core.processes import glibc
 
-_LATER = {"bag_results": "evaluation", "ground_truth": "evaluation", "of_bag": "evaluation",
-          "looks": "evaluation.report", "page": "evaluation.report", "words": "evaluation.report",
-          "rosbag2": "bags"}
+_LATE = {  # which module each name is in that is imported late
+    "GroundTruth": "bags.ground_truth",
+    "Recordings": "bags.ground_truth",
+    "OverDds": "evaluation.of_bags",
+    "compare_files": "evaluation.comparison",
+    "glibc": "processes",
+    "evaluate_bags": "evaluation.of_bags",
+    "score": "evaluation.of_bag",
+    "in_words": "evaluation.report.words",
+    "write_comparison": "evaluation.of_bags",
+    "write_report": "evaluation.of_bags",
+    "write_result": "evaluation.result_file",
+}
 
-__all__ = ["OTHER", "OVERTAKE_NS", "STREAMS", "Cause", "Comparison", "ConfusionMatrix",
-           "ImageMessage", "Interval", "Modality", "ModelSpec", "Pairing", "Segmentation",
-           "Segmenter", "SsmaError", "Stream", "atomic_write", "bag_results", "check_writable",
-           "colourize", "compare", "contact_sheet", "cpu", "from_plain", "gpu", "ground_truth",
-           "image_messages", "looks", "of_bag", "overlay", "page", "processes", "read_json",
-           "report_compare", "rosbag2", "versions", "words"]
+__all__ = ["OTHER", "OVERTAKE_NS", "STREAMS", "BagSource", "Cause", "ConfusionMatrix",
+           "DriveResult", "FrameResult", "GroundTruth", "ImageMessage", "Modality", "Mode",
+           "ModelSpec", "OverDds", "Pairing", "PairingSettings", "Recordings", "Segmentation",
+           "Segmenter", "SsmaError", "Stream", "Timeline", "TimelineEvent", "atomic_write",
+           "check_writable", "colourize", "compare_files", "contact_sheet", "cpu", "evaluate_bags",
+           "glibc", "image_messages", "in_words", "overlay", "rosbag2", "score", "stacked",
+           "versions", "write_comparison", "write_report", "write_result"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "report_compare":
-        return import_module("ssma_core.evaluation.report.compare")
-    if name == "processes":
-        return import_module("ssma_core.processes")
-    if name in _LATER:
-        return import_module(f"ssma_core.{_LATER[name]}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "rosbag2":
+        return import_module("ssma_core.bags.rosbag2")
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"ssma_core.{_LATE[name]}"), name)

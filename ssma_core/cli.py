@@ -1,4 +1,4 @@
-"""The `ssma` command: one sub-command a module of ssma_core.commands."""
+"""The `ssma` command: each sub-command is one module of ssma_core.commands."""
 from __future__ import annotations
 
 import argparse
@@ -12,25 +12,25 @@ from ssma_core.errors import SsmaError
 COMMANDS = {
     "predict": ("predict", "segment one pair of pictures"),
     "import-tf": ("import_tf", "convert weights of the original TensorFlow code"),
-    "export": ("export", "write a model as ONNX, everything in the graph"),
+    "export": ("export", "write a model as ONNX, with everything in the graph"),
     "build-engine": ("build_engine", "build a model's TensorRT engine"),
-    "parity": ("parity", "whether one model file gives the same labels as another"),
-    "prepare": ("prepare", "bring a public data set into list files and encoded images"),
+    "parity": ("parity", "check whether two model files give the same labels"),
+    "prepare": ("prepare", "convert a public data set to list files and encoded images"),
     "synthesize": ("synthesize", "make drives through a synthetic forest"),
     "benchmark": ("benchmark", "time the backends, as ratios of one run"),
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a sub-command. Returns the exit status: 0, or after a message on standard error 1, or
-    130 when interrupted."""
+    """Runs a sub-command. Returns the exit status: 0; 1 after an error, 130 when interrupted, both
+    with a message on standard error."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     parser = argparse.ArgumentParser(prog="ssma", description="Semantic segmentation from two "
                                      "images of one scene (SSMA, AdapNet++).")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, (module_name, help_line) in COMMANDS.items():
         command = commands.add_parser(name, help=help_line, description=help_line)
-        # Only the module that is asked for is imported: `predict` on a robot has no torch.
+        # Only the requested module is imported: `predict` must run on a robot without torch.
         if name in arguments[:1]:
             module = importlib.import_module(f"ssma_core.commands.{module_name}")
             module.add_arguments(command)
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ssma {options.command}: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        # While a file is written, as on a full disk, the error does not know its name.
+        # An error while writing (for example a full disk) does not contain the file's name.
         file = error.filename or getattr(options, "output", None)
         words = (f"ssma {options.command}", file, error.strerror or error)
         print(*filter(None, words), sep=": ", file=sys.stderr)

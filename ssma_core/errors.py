@@ -1,6 +1,7 @@
-"""The one exception for what a user can mend."""
+"""The one exception for faults that a user can correct."""
 
 
 class SsmaError(Exception):
-    """Something the user gave is wrong. The message says what, where, and what to do; the command
-    line prints it without a traceback, the node logs it and goes on or refuses the transition."""
+    """Something that the user gave is wrong. The message says what is wrong, where, and what to do.
+    The command line prints it without a traceback. The node logs it and continues, or refuses the
+    transition."""

@@ -1,4 +1,5 @@
-"""Files: written whole or not at all, and pictures read with an error a user understands."""
+"""Reading and writing files: writes are atomic, and a file that cannot be read gives an SsmaError
+that names it."""
 from __future__ import annotations
 
 import json
@@ -18,18 +19,18 @@ from ssma_core.errors import SsmaError
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Yields a temporary path in the same folder, with the same suffix; renames it to `path` when
-    the block ends well and deletes it otherwise, so that nobody ever sees half a file.
+    """Yields a temporary path in the same folder, with the same suffix. Renames it to `path` when
+    the block ends without an error, and deletes it otherwise: no one ever reads half a file.
 
     Raises SsmaError when the folder does not exist or cannot be written.
     """
     path = Path(path)
-    temporary = _beside(path)
+    temporary = _make_temporary(path)
     try:
         yield temporary
         temporary.chmod(0o644)
         os.replace(temporary, path)
-    except OSError as error:  # such as a full disk, of which a write does not know the file's name
+    except OSError as error:  # for example a full disk: a write's error does not name the file
         error.filename = error.filename or str(path)
         raise
     finally:
@@ -37,15 +38,15 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
 
 def check_writable(file: Path) -> None:
-    """Before the work, not after it: raises SsmaError where no such file can be written."""
+    """Raises SsmaError when `file` cannot be written. To be called before the work, not after."""
     if file.is_dir():
         raise SsmaError(f"cannot write {file}: it is a folder; give a file's name")
-    _beside(file).unlink()
+    _make_temporary(file).unlink()
 
 
-def _beside(path: Path) -> Path:
-    """Makes an empty file in the same folder. Raises SsmaError when it cannot."""
-    visible = path.stem.lstrip(".")  # beside a temporary file too: ".name.*" finds all of them
+def _make_temporary(path: Path) -> Path:
+    """Makes an empty file in the folder of `path`. Raises SsmaError when it cannot."""
+    visible = path.stem.lstrip(".")  # so that ".name.*" finds them, also for a temporary `path`
     try:
         handle, name = tempfile.mkstemp(
             dir=path.parent, prefix=f".{visible}.", suffix=path.suffix)
@@ -57,7 +58,7 @@ def _beside(path: Path) -> Path:
 
 
 def make_folder(folder: Path) -> None:
-    """Makes it, and those above it, unless they are there. Raises SsmaError when it cannot."""
+    """Makes the folder and its parents if they do not exist. Raises SsmaError when it cannot."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -65,7 +66,7 @@ def make_folder(folder: Path) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """What a JSON file holds. Raises SsmaError naming the file when it cannot be read."""
+    """Returns the content of a JSON file. Raises SsmaError naming the file if it is unreadable."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -75,17 +76,19 @@ def read_json(path: str | Path) -> Any:
 
 
 def read_colour(path: str | Path) -> npt.NDArray[np.uint8]:
-    """A picture as H×W×3 uint8, BGR. Raises SsmaError when it cannot be read."""
+    """Reads a picture as H×W×3 uint8, BGR. Raises SsmaError when it cannot be read."""
     return _read(path, cv2.IMREAD_COLOR)
 
 
 def read_sensor(path: str | Path) -> npt.NDArray[Any]:
-    """A picture as the sensor wrote it: H×W uint8, uint16 or float32, or H×W×3 uint8 BGR."""
+    """Reads a picture with the type in the file: H×W uint8, uint16 or float32, or H×W×3 uint8 BGR.
+    Raises SsmaError when it cannot be read."""
     return _read(path, cv2.IMREAD_UNCHANGED)
 
 
 def write_picture(path: str | Path, picture: npt.NDArray[Any]) -> None:
-    """Writes a picture in the format of the suffix, whole or not at all."""
+    """Writes a picture (H×W or H×W×3 BGR) in the format of the suffix, atomically. Raises SsmaError
+    when there is no such format or the file cannot be written."""
     try:
         encoded, data = cv2.imencode(Path(path).suffix, picture)
     except cv2.error:

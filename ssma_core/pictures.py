@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ssma_core.errors import SsmaError
 from ssma_core.spec import ModelSpec
 
 Image = npt.NDArray[np.uint8]
@@ -14,33 +15,44 @@ _BAND, _SQUARE = 28, 16  # pixels: a line of text, a colour in the legend
 _FONT, _FONT_SIZE = cv2.FONT_HERSHEY_SIMPLEX, 0.5
 
 
+def check_ids(labels: npt.NDArray[np.integer], classes: int, what: str) -> None:
+    """Raises SsmaError naming the first id in `labels` that is none of 0…classes−1."""
+    wrong = labels[(labels < 0) | (labels >= classes)]
+    if wrong.size:
+        raise SsmaError(f"{what} has the id {int(wrong[0])}, but there are only {classes} classes "
+                        f"(0 to {classes - 1})")
+
+
 def colourize(labels: Image, spec: ModelSpec) -> Image:
-    """H×W class ids in the spec's class colours, H×W×3 uint8 BGR; unknown ids are black."""
+    """Class ids (H×W uint8) in the spec's class colours, H×W×3 uint8 BGR. Unknown ids are black."""
     palette = np.zeros((256, 3), np.uint8)
     palette[:spec.classes] = np.array(spec.class_colours, np.uint8)[:, ::-1]
     return palette[labels]
 
 
 def resize_labels(labels: Image, size: tuple[int, int]) -> Image:
-    """H×W class ids, or anything else that cannot be mixed, at (width, height), by nearest
-    neighbour; at that size already, the very same array."""
+    """Resizes a map to (width, height) by nearest neighbour: H×W class ids, or other values that
+    must not be interpolated. Returns the same array when it already has that size."""
     if (labels.shape[1], labels.shape[0]) == size:
         return labels
     return cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
 
 
 def overlay(rgb: Image, labels: Image, spec: ModelSpec, opacity: float = 0.5) -> Image:
-    """The colour image (H×W×3 uint8 BGR) with the class colours laid over it, same shape."""
+    """Blends the class colours over the colour image (H×W×3 uint8 BGR); returns the same shape.
+
+    labels: H×W uint8 class ids. opacity: of the class colours, 0–1."""
     return cv2.addWeighted(rgb, 1 - opacity, colourize(labels, spec), opacity, 0)
 
 
 def contact_sheet(rows: Sequence[Sequence[Image]], titles: Sequence[str], width: int = 1600,
                   row_titles: Sequence[str] = ()) -> Image:
-    """Pictures in a grid under column titles, for a look at many frames at once.
+    """Draws pictures in a grid under column titles, to look at many frames at once.
 
-    rows: each as many H×W×3 uint8 BGR (or H×W uint8) pictures as there are titles.
-    width: of the whole sheet in pixels. Every picture is shrunk to its column's width.
-    row_titles: a line above each row, or none at all; of a long one the end is kept.
+    rows: each has as many pictures (H×W×3 uint8 BGR, or H×W uint8) as there are titles.
+    width: of the whole sheet, in pixels. Every picture is resized to its column's width.
+    row_titles: a line above each row, or none at all. Of a long title the end is kept.
+    Returns H×W×3 uint8 BGR.
     """
     gap = 4
     column = (width - gap * (len(titles) + 1)) // len(titles)
@@ -59,9 +71,10 @@ def contact_sheet(rows: Sequence[Sequence[Image]], titles: Sequence[str], width:
 
 
 def legend(spec: ModelSpec, width: int) -> Image:
-    """The class names beside their colours, in as many lines as `width` pixels of a sheet need."""
+    """Draws the class names beside their colours, `width` pixels wide, in as many lines as needed.
+    Returns H×W×3 uint8 BGR."""
     bands: list[Image] = []
-    left = width  # the next class's place; here: where no room is left
+    left = width  # column of the next class; at first there is no room, so a new line begins
     for name, colour in zip(spec.class_names, spec.class_colours):
         needed = _SQUARE + 28 + _text_width(name)
         if left + needed > width:
@@ -82,7 +95,7 @@ def _title_band(titles: Sequence[str], column: int, gap: int) -> Image:
 
 
 def _end_of(text: str, width: int) -> str:
-    """As much of the text as fits."""
+    """The longest end of the text that fits into `width` pixels."""
     cut = next((i for i in range(len(text)) if _text_width(text[i:]) <= width), len(text))
     return text[cut:]
 

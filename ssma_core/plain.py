@@ -1,11 +1,14 @@
-"""Plain data, as JSON and YAML give it, into typed dataclasses; what does not fit is named."""
+"""Converts plain data, as JSON and YAML give it, to typed dataclasses. Errors name the field."""
 from __future__ import annotations
 
 import math
 import types
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
 
 from ssma_core.errors import SsmaError
 
@@ -16,15 +19,16 @@ def from_plain(kind: type[T], values: Any, where: str) -> T:
     """Builds the dataclass `kind` from a mapping.
 
     Understands nested dataclasses, tuples, dict[str, …], optional values, Literal, str, int, float,
-    bool, and a union of dataclasses: it is the one whose fields are named.
-    where: how errors name the whole, for example "spec" or the file's name.
+    bool, and a union of dataclasses: the one that has the given fields is built. Arrays stay as
+    they are.
+    where: the name of the whole in errors, for example "spec" or the file's name.
     Raises SsmaError that names the field and what it should be.
     """
     return _convert(kind, values, where)
 
 
 def read_yaml(path: str | Path) -> Any:
-    """What a YAML file holds. Raises SsmaError naming the file when it cannot be read."""
+    """Returns the content of a YAML file. Raises SsmaError naming the file if it is unreadable."""
     import yaml
 
     try:
@@ -45,13 +49,15 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         return by_origin[origin](get_args(kind), value, where)
     if kind is float:
         return _float(value, where)
+    if origin is np.ndarray and isinstance(value, np.ndarray):
+        return value
     if type(value) is not kind:
         raise SsmaError(f"{where} must be of type {kind.__name__}, got {value!r}")
     return value
 
 
 def _float(value: Any, where: str) -> float:
-    if type(value) not in (int, float, str):  # str: PyYAML takes 1e-3, without a point, for text
+    if type(value) not in (int, float, str):  # str: PyYAML reads 1e-3, without a point, as text
         raise SsmaError(f"{where} must be of type float, got {value!r}")
     try:
         number = float(value)
@@ -80,7 +86,7 @@ def _mapping(values: Any, where: str) -> dict[str, Any]:
 
 
 def _union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
-    """Either "X | None", or dataclasses, of which the one shares most names with `value`."""
+    """For "X | None", or for dataclasses: the one that shares most field names with `value`."""
     if value is None and types.NoneType in kinds:
         return None
     kinds = tuple(kind for kind in kinds if kind is not types.NoneType)
@@ -92,6 +98,11 @@ def _union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
             raise SsmaError(f"{where} must have the fields {choices}, got {value!r}")
         kinds = kinds[shared.index(max(shared)):]
     return _convert(kinds[0], value, where)
+
+
+@cache  # of a file with thousands of frames, each is of one kind
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 def _required(kind: Any) -> list[str]:
@@ -107,12 +118,12 @@ def _dataclass(kind: Any, values: Any, where: str) -> Any:
     missing = [name for name in _required(kind) if name not in values]
     if missing:
         raise SsmaError(f"{where} lacks {', '.join(missing)}")
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     converted = {name: _convert(hints[name], value, f"{where}.{name}")
                  for name, value in values.items()}
     try:
         return kind(**converted)
-    except SsmaError as error:  # of a value that is of the right type and still no good
+    except SsmaError as error:  # a value has the right type but is not allowed
         raise SsmaError(f"{where}: {error}") from error
 
 

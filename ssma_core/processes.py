@@ -1,67 +1,111 @@
-"""The same work on several things at once, each in a process of its own."""
+"""The same work on several things at once, in processes; and the C library of this process."""
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
+import os
+import platform
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
 from ssma_core.errors import SsmaError
 
-Job = TypeVar("Job")
-Result = TypeVar("Result")
+Task = TypeVar("Task")
+Outcome = TypeVar("Outcome")
 # A function of a module, which calls its second argument after each step.
-Work = Callable[[Job, Callable[[], Any]], Result]
+TaskFunction = Callable[[Task, Callable[[], Any]], Outcome]
+
+# A forked process would inherit the locks of the libraries' threads, and might never end.
+SPAWN = multiprocessing.get_context("spawn")
+STEP = b"."
 
 
-def each(work: Work[Job, Result], jobs: Sequence[Job], at_once: int,
-         progress: Callable[[], Any]) -> list[Result]:
-    """The results, in the jobs' order. progress is called here, for every job's steps.
+class ProcessEnded(SsmaError):
+    """A process ended before its work did, as when the system kills it to free memory."""
 
-    Raises what the first that fails raised, and ends the others; SsmaError for a process that
-    ended without a word.
+
+def glibc() -> ctypes.CDLL | None:
+    """This process's C library, for `malloc_trim` and `mallopt`; None where it is no glibc."""
+    return ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
+
+
+def each(work: TaskFunction[Task, Outcome], jobs: Sequence[Task], at_once: int,
+         progress: Callable[[], Any]) -> list[Outcome]:
+    """The results, in the jobs' order. progress is called for every job's steps, in a thread of
+    this process.
+
+    A Ctrl-C reaches this process alone, which then ends the others. They also end when this one is
+    killed.
+    Raises what the first job that fails raised, and ends the others; ProcessEnded where a process
+    ended before its work did.
     """
-    # A forked process would inherit the threads' locks of the libraries, and may wait for ever.
-    context = multiprocessing.get_context("spawn")
-    results: dict[int, Result] = {}
-    running: dict[Connection, tuple[int, Any]] = {}
-    started = 0
+    if not jobs:
+        return []
+    with _shown(progress) as step, _pool(min(at_once, len(jobs)), step) as pool:
+        others = set(multiprocessing.active_children())
+        with _sigint_for_us_alone():
+            futures = [pool.submit(_do, work, job) for job in jobs]
+        started = [each for each in multiprocessing.active_children() if each not in others]
+        try:
+            for future in as_completed(futures):
+                future.result()
+        except BrokenProcessPool as error:
+            pool.shutdown()
+            raise ProcessEnded(f"a process ended with status {_status(started)} (-9: the system "
+                               "ended it, often because memory ran out)") from error
+    return [future.result() for future in futures]
+
+
+@contextmanager
+def _shown(progress: Callable[[], Any]) -> Iterator[Connection]:
+    """A connection on which every message calls progress."""
+    steps, step = SPAWN.Pipe(duplex=False)
+    watch = threading.Thread(target=_show, args=(steps, progress))
+    watch.start()
     try:
-        while len(results) < len(jobs):
-            while started < len(jobs) and len(running) < at_once:
-                here, there = context.Pipe(duplex=False)
-                process = context.Process(target=_child, args=(there, work, jobs[started]))
-                with _sigint_for_us_alone():
-                    process.start()
-                there.close()  # so that its end is seen here
-                running[here] = started, process
-                started += 1
-            for connection in wait(list(running)):
-                assert isinstance(connection, Connection)
-                number, process = running[connection]
-                kind, value = _received(connection, process)
-                if kind == "step":
-                    progress()
-                elif kind == "failed":
-                    raise value
-                else:
-                    results[number] = value
-                    del running[connection]
-                    process.join()
+        yield step
     finally:
-        for _, process in running.values():
-            process.terminate()
-            process.join()
-    return [results[number] for number in range(len(jobs))]
+        step.close()
+        watch.join()
+        steps.close()
+
+
+def _show(steps: Connection, progress: Callable[[], Any]) -> None:
+    """Until no process can send a step any more."""
+    try:
+        while steps.recv_bytes():
+            progress()
+    except EOFError:
+        return
+
+
+@contextmanager
+def _pool(count: int, step: Connection) -> Iterator[ProcessPoolExecutor]:
+    """Its processes end with the block; where an error ends it, in the middle of their work."""
+    # Nothing is ever written: the processes read its end when we close it, or this process ends.
+    alive, ours = SPAWN.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(count, SPAWN, _begin, (step, alive))
+    try:
+        yield pool
+        pool.shutdown()
+    finally:
+        ours.close()
+        pool.shutdown(cancel_futures=True)
+        alive.close()
 
 
 @contextmanager
 def _sigint_for_us_alone() -> Iterator[None]:
-    """A process that is started here never gets a Ctrl-C: it is ours, and we end the process."""
-    # The first start would start this, too, which unblocks the signal.
+    """A process that is started here never gets a Ctrl-C: this one gets it, and ends that one."""
+    # The first start of a process would start this, too, and unblock the signal.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -70,19 +114,27 @@ def _sigint_for_us_alone() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _received(connection: Connection, process: Any) -> tuple[str, Any]:
-    try:
-        message: tuple[str, Any] = connection.recv()
-    except EOFError:
-        process.join()
-        raise SsmaError(f"a process ended with status {process.exitcode} (-9: the system ended it, "
-                        "as for want of memory)") from None
-    return message
+def _status(processes: Sequence[BaseProcess]) -> int | None:
+    """The exit code of the process that ended first: the pool then sent SIGTERM to the others."""
+    found = [process.exitcode for process in processes]
+    return next((code for code in found if code not in (None, 0, -signal.SIGTERM)), None)
 
 
-def _child(connection: Connection, work: Work[Job, Any], job: Job) -> None:
-    try:
-        answer = "done", work(job, lambda: connection.send(("step", None)))
-    except SsmaError as error:
-        answer = "failed", error
-    connection.send(answer)
+# In the processes
+
+_step: Connection  # takes a message after each step; a short one is written in one piece
+
+
+def _begin(step: Connection, alive: Connection) -> None:
+    global _step  # noqa: PLW0603  # how an initializer hands something on
+    _step = step
+    threading.Thread(target=_end_with_parent, args=(alive,), daemon=True).start()
+
+
+def _end_with_parent(alive: Connection) -> None:
+    alive.poll(None)
+    os._exit(1)
+
+
+def _do(work: TaskFunction[Task, Outcome], job: Task) -> Outcome:
+    return work(job, lambda: _step.send_bytes(STEP))

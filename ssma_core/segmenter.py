@@ -20,11 +20,11 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Segmentation:
-    """One frame's answer. What is not asked for is None.
+    """One frame's answer. What was not asked for is None.
 
     labels: H×W uint8 class ids, at the colour image's size.
     confidence: H×W uint8, the winning class's probability, 255 = certain.
-    trust: H×W uint8, how much the fusion leans on the second modality, 255 = on nothing else.
+    trust: H×W uint8, how much the fusion relies on the second modality, 255 = on it alone.
     logits: h×w×classes float32 before softmax, at the model's input size.
     """
 
@@ -40,10 +40,10 @@ class Segmenter:
     model: a .safetensors file (runs in torch), an .onnx file (onnxruntime, no torch) or an .engine
       file (TensorRT, no torch).
     threads: CPU threads for one frame; None leaves the choice to the library.
-    device, precision: of a .safetensors file; None: the GPU where torch has one, in fp32. The other
-      files were written for one device and precision.
+    device, precision: for a .safetensors file; None: the GPU where torch has one, in fp32. The
+      other files were written for one device and precision.
     frame: the size and type of the arrays that the file takes; None where it takes any.
-    Raises SsmaError when the file cannot be used, naming the file and why.
+    Raises SsmaError, with the file and the reason, when the file cannot be used.
     """
 
     def __init__(self, model: str | Path, threads: int | None = None,
@@ -55,11 +55,12 @@ class Segmenter:
         self.backend = self._backend.name
         self.precision = self._backend.precision
         self.frame = self._backend.frame
+        self._closed = False
 
     @property
     def unimodal(self) -> tuple[bool, bool]:
-        """Whether it can label the colour image without the second sensor's, and the other way
-        round. A vegetation index cannot be had without colour."""
+        """Whether it can label the colour image without the second sensor's, and the second
+        sensor's without colour. A vegetation index needs colour."""
         modalities = self.spec.modalities
         colour, second = (m.name in self._backend.unimodal and m.encoding not in VEGETATION_INDICES
                           for m in (modalities[0], modalities[-1]))
@@ -70,17 +71,19 @@ class Segmenter:
                 logits: bool = False) -> Segmentation:
         """Segments one frame.
 
-        rgb: H×W×3 uint8, BGR (for a model of one modality: that modality's array; for a vegetation
-          index alone: the colour image, and near infrared as aux).
+        rgb: H×W×3 uint8, BGR (for a model of one modality: that modality's array; for a model of a
+          vegetation index alone: the colour image, and near infrared as aux).
         aux: the second sensor's array, H×W, registered to rgb: depth as uint16 millimetres or float
           metres (0, NaN and infinity = no return), disparity in the sensor's unit, near infrared,
           or an H×W×3 uint8 image that is encoded already.
         One of the two may be None where `unimodal` says so: the other's expert then labels alone,
         and the trust is all 0 or all 255.
-        Raises SsmaError when the arrays do not fit the model or each other, or when the model has
-        no such answer: trust where there is but one modality, logits of an expert alone, logits
-        where an exported file holds the frame's whole way and keeps only labels.
+        Raises SsmaError when the arrays do not fit the model or each other, after `close`, or when
+        the model has no such answer: trust of one modality, logits of an expert alone, logits of an
+        end-to-end file, which has only labels.
         """
+        if self._closed:
+            raise SsmaError(f"{self._model} was closed: make another Segmenter of it")
         wanted = ["labels"] + ["confidence"] * confidence + ["trust"] * trust + ["logits"] * logits
         arrays = [array for array in (rgb, aux) if array is not None]
         modalities = len(self.spec.modalities)
@@ -95,13 +98,24 @@ class Segmenter:
                 arrays[0], self._backend.run(network_images(self.spec, *arrays), wanted))
         elif logits and self._model.suffix != ".safetensors":
             raise SsmaError(f"{self._model} goes all the way to labels of the camera's size, and "
-                            "gives no logits: ask a file exported without --camera, or the "
+                            "gives no logits: take a file exported without --camera, or the "
                             ".safetensors file")
         else:
             answer = self._backend.run(arrays, wanted)
         if logits:
             answer["logits"] = answer["logits"].transpose(1, 2, 0)
         return Segmentation(**answer)
+
+    def prepare(self, rgb: npt.NDArray[Any] | None, aux: npt.NDArray[Any] | None = None, *,
+                confidence: bool = False, trust: bool = False) -> None:
+        """Does now what the first frame of this format with these outputs would wait for: sessions
+        are opened, CUDA graphs captured, memory allocated. Arguments and errors as of `segment`.
+
+        It runs the frame once, since runtimes allocate in their first run. What needs preparing
+        depends on the backend: on the outputs (ONNX), on the arrays' size and type (torch on a
+        GPU), and on which of rgb and aux are None (both).
+        """
+        self.segment(rgb, aux, confidence=confidence, trust=trust)
 
     def _segment_unimodal(self, modality: int, array: Array,
                           wanted: Sequence[str]) -> dict[str, Array]:
@@ -129,11 +143,13 @@ class Segmenter:
                 "alone`")
 
     def _at_size_of(self, array: Array, answer: dict[str, Array]) -> dict[str, Array]:
-        """Labels and their like, at the array's size; logits as they are."""
+        """Labels, confidence and trust at the array's size; logits unchanged."""
         size = (array.shape[1], array.shape[0])
         return {name: values if name == "logits" else resize_labels(values, size)
                 for name, values in answer.items()}
 
     def close(self) -> None:
-        """Frees the model's memory; the segmenter cannot be used after that."""
+        """Frees the model's memory; the segmenter cannot be used after that. Closing again does
+        nothing."""
+        self._closed = True
         self._backend.close()

@@ -1,4 +1,4 @@
-"""ModelSpec: everything about a model that is not a weight. It travels inside every model file."""
+"""ModelSpec: everything about a model except its weights. Every model file contains it."""
 from __future__ import annotations
 
 import json
@@ -18,8 +18,11 @@ DEPTH_RANGE_MM = 7000.0  # the original's, issues 6 and 7 of DeepSceneSeg/SSMA
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera: focal lengths and principal point in pixels, at the image size for which
-    they were calibrated."""
+    """A pinhole camera. Raises SsmaError when a focal length or side is not positive.
+
+    fx, fy, cx, cy: focal lengths and principal point in pixels, for images of `size`.
+    size: (width, height) of the calibrated images.
+    """
 
     fx: float
     fy: float
@@ -34,23 +37,23 @@ class Camera:
 
 @dataclass(frozen=True)
 class Modality:
-    """One sensor stream and how its arrays become the 3-channel uint8 image a network sees.
+    """One sensor stream, and how its arrays become the 3-channel uint8 image that a network gets.
+    Raises SsmaError when the fields do not fit together.
 
     encoding:
-      - "image": it is such an image already (H×W×3 uint8, BGR order), used as it is;
+      - "image": the array is already such an image (H×W×3 uint8, BGR) and is not changed;
       - "jet": a scalar map, clip(value · 255 / range, 0, 255) in jet colours, invalid pixels black;
       - "hha": depth as disparity, height above ground and angle with gravity;
-      - "ndvi", "evi", "evi2": near infrared; with the colour image it makes the vegetation index,
-        in jet colours.
-    range: for "jet", the value drawn as the far end of the colours: millimetres for depth, where
-      None means DEPTH_RANGE_MM; the sensor's own unit for anything else. None for the other
-      encodings.
-    fill: for "jet" and "hha", holes up to this many pixels wide, at the model's input size, are
-      filled from what surrounds them before encoding; 0 fills none.
+      - "ndvi", "evi", "evi2": near infrared; the vegetation index is computed from it and the
+        colour image, and drawn in jet colours.
+    range: for "jet", the value at the far end of the colours: in millimetres for depth, where None
+      means DEPTH_RANGE_MM; otherwise in the sensor's unit. None for the other encodings.
+    fill: for "jet" and "hha", holes up to this width (pixels at the model's input size) are filled
+      from the pixels around them before encoding; 0 fills none.
     camera: for "hha", the depth camera. None for the other encodings.
-    level: for "jet", the value to which the median of every frame is brought, for a sensor whose
-      numbers mean something only beside each other; in the unit of range. None: values as they are.
-    expert: which network sees this modality; a name in `ssma_core.model.experts`.
+    level: for "jet", in the unit of range: every frame is shifted so that its median has this
+      value, for a sensor whose numbers mean something only relative to each other. None: no shift.
+    expert: the network for this modality; a name in `ssma_core.model.experts`.
     """
 
     name: str
@@ -86,13 +89,18 @@ class Modality:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model's facts. Raises SsmaError where they do not fit together.
+    """The facts about a model. Raises SsmaError when they do not fit together.
 
-    class_names, class_colours: one entry a class, colours as (red, green, blue) 0–255.
-    void_id: the class that means "no label": weighs nothing in loss and metric.
-    modalities: the colour image first; two for "ssma", one (any) for "adapnet++".
-    input_size: (width, height) the network runs at; multiples of 16.
+    size: of the network, see `ssma_core.model.sizes`.
+    class_names, class_colours: one entry per class, 2 to 255 classes; colours are (red, green,
+      blue), 0–255.
+    void_id: the class that means "no label": it has no weight in loss and metric.
+    modalities: two for "ssma", the colour image first; one (any) for "adapnet++".
+    input_size: (width, height) of the network's input; multiples of 16.
     rates: dilations of the multiscale units, as in the released code or as in the paper.
+
+    A confidence of 255 means that the network's own softmax gives the label a probability of 1. It
+    is not calibrated: it does not say how often such a label is right.
     """
 
     architecture: Architecture
@@ -133,7 +141,7 @@ class ModelSpec:
         return len(self.class_names)
 
     def of_expert(self, modality: int) -> ModelSpec:
-        """The spec of AdapNet++ with one of the modalities alone."""
+        """The spec of AdapNet++ for one of the modalities. modality: its index, 0 or 1."""
         return replace(self, architecture="adapnet++", modalities=(self.modalities[modality],))
 
     def to_json(self) -> str:
@@ -141,7 +149,7 @@ class ModelSpec:
 
     @classmethod
     def from_json(cls, text: str) -> ModelSpec:
-        """Raises SsmaError when the text is not a spec."""
+        """Reads what `to_json` wrote. Raises SsmaError when the text is not a spec."""
         try:
             values = json.loads(text)
         except ValueError as error:
@@ -150,12 +158,13 @@ class ModelSpec:
 
     @classmethod
     def from_dict(cls, values: Any) -> ModelSpec:
-        """From plain data, as JSON and YAML give it. Raises SsmaError naming what does not fit."""
+        """Reads plain data, as JSON and YAML give it. Raises SsmaError naming what does not fit."""
         return from_plain(cls, values, "spec")
 
 
 def check_multiple_of_16(width: int, height: int) -> None:
-    """Raises SsmaError naming the padding that a size lacks."""
+    """Raises SsmaError, with the padding that is needed, unless both sides are positive multiples
+    of 16."""
     if width <= 0 or height <= 0:
         raise SsmaError(f"an image size must be positive, got {width}x{height}")
     right, bottom = -width % 16, -height % 16

@@ -1,20 +1,20 @@
-"""What a ROS distribution brings and pip does not, behind the same few calls either way.
+"""What a ROS distribution brings and pip does not, behind the same few calls in both cases.
 
-`message_filters` and `cv_bridge` are used where they can be imported; elsewhere the stand-ins of
-this file answer to the same names, and the rest of ssma_ros does not know the difference.
+`message_filters` and `cv_bridge` are used where they can be imported; elsewhere the stand-ins in
+this file have the same names, and the rest of ssma_ros sees no difference.
 
-Of message_filters we take `Subscriber`, which is what other nodes' filters plug into, and pair in
+Of message_filters we use `Subscriber`, to which other nodes' filters can be connected, and pair in
 `pairing.py`: the distribution's ApproximateTimeSynchronizer calls back under its own lock, takes
-the first match rather than the nearest, counts nothing, and needs a running node, so that a bag
-read without DDS would be paired by other rules than the live topics.
+the first match and not the nearest, counts nothing, and needs a running node, so that a bag that is
+read without DDS would be paired by other rules than live topics.
 
-Of cv_bridge we take `imgmsg_to_cv2` and `cv2_to_imgmsg`. Its Python half takes rows that are padded
-by less than a whole pixel for narrower ones, and byte-swaps by a method that NumPy 2 no longer has:
-images of those two layouts are read by the stand-in everywhere. Its compiled half is made for one
-NumPy and one OpenCV, and pip may bring others: `_usable_bridge`.
+Of cv_bridge we use `imgmsg_to_cv2` and `cv2_to_imgmsg`. Its Python half reads rows that are padded
+by less than a whole pixel as narrower rows, and swaps bytes by a method that NumPy 2 no longer has:
+the stand-in reads images of those two layouts everywhere. Its compiled half is made for one NumPy
+and one OpenCV, and pip may install others: see `_usable_bridge`.
 
-Of vision_msgs we take `LabelInfo` and its `VisionClass`. Nothing can stand in for a message type
-that other programs know by name: they are None where there is no vision_msgs.
+Of vision_msgs we use `LabelInfo` and its `VisionClass`. There is no stand-in for a message type
+that other programs know by name: both are None without vision_msgs.
 """
 from __future__ import annotations
 
@@ -37,9 +37,10 @@ except ImportError:
     HAS_MESSAGE_FILTERS = False
 
     class Subscriber:  # type: ignore[no-redef]
-        """A subscription that calls back whoever registered, as message_filters' does.
+        """A subscription that calls every registered callback, as message_filters' does.
 
-        Takes the arguments of rclpy's create_subscription, without the callback; `sub` is it.
+        Takes the arguments of rclpy's create_subscription, without the callback; `sub` is that
+        subscription.
         """
 
         def __init__(self, node: Any, message_type: type, topic: str, **options: Any) -> None:
@@ -56,27 +57,27 @@ except ImportError:
 
 
 def _usable_bridge() -> tuple[Any, str]:
-    """A CvBridge, or None where there is none, or its compiled half is lacking or made for another
-    NumPy or OpenCV. And which of these it is, in words."""
+    """A CvBridge, or None where cv_bridge is missing, or its compiled half is missing or made for
+    another NumPy or OpenCV. And which of these it is, in words."""
     unfit = None, "no cv_bridge that fits this NumPy and OpenCV"
-    said = io.StringIO()
+    printed = io.StringIO()
     try:
-        with redirect_stderr(said):
+        with redirect_stderr(printed):
             from cv_bridge import CvBridge
 
             importlib.import_module("cv_bridge.boost.cv_bridge_boost")
-        # Made for NumPy 1, it can be imported with NumPy 2, which says so there and raises nothing;
-        # the first colour image would end the process.
-        if "compiled using NumPy 1" in said.getvalue():
+        # One made for NumPy 1 can be imported with NumPy 2, which only prints a warning; the first
+        # colour image would then end the process.
+        if "compiled using NumPy 1" in printed.getvalue():
             return unfit
         bridge = CvBridge()
-        # OpenCV 5 has other numbers for its types than 4: those of the other are not found.
+        # OpenCV 5 has other numbers for its types than OpenCV 4: this raises KeyError there.
         bridge.cv2_to_imgmsg(np.zeros((1, 1, 3), np.uint8), "bgr8")
     except ModuleNotFoundError as error:
         return (None, "no cv_bridge") if error.name == "cv_bridge" else unfit
     except (ImportError, AttributeError, KeyError):
         return unfit
-    sys.stderr.write(said.getvalue())
+    sys.stderr.write(printed.getvalue())
     return bridge, "cv_bridge"
 
 
@@ -92,13 +93,13 @@ def imgmsg_to_cv2(message: Any) -> npt.NDArray[Any]:
     """See `image_messages.to_array`."""
     if _bridge is None or not _fits_bridge(message):
         return image_messages.to_array(message)
-    # BGR already, and not copied.
+    # "passthrough" does not copy an image that is BGR already.
     is_turned = message.encoding in image_messages.COLOUR_ENCODINGS and message.encoding != "bgr8"
     return _bridge.imgmsg_to_cv2(message, "bgr8" if is_turned else "passthrough")
 
 
 def _fits_bridge(message: Any) -> bool:
-    """Whether cv_bridge reads it right: see above."""
+    """Whether cv_bridge reads it correctly: see above."""
     return (not image_messages.is_compressed(message) and not message.is_bigendian
             and message.step == image_messages.row_bytes(message))
 
@@ -113,7 +114,7 @@ def cv2_to_imgmsg(pixels: npt.NDArray[np.uint8], encoding: Literal["mono8", "bgr
     height, width = pixels.shape[:2]
     message = Image(header=header, height=height, width=width, encoding=encoding,
                     is_bigendian=0, step=width * image_messages.LAYOUTS[encoding].channels)
-    # Filled where it is: since Jazzy, whatever is assigned is copied once more, and bytes and lists
-    # are checked byte by byte, in Python, before it.
+    # Filled in place: since Jazzy an assignment copies, and checks bytes and lists byte by byte, in
+    # Python, before it copies.
     message.data.frombytes(np.ascontiguousarray(pixels).data)
     return message

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM, with which Ctrl-C, `ros2 launch` and systemd end a program."""
+"""SIGINT and SIGTERM, by which Ctrl-C, `ros2 launch` and systemd end a program."""
 from __future__ import annotations
 
 import signal
@@ -9,14 +9,14 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 def handle(handler: Callable[..., object] | signal.Handlers) -> None:
-    """Both alike. handler: as of signal.signal."""
+    """Sets one handler for both. handler: as for signal.signal."""
     for number in ENDING:
         signal.signal(number, handler)
 
 
 @contextmanager
 def wait() -> Iterator[None]:
-    """They come after the block."""
+    """A signal that comes inside the block is handled after it."""
     came: list[int] = []
     before = {number: signal.getsignal(number) for number in ENDING}
     handle(lambda number, _: came.append(number))

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import cv2
+import kinds
 import numpy as np
 import pytest
 import yaml
@@ -26,6 +27,22 @@ ROOT = Path(__file__).resolve().parent.parent
 # How fast an example runs says more about the machine than about the code.
 settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ours")
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses by the markers, and xdist reads the groups
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        for kind in kinds.of(item):
+            item.add_marker(kind)
+    if hasattr(config, "workerinput"):  # one of several processes that run tests
+        for item in items:
+            item.add_marker(pytest.mark.xdist_group(kinds.group(item)))
+        turns: dict[str, int] = {}
+        for item in items:
+            group = kinds.group(item)
+            turns[group] = min(kinds.turn(item), turns.get(group, 99))
+        items.sort(key=lambda item: turns[kinds.group(item)])
+
 
 TINY_SPEC = ModelSpec(
     architecture="ssma", size="tiny",
@@ -190,6 +207,11 @@ def small_run(root: Path) -> dict[str, Any]:
             stage | {"name": "fusion", "trains": "fusion", "start": ["expert_rgb", "expert_depth"],
                      "encoder_learning_rate": 0.0003}],
         "seed": 0, "validate_every": 15, "checkpoint_every": 10, "precision": "fp32", "workers": 0}
+
+
+# For a program whose results must not depend on its threads: it has several, also where a test run
+# gives each of its processes one.
+TWO_THREADS = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"}
 
 
 def write_configuration(folder: Path, values: dict[str, Any]) -> Path:

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from ssma_core import ConfusionMatrix, Modality, ModelSpec
-from ssma_core.evaluation.bag_results import (
-    Event,
-    Labelled,
-    Report,
-    Run,
-    Settings,
-    Timeline,
-    plain_counts,
-)
 from ssma_core.evaluation.report.looks import Look, look_at
+from ssma_core.evaluation.results import (
+    BagSource,
+    DriveResult,
+    FrameResult,
+    Result,
+    Timeline,
+    TimelineEvent,
+    stacked,
+)
 
 BEGIN, PERIOD = 1_700_000_000 * 10**9, 10**8
 SIZE = (48, 96)  # height, width
@@ -38,19 +38,21 @@ def matrix(of: ModelSpec, seed: int) -> ConfusionMatrix:
 
 def report(of: ModelSpec, bags: Sequence[str] = ("drive",), *, model: str = "model.onnx",
            topic: str = "/camera/image", drop: str = "colour unmatched", version: str = "numpy 2",
-           live: bool = False, frames: int = 30, seed: int = 0) -> Report:
-    def run(bag: str) -> Run:
+           live: bool = False, frames: int = 30, seed: int = 0) -> Result:
+    def drive(bag: str) -> DriveResult:
         stamps = range(BEGIN, BEGIN + frames * PERIOD, PERIOD)
-        return Run(
-            bag, Timeline(BEGIN, stamps[-1], (Event(stamps[3], drop), Event(stamps[7], drop)),
-                          (Event(BEGIN, "fused"), Event(stamps[12], "colour only"))),
-            {"rgb": {"paired": frames, "unmatched": 2}, "aux": {"paired": frames}},
-            tuple(Labelled(stamp, 20.0 + i % 7, plain_counts(matrix(of, 1000 * seed + i)))
-                  for i, stamp in enumerate(stamps)))
+        return DriveResult(
+            bag, tuple(FrameResult(stamp_ns=stamp, latency_ms=20.0 + i % 7)
+                       for i, stamp in enumerate(stamps)),
+            stacked((matrix(of, 1000 * seed + i).counts for i in range(frames)), of.classes),
+            Timeline(BEGIN, stamps[-1],
+                     (TimelineEvent(stamps[3], drop), TimelineEvent(stamps[7], drop)),
+                     (TimelineEvent(BEGIN, "fused"), TimelineEvent(stamps[12], "colour only"))),
+            {"rgb": {"paired": frames, "unmatched": 2}, "aux": {"paired": frames}})
 
-    runs = tuple(map(run, bags))
-    return Report(model, "onnxruntime", "fp32", "a CPU", of, (version,),
-                  Settings(topic, topic, topic, 0.02, 10, 0.0), 1, runs, runs if live else ())
+    drives = tuple(map(drive, bags))
+    return Result(model, of, BagSource(rgb=topic, aux=topic, label=topic), (version,), drives,
+                  drives if live else (), "onnxruntime", "fp32", "a CPU", 1)
 
 
 def looks(of: ModelSpec, bag: str = "drive", count: int = 2) -> list[Look]:

@@ -1,7 +1,8 @@
-"""A GPU that is none: the few calls of pycuda, libcuda and TensorRT that an engine needs, on NumPy.
+"""A fake GPU: the few calls of pycuda, libcuda and TensorRT that an engine needs, on NumPy.
 
 Its streams do nothing until they are waited for, so that an answer read too early is a wrong one,
-and its memory is forgotten when it is freed. Whoever calls without a current context is told so.
+and its memory is forgotten when it is freed. A call without a current context is an error, and so
+is one after the context was detached: on a real GPU it may crash.
 """
 from __future__ import annotations
 
@@ -27,8 +28,9 @@ class FakeGpu:
 
     done: what was asked of it and what it did, in order. live: what is allocated, by address.
     allocations: how many there ever were. faults: pycuda's and libcuda's calls that shall fail, and
-    how; "execute" is TensorRT's, with what its logger is told. kernels: what TensorRT for RTX
-    compiled; given: those it was given.
+    how; "execute" is TensorRT's, with what its logger is told. sticky: the error that every call
+    raises from now on, as after an illegal memory access. kernels: what TensorRT for RTX compiled;
+    given: those it was given.
     """
 
     def __init__(self, inputs: Tensors, outputs: Tensors, network: Network) -> None:
@@ -38,15 +40,19 @@ class FakeGpu:
         self.live: dict[int, Any] = {}
         self.allocations = 0
         self.faults: dict[str, Any] = {}
+        self.sticky: CudaError | None = None
         self.kernels, self.given = b"compiled", b""
         self.streams: dict[int, Stream] = {}
         self.graphs: dict[int, list[Any]] = {}
         self.depth = threading.local()
+        self.context = Context(self)
         self.driver = _driver(self)
         self.tensorrt = _tensorrt(self)
         self.libcuda = Libcuda(self)
 
     def check(self, call: str) -> None:
+        if self.sticky:
+            raise self.sticky
         if call in self.faults:
             raise self.faults[call]
         if not self.contexts():
@@ -54,7 +60,7 @@ class FakeGpu:
 
     def contexts(self) -> int:
         """How many are current in this thread."""
-        return getattr(self.depth, "value", 0)
+        return getattr(self.depth, "value", 0) if self.context.is_valid else 0
 
     def allocated(self, memory: Any) -> int:
         self.allocations += 1
@@ -63,17 +69,32 @@ class FakeGpu:
 
 
 class Context:
+    """pycuda's: a context stays on the thread's stack where `pop` fails, and `detach` takes it off.
+    pycuda aborts the process when a thread ends with one there."""
+
     def __init__(self, gpu: FakeGpu) -> None:
         self.gpu = gpu
+        self.is_valid = True
 
     def push(self) -> None:
+        if self.gpu.sticky or not self.is_valid:
+            raise self.gpu.sticky or CudaError("cuCtxPushCurrent failed: invalid device context")
         self.gpu.depth.value = self.gpu.contexts() + 1
 
     def pop(self) -> None:
+        self.gpu.check("cuCtxPopCurrent")
         self.gpu.depth.value -= 1
 
+    def synchronize(self) -> None:
+        self.gpu.check("cuCtxSynchronize")
+
     def detach(self) -> None:
-        """At the end of the process."""
+        """Nothing that was made in the context can be used after that."""
+        if not self.is_valid:
+            raise CudaError("context::detach failed: cannot detach from invalid context")
+        self.is_valid = False
+        for made in (self.gpu.live, self.gpu.streams, self.gpu.graphs):
+            made.clear()
 
     def get_device(self) -> Any:
         self.gpu.check("cuCtxGetDevice")
@@ -148,7 +169,7 @@ def _driver(gpu: FakeGpu) -> ModuleType:
         if "cuInit" in gpu.faults:
             raise gpu.faults["cuInit"]
 
-    context = Context(gpu)
+    context = gpu.context
     module = ModuleType("pycuda.driver")
     for name, value in {
             "Error": CudaError, "init": init,
@@ -172,9 +193,12 @@ class Libcuda:
 
     def cuStreamEndCapture(self, stream: ctypes.c_void_p, graph: Any) -> int:
         asked = self.gpu.streams[stream.value]
-        self.gpu.graphs[1], asked.captured = asked.captured, None
-        graph._obj.value = 1
-        return self._result("cuStreamEndCapture")
+        captured, asked.captured = asked.captured, None
+        fault = self._result("cuStreamEndCapture")
+        if not fault:
+            graph._obj.value = 1
+            self.gpu.graphs[1] = captured
+        return fault
 
     def cuGraphInstantiateWithFlags(self, executable: Any, graph: ctypes.c_void_p,
                                     flags: ctypes.c_ulonglong) -> int:
@@ -193,14 +217,18 @@ class Libcuda:
         return self._result("cuGraphLaunch")
 
     def cuGraphExecDestroy(self, executable: ctypes.c_void_p) -> int:
-        del self.gpu.live[executable.value]
-        return 0
+        fault = self._result("cuGraphExecDestroy")
+        if not fault:
+            del self.gpu.live[executable.value]
+        return fault
 
     def cuGetErrorString(self, code: int, text: Any) -> int:
         text._obj.value = f"error {code}".encode()
         return 0
 
     def _result(self, call: str) -> int:
+        if self.gpu.sticky:
+            return 700
         return self.gpu.faults.get(call, 0 if self.gpu.contexts() else 201)
 
 

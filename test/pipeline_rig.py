@@ -1,4 +1,4 @@
-"""A pipeline on a bench: a segmenter that is not one, a clock that goes when it is told to."""
+"""A pipeline on a bench: a fake segmenter, and a clock that goes when it is told to."""
 from __future__ import annotations
 
 import time
@@ -39,10 +39,13 @@ class Clock:
 
 
 class Rig:
-    """A pipeline, what it was told to segment, and what came out of it."""
+    """A pipeline, what it was told to segment and to prepare, and what came out of it.
+
+    real: a Segmenter, in place of the fake one.
+    """
 
     def __init__(self, spec: ModelSpec, unimodal: tuple[bool, bool] = (True, True),
-                 given: Parameters = GIVEN) -> None:
+                 given: Parameters = GIVEN, real: Any = None) -> None:
         self.labels: list[Any] = []
         self.others: dict[str, list[Any]] = {
             name: [] for name in ("confidence", "trust", "overlay", "points")}
@@ -52,7 +55,10 @@ class Rig:
         self.asked: list[dict[str, bool]] = []
         self.inference: Callable[[], None] = lambda: None
         self.now_ns: Callable[[], int] = lambda: 10**12
-        segmenter: Any = SimpleNamespace(segment=self._segment, spec=spec, unimodal=unimodal)
+        self.prepared: list[tuple[Any, Any, dict[str, bool]]] = []
+        self.preparing: Callable[[], None] = lambda: None
+        segmenter = real or SimpleNamespace(
+            segment=self._segment, prepare=self._prepare, spec=spec, unimodal=unimodal)
         others = {name: Output(self.others[name].append, lambda n=name: n in self.wanted)
                   for name in self.others}
         self.pipeline = Pipeline(segmenter, given, Outputs(
@@ -82,6 +88,10 @@ class Rig:
         pixels = np.full((4, 6), label, np.uint8)
         return SimpleNamespace(labels=pixels, **{
             name: pixels + 10 if asked[name] else None for name in ("confidence", "trust")})
+
+    def _prepare(self, rgb: Any, aux: Any, **asked: bool) -> None:
+        self.prepared.append((rgb, aux, asked))
+        self.preparing()
 
     def pair(self, milliseconds: int, rgb: npt.NDArray[Any] = COLOUR,
              aux: npt.NDArray[Any] = DEPTH) -> None:

@@ -1,4 +1,4 @@
-"""Augmentation: one geometry for all images of a frame, light for the colour image alone."""
+"""Augmentation: one geometry for all images of a frame, light for the colour image only."""
 from __future__ import annotations
 
 from dataclasses import replace
@@ -61,7 +61,7 @@ def test_an_experts_frame_is_changed_as_the_fusions() -> None:
     np.testing.assert_array_equal(both[1], alone[1])
 
 
-def test_light_changes_in_the_colour_image_alone() -> None:
+def test_light_changes_only_in_the_colour_image() -> None:
     picture = np.full((32, 32, 3), 100, np.uint8)
     colour, second, _ = changed(picture, picture[..., 0], 1, contrast=(0.5, 1.5), brightness=40)
     assert (np.ptp(colour) <= 1) and (colour != 100).all()
@@ -85,12 +85,12 @@ def test_vignetting_darkens_as_a_gaussian_does() -> None:
     assert (second == 200).all()
 
 
-def test_beyond_the_edge_of_a_shrunken_frame_lies_void() -> None:
+def test_outside_the_edge_of_a_shrunken_frame_is_void() -> None:
     white = np.full((32, 64, 3), 255, np.uint8)
     ranges = replace(NOTHING, scale=(0.5, 0.5), brightness=40)
     (colour, second), label = augment([white, white], np.ones((32, 64), np.uint8), ranges,
                                  np.random.default_rng(0), colour=0, void_id=3)
-    assert np.count_nonzero(label == 1) == 16 * 32  # whole, wherever it lies
+    assert np.count_nonzero(label == 1) == 16 * 32  # whole, wherever it is
     assert set(np.unique(label)) == {1, 3}
     assert (second[label == 3] == 0).all()
     outside = cv2.erode((label == 3).astype(np.uint8), np.ones((3, 3))) == 1
@@ -99,7 +99,7 @@ def test_beyond_the_edge_of_a_shrunken_frame_lies_void() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(1, 2), st.floats(0.8, 1))
-def test_an_enlarged_or_cropped_frame_shows_nothing_but_itself(
+def test_an_enlarged_or_cropped_frame_shows_only_itself(
         seed: int, scale: float, crop: float) -> None:
     label = np.ones((32, 64), np.uint8)
     _, _, result = changed(np.dstack([label] * 3), label, seed, scale=(scale, scale),
@@ -134,7 +134,7 @@ def test_a_change_happens_with_its_probability() -> None:
     assert 60 < sum(abs(int(value) - 100) > 1 for value in lit) < 120
 
 
-def test_the_frame_given_stays_as_it_is() -> None:
+def test_the_given_frame_is_not_changed() -> None:
     label = patchwork(2)
     picture = np.dstack([label] * 3)
     before = picture.copy()

@@ -1,4 +1,4 @@
-"""What a batch holds depends on seed and step alone: not on workers, processes or parts."""
+"""A batch depends only on seed and step: not on workers, processes or parts."""
 from __future__ import annotations
 
 from dataclasses import replace
@@ -14,7 +14,7 @@ from ssma_core.datasets.frames import Image, InMemory, check, preload
 from ssma_core.training.batches import (
     VALIDATION_BATCH,
     Batch,
-    HeldOut,
+    ValidationBatches,
     batch_indices,
     image_tensor,
     loader,
@@ -68,23 +68,24 @@ class Wrong:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_wrong_file_is_told_without_a_workers_traceback(training: Training, workers: int) -> None:
+def test_a_wrong_file_is_reported_without_a_workers_traceback(
+        training: Training, workers: int) -> None:
     stage = training.stages[2]
     with pytest.raises(SsmaError) as caught:
         next(loader(replace(training, workers=workers), stage, Wrong()))
     assert str(caught.value) == "label/000001.png has the id 7"
     with pytest.raises(SsmaError) as caught:
-        next(prefetch(HeldOut(training, stage, Wrong(), 0, 1), [0], workers))
+        next(prefetch(ValidationBatches(training, stage, Wrong(), 0, 1), [0], workers))
     assert str(caught.value) == "label/000001.png has the id 7"
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])
-def test_every_held_out_frame_is_shown_once_and_as_it_is(
+def test_every_validation_frame_is_used_once_and_unchanged(
         training: Training, frames: InMemory, world: int) -> None:
     many = InMemory(tuple(np.concatenate([images] * 3) for images in frames.images),
                     np.concatenate([frames.labels] * 3))
     depth = training.stages[1]
-    shares = [HeldOut(training, depth, many, rank, world) for rank in range(world)]
+    shares = [ValidationBatches(training, depth, many, rank, world) for rank in range(world)]
     batches = [batch for share in shares for batch in prefetch(share, range(len(share)), 0)]
     assert max(len(label) for _, label in batches) <= VALIDATION_BATCH
     shown = np.concatenate([images[0] for images, _ in batches])
@@ -94,7 +95,7 @@ def test_every_held_out_frame_is_shown_once_and_as_it_is(
     assert sorted(map(bytes, labels)) == sorted(map(bytes, many.labels))
 
 
-def test_a_run_goes_on_where_it_stopped(training: Training, frames: InMemory) -> None:
+def test_a_run_resumes_where_it_stopped(training: Training, frames: InMemory) -> None:
     stage = training.stages[0]
     whole, rest = (list(loader(training, stage, frames, first_step=first)) for first in (0, 4))
     assert all(equal(a, b) for a, b in zip(whole[4:], rest, strict=True))
@@ -115,7 +116,7 @@ def test_processes_and_parts_share_out_the_same_batch(
 
 
 def test_a_batch_that_cannot_be_shared_out_is_refused(training: Training, frames: InMemory) -> None:
-    with pytest.raises(SsmaError, match=r"stage expert_rgb: a batch of 4 cannot be dealt out to 3"):
+    with pytest.raises(SsmaError, match=r"stage expert_rgb: a batch of 4 cannot be divided .* 3"):
         loader(training, training.stages[0], frames, world=3)
 
 
@@ -132,7 +133,7 @@ def test_read_on_demand_is_the_same_as_from_memory(training: Training, frames: I
     assert all(equal(a, b) for a, b in pairs)
 
 
-def test_light_changes_the_colour_image_alone(training: Training) -> None:
+def test_light_changes_only_the_colour_image(training: Training) -> None:
     """Not a second modality that comes as an image, such as HHA or an index in jet colours: of one
     value, it keeps that, in its own expert's stage as in the fusion's; beyond its edge is black."""
     rgb, _ = training.model.modalities
@@ -146,7 +147,7 @@ def test_light_changes_the_colour_image_alone(training: Training) -> None:
     for stage in (expert, fusion):
         images, _ = next(iter(loader(changed, stage, frames)))
         assert images[-1].unique().tolist() in ([77], [0, 77])
-    assert (images[0] != images[1]).any()  # the colour image is lit anew
+    assert (images[0] != images[1]).any()  # the light of the colour image changes
 
 
 def test_modality_dropout_blanks_one_image_of_its_share_of_the_frames(

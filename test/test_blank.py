@@ -19,7 +19,7 @@ DEPTH = RNG.integers(1, 9000, SIZE, np.uint16)
 def dead(aux_is_map: bool = True, min_valid_depth: float = 0.01,
          **images: npt.NDArray[Any]) -> set[str]:
     """The streams of which one image shows nothing."""
-    return set(BlankDetector({"rgb": False, "aux": aux_is_map}).dead(
+    return set(BlankDetector({"rgb": False, "aux": aux_is_map}).blank(
         images, 0.0, min_valid_depth=min_valid_depth, frozen_timeout=2.0))  # type: ignore[arg-type]
 
 
@@ -65,7 +65,7 @@ def test_a_share_of_nothing_is_always_there() -> None:
 def test_what_is_said_names_the_share_that_is_left() -> None:
     depth = np.zeros(SIZE, np.uint16)
     depth[:, :3] = 5
-    said = BlankDetector({"rgb": False, "aux": True}).dead(
+    said = BlankDetector({"rgb": False, "aux": True}).blank(
         {"aux": depth}, 0.0, min_valid_depth=0.1, frozen_timeout=2.0)
     assert said["aux"].startswith("1.0 % of the pixels are valid")
 
@@ -74,14 +74,14 @@ class Film:
     """Images of both streams at times of our own; a stream's picture is a number."""
 
     def __init__(self) -> None:
-        self.content = BlankDetector({"rgb": False, "aux": True})
+        self.detector = BlankDetector({"rgb": False, "aux": True})
 
     def shows(self, now: float, **pictures: int) -> set[str]:
         """Who is dead then."""
         images = {stream: np.full((*SIZE, 3) if stream == "rgb" else SIZE, 50 + picture,
                                   np.uint8 if stream == "rgb" else np.float32)
                   for stream, picture in pictures.items()}
-        return set(self.content.dead(images, now, min_valid_depth=0.0,  # type: ignore[arg-type]
+        return set(self.detector.blank(images, now, min_valid_depth=0.0,  # type: ignore[arg-type]
                                      frozen_timeout=2.0))
 
 
@@ -121,7 +121,7 @@ def test_the_very_same_bytes_are_the_same_also_where_they_are_no_number() -> Non
     nothing = np.full(SIZE, np.nan, np.float32)
     for i in range(40):
         picture = np.full((*SIZE, 3), 50 + i, np.uint8)
-        said = film.content.dead({"rgb": picture, "aux": nothing}, i / 10, min_valid_depth=0.0,
+        said = film.detector.blank({"rgb": picture, "aux": nothing}, i / 10, min_valid_depth=0.0,
                                  frozen_timeout=2.0)
     assert set(said) == {"aux"}
 
@@ -130,5 +130,5 @@ def test_a_camera_may_change_its_resolution() -> None:
     film = Film()
     film.shows(0.0, rgb=0)
     assert dead(rgb=COLOUR[:100]) == set()
-    assert film.content.dead({"rgb": COLOUR[:100]}, 0.1, min_valid_depth=0.0,
+    assert film.detector.blank({"rgb": COLOUR[:100]}, 0.1, min_valid_depth=0.0,
                              frozen_timeout=2.0) == {}

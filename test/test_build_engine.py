@@ -23,6 +23,7 @@ from safetensors import safe_open
 
 from ssma_core import SsmaError
 from ssma_core.backends import tensorrt_library
+from ssma_core.bags.pairing import PairingSettings
 from ssma_core.cli import main
 from ssma_core.export import build_progress
 from ssma_core.export.engine import build_engine
@@ -391,11 +392,11 @@ def test_the_command_in_the_file_has_all_that_an_export_takes(
     options = ["--camera", "640x480", "--aux", "uint16", "--precision", "int8",
                "--agreement", "99.0", "--workspace", "512", "--calibrate"]
     assert build_with(Path("m.safetensors"), Path("m.engine"), *options, "a bag",
-                      "--topics", "/rgb", "/depth") == 0
+                      "--topics", "/rgb", "/depth", "--slop", "0.05", "--aux-delay", "-0.1") == 0
     words = shlex.split(engine_file.read("m.engine")[0].command)
     assert words == ["ssma", "build-engine", "--model", str(tmp_path / "m.safetensors"),
                      "--output", str(tmp_path / "m.engine"), *options, str(tmp_path / "a bag"),
-                     "--topics", "/rgb", "/depth"]
+                     "--topics", "/rgb", "/depth", "--slop", "0.05", "--aux-delay", "-0.1"]
 
 
 @pytest.mark.parametrize(("options", "message"), [
@@ -472,18 +473,19 @@ def test_an_engine_with_other_labels_is_not_written(
     one_node(tmp_path / "m.onnx")
     asked: list[object] = []
 
-    def gate(a: Path, b: Path, data: Path, topics: object, *, built_from: Path) -> str:
-        asked.append((a, engine_file.read(b)[1], data, topics, built_from))
+    def gate(a: Path, b: Path, data: Path, topics: object, pairing: PairingSettings, *,
+             built_from: Path) -> str:
+        asked.append((a, engine_file.read(b)[1], data, topics, pairing, built_from))
         if not holds:
             raise SsmaError("other labels")
         return "the same labels"
 
     monkeypatch.setattr("ssma_core.export.gate.gate", gate)
     built = build_with(tmp_path / "m.onnx", tmp_path / "m.engine", "--data", "bag",
-                       "--topics", "/rgb", "/depth")
+                       "--topics", "/rgb", "/depth", "--slop", "0.03", "--aux-delay", "0.1")
     assert built == (0 if holds else 1)
     assert asked == [(tmp_path / "m.onnx", {"": b"plan"}, Path("bag"), ["/rgb", "/depth"],
-                      tmp_path / "m.onnx")]
+                      PairingSettings(slop=0.03, aux_delay=0.1), tmp_path / "m.onnx")]
     assert (tmp_path / "m.engine").exists() == holds
 
 

@@ -41,14 +41,14 @@ def test_a_loaded_network_can_be_trained_on(tiny_model_safetensors: Path) -> Non
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
-def test_the_file_says_what_it_is(tiny_model_safetensors: Path) -> None:
+def test_the_file_contains_its_format_and_spec(tiny_model_safetensors: Path) -> None:
     with safe_open(tiny_model_safetensors, framework="numpy") as file:
         metadata = file.metadata()
     assert metadata == {"format": "ssma", "version": "1", "spec": TINY_SPEC.to_json()}
 
 
 def test_reading_the_spec_imports_no_torch(tiny_model_safetensors: Path) -> None:
-    program = ("import sys; from ssma_core import checkpoint; "
+    program = ("import sys; from ssma_core.model_files import checkpoint; "
                f"checkpoint.read_spec({str(tiny_model_safetensors)!r}); "
                "sys.exit('torch' in sys.modules)")
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
@@ -73,7 +73,7 @@ def change_metadata(path: Path, **changes: str) -> None:
     (lambda path: path.write_bytes(b""), "cannot read .*m.safetensors: .*cut short"),
     (lambda path: path.write_bytes(path.read_bytes()[:-1]), "cut short.*fetch it again"),
     (lambda path: path.write_bytes(path.read_bytes()[:100]), "cut short.*fetch it again"),
-    (lambda path: path.write_bytes(b"PK\3\4" * 1000), "no safetensors file"),
+    (lambda path: path.write_bytes(b"PK\3\4" * 1000), "not a safetensors file"),
     (lambda path: save_file({"a": torch.zeros(2)}, path), "not one of this project"),
     (lambda path: change_metadata(path, format="pt"), "not one of this project"),
     (lambda path: change_metadata(path, spec=""), "not one of this project"),

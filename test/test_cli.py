@@ -77,7 +77,7 @@ def test_where_one_file_cannot_be_written_none_is_and_no_work_is_done(
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".tiff", ".PNG"])
-def test_labels_are_written_as_they_are(pictures: Path, tiny_model: Path, suffix: str) -> None:
+def test_labels_are_written_unchanged(pictures: Path, tiny_model: Path, suffix: str) -> None:
     rgb = cv2.imread(str(pictures / "rgb.png"))
     depth = cv2.imread(str(pictures / "aux.png"), cv2.IMREAD_UNCHANGED)
     assert predict(pictures, tiny_model, "--output", str(pictures / f"label{suffix}")) == 0
@@ -126,7 +126,7 @@ def test_a_lone_expert_takes_its_own_sensors(pictures: Path, modality: Modality,
     assert cv2.imread(str(pictures / "overlay.png")).shape == (96, 192, 3)
 
 
-def test_an_interrupted_command_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+def test_an_interrupted_command_reports_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
                                         capsys: pytest.CaptureFixture[str]) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from ssma_core import Modality, ModelSpec, SsmaError
-from ssma_core.evaluation import results
-from ssma_core.evaluation.comparison import compare, compare_files
+from ssma_core.evaluation import comparison
+from ssma_core.evaluation.comparison import compare
 from ssma_core.evaluation.inference import Options
-from ssma_core.evaluation.results import FrameResult, Result, pooled
+from ssma_core.evaluation.report.words import in_words
+from ssma_core.evaluation.result_file import pooled, write_result
+from ssma_core.evaluation.results import DatasetSource, DriveResult, FrameResult, Result
 from ssma_core.evaluation.seeds import over_seeds
 
 SPEC = ModelSpec(
@@ -124,12 +126,33 @@ def test_five_drives_are_too_few_to_speak_of_others(drives, verdict):
 
 def write(folder, name, hits, **changes):
     """A result of a frame a drive."""
-    frames = tuple(FrameResult(f"{i}.png", f"drive_{i}", "fog" if i % 2 else "clear",
-                         tuple(map(tuple, one.tolist()))) for i, one in enumerate(counts(*hits)))
-    result = Result("m.onnx", "c.yaml", "validation", SPEC, Options(), (), frames)
-    results.write(replace(result, **{k: f(result) for k, f in changes.items()}),
-                  folder / f"{name}.json")
+    drives = tuple(drive(i, "fog" if i % 2 else "clear", one[None])
+                   for i, one in enumerate(counts(*hits)))
+    result = Result("m.onnx", SPEC, DatasetSource("c.yaml", "validation", Options()), (), drives)
+    write_result(replace(result, **{k: f(result) for k, f in changes.items()}),
+                 folder / f"{name}.json")
     return str(folder / f"{name}.json")
+
+
+def drive(number, condition, counts):
+    return DriveResult(f"drive_{number}", (FrameResult(f"{number}.png", condition),), counts)
+
+
+def other_truth(i):
+    """Nine pixels of ground, where all others have a hundred."""
+    return replace_drive(i, counts=counts(9, of=9))
+
+
+def replace_drive(i, **changes):
+    return lambda r: (*r.drives[:i], replace(r.drives[i], **changes), *r.drives[i + 1:])
+
+
+def flipped(result):
+    return replace(result.source, options=replace(result.source.options, flip=True))
+
+
+def compare_files(first, second):
+    return in_words(comparison.compare_files(first, second))
 
 
 HITS = (10, 20, 30, 40, 50, 60, 70, 80)
@@ -167,17 +190,15 @@ def test_few_drives_are_said_aloud(tmp_path):
 
 def test_frames_are_matched_by_name_whatever_their_order(tmp_path):
     a = write(tmp_path, "a", HITS)
-    b = write(tmp_path, "b", HITS, frames=lambda result: result.frames[::-1])
+    b = write(tmp_path, "b", HITS, drives=lambda result: result.drives[::-1])
     assert "The interval, +0.00 to +0.00" in compare_files(a, b)
 
 
 @pytest.mark.parametrize(("changes", "complaint"), [
-    ({"frames": lambda r: r.frames[1:]}, r"a.json has the frame 0.png, .*b.json has not"),
-    ({"frames": lambda r: (*r.frames, replace(r.frames[0], name="8.png"))},
+    ({"drives": lambda r: r.drives[1:]}, r"a.json has the frame 0.png, .*b.json has not"),
+    ({"drives": lambda r: (*r.drives, drive(8, "fog", counts(1)))},
      r"b.json has the frame 8.png, .*a.json has not"),
-    ({"frames": lambda r: (r.frames[0], replace(r.frames[1], counts=((0, 0, 0), (0, 9, 0),
-                                                                     (0, 0, 0))), *r.frames[2:])},
-     r"true labels of 1.png are not the same .* at the label's size"),
+    ({"drives": other_truth(1)}, r"true labels of 1.png are not the same .* at the label's size"),
     ({"spec": lambda r: replace(r.spec, class_names=("void", "soil", "sky"))},
      r"a.json is about the classes void, ground, sky, .*b.json about void, soil, sky"),
     ({"spec": lambda r: replace(r.spec, void_id=2)}, r"cannot be compared"),
@@ -190,17 +211,17 @@ def test_what_cannot_be_compared_is_named(tmp_path, changes, complaint):
 def test_a_damaged_file_is_named(tmp_path):
     a = write(tmp_path, "a", HITS)
     values = json.loads(Path(a).read_text())
-    del values["frames"]
+    del values["runs"]
     (tmp_path / "b.json").write_text(json.dumps(values))
-    with pytest.raises(SsmaError, match=r"b.json is no result of evaluate.py: .* lacks frames"):
+    with pytest.raises(SsmaError, match=r"b.json is no result of evaluate.py .*: it lacks runs"):
         compare_files(a, str(tmp_path / "b.json"))
 
 
 def test_folds_are_compared_as_one_result(tmp_path):
     whole = [write(tmp_path, name, hits) for name, hits in (("a", HITS), ("b", HITS[::-1]))]
-    folds = ["+".join(write(tmp_path, name + part, hits, frames=chosen)
-                      for part, chosen in (("0", lambda r: r.frames[:3]),
-                                           ("1", lambda r: r.frames[3:])))
+    folds = ["+".join(write(tmp_path, name + part, hits, drives=chosen)
+                      for part, chosen in (("0", lambda r: r.drives[:3]),
+                                           ("1", lambda r: r.drives[3:])))
              for name, hits in (("a", HITS), ("b", HITS[::-1]))]
     assert compare_files(*folds).splitlines()[2:] == compare_files(*whole).splitlines()[2:]
 
@@ -209,7 +230,7 @@ def test_folds_are_compared_as_one_result(tmp_path):
     ({}, r"two.json cannot be added to .*one.json \+ .*two.json: two frames have the name 0.png"),
     ({"spec": lambda r: replace(r.spec, class_names=("void", "soil", "sky"))},
      r"two.json is of another model or other options than .*one.json"),
-    ({"options": lambda r: replace(r.options, flip=True)}, r"two.json is of another model or oth"),
+    ({"source": flipped}, r"two.json is of another model or oth"),
 ])
 def test_folds_that_do_not_belong_together_are_named(tmp_path, changes, complaint):
     one = write(tmp_path, "one", HITS)
@@ -228,14 +249,13 @@ def test_the_mean_over_seeds_worked_out_by_hand(tmp_path):
 
 
 @pytest.mark.parametrize(("changes", "complaint"), [
-    ({"frames": lambda r: r.frames[1:]}, r"one.json has the frame 0.png, .*two.json has not"),
-    ({"frames": lambda r: (*r.frames[:7], replace(r.frames[7], condition="rain"))},
+    ({"drives": lambda r: r.drives[1:]}, r"one.json has the frame 0.png, .*two.json has not"),
+    ({"drives": replace_drive(7, frames=(FrameResult("7.png", "rain"),))},
      r"7.png is of the condition fog in .*one.json, of rain in .*two.json"),
-    ({"frames": lambda r: (replace(r.frames[0], counts=((0, 0, 0), (0, 9, 0), (0, 0, 0))),
-                           *r.frames[1:])}, r"true labels of 0.png are not the same"),
+    ({"drives": other_truth(0)}, r"true labels of 0.png are not the same"),
     ({"spec": lambda r: replace(r.spec, modalities=(Modality("depth", "jet", 20000.0),))},
      r"two.json \(m.onnx, at the label's size\) is of another model or other options than"),
-    ({"options": lambda r: replace(r.options, flip=True)}, r"with mirror images\) is of another"),
+    ({"source": flipped}, r"with mirror images\) is of another"),
 ])
 def test_a_mean_of_what_does_not_belong_together_is_refused(tmp_path, changes, complaint):
     one, two = write(tmp_path, "one", HITS), write(tmp_path, "two", HITS, **changes)

@@ -185,7 +185,7 @@ def test_folds_that_do_not_exist_are_refused(values, complaint):
 
 def test_more_folds_than_frames_are_refused(tmp_path):
     source = ListFile(str(numbered(tmp_path, 2)), folds=3, take=(0,))
-    with pytest.raises(SsmaError, match=r"2 frames, from .*0.png on, cannot be dealt into 3 folds"):
+    with pytest.raises(SsmaError, match=r"2 frames, from .*0.png on, cannot be divided into 3"):
         source.samples()
 
 

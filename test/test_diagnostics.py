@@ -89,7 +89,7 @@ def test_nothing_is_wrong_while_pairs_are_labelled(rig: Rig, clock: Clock) -> No
 
 @pytest.mark.parametrize("stream", STREAMS)
 @pytest.mark.parametrize("publishers, why", [
-    (0, "nobody publishes it"), (1, "1 publisher is there"), (2, "2 publishers are there")])
+    (0, "no one publishes it"), (1, "1 publisher is there"), (2, "2 publishers are there")])
 def test_a_silent_topic_is_named_two_seconds_after_activation(
         rig: Rig, clock: Clock, stream: Stream, publishers: int, why: str) -> None:
     drive(rig, clock, [OTHER[stream]], 1000, 3000)

@@ -110,6 +110,18 @@ def written(way: Way, folder: Path, *options: str) -> tuple[Path, Path]:
     return model, end_to_end
 
 
+@pytest.fixture(scope="module")
+def in_torch(files: Files) -> Segmenter:
+    """The forest's checkpoint."""
+    return Segmenter(files(FOREST)[0])
+
+
+@pytest.fixture(scope="module")
+def in_graph(files: Files) -> Segmenter:
+    """The forest's exported file."""
+    return Segmenter(files(FOREST)[1])
+
+
 @pytest.fixture(scope="module", params=WAYS, ids=str)
 def answers(request: pytest.FixtureRequest,
             files: Files) -> list[tuple[Segmentation, Segmentation]]:
@@ -140,47 +152,47 @@ def difference(a: Array | None, b: Array | None) -> Array:
 
 
 @pytest.mark.parametrize("nothing", [0, np.nan, np.inf])
-def test_a_frame_without_any_depth(files: Files, nothing: float) -> None:
+def test_a_frame_without_any_depth(
+        in_torch: Segmenter, in_graph: Segmenter, nothing: float) -> None:
     rgb, depth = next(FOREST.frames(Path()))
     depth = np.full_like(depth, nothing)
-    wanted, given = (Segmenter(file).segment(rgb, depth, trust=True) for file in files(FOREST))
+    wanted, given = (each.segment(rgb, depth, trust=True) for each in (in_torch, in_graph))
     assert (given.labels == wanted.labels).mean() >= 0.9995
     assert difference(given.trust, wanted.trust).max() <= 1
 
 
-def test_arrays_may_be_views_and_doubles(files: Files) -> None:
-    segmenter = Segmenter(files(FOREST)[1])
+def test_arrays_may_be_views_and_doubles(in_graph: Segmenter) -> None:
     rgb, depth = next(FOREST.frames(Path()))
-    labels = segmenter.segment(rgb, depth).labels
+    labels = in_graph.segment(rgb, depth).labels
     views = rgb[..., ::-1].copy()[..., ::-1], np.asfortranarray(depth.astype(np.float64))
-    np.testing.assert_array_equal(segmenter.segment(*views).labels, labels)
+    np.testing.assert_array_equal(in_graph.segment(*views).labels, labels)
 
 
 @pytest.mark.parametrize(("rgb", "depth", "message"), [
-    ((480, 640), ((480, 640), np.float32), r"takes frames of 768x384 with float32, and this one is "
+    ((480, 640), ((480, 640), np.float32), r"takes frames of 768x384 with float32, but this one is "
      r"of 640x480 with float32; export .*: ssma export .* --camera 640x480 --aux float32$"),
-    ((384, 768), ((384, 768), np.uint16), r"and this one is of 768x384 with uint16; export .*"
+    ((384, 768), ((384, 768), np.uint16), r"but this one is of 768x384 with uint16; export .*"
      r"--camera 768x384 --aux uint16$"),
     ((384, 768), ((384, 768, 3), np.uint8), "--camera 768x384 --aux encoded"),
     ((384, 768), ((300, 768), np.float32), "must be registered to each other"),
 ])
 def test_another_frame_is_refused_with_the_command_that_makes_its_file(
-        files: Files, rgb: tuple[int, int], depth: tuple[Any, Any], message: str) -> None:
+        in_graph: Segmenter, rgb: tuple[int, int], depth: tuple[Any, Any], message: str) -> None:
     with pytest.raises(SsmaError, match=message):
-        Segmenter(files(FOREST)[1]).segment(np.zeros((*rgb, 3), np.uint8), np.zeros(*depth))
+        in_graph.segment(np.zeros((*rgb, 3), np.uint8), np.zeros(*depth))
 
 
-def test_an_end_to_end_file_has_no_logits(files: Files) -> None:
-    with pytest.raises(SsmaError, match=r"gives no logits: ask .* exported without --camera"):
-        Segmenter(files(FOREST)[1]).segment(*next(FOREST.frames(Path())), logits=True)
+def test_an_end_to_end_file_has_no_logits(in_graph: Segmenter) -> None:
+    with pytest.raises(SsmaError, match=r"gives no logits: take .* exported without --camera"):
+        in_graph.segment(*next(FOREST.frames(Path())), logits=True)
 
 
-def test_half_precision_gives_nearly_the_same_labels(files: Files) -> None:
+def test_half_precision_gives_nearly_the_same_labels(files: Files, in_graph: Segmenter) -> None:
     single, half = files(FOREST)[1], files(FOREST, "--precision", "fp16")[1]
     assert half.stat().st_size < 0.6 * single.stat().st_size
-    first, second = Segmenter(single), Segmenter(half)
-    assert (first.precision, second.precision) == ("fp32", "fp16")
-    equal = [first.segment(*arrays).labels == second.segment(*arrays).labels
+    second = Segmenter(half)
+    assert (in_graph.precision, second.precision) == ("fp32", "fp16")
+    equal = [in_graph.segment(*arrays).labels == second.segment(*arrays).labels
              for arrays in FOREST.frames(Path())]
     assert np.mean(equal) >= 0.995
 

@@ -49,8 +49,8 @@ def flip(data: bytes, at: int) -> bytes:
 
 
 @pytest.mark.parametrize(("harm", "message"), [
-    (lambda data: b"", "no engine of this program"),
-    (lambda data: b"ftrt" + data, "no engine of this program"),
+    (lambda data: b"", "not an engine file of this program"),
+    (lambda data: b"ftrt" + data, "not an engine file of this program"),
     (lambda data: data[:16], "cut short or damaged"),
     (lambda data: data[:100], "cut short or damaged"),
     (lambda data: data[:-1], "cut short or damaged"),
@@ -128,7 +128,7 @@ def test_anything_else_is_refused_with_the_command_that_rebuilds_it(
 
 def test_reading_an_engine_imports_no_heavy_library(tmp_path: Path) -> None:
     engine_file.write(tmp_path / "m.engine", RTX, {"": b"plan"})
-    program = ("import sys; from ssma_core import engine_file; "
+    program = ("import sys; from ssma_core.model_files import engine_file; "
                f"engine_file.read({str(tmp_path / 'm.engine')!r}); "
                "sys.exit(bool({'torch', 'onnx', 'onnxruntime', 'safetensors', 'tensorrt', "
                "'tensorrt_rtx'} & set(sys.modules)))")

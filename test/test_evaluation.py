@@ -18,10 +18,12 @@ from hypothesis import strategies as st
 
 from ssma_core import ConfusionMatrix, Modality, ModelSpec, Segmenter, SsmaError
 from ssma_core.backends import open_backend
-from ssma_core.evaluation import inference, results
+from ssma_core.evaluation import inference
 from ssma_core.evaluation.inference import Options
 from ssma_core.evaluation.of_data_set import Evaluation, evaluate
-from ssma_core.evaluation.results import FrameResult, Result
+from ssma_core.evaluation.report.words import in_words
+from ssma_core.evaluation.result_file import read_result, write_result
+from ssma_core.evaluation.results import DatasetSource, DriveResult, FrameResult, Result
 from ssma_core.modalities import network_images
 from ssma_core.model import build
 from ssma_core.model_files import checkpoint
@@ -102,11 +104,11 @@ class Painted:
 
 def test_by_default_it_is_asked_as_a_robot_asks(model):
     segmenter = Segmenter(model)
-    for sample, frame in zip(SAMPLES, counted(model)):
+    for sample, counts in zip(SAMPLES, counted(model)):
         rgb, depth, label = sample.read(3)
         expected = ConfusionMatrix(3, 0)
         expected.add(label, segmenter.segment(rgb, depth).labels)
-        np.testing.assert_array_equal(frame.counts, expected.counts)
+        np.testing.assert_array_equal(counts, expected.counts)
         assert (expected.counts.sum(axis=0) > 0).sum() > 1, "the model says more than one thing"
 
 
@@ -117,8 +119,8 @@ def test_at_the_networks_size_the_label_is_brought_there_by_nearest_neighbour(mo
     # 96×80 to 64×48: pixel (x, y) comes from ⌊1.5 x⌋, ⌊5/3 y⌋.
     expected.add(label[np.arange(48) * 80 // 48][:, np.arange(64) * 96 // 64],
                  backend.run(network_images(SPEC, rgb, depth), ["labels"])["labels"])
-    frame = counted(model, Options("network"))[0]
-    np.testing.assert_array_equal(frame.counts, expected.counts)
+    counts = counted(model, Options("network"))[0]
+    np.testing.assert_array_equal(counts, expected.counts)
 
 
 @given(st.integers(1, 64), st.integers(1, 64), st.floats(0.01, 8))
@@ -217,8 +219,7 @@ def test_an_expert_alone_is_asked_in_place_of_the_fusion(file):
     """And counted as any model is."""
     segmenter = Segmenter(ROOT / "models" / file)
     spec = replace(segmenter.spec, input_size=(64, 48))
-    (counts,) = (frame.counts for frame in counted(
-        ROOT / "models" / file, Options(alone="depth"), SAMPLES[:1], spec))
+    (counts,) = counted(ROOT / "models" / file, Options(alone="depth"), SAMPLES[:1], spec)
     _, depth, label = SAMPLES[0].read(spec.classes)
     expected = ConfusionMatrix(spec.classes, spec.void_id)
     expected.add(label, segmenter.segment(None, depth).labels)
@@ -288,7 +289,7 @@ def test_a_model_of_other_classes_is_refused(model):
 # The result
 
 def frame(name, counts, drive=".", condition=None):
-    return FrameResult(name, drive, condition, counts)
+    return DriveResult(drive, (FrameResult(name, condition),), np.array([counts]))
 
 
 GOOD = ((4, 0, 0), (0, 10, 0), (0, 0, 10))
@@ -297,8 +298,9 @@ ONLY_SKY = ((4, 0, 0), (0, 0, 0), (0, 0, 20))
 ALL_VOID = ((24, 0, 0), (0, 0, 0), (0, 0, 0))
 
 
-def result(*frames):
-    return Result(**NAMES, spec=SPEC, options=Options(), versions=("python 3",), frames=frames)
+def result(*drives):
+    return Result("m.safetensors", SPEC, DatasetSource("c.yaml", "validation", Options()),
+                  ("python 3",), drives)
 
 
 def test_groups_are_counted_apart_and_frames_without_a_condition_left_out():
@@ -317,8 +319,8 @@ def test_a_single_frames_mean_is_over_the_classes_that_occur_in_it():
 
 
 def test_the_figures_in_words_name_the_conditions_and_what_does_not_occur():
-    words = results.in_words(result(frame("1", GOOD, "a", "clear"),
-                                    frame("2", ONLY_SKY, "b", "fog"))).splitlines()
+    words = in_words(result(frame("1", GOOD, "a", "clear"),
+                            frame("2", ONLY_SKY, "b", "fog"))).splitlines()
     assert words[0] == "m.safetensors on c.yaml, validation: 2 frames, at the label's size"
     assert [line.split() for line in words[-7:]] == [
         ["condition", "mIoU", "%", "frames"],
@@ -336,8 +338,8 @@ def test_the_options_are_named_in_words():
 
 def test_the_json_file_reads_back_as_it_was_and_holds_the_figures(tmp_path):
     written = result(frame("1", GOOD, "a", "clear"), frame("2", BAD, "b"))
-    results.write(written, tmp_path / "result.json")
-    assert results.read(tmp_path / "result.json") == written
+    write_result(written, tmp_path / "result.json")
+    assert read_result(tmp_path / "result.json") == written
     figures = json.loads((tmp_path / "result.json").read_text())["figures"]
     assert figures["total"]["iou"] == {"ground": 12 / 20, "sky": 20 / 28}
     assert figures["total"]["miou"] == pytest.approx((12 / 20 + 20 / 28) / 2)
@@ -350,45 +352,64 @@ def test_a_result_that_finds_no_room_is_named_and_not_half_written(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, most))  # no file gets more bytes
     try:
         with pytest.raises(SsmaError, match=rf"cannot write {tmp_path}/result.json: File too lar"):
-            results.write(result(frame("1", GOOD)), tmp_path / "result.json")
+            write_result(result(frame("1", GOOD)), tmp_path / "result.json")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
     assert not list(tmp_path.iterdir())
 
 
+def first_of(values):
+    """The first frame in a file."""
+    return values["runs"][0]["frames"][0]
+
+
 @pytest.mark.parametrize(("change", "complaint"), [
-    (lambda v: v["frames"][0].pop("drive"), r"frames\[0\] lacks drive"),
-    (lambda v: v["frames"][0].update(counts=[[1]]), "counts of 1 are not 3 by 3"),
-    (lambda v: v["frames"][0]["counts"][0].append(1), "counts of 1 are not 3 by 3"),
-    (lambda v: v["frames"][0]["counts"][0].__setitem__(0, "1"), "must be of type int, got '1'"),
-    (lambda v: v["frames"][0]["counts"][0].__setitem__(0, -1), "counts of 1 are not all from 0"),
-    (lambda v: v["frames"][0]["counts"][0].__setitem__(0, 10**30), "to 1,000,000,000,000"),
-    (lambda v: v["frames"][0].update(name="2"), "two frames have the name 2"),
-    (lambda v: v.update(frames=[]), "there is no frame"),
+    (lambda v: first_of(v).pop("name"), "frame 0 lacks name"),
+    (lambda v: first_of(v).pop("counts"), "the frame 1 lacks counts"),
+    (lambda v: first_of(v).update(counts=[[1]]), "counts of 1 are not 3 by 3"),
+    (lambda v: first_of(v).update(counts=[1, 2, 3, 4, 5, 6, 7, 8, 9]), "counts of 1 are not 3 by"),
+    (lambda v: first_of(v)["counts"][0].append(1), "counts of 1 are not 3 by 3"),
+    (lambda v: first_of(v)["counts"][0].append(-1), "counts of 1 are not 3 by 3"),
+    (lambda v: first_of(v)["counts"][0].__setitem__(0, "1"), "of 1 must be whole numbers, got"),
+    (lambda v: first_of(v)["counts"][0].__setitem__(0, 1.5), "of 1 must be whole numbers, got"),
+    (lambda v: first_of(v)["counts"][0].__setitem__(0, float("nan")), "1 must be whole numbers"),
+    (lambda v: first_of(v)["counts"][0].__setitem__(0, None), "of 1 must be whole numbers, got"),
+    (lambda v: first_of(v)["counts"][0].__setitem__(0, -1), "counts of 1 are not all from 0"),
+    (lambda v: first_of(v)["counts"][0].__setitem__(0, 10**12 + 1), "1 are not all from 0"),
+    (lambda v: first_of(v)["counts"][0].__setitem__(0, 10**30), "to 1,000,000,000,000"),
+    (lambda v: first_of(v)["counts"][0].__setitem__(0, -10**30), "counts of 1 must be whole"),
+    (lambda v: first_of(v).update(name="2"), "two frames have the name 2"),
+    (lambda v: v.update(runs=[]), "there is no frame"),
+    (lambda v: v.update(runs=5), "runs must be a list"),
+    (lambda v: v.update(runs=[5]), r"runs\[0\] must be a mapping"),
+    (lambda v: v["runs"][0].update(frames={}), "frames must be a list"),
     (lambda v: v["spec"].update(size="huge"), "size must be one of"),
+    (lambda v: v.pop("spec"), "lacks spec"),
     (lambda v: v["options"].update(scales=[0]), "scales must be above 0"),
-    (lambda v: v.clear(), "lacks model"),
+    (lambda v: v.clear(), "lacks spec"),
+    (lambda v: v.pop("model"), "lacks model"),
+    (lambda v: v.pop("split"), "lacks split"),
 ])
 def test_a_json_file_that_is_no_result_is_named_and_why(tmp_path, change, complaint):
     path = tmp_path / "result.json"
-    results.write(result(frame("1", GOOD), frame("2", BAD)), path)
+    write_result(result(frame("1", GOOD), frame("2", BAD)), path)
     values = json.loads(path.read_text())
     change(values)
     path.write_text(json.dumps(values))
-    with pytest.raises(SsmaError, match=rf"result.json is no result of evaluate.py: .*{complaint}"):
-        results.read(path)
+    with pytest.raises(SsmaError, match=rf"result.json is no result of .*: .*{complaint}"):
+        read_result(path)
 
 
 def test_a_file_that_is_no_json(tmp_path):
     with pytest.raises(SsmaError, match=r"cannot read .*none.json"):
-        results.read(tmp_path / "none.json")
+        read_result(tmp_path / "none.json")
     for content in (b"[1", b"\xff\xfe", b""):
         (tmp_path / "bad.json").write_bytes(content)
         with pytest.raises(SsmaError, match=r"bad.json is not JSON"):
-            results.read(tmp_path / "bad.json")
+            read_result(tmp_path / "bad.json")
     (tmp_path / "bad.json").write_text("[]")
-    with pytest.raises(SsmaError, match=r"bad.json is no result of evaluate.py: .*mapping"):
-        results.read(tmp_path / "bad.json")
+    with pytest.raises(SsmaError, match=r"bad.json is no result of evaluate.py .*: .*mapping"):
+        read_result(tmp_path / "bad.json")
 
 
 # The output
@@ -399,8 +420,8 @@ def test_the_output_folder_has_the_result_and_two_pictures(model, tmp_path):
     found = evaluate(Evaluation(model, SPEC, Options()), samples, folder, **NAMES)
     assert sorted(path.name for path in folder.iterdir()) == [
         "confusion.png", "result.json", "worst.png"]
-    assert results.read(folder / "result.json") == found
-    assert [(f.name, f.drive, f.condition) for f in found.frames] == [
+    assert read_result(folder / "result.json") == found
+    assert [(f.name, drive, f.condition) for drive, f in found.scored] == [
         (s.name, s.drive, s.condition) for s in samples]
     assert found.versions[3].startswith("torch ")
     # Title, 4 frames under a line of text each (the fifth is all void), legend.
@@ -445,7 +466,7 @@ def test_evaluate_prints_a_line_a_class_and_compares_what_it_wrote(
     first, *table = capsys.readouterr().out.splitlines()[:5]
     assert first.endswith("run.yaml, validation: 6 frames, at the network's size")
     assert [line.split()[0] for line in table] == ["class", "ground", "sky", "mean"]
-    assert results.read(tmp_path / "b/result.json").options == Options(
+    assert read_result(tmp_path / "b/result.json").source.options == Options(
         "network", (0.5, 1.0), True, "depth")
     run_script(monkeypatch, "--compare", tmp_path / "a/result.json", tmp_path / "b/result.json")
     assert "2 whole drives" in capsys.readouterr().out

@@ -131,7 +131,7 @@ def test_nodes_are_called_after_their_modules(file: Path) -> None:
                     for node in graph.node if node.op_type == "Conv"]
     assert len(convolutions) > 100
     assert {(modules[module].__name__, kind) for module, _, kind in convolutions} <= {
-        ("Convolution", "Conv"), ("MultiscaleConvolution", "Conv"), ("Upsampling", "Conv")}
+        ("Conv2dSame", "Conv"), ("MultiscaleConvolution", "Conv"), ("Upsampling", "Conv")}
 
 
 def test_a_file_tells_nothing_of_where_it_was_made_and_is_the_same_each_time(
@@ -208,14 +208,14 @@ def test_metadata_that_say_something_else_are_refused(
 
 
 @pytest.mark.parametrize(("modalities", "aux", "message"), [
-    ((RGB, DEPTH), None, "how does the depth come, --aux uint16, float32 or encoded?"),
-    ((RGB, NIR), None, "how does the nir come, --aux uint8, uint16, float32 or encoded?"),
-    ((RGB, DEPTH), "uint8", "depth cannot come as uint8.*--aux uint16, float32 or encoded"),
-    ((RGB,), "uint8", "takes the rgb image alone.*leave out --aux"),
+    ((RGB, DEPTH), None, "the format of the depth is not given: .*--aux uint16, float32 or enc"),
+    ((RGB, NIR), None, "the format of the nir is not given: .*--aux uint8, uint16, float32 or enc"),
+    ((RGB, DEPTH), "uint8", "depth cannot be uint8.*--aux uint16, float32 or encoded"),
+    ((RGB,), "uint8", "takes only the rgb image.*leave out --aux"),
     ((RGB, Modality("thermal", "image")), "uint8", "thermal as an image.*--aux encoded"),
     ((RGB, Modality("hha", "hha", camera=Camera(500, 500, 320, 240, (640, 480)))), "uint16",
      "HHA is not computed in the graph.*--aux encoded"),
-    ((NIR, RGB), "encoded", "the first modality, nir, is no colour image"),
+    ((NIR, RGB), "encoded", "the first modality, nir, is not a colour image"),
 ])
 def test_a_format_that_does_not_fit_the_model_is_refused(
         tiny_spec: ModelSpec, modalities: tuple[Modality, ...], aux: Any, message: str) -> None:

@@ -13,7 +13,7 @@ from ssma_core.synthetic.canvas import (
     Canvas,
     put,
 )
-from ssma_core.synthetic.things.sprites import Stamps, paint
+from ssma_core.synthetic.things.sprites import Polygons, paint
 
 HEIGHT, WIDTH = 384, 768
 TREE = 12.0  # metres
@@ -53,8 +53,8 @@ def test_a_gap_too_small_to_draw_is_vegetation_and_a_wide_one_sky():
 
 
 def test_an_obstacle_too_far_to_be_sure_of_is_void_and_a_near_one_an_obstacle():
-    rock = paint(Stamps(np.array([[[-0.5, 0.0], [0.5, 0.0], [0.5, 0.5], [-0.5, 0.5]]]),
-                        np.full((1, 4), 100.0), np.zeros(1)), 1.0, 0.5, 200, OBSTACLE)
+    rock = paint(Polygons(np.array([[[-0.5, 0.0], [0.5, 0.0], [0.5, 0.5], [-0.5, 0.5]]]),
+                          np.full((1, 4), 100.0), np.zeros(1)), 1.0, 0.5, 200, OBSTACLE)
     canvas = scene(filled(GRASS))
     for column, pixels_per_metre in ((100, 15), (400, 60)):
         put(canvas, rock, (column, 300), pixels_per_metre=pixels_per_metre, distance=5.0, shade=1.0,

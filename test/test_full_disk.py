@@ -1,4 +1,4 @@
-"""A disk that is full is said in one line, and nothing half-written is left."""
+"""A full disk is reported in one line, and no partial file is left."""
 from __future__ import annotations
 
 import resource

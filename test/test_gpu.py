@@ -224,6 +224,20 @@ def test_a_robots_process_imports_no_torch_and_stays_below_a_gigabyte(
 
 
 @engines
+def test_a_process_that_closes_nothing_ends_in_order(build: Build, library: Library) -> None:
+    """At the end the engine is freed before the context: nothing crashes or is printed."""
+    program = ("import numpy as np\n"
+               "from ssma_core import Segmenter\n"
+               f"segmenter = Segmenter({str(build(library))!r})\n"
+               "segmenter.segment(np.zeros((540, 960, 3), np.uint8),\n"
+               "                  np.ones((540, 960), np.uint16))\n")
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True,
+                           text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "PyCUDA" not in ended.stderr and "Traceback" not in ended.stderr
+
+
+@engines
 def test_kernels_of_tensorrt_for_rtx_are_kept(build: Build, library: Library) -> None:
     if library != "tensorrt_rtx":
         pytest.skip("TensorRT compiles none at the start")

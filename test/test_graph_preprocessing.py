@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ssma_core import Modality, ModelSpec
-from ssma_core.end_to_end.depth import levelled
+from ssma_core.end_to_end.depth import shift_median
 from ssma_core.end_to_end.preprocessing import Preprocessing
 from ssma_core.end_to_end.resize import Nearest
 from ssma_core.modalities import network_images
@@ -102,7 +102,7 @@ def test_vegetation_indices(index: Any, aux: str) -> None:
     check(spec(Modality("nir", index)), *arrays, aux=aux)
 
 
-def test_one_modality_of_whatever_kind() -> None:
+def test_one_modality_of_any_kind() -> None:
     check(spec(DEPTH), sensor((768, 384), "uint16", 30000), aux="uint16")
     check(spec(DEPTH), picture((768, 384)), aux="encoded")
     check(spec(Modality("nir", "evi")), picture((768, 384)), aux="encoded")
@@ -131,7 +131,7 @@ def test_maps_are_brought_to_one_level(aux: str, scale: float, measured: int) ->
 def test_the_median_of_an_even_number_is_the_mean_of_the_middle_two() -> None:
     values = torch.tensor([[0, 3, 5, 0, 8, 20.0]])
     # 3, 5, 8, 20: 6.5 becomes 10.
-    torch.testing.assert_close(levelled(values, 10, 65535, 16),
+    torch.testing.assert_close(shift_median(values, 10, 65535, 16),
                                torch.tensor([[0, 6.5, 8.5, 0, 11.5, 23.5]]))
 
 

@@ -1,13 +1,16 @@
-"""The rules of the house that one can break by an import."""
+"""The rules of the house: what may import what, and how large its parts are."""
 from __future__ import annotations
 
 import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 
+import kinds
 import pytest
 from conftest import ROOT
 
@@ -101,3 +104,87 @@ def test_importing_the_front_brings_no_heavy_library(module: str) -> None:
 def test_training_scripts_are_a_few_lines() -> None:
     for script in (ROOT / "training").glob("*.py"):
         assert len(script.read_text().splitlines()) <= 70, script
+
+
+# From the ground up: a room imports from its own floor and from those below it.
+FLOORS: tuple[set[str], ...] = (
+    {"errors"}, {"spec", "plain", "files", "pictures", "processes"}, {"modalities"}, {"model"},
+    {"model_files"}, {"end_to_end"}, {"backends"}, {"segmenter"}, {"bags"}, {"datasets"},
+    {"synthetic"}, {"evaluation"}, {"export"}, {"training"}, {"benchmark"}, {"commands"}, {"cli"})
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+CORE = ROOT / "ssma_core"
+# All code except the tests.
+CODE = [file for folder in ("ssma_core", "ssma_ros", "training", "demo", "benchmarks", "launch")
+        for file in files(folder)]
+
+
+def room_of(file: Path) -> str:
+    """The folder directly below ssma_core, or the loose module."""
+    return file.relative_to(CORE).parts[0].removesuffix(".py")
+
+
+def imports_from_higher_floors(room: str, source: str) -> set[str]:
+    """The imports in a source of this room which come from a higher floor, or from a room that
+    has no floor. The front stands above all floors."""
+    return {name for name in imports(source) if name.split(".")[0] == "ssma_core"
+            and FLOOR_OF.get((name + ".").split(".")[1], len(FLOORS)) > FLOOR_OF[room]}
+
+
+@pytest.mark.parametrize("file", [file for file in files("ssma_core") if file.parent != CORE
+                                  or file.name != "__init__.py"],
+                         ids=lambda f: str(f.relative_to(ROOT)))
+def test_no_room_imports_from_a_higher_floor(file: Path) -> None:
+    room = room_of(file)
+    assert room in FLOOR_OF, f"give {room} a place in FLOORS"
+    assert not imports_from_higher_floors(room, file.read_text())
+
+
+@pytest.mark.parametrize("source", [
+    "from ssma_core.evaluation.metrics import check_ids",
+    "from ssma_core import cli",
+    "def f():\n    from ssma_core.training import loop",
+    "if TYPE_CHECKING:\n    from ssma_core.commands import export",
+    "from importlib import import_module\nimport_module('ssma_core.synthetic.forest')",
+    "import ssma_core",
+    "from ssma_core import Segmenter",
+    "import ssma_core.a_new_room",
+])
+def test_an_import_from_a_higher_floor_is_found_however_it_is_written(source: str) -> None:
+    assert imports_from_higher_floors("datasets", source)
+
+
+@pytest.mark.parametrize("source", [
+    "from ssma_core.errors import SsmaError",
+    "from ssma_core.datasets import folders",
+    "from ssma_core import files",
+    "import numpy",
+])
+def test_an_import_from_the_same_or_a_lower_floor_is_allowed(source: str) -> None:
+    assert not imports_from_higher_floors("datasets", source)
+
+
+def test_at_most_8_modules_lie_loose_in_the_core() -> None:
+    loose = sorted(file.name for file in CORE.glob("*.py") if file.name != "__init__.py")
+    assert len(loose) <= 8, loose
+
+
+def test_no_folder_has_more_than_14_files() -> None:
+    counted = Counter(str(file.parent.relative_to(ROOT)) for package in ("ssma_core", "ssma_ros")
+                      for file in (ROOT / package).rglob("*")
+                      if file.is_file() and file.suffix != ".pyc")
+    assert not {folder: number for folder, number in counted.items() if number > 14}
+
+
+def test_no_file_is_longer_than_300_lines_and_half_of_them_have_at_most_150() -> None:
+    lengths = {str(file.relative_to(ROOT)): len(file.read_text().splitlines()) for file in CODE}
+    assert not {file: length for file, length in lengths.items() if length > 300}
+    assert median(lengths.values()) <= 150
+
+
+def test_what_is_marked_by_name_is_there() -> None:
+    """A test that has been renamed must not become a fast one by that."""
+    for file in kinds.TRAINING | kinds.SLOW.keys() | kinds.ALONE.keys():
+        tree = ast.parse((ROOT / "test" / file).read_text())
+        defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        named = kinds.SLOW.get(file, set()) | kinds.ALONE.get(file, set())
+        assert named <= defined | {"*"}, f"{file} in test/kinds.py"

@@ -9,14 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from rosbags.typesys import Stores, get_typestore
 
 from ssma_core import Modality, ModelSpec, SsmaError
-from ssma_core.bags import rosbag2
+from ssma_core.bags import image_messages, rosbag2
+from ssma_core.bags.pairing import PairingSettings
 from ssma_core.datasets.file_list import write_list
 from ssma_core.datasets.inputs import Input, open_inputs
-from ssma_core.datasets.stamps import APART_NS, together
 
 RGB, DEPTH, LABEL = "/camera/color", "/camera/depth", "/truth"
 TOPICS = (RGB, DEPTH, LABEL)
@@ -31,9 +30,14 @@ def pictures(root: Path) -> list[tuple[np.ndarray, ...]]:
 
 
 def check_frames(found: list[Input], expected: list[tuple[np.ndarray, ...]]) -> None:
+    """Frames of different names, with the same arrays."""
+    assert len({frame.name for frame in found}) == len(found)
+    check_arrays(found, expected)
+
+
+def check_arrays(found: list[Input], expected: list[tuple[np.ndarray, ...]]) -> None:
     """The same arrays, and labels where the expected frames have a third."""
     assert len(found) == len(expected)
-    assert len({frame.name for frame in found}) == len(found)
     for frame, arrays in zip(found, expected):
         for array, picture in zip(frame.arrays, arrays[:2], strict=True):
             np.testing.assert_array_equal(array, picture, strict=True)
@@ -155,6 +159,110 @@ def test_a_bag_whose_images_are_cut_off_gives_the_whole_frames(
     check_frames(found, [expected[1], expected[3][:2], expected[4], expected[5]])
 
 
+def late_depth(frames: list[tuple[np.ndarray, ...]], late: int) -> Iterator[rosbag2.Recorded]:
+    """Colour and the depth that belongs to it, stamped that many nanoseconds later."""
+    for i, (rgb, depth, _) in enumerate(frames):
+        stamp = START + i * PERIOD
+        yield rosbag2.image(RGB, stamp, stamp, rgb, "bgr8")
+        yield rosbag2.image(DEPTH, stamp + MS, stamp + late, depth, "16UC1")
+
+
+def test_the_slop_says_what_belongs_together(
+        easy_frames: Path, tmp_path: Path, tiny_spec: ModelSpec) -> None:
+    expected = pictures(easy_frames)
+    rosbag2.write(tmp_path / "drive", late_depth(expected, 30 * MS))
+    with pytest.raises(SsmaError, match=r"at most 0\.02 s apart"):  # the node's default
+        open_inputs(tmp_path / "drive", tiny_spec, TOPICS[:2])
+    frames = open_inputs(tmp_path / "drive", tiny_spec, TOPICS[:2], PairingSettings(slop=0.03))
+    check_frames(list(frames), [frame[:2] for frame in expected])
+
+
+def test_stamps_that_are_always_late_are_set_right(
+        easy_frames: Path, tmp_path: Path, tiny_spec: ModelSpec) -> None:
+    """By more than a frame's period, so that every neighbour is nearer."""
+    expected = pictures(easy_frames)
+    rosbag2.write(tmp_path / "drive", late_depth(expected, 150 * MS))
+    frames = open_inputs(tmp_path / "drive", tiny_spec, TOPICS[:2], PairingSettings(aux_delay=0.15))
+    check_frames(list(frames), [frame[:2] for frame in expected])
+
+
+def test_a_clock_that_is_set_back_loses_no_frame(
+        easy_frames: Path, tmp_path: Path, tiny_spec: ModelSpec) -> None:
+    """As when a recorded simulation is reset: the same stamps come again, with other images."""
+    expected = pictures(easy_frames)
+    blank = [rosbag2.image(topic, START, START + 20 * PERIOD, np.zeros_like(pixels), encoding)
+             for topic, pixels, encoding in ((RGB, expected[0][0], "bgr8"),
+                                             (DEPTH, expected[0][1], "16UC1"))]
+    rounds = [*recording(expected[:3]), *blank, *recording(expected[3:])]
+    rosbag2.write(tmp_path / "drive", [message._replace(time_ns=START + i * MS)
+                                       for i, message in enumerate(rounds)])
+    frames = open_inputs(tmp_path / "drive", tiny_spec, TOPICS[:2])
+    zeros = tuple(np.zeros_like(array) for array in expected[0][:2])
+    check_arrays(list(frames), [*(frame[:2] for frame in expected[:3]), zeros,
+                                *(frame[:2] for frame in expected[3:])])
+
+
+@pytest.mark.parametrize("apart, labelled", [(0, True), (20, True), (21, False)])
+def test_a_label_is_the_colour_image_s_by_its_stamp(
+        easy_frames: Path, tmp_path: Path, tiny_spec: ModelSpec, apart: int,
+        labelled: bool) -> None:
+    """The same, or the nearest within the slop of 20 ms; the depth image's stamp says nothing."""
+    rgb, depth, label = pictures(easy_frames)[0]
+    rosbag2.write(tmp_path / "drive", [
+        rosbag2.image(RGB, START, START, rgb, "bgr8"),
+        rosbag2.image(DEPTH, START, START + 20 * MS, depth, "16UC1"),
+        rosbag2.image(LABEL, START, START + apart * MS, label, "mono8")])
+    frame, = open_inputs(tmp_path / "drive", tiny_spec, TOPICS)
+    assert (frame.label is not None) == labelled
+
+
+def compressed(message: rosbag2.Recorded) -> rosbag2.Recorded:
+    """The same image as a PNG; depth as image_transport's compressedDepth sends it."""
+    store = get_typestore(Stores.ROS2_JAZZY)
+    image = rosbag2.decode(message)
+    png = cv2.imencode(".png", image_messages.to_array(image))[1].reshape(-1)
+    is_depth = message.topic == DEPTH
+    body = np.concatenate([np.zeros(12, np.uint8), png]) if is_depth else png
+    kind = "sensor_msgs/msg/CompressedImage"
+    small = store.types[kind](image.header, "16UC1; compressedDepth png" if is_depth else "png",
+                              body)
+    return message._replace(type=kind, data=bytes(store.serialize_cdr(small, kind)))
+
+
+def test_compressed_images_are_frames_like_any_others(
+        easy_frames: Path, tmp_path: Path, tiny_spec: ModelSpec) -> None:
+    expected = pictures(easy_frames)
+    rosbag2.write(tmp_path / "drive", map(compressed, recording(expected)))
+    check_frames(list(open_inputs(tmp_path / "drive", tiny_spec, TOPICS)), expected)
+
+
+def test_a_bag_is_read_no_further_than_its_frames_are_asked_for(
+        bag: Path, tiny_spec: ModelSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read stays in memory until it is paired; 12 images make the 6 frames."""
+    frames = open_inputs(bag, tiny_spec, TOPICS[:2])
+    read: list[rosbag2.Recorded] = []
+    messages = rosbag2.messages
+
+    def counted(path: Path, topics: list[str]) -> Iterator[rosbag2.Recorded]:
+        for message in messages(path, topics):
+            read.append(message)
+            yield message
+
+    monkeypatch.setattr(rosbag2, "messages", counted)
+    for number, _ in enumerate(frames, 1):
+        assert len(read) <= 2 * (number + 1)
+    assert len(read) == 12
+
+
+def test_images_without_a_stamp_are_named(
+        easy_frames: Path, tmp_path: Path, tiny_spec: ModelSpec) -> None:
+    rgb, depth, _ = pictures(easy_frames)[0]
+    rosbag2.write(tmp_path / "bag", [rosbag2.image(RGB, START, 0, rgb, "bgr8"),
+                                     rosbag2.image(DEPTH, START, 0, depth, "16UC1")])
+    with pytest.raises(SsmaError, match=f"the message on {RGB} .*a stamp of zero"):
+        open_inputs(tmp_path / "bag", tiny_spec, TOPICS[:2])
+
+
 def test_a_missing_topic_is_named_with_those_there_are(bag: Path, tiny_spec: ModelSpec) -> None:
     with pytest.raises(SsmaError, match=rf"(?s)no topic /nir; it has\n.*\n  {DEPTH}  sensor_msgs"):
         open_inputs(bag, tiny_spec, (RGB, "/nir"))
@@ -177,9 +285,9 @@ def test_only_images_are_frames(bag: Path, tmp_path: Path, tiny_spec: ModelSpec)
 def test_sensors_that_never_see_the_same_are_no_frames(
         easy_frames: Path, tmp_path: Path, tiny_spec: ModelSpec) -> None:
     rgb, depth, _ = pictures(easy_frames)[0]
-    rosbag2.write(tmp_path / "bag", [rosbag2.image(RGB, 1, 0, rgb, "bgr8"),
-                                  rosbag2.image(DEPTH, 2, 51 * MS, depth, "16UC1")])
-    with pytest.raises(SsmaError, match=rf"{RGB} \(1\) and {DEPTH} \(1\), none .* 0\.05 s apart"):
+    rosbag2.write(tmp_path / "bag", [rosbag2.image(RGB, START, START, rgb, "bgr8"),
+                                     rosbag2.image(DEPTH, START, START + 21 * MS, depth, "16UC1")])
+    with pytest.raises(SsmaError, match=rf"{RGB} \(1\) and {DEPTH} \(1\), none .* 0\.02 s apart"):
         open_inputs(tmp_path / "bag", tiny_spec, (RGB, DEPTH))
 
 
@@ -243,38 +351,3 @@ def test_what_is_no_data_is_said(tmp_path: Path, tiny_spec: ModelSpec) -> None:
             open_inputs(tmp_path / name, tiny_spec, TOPICS if name.endswith("mcap") else ())
     with pytest.raises(SsmaError, match="is no bag, and only bags have topics: leave out /a /b"):
         open_inputs(tmp_path / "empty", tiny_spec, ("/a", "/b"))
-
-
-WILD = st.lists(st.integers(-2**31 * 10**9, 2**31 * 10**9)
-                | st.integers(0, 10).map(lambda i: i * APART_NS // 2), max_size=12)
-
-
-@given(st.lists(WILD, min_size=1, max_size=3), st.data())
-def test_whatever_the_stamps_frames_are_neighbours_and_go_forward(
-        stamps: list[list[int]], data: st.DataObject) -> None:
-    columns = [np.array(column, np.int64) for column in stamps]
-    needed = data.draw(st.integers(1, len(columns)))
-    frames = together(columns, needed)
-    for column, places in zip(stamps, zip(*frames)):
-        reached = [place for place in places if place is not None]
-        assert reached == sorted(set(reached))
-        assert all(0 <= place < len(column) for place in reached)
-    for first, *others in frames:
-        assert first is not None and None not in others[:needed - 1]
-        for column, place in zip(stamps[1:], others):
-            if place is not None:
-                apart = abs(column[place] - stamps[0][first])
-                assert apart <= APART_NS
-                assert apart == min(abs(stamp - stamps[0][first]) for stamp in column)
-                assert apart == min(abs(column[place] - stamp) for stamp in stamps[0])
-
-
-@given(st.lists(st.integers(-49 * MS, 49 * MS), min_size=1, max_size=20), st.data())
-def test_sensors_that_run_side_by_side_lose_no_frame(
-        offsets: list[int], data: st.DataObject) -> None:
-    """10 frames a second, off by less than half a period; some of the second's are lost."""
-    colour = np.array([START + i * PERIOD for i in range(len(offsets))], np.int64)
-    lost = data.draw(st.sets(st.integers(0, len(offsets) - 1)))
-    kept = [i for i in range(len(offsets)) if i not in lost]
-    second = np.array([colour[i] + offsets[i] for i in kept], np.int64)
-    assert together([colour, second], 2) == [(i, place) for place, i in enumerate(kept)]

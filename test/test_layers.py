@@ -60,7 +60,7 @@ def doubled(tmp_path: Path, tiny_spec: ModelSpec) -> Path:
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 32])
-def test_a_wrong_layer_is_told_from_those_that_it_misleads(
+def test_a_wrong_layer_is_distinguished_from_those_that_it_misleads(
         doubled: Path, tmp_path: Path, tiny_spec: ModelSpec, at_once: int,
         monkeypatch: pytest.MonkeyPatch) -> None:
     """The sum adds 16 in place of 5: 36 for 25, and the root takes it on, 6 for 5."""
@@ -132,7 +132,7 @@ def test_what_no_label_needs_is_not_compared(
 
 def test_outputs_of_other_shapes_are_not_compared(
         doubled: Path, tmp_path: Path, tiny_spec: ModelSpec) -> None:
-    """Of the name alone they would be the same layer."""
+    """By their names only, they would be the same layer."""
     other = write(tmp_path / "b.onnx", tiny_spec, [
         ("twice", "Flatten", ["image"], "flat"), ("plus", "Add", ["image", "more"], "b"),
         CHAIN[2]], {"more": number(15)})

@@ -31,7 +31,7 @@ def in_a_process(program: str) -> list[int]:
     said = subprocess.run(
         [sys.executable, "-c", "import ctypes, resource, threading\n"
                                "from pathlib import Path\n"
-                               "from ssma_ros import memory\n"
+                               "from ssma_ros.node import memory\n"
                                f"ctypes.CDLL(None).prctl({NO_HUGE_PAGES}, 1, 0, 0, 0)\n"
                                "def faults():\n"
                                "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
@@ -82,10 +82,10 @@ def test_the_node_keeps_it_while_it_is_configured(
     from robot import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE
 
     robot = start("-p", f"model:={tiny_model}", program=(
-        "-c", "from ssma_ros import memory, segmentation_node\n"
+        "-c", "from ssma_ros.node import memory, program\n"
               "memory.keep = lambda: print('kept', flush=True)\n"
               "memory.give_back = lambda: print('given back', flush=True)\n"
-              "segmentation_node.main()"))
+              "program.main()"))
 
     def said() -> list[str]:
         return [line for line in robot.said().splitlines() if line in ("kept", "given back")]

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as npst
 
 from ssma_core import Modality
 from ssma_core.modalities import encode
-from ssma_core.modalities.depth import fill_holes, levelled, measured
+from ssma_core.modalities.depth import fill_holes, measured, shift_median
 
 DTYPES = st.sampled_from([np.uint8, np.uint16, np.float32, np.float64])
 ANY_MAP = DTYPES.flatmap(lambda dtype: npst.arrays(
@@ -97,17 +97,17 @@ def test_what_stays_a_hole_is_what_a_wide_square_covers(values: np.ndarray, wide
 
 def test_the_median_of_what_is_measured_is_brought_to_the_level() -> None:
     """Of 10, 20 and 60 the median is 20: all rise by 30. The hole stays one."""
-    shifted = levelled(np.array([[10, 20, 60, 0]], np.uint16), 50)
+    shifted = shift_median(np.array([[10, 20, 60, 0]], np.uint16), 50)
     np.testing.assert_array_equal(shifted, [[40, 50, 90, 0]])
 
 
 def test_what_falls_below_zero_is_still_a_measurement() -> None:
-    shifted = levelled(np.array([[1.0, 90, 100, np.nan]]), 5)
+    shifted = shift_median(np.array([[1.0, 90, 100, np.nan]]), 5)
     assert measured(shifted).tolist() == [[True, True, True, False]]
     np.testing.assert_allclose(shifted, [[0, 5, 15, 0]], atol=1e-6)
 
 
-def test_a_levelled_frame_looks_the_same_whatever_is_added_to_all_of_it() -> None:
+def test_a_frame_with_a_shifted_median_is_the_same_for_any_constant_added_to_it() -> None:
     disparity = np.random.default_rng(0).integers(20_000, 30_000, (20, 30)).astype(np.uint16)
     rgb = np.zeros((20, 30, 3), np.uint8)
     drawn = [encode(Modality("disparity", "jet", 65535, level=40_000, fill=4), each, rgb)
@@ -119,6 +119,6 @@ def test_a_levelled_frame_looks_the_same_whatever_is_added_to_all_of_it() -> Non
 def test_levelling_keeps_what_is_measured_and_what_is_not(values: np.ndarray,
                                                          level: float) -> None:
     assume(np.abs(values[measured(values)]).max(initial=0) < 1e9)
-    shifted = levelled(values, level)
+    shifted = shift_median(values, level)
     assert shifted.dtype == np.float32 and np.isfinite(shifted).all()
     np.testing.assert_array_equal(measured(shifted), measured(values))

@@ -1,4 +1,4 @@
-"""Vegetation indices are the published formulas, whatever the cameras send."""
+"""Vegetation indices are the published formulas, for all types that cameras send."""
 from __future__ import annotations
 
 from dataclasses import replace

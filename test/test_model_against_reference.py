@@ -161,7 +161,7 @@ def gradients_by_variable(network: Ssma, spec: ModelSpec) -> dict[str, npt.NDArr
     return gradients
 
 
-def test_frozen_experts_stay_as_they_are_in_training(
+def test_frozen_experts_do_not_change_in_training(
         training: tuple[Any, Ssma, Tensor, list[Tensor]]) -> None:
     _, network, _, inputs = training
     before = {name: value.clone() for name, value in network.experts.state_dict().items()}

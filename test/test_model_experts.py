@@ -147,7 +147,7 @@ def test_dropout_reaches_the_experts_that_have_it() -> None:
     assert drops == [True, False]
 
 
-def test_another_size_is_refused_whatever_the_expert() -> None:
+def test_another_size_is_refused_for_every_expert() -> None:
     with pytest.raises(SsmaError, match="pad 12 columns and 4 rows"):
         build(spec_of("light"))(torch.zeros(1, 3, 60, 100))
 

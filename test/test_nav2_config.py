@@ -62,6 +62,6 @@ def test_its_topics_are_the_nodes(layer: dict[str, Any]) -> None:
     assert topics == {
         "segmentation_topic": "/semantic/label", "confidence_topic": "/semantic/confidence",
         "pointcloud_topic": "/semantic/points", "labels_topic": "/semantic/label_info"}
-    node = (ROOT / "ssma_ros" / "topics.py").read_text()
+    node = (ROOT / "ssma_ros" / "node" / "topics.py").read_text()
     for topic in topics.values():  # relative there: without a namespace, the first slash is its own
         assert f'"{topic.removeprefix("/")}"' in node

@@ -94,7 +94,7 @@ def test_the_node_sees_the_vegetation_index(segmenter: Segmenter, frame: Any) ->
     assert (found == expected).mean() > 0.999
 
 
-def test_whatever_the_images_come_as(segmenter: Segmenter, frame: Any) -> None:
+def test_all_types_of_images(segmenter: Segmenter, frame: Any) -> None:
     rgb, infrared = frame.rgb, frame.near_infrared
     expected = segmenter.segment(rgb, infrared).labels
     for colour in (raw(rgb[..., ::-1], "rgb8"), png(rgb, "bgr8; png compressed bgr8")):

@@ -177,14 +177,14 @@ def test_signals_end_it_cleanly_in_every_state(
         start: Callable[..., Robot], tiny_model: Path, transitions: tuple[int, ...],
         how: int) -> None:
     robot = start("-p", f"model:={tiny_model}", program=(  # with more patience on a busy machine
-        "-c", "from ssma_ros import segmentation_node as program\n"
+        "-c", "from ssma_ros.node import program\n"
               "program.GRACE_S = 8.0\n"
               "program.main()"))
     robot.state()
     if transitions:
         robot.change(*transitions)
     assert robot.end(how) == 0
-    assert "Traceback" not in robot.said() and "in the midst" not in robot.said()
+    assert "Traceback" not in robot.said() and "ended while" not in robot.said()
 
 
 def test_signals_that_come_again_while_it_ends_change_nothing(
@@ -211,8 +211,8 @@ def test_a_signal_while_ros_is_still_imported_ends_it(how: int) -> None:
                                    "            print('importing', flush=True)\n"
                                    "            time.sleep(60)\n"
                                    "sys.meta_path.insert(0, Slow())\n"
-                                   "from ssma_ros import segmentation_node\n"
-                                   "segmentation_node.main()"],
+                                   "from ssma_ros.node import program\n"
+                                   "program.main()"],
             cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as node:
         assert node.stdout and node.stdout.readline() == "importing\n"
         node.send_signal(how)
@@ -224,9 +224,9 @@ def test_a_signal_while_ros_is_still_imported_ends_it(how: int) -> None:
 def test_a_signal_while_a_model_loads_ends_it(start: Callable[..., Robot]) -> None:
     """What takes a minute here is the loading of a model that is not there."""
     robot = start("-p", "model:=large.onnx", program=(
-        "-c", "import time\nfrom ssma_ros import node, segmentation_node\n"
-              "node.Segmenter = lambda *_: (print('loading', flush=True), time.sleep(60))\n"
-              "segmentation_node.main()"))
+        "-c", "import time\nfrom ssma_ros.node import lifecycle, program\n"
+              "lifecycle.Segmenter = lambda *_: (print('loading', flush=True), time.sleep(60))\n"
+              "program.main()"))
     client = robot.node.create_client(ChangeState, "segmentation_node/change_state")
     assert client.wait_for_service(40)
     client.call_async(ChangeState.Request(transition=Transition(id=CONFIGURE)))
@@ -234,7 +234,7 @@ def test_a_signal_while_a_model_loads_ends_it(start: Callable[..., Robot]) -> No
     signalled = time.monotonic()
     assert robot.end(signal.SIGTERM) == 0
     assert time.monotonic() - signalled < 5  # on any machine: it waits for less than one
-    assert "in the midst" in robot.said()
+    assert "ended while a model was loaded" in robot.said()
 
 
 def test_a_signal_in_the_midst_of_work(start: Callable[..., Robot], tiny_model: Path) -> None:
@@ -267,8 +267,8 @@ def test_wrong_arguments_end_it_with_a_message(arguments: tuple[str, ...], reaso
 def test_without_ros_it_says_what_to_install() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", "import sys; sys.modules['rclpy'] = None\n"
-                               "from ssma_ros import segmentation_node\n"
-                               "segmentation_node.main()"],
+                               "from ssma_ros.node import program\n"
+                               "program.main()"],
         cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
     assert ended.returncode == 1
     assert "ROS 2 is not here" in ended.stderr

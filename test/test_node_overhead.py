@@ -53,7 +53,7 @@ def test_waiting_for_the_model_is_latency_and_not_the_nodes_own() -> None:
     assert found.held == pytest.approx(117 / 120)
 
 
-def test_a_pair_that_waits_after_the_cameras_end_tells_nothing_of_waiting() -> None:
+def test_a_pair_that_waits_after_the_cameras_end_does_not_count() -> None:
     """Nothing newer came in its place, as it would have while the camera went on."""
     log = log_of(model=97)  # ready for every pair, just
     log["inferences"][-1] = (log["rgb"][-1][1] + 90 * MS, log["inferences"][-1][1] + 90 * MS)
@@ -74,9 +74,9 @@ def test_a_label_may_be_of_one_image_alone() -> None:
 
 
 @pytest.mark.parametrize("fault, reason", [
-    ({"labels": [], "inferences": []}, "only 0 labels came of 8 pairs"),
-    ({"inferences": [(0, 1)]}, "1 inferences came to 8 labels")])
-def test_a_run_that_says_nothing_is_refused(fault: dict[str, Any], reason: str) -> None:
+    ({"labels": [], "inferences": []}, "only 0 labels came for 8 pairs"),
+    ({"inferences": [(0, 1)]}, "1 inferences gave 8 labels")])
+def test_a_run_without_results_is_refused(fault: dict[str, Any], reason: str) -> None:
     with pytest.raises(SsmaError, match=reason):
         figures(log_of() | fault, PAIRS, 10)
 

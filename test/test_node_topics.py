@@ -110,11 +110,12 @@ def test_what_labels_mean_comes_before_the_first_and_again_when_it_changes(
     """There are no vision_msgs in pip: words stand in for their message."""
     robot = start("-p", f"model:={tiny_model}", program=(
         "-c", "from std_msgs.msg import String\n"
-              "from ssma_ros import distro, node, segmentation_node\n"
+              "from ssma_ros import distro\n"
+              "from ssma_ros.node import lifecycle, program\n"
               "distro.LabelInfo = String\n"
-              "node.label_info = lambda spec, void, header: "
+              "lifecycle.label_info = lambda spec, void, header: "
               "String(data=f'{spec.class_names[0]} {void}')\n"
-              "segmentation_node.main()"))
+              "program.main()"))
     robot.change(CONFIGURE, ACTIVATE)
     said = robot.listen(String, "semantic/label_info", LATCHED)
     robot.until(lambda: [message.data for message in said] == ["void False"])
@@ -293,10 +294,10 @@ def test_two_in_two_namespaces_do_not_see_each_other(
 def test_a_fault_in_a_transition_is_logged_and_the_transition_fails(
         start: Callable[..., Robot]) -> None:
     robot = start("-p", "model:=m.onnx", program=(
-        "-c", "from ssma_ros import node, segmentation_node\n"
+        "-c", "from ssma_ros.node import lifecycle, program\n"
               "def broken(*_): raise RuntimeError('of our own')\n"
-              "node.Segmenter = broken\n"
-              "segmentation_node.main()"))
+              "lifecycle.Segmenter = broken\n"
+              "program.main()"))
     assert not robot.change(CONFIGURE)
     assert "on_configure failed" in robot.said() and "RuntimeError: of our own" in robot.said()
     assert robot.state() == State.PRIMARY_STATE_UNCONFIGURED

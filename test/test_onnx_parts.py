@@ -66,7 +66,7 @@ def test_only_what_is_asked_for_is_computed() -> None:
                    for node in cut.graph.node)
 
 
-def test_a_backend_goes_on_computing_what_it_was_once_asked_for() -> None:
+def test_a_backend_continues_to_compute_an_output_that_was_wanted_once() -> None:
     image = np.random.default_rng(0).integers(0, 256, (192, 384, 3), np.uint8)
     images = {"rgb": image, "depth": image}
     expected = dict(zip(OUTPUTS[onnx_parts.WHOLE],
@@ -85,7 +85,7 @@ def test_a_backend_goes_on_computing_what_it_was_once_asked_for() -> None:
         assert {output.name for output in session.get_outputs()} == computed
 
 
-def test_a_file_of_one_part_stays_as_it_is(tiny_model: Path) -> None:
+def test_a_file_of_one_part_is_not_changed(tiny_model: Path) -> None:
     data, exported = onnx_parts.read(tiny_model)
     assert onnx_parts.parts(data, exported) == {onnx_parts.WHOLE: tiny_model.read_bytes()}
 

@@ -56,8 +56,9 @@ def test_ros2_finds(install: Path, name: str) -> None:
 
 
 def test_the_report_finds_its_style_and_script(install: Path) -> None:
-    assert {path.name for path in install.glob("lib/python*/site-packages/ssma_ros/report/page.*")
-            } >= {"page.css", "page.js"}
+    report = next(install.glob("lib/python*/site-packages/ssma_core/evaluation/report"))
+    assert {path.name for path in report.rglob("*.*")
+            } >= {"page.css", "page.js", "report.html", "comparison.html"}
 
 
 def test_training_is_no_global_package(install: Path) -> None:

@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssma_core import SsmaError
-from ssma_core.bags.pairing import OVERTAKE_NS, STREAMS, Pair, Pairing, Stream
+from ssma_core.bags.pairing import (
+    OVERTAKE_NS,
+    STREAMS,
+    Pair,
+    Pairing,
+    PairingSettings,
+    Stream,
+)
 
 MS = 1_000_000
 SLOP_MS = 20
@@ -430,3 +437,13 @@ def test_an_impossible_change_is_refused_and_changes_nothing() -> None:
 def test_an_impossible_setting_is_refused(slop: float, queue_size: int, aux_delay: float) -> None:
     with pytest.raises(SsmaError, match=r"slop must be 0 s or more, the queue size at least 1"):
         Pairing(slop, queue_size, aux_delay)
+    with pytest.raises(SsmaError, match=r"slop must be 0 s or more, the queue size at least 1"):
+        PairingSettings(slop, queue_size, aux_delay)
+
+
+def test_without_settings_frames_pair_by_the_defaults() -> None:
+    """20 ms apart, and no more, as docs/replay.md and the node's parameters say."""
+    under_test: Pairing[int] = Pairing()
+    feed(under_test, at("rgb", 0, 1000) + at("aux", 20, 1021))
+    assert under_test.flush() == [] and under_test.queue_size == 10
+    assert under_test.counts["rgb"] == {"paired": 1, "unmatched": 1}

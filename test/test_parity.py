@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from onnx import numpy_helper
 
 from ssma_core import ModelSpec, SsmaError
-from ssma_core.bags import rosbag2
+from ssma_core.bags import image_messages, rosbag2
 from ssma_core.cli import main
 from ssma_core.datasets.inputs import Input
 from ssma_core.evaluation.parity import (
@@ -257,6 +257,21 @@ def test_a_bag_gives_the_figures_of_its_frames(forest: Path, tmp_path: Path) -> 
     for ours, theirs in ((bag.a, folder.a), (bag.b, folder.b)):
         np.testing.assert_array_equal(ours.counts, theirs.counts)
     assert [f.agreement for f in bag.worst] == [f.agreement for f in folder.worst]
+
+
+def test_a_bag_is_paired_as_the_options_say(
+        forest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Depth is stamped 0.23 s late; the frames are 0.1 s apart."""
+    late = (message if message.topic != "/depth" else rosbag2.image(
+        "/depth", message.time_ns, message.time_ns + 230_000_000,
+        image_messages.to_array(rosbag2.decode(message)), "16UC1") for message in recording(forest))
+    rosbag2.write(tmp_path / "bag", late)
+    command = ["parity", str(FOREST), str(FOREST), "--data", str(tmp_path / "bag"), "--topics",
+               "/rgb", "/depth", "/label"]
+    assert main([*command, "--aux-delay", "0.2"]) == 1
+    assert "none belong together" in capsys.readouterr().err
+    assert main([*command, "--aux-delay", "0.2", "--slop", "0.03"]) == 0
+    assert "over 4 frames" in capsys.readouterr().out
 
 
 def test_without_labels_the_miou_is_left_out_and_that_is_said(

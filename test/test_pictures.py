@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ssma_core import ConfusionMatrix, Modality, ModelSpec
-from ssma_core.evaluation.confusion import confusion_picture
+from ssma_core.evaluation.report.confusion import confusion_picture
 from ssma_core.pictures import colourize, contact_sheet, legend, overlay
 
 SPEC = ModelSpec(
@@ -35,7 +35,7 @@ def test_a_sheet_has_its_pictures_below_the_titles():
     assert (sheet[:LINE] < 128).any()
 
 
-def test_a_row_title_stands_above_its_row():
+def test_a_row_title_is_above_its_row():
     grey = np.full((40, 80), 77, np.uint8)
     sheet = contact_sheet([[grey], [grey]], [""], width=88, row_titles=["first", ""])
     assert (sheet[LINE:2 * LINE] < 128).any(), "a text"
@@ -91,7 +91,7 @@ def lower(picture):
     return dark[dark[:, 0] > dark[:, 0].mean()][:, 1].mean()
 
 
-def test_shares_are_of_the_true_class_whatever_its_size():
+def test_shares_are_of_the_true_class_for_any_size():
     few, many = (confusion([[0, 0, 0], [0, n, n], [0, 0, 1]]) for n in (1, 10**9))
     assert pixels(few, DARKEST) == pixels(many, DARKEST) < 66**2
 

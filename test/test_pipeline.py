@@ -386,11 +386,11 @@ def test_a_pair_with_an_image_that_shows_nothing_is_labelled_from_the_other_at_o
     # With the header of the image that it is made from.
     assert rig.made() == [(1010 if label == DEPTH_ALONE else 1000, label) for label in made]
     assert rig.pipeline.statistics.counts["dead"] == (not made)
-    assert set(rig.pipeline.statistics.dead) == {
+    assert set(rig.pipeline.statistics.blank) == {
         *(["rgb"] if rgb is BLACK else []), *(["aux"] if aux is NO_DEPTH else [])}
     rig.pair(1033)
     assert rig.made()[-1] == (1033, FUSED)
-    assert not rig.pipeline.statistics.dead
+    assert not rig.pipeline.statistics.blank
 
 
 def test_a_dead_image_is_none_in_an_experts_own_mode_either(rig: Rig, clock: Clock) -> None:
@@ -419,7 +419,7 @@ def test_an_image_that_cannot_be_read_shows_nothing(rig: Rig) -> None:
     rig.pipeline.receive(damaged, "rgb", "/robot/rgb/compressed")
     rig.send("aux", 1000)
     assert rig.made() == [(1000, DEPTH_ALONE)]
-    assert "/robot/rgb/compressed" in rig.pipeline.statistics.dead["rgb"][0]
+    assert "/robot/rgb/compressed" in rig.pipeline.statistics.blank["rgb"][0]
 
 
 @pytest.mark.parametrize("rgb, aux, made", [
@@ -458,7 +458,7 @@ def test_pairs_of_two_frames_are_refused_unless_asked_otherwise_and_colour_goes_
     assert "colour_camera" in rig.errors[0] and "depth_camera" in rig.errors[0]
 
 
-def test_a_second_image_that_does_not_fit_leaves_colour_alone_and_is_complained_of(
+def test_a_second_image_that_does_not_fit_leaves_colour_alone_and_is_reported(
         rig: Rig, clock: Clock) -> None:
     def misfit() -> None:
         if len(rig.asked) % 2:  # both are tried first

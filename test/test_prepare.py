@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -480,6 +481,29 @@ def test_sun_rgbds_list_of_another_folder_is_refused(tmp_path: Path,
     assert prepare("sun-rgbd", root, tmp_path / "prepared") == 1
     said = capsys.readouterr().err
     assert "'elsewhere/" in said and "is not below SUNRGBD/" in said
+
+
+@pytest.mark.parametrize(("name", "listing", "line"), [
+    ("scannet", "scannetv2_train.txt", "../../../elsewhere"),
+    ("scannet", "scannetv2_val.txt", "{elsewhere}"),
+    ("scannet", "scannetv2_train.txt", "scene0000_00/../../../../elsewhere"),
+    ("sun-rgbd", "sunrgbd_training_images.txt", "{elsewhere}/image/0000103.jpg"),
+    ("sun-rgbd", "sunrgbd_training_images.txt", "SUNRGBD/../../../elsewhere/image/0000103.jpg"),
+    ("sun-rgbd", "sunrgbd_training_images.txt", "../../elsewhere/image/0000103.jpg")])
+def test_a_list_cannot_lead_out_of_the_output(name: str, listing: str, line: str, tmp_path: Path,
+                                              capsys: pytest.CaptureFixture[str]) -> None:
+    """All that the list names is there, so that nothing else is wrong with it."""
+    root = TREES[name](tmp_path / "deep" / "published")
+    frame = next(path.parents[1] for path in root.rglob("*.jpg"))
+    shutil.copytree(frame, tmp_path / "elsewhere")
+    line = line.format(elsewhere=tmp_path / "elsewhere")
+    kept = (root / listing).read_text().splitlines()[0]
+    (root / listing).write_text(f"{kept}\n\n{line}\n")
+    before = files(tmp_path)
+    assert prepare(name, root, tmp_path / "deep" / "prepared") == 1
+    said = capsys.readouterr().err
+    assert f"{root / listing}, line 3: {line!r} leads out of the data set's folder" in said
+    assert files(tmp_path) == before
 
 
 def test_an_unknown_id_is_named_before_the_second_modality_is_made(

@@ -15,12 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssma_core import ConfusionMatrix, SsmaError
-from ssma_core.evaluation import bag_results
-from ssma_core.evaluation.bag_results import Event, Timeline, short_names
-from ssma_core.evaluation.report import charts, compare
+from ssma_core.evaluation.comparison import compare_files, matched
+from ssma_core.evaluation.report import charts
+from ssma_core.evaluation.report.compare import comparison_page
 from ssma_core.evaluation.report.looks import SAMPLED, TYPICAL, WORST, Look, Sheet, chosen, look_at
 from ssma_core.evaluation.report.page import report_page
 from ssma_core.evaluation.report.words import in_words
+from ssma_core.evaluation.result_file import read_result, write_result
+from ssma_core.evaluation.results import Timeline, TimelineEvent, short_names
 
 SPEC = example.spec()
 SECOND = 10**9
@@ -61,8 +63,8 @@ def both_pages(classes: list[str], others: list[str]) -> str:
     made = example.report(spec, [bag], model=model, topic=topic, drop=drop, version=version,
                           live=True, frames=15)
     frames = example.looks(spec, bag, 1)
-    both = compare.Both(made, made, [(made.names[0], f, f) for f in made.runs[0].scored])
-    return report_page(made, frames, frames) + compare.comparison_page(both)
+    both = matched(made, made, "a.json", "b.json")
+    return report_page(made, frames, frames) + comparison_page(both)
 
 
 @given(st.lists(NAMES, min_size=3, max_size=3, unique=True),
@@ -89,8 +91,8 @@ def test_a_page_needs_nothing_from_elsewhere() -> None:
 
 def test_figures_are_those_of_the_frames(tmp_path: Path) -> None:
     made = example.report(SPEC, ["a/drive", "b/drive"], live=True)
-    bag_results.write(made, tmp_path / "report.json")
-    assert bag_results.read(tmp_path / "report.json") == made
+    write_result(made, tmp_path / "report.json")
+    assert read_result(tmp_path / "report.json") == made
 
     figures = json.loads((tmp_path / "report.json").read_text())["figures"]
     summed = ConfusionMatrix(SPEC.classes, SPEC.void_id)
@@ -108,7 +110,7 @@ def test_figures_are_those_of_the_frames(tmp_path: Path) -> None:
 def test_the_words_name_every_bag_and_the_figures() -> None:
     made = example.report(SPEC, ["a/drive", "b/drive"], live=True)
     words = in_words(made)
-    miou = f"{100 * bag_results.total(made.runs, SPEC).mean_iou():.1f}"
+    miou = f"{100 * made.total().mean_iou():.1f}"
     assert "bag      a/drive\nbag      b/drive\n" in words
     assert f"scored   60 of 60 labelled, mIoU {miou} %\nlatency  p50 23.0 ms, p99 26.0 ms" in words
     assert "colour   60 paired, 4 unmatched" in words
@@ -116,10 +118,10 @@ def test_the_words_name_every_bag_and_the_figures() -> None:
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"model": 1}'])
-def test_what_is_no_report_is_named(tmp_path: Path, content: str) -> None:
+def test_what_is_no_result_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "x.json").write_text(content)
     with pytest.raises(SsmaError, match=r"x\.json is no"):
-        bag_results.read(tmp_path / "x.json")
+        read_result(tmp_path / "x.json")
 
 
 @pytest.mark.parametrize(("paths", "names"), [
@@ -248,7 +250,7 @@ def test_time_is_told_in_seconds_and_then_in_minutes(seconds: float, words: str)
 
 def test_modes_last_until_the_next_and_the_last_to_the_end() -> None:
     timeline = Timeline(0, 60 * SECOND, modes=tuple(
-        Event(at * SECOND, mode) for at, mode in
+        TimelineEvent(at * SECOND, mode) for at, mode in
         [(0, "fused"), (20, "colour only"), (25, "fused"), (50, "none")]))
     lane = Document(charts.mode_lane(timeline))
     assert {"fused 45.0 s", "colour only 5.0 s", "none 10.0 s"} <= lane.texts
@@ -256,41 +258,41 @@ def test_modes_last_until_the_next_and_the_last_to_the_end() -> None:
 
 
 def test_each_cause_has_a_line_with_its_number_and_a_tick_a_drop() -> None:
-    drops = [Event(10 * SECOND, "late"), Event(30 * SECOND, "unmatched"),
-             Event(60 * SECOND, "unmatched")]
+    drops = [TimelineEvent(10 * SECOND, "late"), TimelineEvent(30 * SECOND, "unmatched"),
+             TimelineEvent(60 * SECOND, "unmatched")]
     lanes = charts.drop_lanes(Timeline(0, 60 * SECOND, tuple(drops)))
     assert {"late", "1", "unmatched", "2"} <= Document(lanes).texts
     assert re.findall(r'd="([^"]*)"', lanes) == ["M167 0V1", "M500 0V1M1000 0V1"]
 
 
 def write(folder: Path, name: str, **changes: object) -> str:
-    bag_results.write(example.report(**({"of": SPEC} | changes)), folder / name)  # type: ignore[arg-type]
+    write_result(example.report(**({"of": SPEC} | changes)), folder / name)  # type: ignore[arg-type]
     return str(folder / name)
 
 
 def test_two_reports_are_compared_on_the_frames_that_both_scored(tmp_path: Path) -> None:
     a = write(tmp_path, "a.json", frames=20)
     b = write(tmp_path, "b.json", frames=30)
-    both = compare.both(a, b)
+    both = compare_files(a, b)
     assert len(both.frames) == 20
-    assert both.comparison().mean.difference == 0
-    assert "20 frames of both" in compare.in_words(both)
+    assert both.comparison.mean.difference == 0
+    assert "20 frames of both" in in_words(both)
 
 
 def test_the_better_one_is_named(tmp_path: Path) -> None:
     """B is A with every frame perfect."""
     made = example.report(SPEC)
-    perfect = [[[sum(row) if i == j else 0 for j in range(3)] for i, row in enumerate(frame.counts)]
-               for frame in made.runs[0].scored if frame.counts]
+    perfect = [[[sum(row) if i == j else 0 for j in range(3)] for i, row in enumerate(counts)]
+               for counts in made.counts.tolist()]
     a = write(tmp_path, "a.json")
     values = json.loads(Path(a).read_text())
     for frame, counts in zip(values["runs"][0]["frames"], perfect):
         frame["counts"] = counts
     (tmp_path / "b.json").write_text(json.dumps(values))
-    both = compare.both(a, tmp_path / "b.json")
-    assert both.matrices()[1].mean_iou() == 1
-    assert "B is better than A" in compare.in_words(both)
-    assert "B is better than A" in compare.comparison_page(both)
+    both = compare_files(a, str(tmp_path / "b.json"))
+    assert both.matrices[1].mean_iou() == 1
+    assert "B is better than A" in in_words(both)
+    assert "B is better than A" in comparison_page(both)
 
 
 @pytest.mark.parametrize(("change", "complaint"), [
@@ -302,4 +304,4 @@ def test_what_cannot_be_compared_is_named(
         tmp_path: Path, change: dict[str, object], complaint: str) -> None:
     a, b = write(tmp_path, "a.json"), write(tmp_path, "b.json", **change)
     with pytest.raises(SsmaError, match=complaint):
-        compare.both(a, b)
+        compare_files(a, b)

@@ -14,7 +14,8 @@ import example_report as example
 import numpy as np
 import pytest
 
-from ssma_core.evaluation.report.compare import Both, comparison_page
+from ssma_core.evaluation.comparison import MatchedResults
+from ssma_core.evaluation.report.compare import comparison_page
 from ssma_core.evaluation.report.page import report_page
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (pip)")
@@ -49,11 +50,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     bad = example.report(nasty, [f"{trap}/drive", "other/drive"], model=trap, topic=trap, drop=trap,
                          version=trap, live=True)
     better = example.report(plain, ["drive"], model="other.onnx", seed=1)
-    pairs = zip(one.runs[0].scored, better.runs[0].scored)
+    frames = [("drive", a, b) for (_, a), (_, b) in zip(one.scored, better.scored)]
     pages = {
         "plain": report_page(one, example.looks(plain), example.looks(plain, count=1)),
         "nasty": report_page(bad, example.looks(nasty, f"{trap}/drive"), []),
-        "compared": comparison_page(Both(one, better, [("drive", a, b) for a, b in pairs])),
+        "compared": comparison_page(MatchedResults("a.json", "b.json", one, better, frames,
+                                                   one.counts, better.counts)),
     }
     folder = tmp_path_factory.mktemp("pages")
     for name, page in pages.items():

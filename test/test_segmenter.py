@@ -39,6 +39,17 @@ def test_both_backends_answer_the_same(tiny_model: Path, tiny_model_safetensors:
     assert np.ptp(onnx_answer.trust) > 10
 
 
+@pytest.mark.parametrize("suffix", [".onnx", ".safetensors"])
+def test_closing_twice_is_harmless_and_nothing_is_segmented_after_it(
+        tiny_model: Path, suffix: str) -> None:
+    """The same of an engine: test_tensorrt_backend.py."""
+    segmenter = Segmenter(tiny_model.with_suffix(suffix))
+    for _ in range(2):
+        segmenter.close()
+    with pytest.raises(SsmaError, match=f"tiny{suffix} was closed"):
+        segmenter.segment(RGB, DEPTH)
+
+
 def test_labels_have_the_camera_size_and_logits_the_model_size(segmenter: Segmenter) -> None:
     answer = segmenter.segment(RGB[:300, :500], DEPTH[:300, :500], confidence=True, logits=True)
     assert answer.labels.shape == (300, 500) and answer.labels.dtype == np.uint8

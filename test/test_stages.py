@@ -69,7 +69,7 @@ def test_a_papers_model_is_the_one_its_data_were_prepared_for(
     (("stages", 0, "accumulate"), 0, "accumulate must be positive, got 0"),
     (("stages", 0, "accumulate"), 3, "'expert_rgb': a batch of 2 cannot be cut into 3 equal parts"),
     (("stages", 0, "accumulate"), 2, "'expert_rgb': .* one frame at a time; .* at least 4"),
-    (("stages", 0, "name"), "a/b", "stage 'a/b': the name becomes a file's name"),
+    (("stages", 0, "name"), "a/b", "stage 'a/b': the name is also a file's name"),
     (("stages", 1, "name"), "expert_rgb", "two stages have the name 'expert_rgb'"),
     (("stages", 2, "dropout_keep"), 0, "stage 'fusion': dropout_keep must be above 0"),
     (("stages", 0, "encoder_learning_rate"), 0.1, "encoder_learning_rate has no meaning here"),

@@ -169,7 +169,7 @@ def test_dusk_is_darker_and_fog_paler_than_a_clear_day():
     assert fog.rgb.std() < 0.8 * day.rgb.std()
 
 
-@pytest.mark.parametrize(("arguments", "said"), [
+@pytest.mark.parametrize(("arguments", "message"), [
     (dict(seed=-1, frames=1), "seed"),
     (dict(seed=0, frames=0), "at least one frame"),
     (dict(seed=0, frames=1, size=(0, 64)), "even and at least 64"),
@@ -177,8 +177,8 @@ def test_dusk_is_darker_and_fog_paler_than_a_clear_day():
     (dict(seed=0, frames=1, weather="hail"), "unknown weather 'hail'.*glare"),
     (dict(seed=0, frames=1, fps=0), "frames a second"),
 ])
-def test_wrong_arguments_are_named_before_the_first_frame(arguments, said):
-    with pytest.raises(SsmaError, match=said):
+def test_wrong_arguments_are_named_before_the_first_frame(arguments, message):
+    with pytest.raises(SsmaError, match=message):
         drive(**arguments)
 
 
@@ -203,7 +203,7 @@ def test_the_command_writes_drives_and_a_contact_sheet(tmp_path):
     assert cv2.imread(str(tmp_path / "contact_sheet.png")) is not None
 
 
-def test_each_weather_comes_in_turn_whatever_the_seeds_would_draw(tmp_path):
+def test_each_weather_comes_in_turn_independent_of_the_seeds(tmp_path):
     arguments = ["synthesize", "--output", str(tmp_path), "--drives", "7", "--frames", "1",
                  "--seed", "7", "--size", "64x64", "--weather", "each", "--fps", "2"]
     assert cli.main(arguments) == 0
@@ -216,7 +216,7 @@ def test_each_weather_comes_in_turn_whatever_the_seeds_would_draw(tmp_path):
     assert np.array_equal(written, frame.label)
 
 
-def test_a_killed_run_leaves_no_half_drive_and_the_next_one_goes_on(tmp_path, monkeypatch):
+def test_a_killed_run_leaves_no_partial_drive_and_the_next_run_continues(tmp_path, monkeypatch):
     written = []
 
     def dies_in_the_second_drive(folder: Path, index: int, frame: SyntheticFrame) -> None:
@@ -247,7 +247,7 @@ def test_another_drive_is_never_overwritten(tmp_path, capsys):
     assert not (tmp_path / "drive_008").exists()
 
 
-@pytest.mark.parametrize(("more", "said", "status"), [
+@pytest.mark.parametrize(("more", "message", "status"), [
     (["--size", "96by64"], "written WIDTHxHEIGHT", 2),
     (["--size", "97x64"], "even and at least 64", 1),
     (["--drives", "0"], "--drives: must be a whole number of at least 1", 2),
@@ -255,11 +255,11 @@ def test_another_drive_is_never_overwritten(tmp_path, capsys):
     (["--weather", "hail"], "unknown weather", 1),
     (["--fps", "0"], "frames a second must be above 0", 1),
 ])
-def test_the_commands_errors_are_no_traceback(tmp_path, more, said, status):
+def test_the_commands_errors_have_no_traceback(tmp_path, more, message, status):
     ran = subprocess.run([sys.executable, "-m", "ssma_core.cli", *command(tmp_path, *more)],
                          capture_output=True, text=True, check=False)
     assert ran.returncode == status
-    assert said in ran.stderr
+    assert message in ran.stderr
     assert "Traceback" not in ran.stderr
     assert not list(tmp_path.iterdir())
 

@@ -51,7 +51,7 @@ def end_to_end_gpu() -> FakeGpu:
 
 
 def forget_the_backend() -> None:
-    """It is imported anew, with whatever pycuda there is then."""
+    """It is imported again, with the pycuda that is installed then."""
     tensorrt_library._load.cache_clear()
     for name in ("cuda", "tensorrt"):
         sys.modules.pop(f"ssma_core.backends.{name}", None)
@@ -137,7 +137,7 @@ def test_each_sensor_alone_has_an_engine_of_its_own(gpu: FakeGpu, tmp_path: Path
         segmenter.segment(rgb)
     segmenter.close()
     assert not gpu.live
-    with pytest.raises(SsmaError, match="was closed"):
+    with pytest.raises(SsmaError, match="closed"):
         segmenter.segment(None, depth)
 
 
@@ -177,6 +177,25 @@ def test_closing_frees_all_of_it(gpu: FakeGpu, engine: Path) -> None:
     segmenter.close()
     with pytest.raises(SsmaError, match="closed"):
         segmenter.segment(*frame())
+
+
+def test_a_segmenter_of_a_module_is_freed_before_the_context_at_the_end(engine: Path) -> None:
+    """Nobody closes it: the process just ends. On a real GPU what is freed after the context was
+    detached crashes; here it would be a traceback on standard error."""
+    program = (
+        "import sys, pytest\n"
+        f"sys.path.insert(0, {str(ROOT / 'test')!r})\n"
+        "import test_tensorrt_backend as t\n"
+        "gpu = t.end_to_end_gpu()\n"
+        "detach = gpu.context.detach\n"
+        "gpu.context.detach = lambda: (print(f'{len(gpu.live)} left', flush=True), detach())\n"
+        "t.install(gpu, pytest.MonkeyPatch())\n"
+        f"segmenter = t.Segmenter({str(engine)!r})\n"
+        "segmenter.segment(*t.frame())\n"
+        "assert gpu.live\n")
+    ended = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True,
+                           text=True)
+    assert (ended.stdout, ended.stderr) == ("0 left\n", "")
 
 
 def test_a_forgotten_segmenter_frees_all_of_it(gpu: FakeGpu, engine: Path) -> None:
@@ -288,6 +307,83 @@ def test_what_goes_wrong_in_a_frame_is_ours(
     assert not gpu.live
 
 
+ILLEGAL = CudaError("cuStreamSynchronize failed: an illegal memory access was encountered")
+
+
+@pytest.mark.parametrize("run", [lambda work: work(), in_a_thread], ids=["here", "in a thread"])
+def test_a_sticky_error_leaves_no_context_with_which_pycuda_aborts_the_process(
+        gpu: FakeGpu, engine: Path, run: Callable[..., Any]) -> None:
+    segmenter = Segmenter(engine)
+
+    def fails() -> tuple[str, int]:
+        gpu.sticky = ILLEGAL
+        with pytest.raises(SsmaError) as raised:
+            segmenter.segment(*frame())
+        return str(raised.value), gpu.contexts()
+
+    fault, left_over = run(fails)
+    assert "an illegal memory access was encountered; the GPU does nothing more" in fault
+    assert left_over == 0
+    assert not gpu.context.is_valid  # pycuda's destructors then do nothing
+    with pytest.raises(SsmaError, match="start it again"):
+        segmenter.segment(*frame())
+    with pytest.raises(SsmaError, match="start it again"):
+        Segmenter(engine)
+    for _ in range(2):
+        run(segmenter.close)
+
+
+def test_a_sticky_error_that_only_the_end_of_a_frame_meets_is_handled_as_well(
+        gpu: FakeGpu, engine: Path) -> None:
+    segmenter = Segmenter(engine)
+    gpu.faults["cuCtxPopCurrent"] = CudaError(
+        "cuCtxPopCurrent failed: an illegal memory access was encountered")
+    with pytest.raises(SsmaError, match="start it again"):
+        segmenter.segment(*frame())
+    assert gpu.contexts() == 0 and not gpu.context.is_valid
+    segmenter.close()
+
+
+def test_an_error_that_is_not_sticky_leaves_the_context(gpu: FakeGpu, engine: Path) -> None:
+    first = Segmenter(engine)
+    gpu.faults["cuMemAlloc"] = CudaError("cuMemAlloc failed: out of memory")
+    with pytest.raises(SsmaError, match="out of memory"):
+        Segmenter(engine)
+    rgb, depth = frame()
+    np.testing.assert_array_equal(first.segment(rgb, depth).labels, rgb[..., 0])
+    first.close()
+
+
+@pytest.mark.parametrize("fault", [
+    "the capture ends", "the graph is made", "the work raises", "the work cannot be captured"])
+def test_a_failed_capture_leaves_no_graph(gpu: FakeGpu, engine: Path, fault: str) -> None:
+    from ssma_core.backends import cuda
+    gpu.faults |= {"the capture ends": {"cuStreamEndCapture": 901},
+                   "the graph is made": {"cuGraphInstantiateWithFlags": 2}}.get(fault, {})
+
+    def enqueue() -> bool:
+        if fault == "the work raises":
+            raise SsmaError(fault)
+        return fault != "the work cannot be captured"
+
+    with cuda.current():
+        try:
+            assert cuda.capture(cuda.new_stream(), enqueue) is None
+        except SsmaError as error:
+            assert str(error) == fault or "cuGraphInstantiateWithFlags" in str(error)
+    assert not gpu.graphs and not gpu.live
+
+
+def test_what_cannot_be_freed_keeps_nothing_else_from_being_freed(
+        gpu: FakeGpu, engine: Path) -> None:
+    segmenter = Segmenter(engine)
+    gpu.faults["cuMemFreeHost"] = CudaError("cuMemFreeHost failed: invalid argument")
+    with pytest.raises(SsmaError, match="cuMemFreeHost"):
+        segmenter.close()
+    assert not [memory for memory in gpu.live.values() if memory is not None]
+    segmenter.close()
+
+
 def test_a_plan_that_tensorrt_cannot_load_is_named(gpu: FakeGpu, tmp_path: Path) -> None:
     with pytest.raises(SsmaError, match=r"m\.engine: TensorRT could not load the engine"):
         Segmenter(write(tmp_path / "m.engine", plan=b"another"))
@@ -325,7 +421,7 @@ def test_without_any_library_the_engine_is_named_with_the_one_that_built_it(
         Segmenter(engine)
 
 
-def test_tensorrt_for_rtx_captures_by_itself_and_its_kernels_are_kept(
+def test_tensorrt_for_rtx_captures_by_itself_and_its_runtime_cache_is_kept(
         gpu: FakeGpu, tmp_path: Path) -> None:
     path = write(tmp_path / "m.engine", replace(HEADER, library="tensorrt_rtx", gpu=None))
     rgb, depth = frame()
@@ -334,13 +430,13 @@ def test_tensorrt_for_rtx_captures_by_itself_and_its_kernels_are_kept(
     assert gpu.given == b""
     Segmenter(path)
     assert gpu.given == b"compiled"
-    gpu.kernels = b"compiled anew"  # for another GPU: those on disk are of no use
+    gpu.kernels = b"compiled again"  # for another GPU: those on disk are of no use
     Segmenter(path)
     Segmenter(path)
-    assert gpu.given == b"compiled anew"
+    assert gpu.given == b"compiled again"
 
 
-def test_kernels_that_cannot_be_kept_are_no_fault(
+def test_a_runtime_cache_that_cannot_be_kept_is_no_fault(
         gpu: FakeGpu, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = write(tmp_path / "m.engine", replace(HEADER, library="tensorrt_rtx", gpu=None))
     (tmp_path / "m.engine.kernels").mkdir()

@@ -18,8 +18,7 @@ from ssma_core import ModelSpec, SsmaError
 from ssma_core.cli import main
 from ssma_core.model import build
 from ssma_core.model_files import checkpoint
-from ssma_core.model_files.crc32c import masked_crc32c
-from ssma_core.model_files.tf_checkpoint import read_checkpoint
+from ssma_core.model_files.tf_checkpoint import masked_crc32c, read_checkpoint
 from ssma_core.model_files.tf_import import import_variables, imported_spec, variable_targets
 
 Arrays = dict[str, npt.NDArray[Any]]

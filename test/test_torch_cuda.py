@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
+from torch_on_a_fake_gpu import torch_on_a_fake_gpu
 
 from ssma_core import Segmenter, SsmaError
-from ssma_core.backends.torch import EndToEndWithLogits
+from ssma_core.backends.torch import CAPTURED_FORMATS, EndToEndWithLogits
 from ssma_core.end_to_end.graph import Predictor
 from ssma_core.model_files import checkpoint
 from ssma_core.model_files.exported import Exported, frame_format, frame_inputs
@@ -40,6 +41,27 @@ def test_half_the_bits_give_the_same_labels(precision: str) -> None:
     assert (half.precision, whole.precision) == (precision, "fp32")
     labels = whole.segment(frame.rgb, frame.depth).labels
     assert (half.segment(frame.rgb, frame.depth).labels == labels).mean() >= 0.995
+
+
+def test_of_many_frame_formats_the_graphs_of_those_used_last_are_kept(
+        monkeypatch: pytest.MonkeyPatch, tiny_model_safetensors: Path) -> None:
+    captured = torch_on_a_fake_gpu(monkeypatch)
+    segmenter = Segmenter(tiny_model_safetensors)
+
+    def captures(*widths: int) -> list[int]:
+        """The widths of the frames for which a graph is captured."""
+        captured.clear()
+        for width in widths:
+            segmenter.segment(np.zeros((6, width, 3), np.uint8), np.ones((6, width), np.uint16))
+        return [colour[1] for colour, _ in captured]
+
+    assert CAPTURED_FORMATS == 4
+    assert captures(8, 8, 10, 12, 14, 8) == [8, 10, 12, 14]
+    assert captures(16) == [16]  # in place of 10, which was used longest ago
+    assert captures(8, 12, 14, 16) == []
+    assert captures(10) == [10]
+    for _ in range(2):
+        segmenter.close()
 
 
 @pytest.mark.parametrize("size", [(768, 384), (640, 480)])

@@ -21,7 +21,7 @@ from ssma_core.training.batches import image_tensor, loader
 from ssma_core.training.distributed import Processes
 from ssma_core.training.loop import train_stage
 from ssma_core.training.stages import Stage, Training, read_training
-from ssma_core.training.trainer import Trainer, compute_repeatably
+from ssma_core.training.trainer import Trainer, make_deterministic
 
 CPU = torch.device("cpu")
 
@@ -176,7 +176,7 @@ def test_what_a_step_leaves_to_mkl_was_called_by_one_thread_before(
     """Else several threads call it first, and now and then one of them computes far less exactly:
     pytorch's issue 188792. It cannot be brought about at will."""
     with Called() as before:
-        compute_repeatably(CPU)
+        make_deterministic(CPU)
     assert all(sizes == {1} for sizes in before.sizes.values())
     trainer = learner_of(training, training.stages[stage])
     with Called() as called:

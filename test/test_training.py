@@ -2,6 +2,7 @@
 import copy
 import json
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import GROUND, ROOT, small_run, write_configuration
+from conftest import GROUND, ROOT, TWO_THREADS, small_run, write_configuration
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.nn import functional
 
@@ -47,7 +48,7 @@ def test_without_void_the_loss_is_cross_entropy():
     assert segmentation_loss(logits, label, void_id=0).item() == pytest.approx(expected.item())
 
 
-def test_void_weighs_nothing_but_counts_in_the_mean():
+def test_void_has_no_weight_but_counts_in_the_mean():
     logits, label = some_logits()
     summed = functional.cross_entropy(logits, label.long(), ignore_index=0, reduction="sum")
     loss = segmentation_loss(logits, label, void_id=0)
@@ -88,7 +89,7 @@ def run(easy_frames, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     config = write_configuration(folder, small_run(easy_frames))
     subprocess.run([sys.executable, ROOT / "training" / "train.py", "--config", config,
-                    "--output", folder / "out"], check=True)
+                    "--output", folder / "out"], check=True, env=os.environ | TWO_THREADS)
     return folder / "out"
 
 
@@ -183,7 +184,7 @@ def test_a_stage_learns_from_the_training_frames_and_is_judged_by_the_validation
         np.ravel(labels), minlength=3).tolist()
 
 
-def test_a_finished_stage_is_left_alone(run, capsys):
+def test_a_finished_stage_is_not_run_again(run, capsys):
     before = {file: file.stat().st_mtime_ns for file in run.iterdir()}
     train(read_training(run.parent / "run.yaml"), run)
     assert "fusion is finished already" in capsys.readouterr().out
@@ -196,7 +197,7 @@ def test_another_configuration_in_the_same_folder_is_refused(run):
         train(training, run)
 
 
-def test_a_fusion_whose_expert_has_been_trained_anew_is_refused(run, tmp_path):
+def test_a_fusion_whose_expert_has_been_trained_again_is_refused(run, tmp_path):
     shutil.copytree(run, tmp_path, dirs_exist_ok=True)
     shutil.copy(run / "expert_rgb.best.safetensors", tmp_path / "expert_depth.safetensors")
     with pytest.raises(SsmaError, match=r"(?s)fusion of another .*start.expert_depth"):
@@ -216,14 +217,14 @@ def test_the_same_seed_gives_the_same_weights(run, tmp_path):
     # By the script, as before: other tests may have changed this process's number of threads.
     subprocess.run([sys.executable, ROOT / "training" / "train.py", "--config",
                     run.parent / "run.yaml", "--output", tmp_path, "--stage", "expert_depth"],
-                   check=True)
+                   check=True, env=os.environ | TWO_THREADS)
     again, first = (checkpoint.load(folder / "expert_depth.safetensors")[0].state_dict()
                     for folder in (tmp_path, run))
     for name, value in first.items():
         assert torch.equal(value, again[name]), name
 
 
-def test_encoders_with_a_rate_of_zero_stay_as_they_are(run, tmp_path):
+def test_encoders_with_a_rate_of_zero_do_not_change(run, tmp_path):
     training = read_training(run.parent / "run.yaml")
     fusion = replace(training.stages[2], encoder_learning_rate=0.0, steps=2)
     fusion = replace(fusion, start=tuple(str(run / f"{name}.safetensors") for name in fusion.start))
@@ -236,7 +237,7 @@ def test_encoders_with_a_rate_of_zero_stay_as_they_are(run, tmp_path):
         assert torch.equal(value, expert[name.replace("experts.0.", "expert.")]), name
 
 
-def test_a_fusion_without_its_experts_says_which_to_train(run, tmp_path):
+def test_the_error_of_a_fusion_without_its_experts_names_the_stage_to_train(run, tmp_path):
     training = read_training(run.parent / "run.yaml")
     with pytest.raises(SsmaError, match=r"train the stage expert_rgb first"):
         train(training, tmp_path, only="fusion")
@@ -340,12 +341,13 @@ def test_a_later_stages_mistake_is_found_before_any_frame_is_read(
         train(read_training(write_configuration(tmp_path, values)), tmp_path)
 
 
-def test_a_batch_that_cannot_be_dealt_out_is_found_before_any_frame_is_read(
+def test_a_batch_that_cannot_be_divided_is_found_before_any_frame_is_read(
         tmp_path, monkeypatch):
     values = small_run(tmp_path / "no data")
     values["stages"][2]["batch_size"] = 7
-    monkeypatch.setattr(loop, "joined", lambda: nullcontext(AloneOfTwo(0, 2, torch.device("cpu"))))
-    with pytest.raises(SsmaError, match=r"stage fusion: a batch of 7 cannot be dealt out to 2"):
+    two = AloneOfTwo(0, 2, torch.device("cpu"))
+    monkeypatch.setattr(loop, "process_group", lambda: nullcontext(two))
+    with pytest.raises(SsmaError, match=r"stage fusion: a batch of 7 cannot be divided .* 2"):
         train(read_training(write_configuration(tmp_path, values)), tmp_path)
 
 
@@ -365,7 +367,7 @@ def test_a_start_may_be_what_an_earlier_stage_is_going_to_leave(easy_frames, tmp
     assert (tmp_path / "out" / "fusion.safetensors").exists()
 
 
-def test_restart_throws_nothing_away_before_all_is_well(run, tmp_path):
+def test_restart_deletes_nothing_before_all_checks_have_passed(run, tmp_path):
     shutil.copytree(run, tmp_path, dirs_exist_ok=True)
     training = read_training(run.parent / "run.yaml", [f"data.validation.root={tmp_path}/none"])
     with pytest.raises(SsmaError, match="none"):

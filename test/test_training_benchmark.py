@@ -18,7 +18,7 @@ def benchmark(folder: Path, easy_frames: Path, *options: str) -> subprocess.Comp
         check=False, capture_output=True, text=True)
 
 
-def test_three_rates_are_told_and_nothing_is_written(tmp_path: Path, easy_frames: Path) -> None:
+def test_three_rates_are_reported_and_nothing_is_written(tmp_path: Path, easy_frames: Path) -> None:
     done = benchmark(tmp_path, easy_frames, "--steps", "3")
     assert done.returncode == 0, done.stderr
     data, network, together = map(float, re.findall(r"([\d.]+) frames/s", done.stdout))

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import ROOT, small_run, write_configuration
+from conftest import ROOT, TWO_THREADS, small_run, write_configuration
 
 from ssma_core import SsmaError
 from ssma_core.model_files import checkpoint
@@ -26,6 +26,15 @@ STAGES = ("expert_rgb", "expert_depth", "fusion")
 # One process that has imported what takes long, and forks: a run starts at once.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["ssma_core.training.loop"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def two_threads():
+    """Of every program that starts here."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in TWO_THREADS.items():
+            patch.setenv(name, value)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +56,7 @@ def training(config):
 
 @pytest.fixture(scope="module")
 def undisturbed(training, tmp_path_factory):
-    """The output of a run left alone."""
+    """The output of a run that was not interrupted."""
     output = tmp_path_factory.mktemp("undisturbed")
     run_in_a_process(training, output).join()
     return output
@@ -55,9 +64,15 @@ def undisturbed(training, tmp_path_factory):
 
 def run_in_a_process(*arguments):
     """Not in this one, whose number of threads other tests may have changed."""
-    process = PROCESSES.Process(target=train, args=arguments)
+    process = PROCESSES.Process(target=train_in_two_threads, args=arguments)
     process.start()
     return process
+
+
+def train_in_two_threads(*arguments):
+    """Also where another file's tests started the process that forks."""
+    torch.set_num_threads(2)
+    train(*arguments)
 
 
 def checkpoints(folder):
@@ -112,7 +127,7 @@ def test_a_file_that_was_half_written_when_the_run_was_killed_is_removed(tmp_pat
     files = StageFiles(tmp_path, "fusion")
     path = getattr(files, kind)
     with suppress(SsmaError), durable_write(path):
-        files.remove_halves()
+        files.remove_partial_files()
         assert not list(tmp_path.iterdir())
 
 
@@ -121,11 +136,11 @@ def test_the_state_of_a_finished_stage_is_removed(tmp_path):
     files = StageFiles(tmp_path, "fusion")
     for file in (files.log, files.state):
         file.touch()
-    files.remove_halves()
+    files.remove_partial_files()
     assert list(tmp_path.iterdir()) == [files.log]
 
 
-def test_a_stopped_run_says_in_one_line_how_to_go_on(config, training, undisturbed, tmp_path):
+def test_a_stopped_run_prints_in_one_line_how_to_resume(config, training, undisturbed, tmp_path):
     """Ctrl-C, with the processes that read frames ahead."""
     command = [sys.executable, ROOT / "training" / "train.py", "--output", tmp_path,
                "--config", config, "--set", "workers=2"]
@@ -136,7 +151,7 @@ def test_a_stopped_run_says_in_one_line_how_to_go_on(config, training, undisturb
     os.killpg(process.pid, signal.SIGINT)
     said = process.communicate()[1].split("\r")[-1]
     assert said.strip().splitlines()[-1] == (
-        "train: stopped; the same command goes on from the last checkpoint")
+        "train: stopped; the same command resumes from the last checkpoint")
     assert "Traceback" not in said and process.returncode == 1
     run_in_a_process(training, tmp_path).join()
     assert_same_results(undisturbed, tmp_path)
@@ -148,7 +163,7 @@ def test_a_state_of_another_configuration_is_refused(training, tmp_path):
         train(replace(training, stages=(replace(training.stages[0], steps=9),)), tmp_path)
 
 
-def test_a_damaged_state_is_named_and_restart_begins_anew(training, undisturbed, tmp_path):
+def test_a_damaged_state_is_named_and_restart_starts_again(training, undisturbed, tmp_path):
     stopped_after_a_state(training, tmp_path)
     state = tmp_path / "expert_rgb.state.pt"
     state.write_bytes(state.read_bytes()[:-1000])

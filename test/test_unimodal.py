@@ -1,4 +1,4 @@
-"""When a sensor dies, the other's expert labels alone, whatever runs the model."""
+"""When a sensor dies, the other's expert labels alone, in every backend."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -102,7 +102,7 @@ def test_another_size_than_the_cameras_is_refused_with_what_exports_a_file_for_i
 # Which models can
 
 
-def test_a_model_without_the_decoders_says_what_it_lacks(tiny_model: Path) -> None:
+def test_the_error_of_a_model_without_the_decoders_names_them(tiny_model: Path) -> None:
     segmenter = Segmenter(tiny_model)
     assert segmenter.unimodal == (False, False)
     with pytest.raises(SsmaError, match=r"cannot label rgb without depth: it has no decoders.*"

@@ -65,6 +65,31 @@ def test_a_failure_is_handed_on_and_the_next_item_is_worked_on() -> None:
     assert work.begun == [-1, 7]
 
 
+def test_a_failure_that_cannot_be_reported_is_logged_and_the_next_item_is_worked_on(
+        caplog: pytest.LogCaptureFixture) -> None:
+    worked, done = [], threading.Event()
+
+    def work(item: int) -> None:
+        worked.append(item)
+        if item == 1:
+            raise ValueError("the frame is bad")
+        done.set()
+
+    def failed(error: Exception) -> None:
+        raise RuntimeError("the logger is gone")
+
+    worker: Worker[int] = Worker(work, failed)
+    worker.offer(1)
+    deadline = time.monotonic() + 5
+    while not worked and time.monotonic() < deadline:
+        time.sleep(0.001)
+    worker.offer(2)
+    assert done.wait(5)
+    worker.stop()
+    assert worked == [1, 2]
+    assert "the frame is bad" in caplog.text and "the logger is gone" in caplog.text
+
+
 @pytest.mark.parametrize("times", [1, 2])
 def test_stop_waits_for_the_item_at_work_and_leaves_the_waiting_one(times: int) -> None:
     work = Work()

@@ -14,7 +14,7 @@ from ssma_core import SsmaError
 from ssma_core.evaluation.comparison import compare_files
 from ssma_core.evaluation.inference import Options
 from ssma_core.evaluation.of_data_set import Evaluation, evaluate
-from ssma_core.evaluation.results import in_words
+from ssma_core.evaluation.report.words import in_words
 from ssma_core.evaluation.seeds import over_seeds
 from ssma_core.training.stages import read_training
 
@@ -28,13 +28,13 @@ def main() -> None:
                         help="a value instead of the configuration's, as for train.py")
     parser.add_argument("--split", choices=("train", "validation"), default="validation")
     parser.add_argument("--resolution", choices=("label", "network"), default=Options.resolution,
-                        help="the size at which answers are judged (default: %(default)s)")
+                        help="the size at which labels are judged (default: %(default)s)")
     parser.add_argument("--scales", type=float, nargs="+", default=Options.scales,
                         help="average over these sizes of the network's, such as 0.75 1 1.25")
     parser.add_argument("--flip", action="store_true", help="average over mirror images, too")
     lost = parser.add_mutually_exclusive_group()
     lost.add_argument("--without", metavar="MODALITY", help="as if this one were lost: black")
-    lost.add_argument("--alone", metavar="MODALITY", help="ask this one's expert in place of the "
+    lost.add_argument("--alone", metavar="MODALITY", help="use this one's expert in place of the "
                       "fusion, as a robot does whose other sensor is dead")
     parser.add_argument("--output", type=Path, metavar="FOLDER",
                         help="write result.json, confusion.png and worst.png there")
@@ -46,7 +46,7 @@ def main() -> None:
         parser.error("give --model and --config, or --compare, or --mean")
     try:
         if arguments.compare:
-            print(compare_files(*arguments.compare))
+            print(in_words(compare_files(*arguments.compare)))
         elif arguments.mean:
             print(over_seeds(arguments.mean))
         else:

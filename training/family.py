@@ -1,9 +1,9 @@
-"""Trains and evaluates the models of docs/results.md, for the seeds named.
+"""Trains and evaluates the models of docs/results.md, for the given seeds.
 
     python training/family.py 0 1 2
 
-What is finished is left alone and what was stopped goes on. On a machine with several cores start
-one of these a seed, with OMP_NUM_THREADS=1.
+Finished runs are skipped and stopped ones are resumed. On a machine with several cores, start one
+process per seed, with OMP_NUM_THREADS=1.
 """
 import argparse
 import subprocess
@@ -18,7 +18,7 @@ Run = tuple[str, str, list[str]]  # configuration, folder, settings
 
 
 def runs(seed: int) -> Iterator[Run]:
-    """All of one seed's."""
+    """All runs of one seed."""
     yield "tiny_forest", f"forest/{seed}/depth", []
     yield "tiny_forest_evi", f"forest/{seed}/evi", []
     yield "tiny_road", f"road/{seed}/from_2", []
@@ -42,15 +42,15 @@ def main() -> None:
             call("train.py", *common, "--output", str(output))
             training = read_training(config)
             for stage in training.stages:
-                judge(common, output / stage.name)
+                evaluate(common, output / stage.name)
             last = training.stages[-1]
             options = ["--without", "--alone"] if last.trains == "alone" else ["--without"]
             for modality, option in product(training.model.modalities, options):
-                judge(common, output / last.name, option, modality.name)
+                evaluate(common, output / last.name, option, modality.name)
 
 
-def judge(common: list[str], model: Path, *options: str) -> None:
-    """Evaluates a model file, once, into a folder named after it and the options."""
+def evaluate(common: list[str], model: Path, *options: str) -> None:
+    """Evaluates a model file into a folder named after it and the options, unless done before."""
     folder = model.with_name("_".join([model.name, *options]).replace("--", ""))
     if not (folder / "result.json").exists():
         call("evaluate.py", *common, "--model", f"{model}.safetensors", *options,

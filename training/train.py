@@ -3,7 +3,7 @@
     python training/train.py --config config/training/tiny_forest.yaml --output runs/tiny_forest
     torchrun --nproc-per-node 2 training/train.py --config ... --output ...
 
-The same command again goes on where a run was stopped.
+The same command, given again, resumes a run that was stopped.
 """
 import argparse
 import sys
@@ -21,12 +21,12 @@ def main() -> None:
     parser.add_argument("--config", type=Path, required=True, help="YAML file of the run")
     parser.add_argument("--output", type=Path, help="folder for models and logs")
     parser.add_argument("--augmented", type=Path, metavar="FILE.png",
-                        help="only make a picture of frames as augmentation changes them")
-    parser.add_argument("--stage", help="only this one, for example fusion or expert_rgb")
+                        help="only write a picture of augmented frames")
+    parser.add_argument("--stage", help="run only this stage, for example fusion or expert_rgb")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE",
-                        help="a value instead of the configuration's, for example seed=1")
+                        help="replace a value of the configuration, for example seed=1")
     parser.add_argument("--restart", action="store_true",
-                        help="throw away what these stages have left in the folder, begin anew")
+                        help="delete the files of these stages in the folder and start again")
     options = parser.parse_args()
     if not (options.output or options.augmented):
         parser.error("give --output, or --augmented")
@@ -36,10 +36,10 @@ def main() -> None:
             write_preview(training, options.augmented, options.stage)
         else:
             train(training, options.output, options.stage, options.restart)
-    except (SsmaError, OSError) as error:  # such as a disk without room
+    except (SsmaError, OSError) as error:  # OSError: for example a full disk
         sys.exit(f"train: {error}")
     except KeyboardInterrupt:
-        sys.exit("train: stopped; the same command goes on from the last checkpoint")
+        sys.exit("train: stopped; the same command resumes from the last checkpoint")
 
 
 if __name__ == "__main__":

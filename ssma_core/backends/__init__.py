@@ -1,4 +1,4 @@
-"""What runs a model file: one backend a library, chosen by the file's suffix."""
+"""What runs a model file: one backend for each library, chosen by the file's suffix."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ class Backend(Protocol):
 
     end_to_end: whether it takes the sensors' arrays and answers at their size; else it takes what
       `network_images` makes of them and answers at spec.input_size.
-    frame: the one format of these arrays that the file was exported for; None where it takes any.
-    unimodal: names of the modalities that it can label without the others.
+    frame: the format of these arrays that the file was exported for; None where it takes any.
+    unimodal: the names of the modalities that it can label without the others.
     """
 
     name: str
@@ -31,24 +31,25 @@ class Backend(Protocol):
     def run(self, images: Sequence[npt.NDArray[Any]],
             outputs: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
         """images: the frame, as `end_to_end` says.
-        outputs: those wanted of "labels" (H×W uint8), "confidence" (H×W uint8, 255 = certain),
+        outputs: some of "labels" (H×W uint8), "confidence" (H×W uint8, 255 = certain),
         "trust" (H×W uint8, 255 = only the second modality; of two modalities) and, unless
         end-to-end, "logits" (classes×H×W float32).
-        Raises SsmaError when the frame is not one that the file takes."""
+        Raises SsmaError when the file does not take such a frame."""
 
     def run_unimodal(self, modality: int, image: npt.NDArray[Any],
-                  outputs: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
-        """What one modality's expert makes of its own image: "labels" and "confidence", as `run`.
-        Raises SsmaError as it does, and for a modality that is not in `alone`."""
+                     outputs: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+        """One modality's expert labels its own image: "labels" and "confidence", as of `run`.
+        Raises SsmaError as `run` does, and for a modality that is not in `unimodal`."""
 
     def close(self) -> None:
-        """Frees the model's memory; nothing can be run after that."""
+        """Frees the model's memory; nothing can be run after that. Closing again does nothing."""
 
 
 def open_backend(model: Path, threads: int | None, device: str | None = None,
                  precision: str | None = None) -> Backend:
-    """device, precision: for checkpoints alone, as for `Segmenter`. Raises SsmaError when there is
-    no such file, no backend for it, its library is missing, or it cannot be run so."""
+    """device, precision: only for checkpoints, as of `Segmenter`. Raises SsmaError when the file,
+    its backend or its library is missing, or when it cannot run on that device or in that
+    precision."""
     if not model.is_file():
         raise SsmaError(f"there is no model file {model}")
     if model.suffix in (".onnx", ".engine"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 import ctypes
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -17,8 +17,8 @@ from ssma_core.model_files.engine_file import Gpu
 _ON_THE_CPU = "without one, run the .onnx or .safetensors file on the CPU"
 _ROOM = ("end other programs on the GPU, close other segmenters, or build a smaller engine "
          "(--precision fp16, or the tiny model)")
-_ANEW = "the GPU does nothing more for this process: start it again"
-_WHAT_TO_DO = {  # a part of what CUDA says: what helps
+_RESTART = "the GPU does nothing more for this process: start it again"
+_WHAT_TO_DO = {  # a part of CUDA's message: what helps
     "libcuda": f"engines need an NVIDIA GPU and its driver; {_ON_THE_CPU}",
     "undefined symbol": "pycuda was compiled for a newer CUDA than the driver's: update the driver,"
                         " or `pip install --no-cache-dir --force-reinstall pycuda` here",
@@ -28,13 +28,13 @@ _WHAT_TO_DO = {  # a part of what CUDA says: what helps
     "unsupported display driver": "update the NVIDIA driver, or restart after its update",
     "out of memory": _ROOM,
     "OutOfMemory": _ROOM,  # TensorRT's word
-    "illegal memory access": _ANEW,
-    "launch failure": _ANEW,
+    "illegal memory access": _RESTART,
+    "launch failure": _RESTART,
 }
 
 
 def explained(fault: str) -> SsmaError:
-    """fault: what CUDA or TensorRT said. The same with what to do, where that is known."""
+    """fault: the message of CUDA or TensorRT. Returns it with what to do, where that is known."""
     advice = [text for part, text in _WHAT_TO_DO.items() if part.lower() in fault.lower()]
     return SsmaError("; ".join([fault, *advice[:1]]))
 
@@ -47,17 +47,23 @@ except ImportError as missing:  # it is installed, and cannot be loaded
     raise explained(f"pycuda cannot be used here ({missing})") from missing
 
 
+class GpuLost(SsmaError):
+    """The GPU failed before in a way that ends its work for this process, or the process ends."""
+
+
 @contextmanager
 def current() -> Iterator[None]:
-    """Inside, CUDA calls go to the first GPU (CUDA_VISIBLE_DEVICES chooses another), and what CUDA
-    finds wrong is an SsmaError. Any thread may enter, and enter again."""
+    """Inside, CUDA calls go to the first GPU (CUDA_VISIBLE_DEVICES chooses another), and an error
+    of CUDA is an SsmaError. Any thread may enter, and enter again. Raises GpuLost."""
     try:
         context = _context()
         context.push()
         try:
             yield
-        finally:
-            context.pop()
+        except BaseException:
+            context.leave_after_an_error()
+            raise
+        context.pop()
     except driver.Error as error:
         raise explained(f"the GPU: {error}") from error
 
@@ -68,23 +74,77 @@ def gpu() -> Gpu:
         return Gpu(device.name(), device.compute_capability())
 
 
+def free_at_the_end(owner: Any, free: Callable[..., None], *arguments: Any) -> Callable[[], Any]:
+    """Calls free(*arguments) once: when the returned function is called, when the owner is garbage
+    collected, or when the process ends. At the end the newest finalizer runs first: the context's
+    is older, so that the context still exists when `free` runs. Raises SsmaError without a GPU."""
+    with current():
+        return weakref.finalize(owner, free, *arguments)
+
+
+class _Context:
+    """The primary context, which all libraries of the process share. It is kept until the process
+    ends or the context fails.
+
+    An illegal memory access and the like are sticky: every later call in the context fails, and
+    `pop` and `push` may too. pycuda then aborts the process: when a thread ends while the context
+    is on its stack, and when a destructor cannot enter it. After `detach` pycuda takes the context
+    off the stack, and its destructors do nothing.
+    """
+
+    def __init__(self) -> None:
+        driver.init()
+        self._context = driver.Device(0).retain_primary_context()
+        # pycuda's own destructor releases a primary context in the wrong way.
+        self._detach = weakref.finalize(driver, self._context.detach)
+
+    def push(self) -> None:
+        if not self._detach.alive:
+            raise GpuLost(f"the GPU failed before; {_RESTART}")
+        try:
+            self._context.push()
+        except driver.Error:
+            self._lose()
+            raise
+
+    def pop(self) -> None:
+        try:
+            self._context.pop()
+        except driver.Error:
+            self._lose()
+            raise
+
+    def leave_after_an_error(self) -> None:
+        """`pop`, where the error is not a sticky one. Raises nothing: the error that is there says
+        what is wrong."""
+        try:
+            driver.Context.synchronize()  # it fails again after a sticky error
+        except driver.Error:
+            self._lose()
+            return
+        with suppress(driver.Error):
+            self.pop()
+
+    def _lose(self) -> None:
+        if self._detach.alive:
+            self._detach()
+        else:  # by another thread: pycuda clears this thread's stack when it looks for a context
+            with suppress(driver.Error):
+                new_stream()
+
+
 @cache
-def _context() -> Any:
-    """The one that all libraries of the process share, kept until it ends."""
-    driver.init()
-    context = driver.Device(0).retain_primary_context()
-    # At the end, after every segmenter's memory: pycuda's own destructor lets go of it wrongly.
-    weakref.finalize(driver, context.detach)
-    return context
+def _context() -> _Context:
+    return _Context()
 
 
 def new_stream() -> Any:
-    """A pycuda Stream that waits for no other one, of whatever library."""
+    """A pycuda Stream that waits for no other stream, whichever library made that."""
     return driver.Stream(_NON_BLOCKING)
 
 
 class Buffer:
-    """One array's memory, on the GPU and in host memory that the GPU copies from and to by itself.
+    """One array's memory: on the GPU, and page-locked on the host, for asynchronous copies.
 
     host: NumPy array of the given shape and dtype. address: of the same bytes on the GPU.
     """
@@ -102,12 +162,14 @@ class Buffer:
 
     def free(self) -> None:
         """`host` must not be touched after that."""
-        self._device.free()
-        self.host.base.free()  # type: ignore[union-attr]  # pycuda's allocation
+        try:
+            self._device.free()
+        finally:
+            self.host.base.free()  # type: ignore[union-attr]  # pycuda's allocation
 
 
 class Graph:
-    """What a stream was once given to do, given again in one call."""
+    """The captured work of a stream, launched in one call."""
 
     def __init__(self, handle: ctypes.c_void_p) -> None:
         self._handle = handle
@@ -120,19 +182,27 @@ class Graph:
 
 
 def capture(stream: Any, enqueue: Callable[[], bool]) -> Graph | None:
-    """enqueue: puts work on the stream, and says whether it could. The work is not done, only
-    remembered. None where it cannot be captured; it can be enqueued as before then."""
-    handle, graph, executable = ctypes.c_void_p(stream.handle), ctypes.c_void_p(), ctypes.c_void_p()
-    _call("cuStreamBeginCapture_v2", handle, _OF_THIS_THREAD)
-    try:
-        enqueued = enqueue()
-    finally:
-        fault = _libcuda().cuStreamEndCapture(handle, ctypes.byref(graph))
-    if fault or not enqueued:
-        return None
-    _call("cuGraphInstantiateWithFlags", ctypes.byref(executable), graph, ctypes.c_ulonglong(0))
-    _call("cuGraphDestroy", graph)
+    """enqueue: puts work on the stream, and returns whether it could. The work is recorded and not
+    run. Returns None where it cannot be captured; it can still be enqueued as before."""
+    handle, executable = ctypes.c_void_p(stream.handle), ctypes.c_void_p()
+    with ExitStack() as freed:
+        graph = ctypes.c_void_p()
+        freed.callback(_destroy, graph)
+        _call("cuStreamBeginCapture_v2", handle, _OF_THIS_THREAD)
+        try:
+            enqueued = enqueue()
+        finally:
+            fault = _libcuda().cuStreamEndCapture(handle, ctypes.byref(graph))
+        if fault or not enqueued:
+            return None
+        _call("cuGraphInstantiateWithFlags", ctypes.byref(executable), graph, ctypes.c_ulonglong(0))
     return Graph(executable)
+
+
+def _destroy(graph: ctypes.c_void_p) -> None:
+    """graph: not set where a capture failed."""
+    if graph.value:
+        _call("cuGraphDestroy", graph)
 
 
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING

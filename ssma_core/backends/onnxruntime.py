@@ -27,7 +27,7 @@ class OnnxRuntimeBackend:
         self.frame = self._exported.frame
         self.end_to_end = self.frame is not None
         self.unimodal = self._exported.unimodal
-        # By the names of the parts; a sensor's death is no time to open its.
+        # By the parts' names. Those of single sensors are opened now, and not when a sensor fails.
         self._sessions = self._opened({onnx_parts.WHOLE: {"labels"}} | {
             name: {unimodal_output(name, "labels")} for name in self.unimodal})
 
@@ -37,7 +37,7 @@ class OnnxRuntimeBackend:
         return dict(zip(outputs, self._run(onnx_parts.WHOLE, outputs, inputs)))
 
     def run_unimodal(self, modality: int, image: npt.NDArray[Any],
-                  outputs: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+                     outputs: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
         inputs = unimodal_inputs(self._exported, modality, image)
         name = self.spec.modalities[modality].name
         return dict(zip(outputs, self._run(
@@ -45,7 +45,8 @@ class OnnxRuntimeBackend:
 
     def _run(self, part: str, outputs: Sequence[str],
              inputs: dict[str, npt.NDArray[Any]]) -> Sequence[npt.NDArray[Any]]:
-        """A part computes what it was ever asked for, and nothing else."""
+        """A part's session computes the outputs that were ever asked for. A new one opens another
+        session: see `Segmenter.prepare`."""
         computed = {output.name for output in self._sessions[part].get_outputs()}
         if not computed.issuperset(outputs):
             self._sessions |= self._opened({part: computed.union(outputs)})
@@ -60,7 +61,7 @@ class OnnxRuntimeBackend:
             raise SsmaError(f"onnxruntime cannot run {self._file} on the CPU ({error}); a file in "
                             f"bf16 is for TensorRT: `ssma build-engine --model {self._file}`, or "
                             "export it again with --precision fp32") from error
-        except Exception as error:  # onnxruntime has a class of its own for each way to fail
+        except Exception as error:  # onnxruntime has a class of its own for each kind of failure
             raise SsmaError(f"{self._file} is not an ONNX model, or it is cut short ({error}); "
                             "write it again with `ssma export`") from error
 
@@ -70,22 +71,23 @@ class OnnxRuntimeBackend:
 
 
 def open_session(model: bytes, threads: int | None = None) -> onnxruntime.InferenceSession:
-    """Of a file's bytes, on the CPU."""
+    """A session of a file's bytes, on the CPU."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.log_severity_level = 3
     if not _has_vnni():
-        # Such x86 CPUs add up products of int8 in 16 bits: slower ones that cannot overflow.
+        # Such x86 CPUs sum products of int8 in 16 bits: take the slower ones, without overflow.
         options.add_session_config_entry("session.x64quantprecision", "1")
-    # That optimizer makes one of two equal quantizers, but a convolution is computed in int8 only
-    # if its quantizer is its own.
+    # This optimizer merges two equal quantizers, but a convolution is computed in int8 only if no
+    # other node uses its quantizer.
     return onnxruntime.InferenceSession(
         model, options, providers=["CPUExecutionProvider"],
         disabled_optimizers=["CommonSubexpressionElimination"])
 
 
 def _has_vnni() -> bool:
-    """Whether the CPU, of Linux, has instructions that add up products of int8 in 32 bits."""
+    """Whether the CPU has instructions that sum products of int8 in 32 bits; False where this is
+    not Linux."""
     try:
         return "vnni" in Path("/proc/cpuinfo").read_text()
     except OSError:

@@ -1,4 +1,4 @@
-"""TensorRT or TensorRT for RTX: which one is installed, and what it has to say."""
+"""TensorRT or TensorRT for RTX: which one is installed, and what it logs."""
 from __future__ import annotations
 
 import importlib
@@ -21,7 +21,7 @@ class TensorRt:
 
     module: `tensorrt` or `tensorrt_rtx`; their classes have the same names.
     logger: the one for every Builder and Runtime, since a library keeps the first of a process. Its
-      `errors` are what the library found wrong since somebody last emptied them.
+      `errors` are those that the library logged since the list was last emptied.
     """
 
     library: Library
@@ -38,7 +38,7 @@ class TensorRt:
 
 
 def load(library: Library | None = None) -> TensorRt:
-    """library: None for the one that is installed, TensorRT where both are.
+    """library: None for the installed one, TensorRT where both are installed.
     Raises SsmaError with the command that installs it."""
     if library is not None:
         return _load(library)

@@ -1,6 +1,7 @@
 """Checkpoints in PyTorch, on the CPU or an NVIDIA GPU."""
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,9 @@ from ssma_core.spec import ModelSpec
 
 Array = npt.NDArray[Any]
 _CAPTURING = Lock()  # torch captures one graph at a time
+# Captured graphs of one network: each holds GPU memory for a whole frame. A robot's camera has one
+# format, and a second one after its settings change.
+CAPTURED_FORMATS = 4
 
 
 class TorchBackend:
@@ -34,8 +38,8 @@ class TorchBackend:
 
     device: "cpu", or "cuda" for the first GPU; None: the GPU where torch has one.
     precision: of the network, fp32, fp16 or bf16; None: fp32.
-    On a GPU it takes the sensors' arrays, of whatever size: what a frame goes through is prepared
-    when the first of its format comes.
+    On a GPU it takes the sensors' arrays of any size; the first frame of a format captures the CUDA
+    graph for that format.
     """
 
     name = "torch"
@@ -49,14 +53,16 @@ class TorchBackend:
         self.precision = cast(Precision, precision or "fp32")
         if threads:
             torch.set_num_threads(threads)
-        self._network, self.spec = checkpoint.load(model)
-        self._running = Running(self._network, self.spec, self.precision, self._on_gpu)
+        network, self.spec = checkpoint.load(model)
+        self._network: SegmentationNetwork | None = network
+        self._running: Running | None = Running(network, self.spec, self.precision, self._on_gpu)
         self.end_to_end = self._running.end_to_end
-        self._experts: dict[int, Running] = {}  # made when they are first asked
-        has_decoders = isinstance(self._network, Ssma) and self._network.alone is not None
+        self._experts: dict[int, Running] = {}  # made at their first run
+        has_decoders = isinstance(network, Ssma) and network.alone is not None
         self.unimodal = tuple(m.name for m in self.spec.modalities) if has_decoders else ()
 
     def run(self, images: Sequence[Array], outputs: Sequence[str]) -> dict[str, Array]:
+        assert self._running is not None, "the backend is closed"
         return self._running.run(images, outputs)
 
     def run_unimodal(self, modality: int, image: Array, outputs: Sequence[str]) -> dict[str, Array]:
@@ -70,21 +76,22 @@ class TorchBackend:
         return self._experts[modality].run([image], outputs)
 
     def close(self) -> None:
-        del self._running, self._network
+        self._running = self._network = None
         self._experts.clear()
         if self._on_gpu:
             torch.cuda.empty_cache()
 
 
 class Running:
-    """A network and what its frames go through, made when the first of each format comes."""
+    """A network, and on a GPU its captured graphs: one for each of the CAPTURED_FORMATS that were
+    used last, captured when the first frame of the format comes."""
 
     def __init__(self, network: SegmentationNetwork, spec: ModelSpec, precision: Precision,
                  on_gpu: bool) -> None:
         self._spec, self._precision, self._on_gpu = spec, precision, on_gpu
         self._frame = Predictor(network, TYPES[precision])
         self.end_to_end = on_gpu and _can_be_end_to_end(spec)
-        self._captured: dict[FrameFormat | None, Captured] = {}
+        self._captured: OrderedDict[FrameFormat | None, Captured] = OrderedDict()
         if on_gpu:
             self._frame.cuda().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -100,12 +107,18 @@ class Running:
             answers = self._frame(*map(torch.from_numpy, arrays.values()))
             return {name: answers[name].numpy() for name in outputs}
         try:
-            if frame not in self._captured:
-                self._captured[frame] = Captured(self._end_to_end(frame), arrays)
-            return self._captured[frame].run(arrays, outputs)
+            return self._captured_for(frame, arrays).run(arrays, outputs)
         except torch.cuda.OutOfMemoryError as error:
             raise SsmaError("the GPU is out of memory: end other programs on it, or choose a "
                             "smaller model or fp16") from error
+
+    def _captured_for(self, frame: FrameFormat | None, arrays: Mapping[str, Array]) -> Captured:
+        if frame not in self._captured:
+            while len(self._captured) >= CAPTURED_FORMATS:
+                self._captured.popitem(last=False)  # first: its memory may be needed
+            self._captured[frame] = Captured(self._end_to_end(frame), arrays)
+        self._captured.move_to_end(frame)
+        return self._captured[frame]
 
     def _end_to_end(self, frame: FrameFormat | None) -> nn.Module:
         if frame is None:
@@ -114,16 +127,16 @@ class Running:
 
 
 class EndToEndWithLogits(EndToEnd):
-    """And "logits", as the frame gives them."""
+    """The same, and "logits" as the frame gives them."""
 
     def forward(self, *arrays: Tensor) -> dict[str, Tensor]:
         return self.with_logits(*arrays)
 
 
 class Captured:
-    """A module on the GPU for arrays of one format: a CUDA graph, and the memory around it.
+    """A module on the GPU for arrays of one format: a CUDA graph and its memory.
 
-    arrays: such a frame, in the order in which the module takes it.
+    arrays: a frame of that format, in the order in which the module takes them.
     """
 
     def __init__(self, module: nn.Module, arrays: Mapping[str, Array]) -> None:
@@ -131,7 +144,7 @@ class Captured:
                         for name, array in arrays.items()}
         self._inputs = {name: staged.cuda() for name, staged in self._staged.items()}
         self._stream, self._graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
-        # Each convolution is tried in several ways first, and the fastest is captured.
+        # cuDNN times several algorithms of each convolution first; the fastest is captured.
         with _CAPTURING, torch.backends.cudnn.flags(enabled=True, benchmark=True):
             with torch.cuda.stream(self._stream):
                 for _ in range(3):
@@ -165,6 +178,6 @@ def _is_gpu(device: str | None) -> bool:
 
 
 def _can_be_end_to_end(spec: ModelSpec) -> bool:
-    """Whether sensors' arrays can be encoded on the GPU: see `Exported`."""
+    """Whether the sensors' arrays can be encoded on the GPU: see `Exported`."""
     first, sensor = spec.modalities[0], spec.modalities[-1]
     return sensor.encoding != "hha" and (first is sensor or first.encoding == "image")

@@ -1,6 +1,6 @@
 """sensor_msgs/CompressedImage to arrays: JPEG and PNG, and image_transport's compressedDepth.
 
-What an image is, is read from its own bytes: drivers write whatever they like into `format`.
+The kind of an image is read from its own bytes: drivers write many different texts into `format`.
 """
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
 # compressedDepth's PNG comes behind an int32 and the two floats of its quantization.
 _QUANTIZATION = struct.Struct("<iff")
-# Start of frame, of whatever kind; the three codes left out are tables and extensions.
+# Start of frame, of every kind; the three codes left out are tables and extensions.
 _JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 def encoding(message: Any) -> str:
-    """What the image's encoding is once it is decoded: "bgr8", "mono8", "mono16", "16UC1", "32FC1",
-    or one that nobody takes ("bgr16"). Reads the first bytes only.
+    """The image's encoding after decoding: "bgr8", "mono8", "mono16", "16UC1", "32FC1", or one that
+    is used nowhere ("bgr16"). Reads the first bytes only.
 
-    Raises SsmaError for anything but these formats, and where the image has no pixels.
+    Raises SsmaError for other formats, and where the image has no pixels.
     """
     body = _body(message)
     if not body:
@@ -52,7 +52,7 @@ def decode(message: Any) -> npt.NDArray[Any]:
     """The pixels of a message of an encoding of LAYOUTS: H×W×3 uint8 BGR, or H×W uint8, uint16, or
     float32 (metres, NaN where there is no return). Raises SsmaError when it is damaged."""
     kind = encoding(message)
-    # Orientation is a matter of photographs: sensors that share pixels must not be turned.
+    # Orientation is for photographs: the images of registered sensors must not be turned.
     flags = (cv2.IMREAD_COLOR if kind == "bgr8" else cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH
              ) | cv2.IMREAD_IGNORE_ORIENTATION
     body = _body(message)
@@ -67,17 +67,17 @@ def decode(message: Any) -> npt.NDArray[Any]:
 
 
 def _has_end(body: memoryview) -> bool:
-    """Whether it is no JPEG that is cut short: before 4.11, OpenCV makes the missing rows up. No
-    scan begins behind the end's marker, as one does behind a thumbnail's."""
+    """False for a JPEG that is cut short: before 4.11, OpenCV invents the missing rows. No scan
+    begins behind the end's marker, as one does behind a thumbnail's."""
     if body[:3] != _JPEG:
         return True
     data = bytes(body)
-    end = data.rfind(b"\xff\xd9")  # from behind: the scans of a whole JPEG are not searched
+    end = data.rfind(b"\xff\xd9")  # backwards: the scans of a whole JPEG are not searched
     return end >= 0 and data.find(b"\xff\xda", end) < 0
 
 
 def _metres(inverse: npt.NDArray[np.uint16], message: Any) -> npt.NDArray[np.float32]:
-    """Depth is quantized by its inverse: what is near, finely. 0 stands for no return."""
+    """The inverse of depth is quantized, so that near depths have fine steps. 0: no return."""
     _, scale, shift = _QUANTIZATION.unpack_from(message.data)
     with np.errstate(divide="ignore"):
         depth = np.float32(scale) / (inverse.astype(np.float32) - np.float32(shift))

@@ -1,4 +1,4 @@
-"""sensor_msgs/Image and CompressedImage to arrays; what cannot be used is refused with the reason.
+"""sensor_msgs/Image and CompressedImage to arrays; unusable messages are refused with the reason.
 
 Messages come from rclpy or, out of a bag, from rosbags: only their fields matter.
 """
@@ -17,7 +17,7 @@ from ssma_core.bags.pairing import Stream
 from ssma_core.errors import SsmaError
 
 COLOUR_ENCODINGS = ("bgr8", "rgb8", "bgra8", "rgba8")
-# A camera of one channel will do, as the red one beside near infrared.
+# A camera of one channel is accepted, such as a red one beside near infrared.
 CAMERA_ENCODINGS = (*COLOUR_ENCODINGS, "mono8")
 MAP_ENCODINGS = ("mono8", "mono16", "16UC1", "32FC1")
 LABEL_ENCODINGS = ("mono8", "mono16", "16UC1")
@@ -54,9 +54,10 @@ _TO_BGR = {
 
 @dataclass(frozen=True)
 class ImageMessage:
-    """A message that has been checked and can be read. Its pixels are only touched by `array`.
+    """A message that was checked and can be read. Only `array` touches its pixels.
 
-    topic: where it came from, for errors. decode: `to_array`, or another way to the same arrays.
+    topic: where it came from, for errors. decode: `to_array`, or another function with the same
+      result.
     """
 
     message: Any
@@ -72,7 +73,7 @@ class ImageMessage:
 
     @property
     def frame_id(self) -> str:
-        """Without the slash before it, which ROS 1 wrote and tf2 ignores."""
+        """Without the leading slash, which ROS 1 wrote and tf2 ignores."""
         return str(self.message.header.frame_id).removeprefix("/")
 
     def array(self) -> npt.NDArray[Any]:
@@ -143,7 +144,7 @@ def row_bytes(message: Any) -> int:
 
 def to_array(message: Any) -> npt.NDArray[Any]:
     """A checked message's pixels: H×W×3 uint8 BGR for colour images of any order, otherwise H×W in
-    the machine's byte order. A view of the message wherever nothing has to change. Raises SsmaError
+    the machine's byte order. A view of the message where nothing must change. Raises SsmaError
     for a CompressedImage that is damaged."""
     if is_compressed(message):
         return compressed_images.decode(message)
@@ -154,7 +155,7 @@ def to_array(message: Any) -> npt.NDArray[Any]:
 
 
 def three_channels(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """What a camera took, of one channel or three, as H×W×3: grey is three equal channels, as in
+    """A camera's image of one channel or three as H×W×3: grey becomes three equal channels, as in
     training."""
     return cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR) if pixels.ndim == 2 else pixels
 

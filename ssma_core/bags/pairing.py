@@ -1,28 +1,31 @@
 """Stamps to pairs: which colour image belongs to which image of the second sensor.
 
-Pure Python and without a clock of its own, so that a live node and a bag's evaluation pair alike.
+Pure Python without a clock of its own, so that the live node and the evaluation of a bag form the
+same pairs.
 
-Which: the closest two frames are a pair if they lie no further apart than the slop; then the
-closest of those before it and of those after it, and so on. So none crosses another, and labels
-never go back in time. The order in which the streams' frames reach us does not matter.
+Which: the two frames with the smallest distance are a pair if the distance is at most the slop.
+Then come the closest two of the frames before that pair, and of the frames after it, and so on. So
+no pair crosses another, and labels never go back in time. The order in which the two streams'
+frames arrive does not matter.
 
-When: as soon as nothing better can come, that is, when the two are each other's nearest and the
-next frame of neither stream can be nearer. A stream's next frame is expected no sooner than the
-shortest of its recent gaps (two slops, while there is none) after its newest. So equal stamps never
-wait, and at constant rates a pair is out when its second frame is in. With gaps that vary it may
-wait for the next frame of the stream that could bring something nearer. If that stays away, the
-pair is out when one of its frames must go: when there is no room for it, or when the other stream
-has passed it by OVERTAKE_NS. It then goes with the nearest that is there. A pair thus waits for
-one period as a rule, and at most while `queue_size` frames of a stream come.
+When: as soon as no better pair can come, that is, when the two are each other's nearest and the
+next frame of neither stream can be nearer. A stream's next frame is not expected before its newest
+stamp plus the shortest of its recent gaps (two slops, while there is no gap). So equal stamps never
+wait, and at constant rates a pair is given out when its second frame arrives. With gaps that vary,
+a pair may wait for the next frame of the stream that could bring a nearer one. If that frame does
+not come, the pair is given out when one of its frames must go: when there is no room for it, or
+when the other stream is OVERTAKE_NS past it. It is then paired with the nearest frame that waits. A
+pair thus waits for one period as a rule, and at most until `queue_size` frames of a stream came.
 
-How it ends: every frame is paired, unmatched (nothing was near enough), late (newer ones were
-paired already) or a duplicate. Until they are late, frames that were overtaken pair like others.
+How it ends: every frame is paired, unmatched (no frame was near enough), late (newer frames were
+paired already) or a duplicate. Until they are late, frames that were overtaken are paired like the
+others.
 
-Clocks: a stamp that is older than its stream's newest by more than OVERTAKE_NS was not overtaken:
-the clock was set back, as by a looped bag, a simulation's reset or a corrected clock. So was it if
-BEHIND_IN_A_ROW frames of a stream are older than its newest and pair with nothing, one after the
-other, as with the loop of a short bag.
-Then what waits ends as at the end of a bag, and pairing begins anew.
+Clocks: where a stamp is older than its stream's newest by more than OVERTAKE_NS, the frame was not
+overtaken: the clock was set back, as by a looped bag, a simulation's reset or a corrected clock.
+The same holds where BEHIND_IN_A_ROW frames of a stream, one after the other, are older than its
+newest and are not paired, as in the loop of a short bag.
+Then the frames that wait end as at the end of a bag, and pairing starts again.
 """
 from __future__ import annotations
 
@@ -44,8 +47,8 @@ Cause = Literal["paired", "unmatched", "late", "duplicate", "zero stamp"]
 
 OVERTAKE_NS = 1_000_000_000  # frames of one drive do not overtake each other by more
 BEHIND_IN_A_ROW = 10
-RECENT = 20  # so many stamps of a stream tell its period
-REMEMBERED = 300  # and so many how far it lies from the other, which may come seconds later
+RECENT = 20  # stamps of a stream give its period
+REMEMBERED = 300  # stamps give its distance from the other stream, which may be seconds late
 
 Item = TypeVar("Item")
 
@@ -60,20 +63,44 @@ class Pair(Generic[Item]):
     aux_stamp_ns: int
 
 
-class Pairing(Generic[Item]):
-    """Pairs two streams by stamp, as said above.
+@dataclass(frozen=True)
+class PairingSettings:
+    """What decides which frames become pairs. The defaults of all that pairs stand here.
 
-    slop: the most seconds that a pair may lie apart.
-    queue_size: how many frames of a stream may wait; the one that came first makes room.
+    slop: the most seconds that a pair may lie apart, at least 0.
+    queue_size: how many frames of a stream may wait, at least 1; the oldest one makes room.
     aux_delay: how many seconds late the second sensor's stamps are: what it saw together with a
       colour image of stamp t is stamped t + aux_delay. Negative where they are early.
+    Raises SsmaError for other values, and for times that are not finite.
+    """
+
+    slop: float = 0.02
+    queue_size: int = 10
+    aux_delay: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.slop < math.inf and math.isfinite(self.aux_delay)
+                and self.queue_size >= 1):
+            raise SsmaError("the slop must be 0 s or more, the queue size at least 1 and the delay "
+                            f"a time, got {self.slop:g}, {self.queue_size} and {self.aux_delay:g}")
+
+
+DEFAULT_PAIRING = PairingSettings()
+
+
+class Pairing(Generic[Item]):
+    """Pairs two streams by stamp, as described above.
+
+    slop, queue_size, aux_delay: as in `PairingSettings`.
     counts: for each stream how many frames ended how. Every frame that came in is either counted
       once or still waiting.
     clock_jumps: how often the clock was set back.
     Raises SsmaError for a negative slop or a queue without room.
     """
 
-    def __init__(self, slop: float, queue_size: int, aux_delay: float = 0.0) -> None:
+    def __init__(self, slop: float = PairingSettings.slop,
+                 queue_size: int = PairingSettings.queue_size,
+                 aux_delay: float = PairingSettings.aux_delay) -> None:
         self.counts: dict[Stream, Counter[Cause]] = {stream: Counter() for stream in STREAMS}
         self.clock_jumps = 0
         self._delay_ns = {"rgb": 0, "aux": 0}
@@ -85,14 +112,11 @@ class Pairing(Generic[Item]):
         self.change(slop, queue_size, aux_delay)
 
     def change(self, slop: float, queue_size: int, aux_delay: float) -> None:
-        """Goes by other values from the next frame on; what waits and the counts stay.
+        """Uses other values from the next frame on; the frames that wait and the counts stay.
 
-        Raises SsmaError, and changes nothing, for a slop below zero, a queue without room, and for
-        times that are not finite.
+        Raises SsmaError, and changes nothing, for values that `PairingSettings` refuses.
         """
-        if not (0 <= slop < math.inf and math.isfinite(aux_delay) and queue_size >= 1):
-            raise SsmaError("the slop must be 0 s or more, the queue size at least 1 and the delay "
-                            f"a time, got {slop:g}, {queue_size} and {aux_delay:g}")
+        PairingSettings(slop, queue_size, aux_delay)
         self.slop = slop
         self.queue_size = queue_size
         self._slop_ns = round(slop * 1e9)
@@ -100,13 +124,13 @@ class Pairing(Generic[Item]):
         self._delay_ns["aux"] = round(aux_delay * 1e9)
 
     def time(self, stream: Stream, stamp_ns: int) -> int:
-        """When that was, by the colour camera's stamps: the stamp less the stream's delay."""
+        """The same time by the colour camera's clock: the stamp minus the stream's delay."""
         return stamp_ns - self._delay_ns[stream]
 
     def add(self, stream: Stream, stamp_ns: int, frame: Item) -> list[Pair[Item]]:
         """Takes one frame in; returns the pairs that are certain now, in the order of time.
 
-        Raises SsmaError for a stamp of zero: the frame cannot be paired, whatever comes.
+        Raises SsmaError for a stamp of zero: such a frame can never be paired.
         """
         if stamp_ns == 0:
             self.counts[stream]["zero stamp"] += 1
@@ -134,7 +158,7 @@ class Pairing(Generic[Item]):
 
     def flush(self) -> list[Pair[Item]]:
         """Ends what waits, as at the end of a bag: returns the pairs among it, counts the rest as
-        unmatched, and begins anew."""
+        unmatched, and starts again."""
         pairs = self._end({stream: self._newest(stream) for stream in STREAMS})
         for stream in STREAMS:
             self._recent[stream].clear()
@@ -151,14 +175,14 @@ class Pairing(Generic[Item]):
         return median(gaps) / 1e9 if gaps else None
 
     def apart(self) -> float | None:
-        """How many seconds the nearest stamps of the two streams lie apart, of late: nine in ten
-        frames of the slower stream have one that near, so a slop of this would pair them. Rounded
-        up to milliseconds. None while there are none to compare."""
+        """How many seconds apart the nearest recent stamps of the two streams are: nine in ten
+        frames of the slower stream have one that near, so a slop of this value would pair them.
+        Rounded up to milliseconds. None while there is nothing to compare."""
         if not all(self._recent.values()):
             return None
         slow, fast = (list(self._recent[stream]) for stream in sorted(
             STREAMS, key=lambda stream: self.period(stream) or math.inf, reverse=True))
-        # Frames whose nearest has yet to come, or is forgotten, say nothing.
+        # Frames whose nearest has not come yet, or is forgotten, do not count.
         near = sorted(_distance(fast, time) for time in slow if fast[0] <= time <= fast[-1])
         apart_ns = near[9 * len(near) // 10] if near else abs(slow[-1] - fast[-1])
         return math.ceil(apart_ns / 1e6) / 1e3
@@ -175,7 +199,7 @@ class Pairing(Generic[Item]):
                     and self._behind_in_a_row[stream] == BEHIND_IN_A_ROW))
 
     def _certain(self) -> Mapping[Stream, int] | None:
-        """Two of those that wait that nothing in order can part."""
+        """Two waiting frames that are a pair whatever frame comes next, if it comes in order."""
         rgb, aux = (sorted(self._waiting[stream]) for stream in STREAMS)
         for r in rgb:
             a = _nearest(aux, r, self._slop_ns)
@@ -203,7 +227,7 @@ class Pairing(Generic[Item]):
         return self._end({stream: time, OTHER[stream]: partner})
 
     def _end(self, until: Mapping[Stream, float]) -> list[Pair[Item]]:
-        """Pairs what waits and is not newer; what finds no partner there will find none."""
+        """Pairs the waiting frames up to these times; those without a partner are dropped."""
         rgb, aux = ([t for t in self._waiting[s] if t <= until[s]] for s in STREAMS)
         pairs = []
         for r, a in _closest_first(rgb, aux, self._slop_ns):

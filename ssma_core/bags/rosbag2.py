@@ -29,6 +29,7 @@ from ssma_core.errors import SsmaError
 
 Storage = Literal["mcap", "sqlite3"]
 IMAGE = "sensor_msgs/msg/Image"
+COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 
 _FOREVER = QosTime(0, 0)
 _RELIABLE = Qos(QosHistory.KEEP_LAST, 10, QosReliability.RELIABLE, QosDurability.VOLATILE,
@@ -36,8 +37,8 @@ _RELIABLE = Qos(QosHistory.KEEP_LAST, 10, QosReliability.RELIABLE, QosDurability
 
 
 class Topic(NamedTuple):
-    """A topic of a bag: message type ("sensor_msgs/msg/Image"), how many messages, and the QoS of
-    everyone who published it while it was recorded (none known: empty)."""
+    """A topic of a bag: message type ("sensor_msgs/msg/Image"), how many messages, and the QoS
+    of every publisher while it was recorded (empty where none is known)."""
 
     type: str
     messages: int
@@ -81,7 +82,7 @@ def check_topics(path: str | Path, wanted: Iterable[str]) -> None:
 
 
 def listed(found: Mapping[str, Topic]) -> str:
-    """Topics for people, a line each, to go behind "it has"."""
+    """Topics as text, a line each, to follow the words "it has"."""
     return "".join(f"\n  {name}  {topic.type}  {topic.messages} messages"
                    for name, topic in sorted(found.items())) or " none at all"
 
@@ -89,7 +90,7 @@ def listed(found: Mapping[str, Topic]) -> str:
 def messages(path: str | Path, wanted: Sequence[str]) -> Iterator[Recorded]:
     """The messages of the wanted topics, in the order they were recorded.
 
-    Raises SsmaError when a topic is missing or the bag turns out to be damaged on the way.
+    Raises SsmaError when a topic is missing or the bag turns out to be damaged while it is read.
     """
     check_topics(path, wanted)
     with _opened(path) as reader:
@@ -120,11 +121,21 @@ def stamp_ns(message: Recorded) -> int:
     return int(seconds) * 10**9 + int(nanoseconds)
 
 
+@contextmanager
+def about(message: Recorded) -> Iterator[None]:
+    """Adds to an SsmaError at which message it came up."""
+    try:
+        yield
+    except SsmaError as error:
+        raise SsmaError(f"at the message on {message.topic} recorded at "
+                        f"{message.time_ns / 1e9:.3f}: {error}") from error
+
+
 def image(topic: str, time_ns: int, stamp_ns: int, pixels: npt.NDArray[np.generic],
           encoding: str, *, frame_id: str = "camera") -> Recorded:
     """A sensor_msgs/msg/Image for a bag.
 
-    time_ns is when it counts as recorded, stamp_ns what its header says, both since the epoch.
+    time_ns: when it was recorded; stamp_ns: its header's stamp; both since the epoch.
     pixels: H×W or H×W×C, of the dtype that the encoding ("bgr8", "16UC1", "mono8") stands for.
     """
     store = _jazzy()
@@ -170,7 +181,7 @@ def _jazzy() -> Typestore:
 
 @contextmanager
 def _opened(path: str | Path) -> Iterator[Reader]:
-    """A bag open for reading; whatever rosbags raises on a damaged one comes out as SsmaError."""
+    """A bag open for reading; any error of rosbags on a damaged bag becomes an SsmaError."""
     path = Path(path)
     if not path.exists():
         raise SsmaError(f"there is no bag at {path}")

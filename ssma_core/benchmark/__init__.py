@@ -1,5 +1,6 @@
-"""`ssma benchmark`: the same frames through every way there is to run a model, in one process.
+"""`ssma benchmark`: the same frames in every way to run a model, in one process.
 
-models.py, frames.py: what is run, on what. ways.py, eager.py: how. measure.py, with clock.py,
-memory.py and work.py: what is measured. report.py, chart.py: what is written about it.
+models.py, frames.py: the models and their frames. files.py, opened.py, ways.py: the ways to run
+them. check.py: only ways that give the right labels. measure.py, with clock.py, memory.py and
+work.py: the measurements. report.py, text.py, chart.py: their results.
 """

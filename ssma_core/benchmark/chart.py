@@ -1,4 +1,4 @@
-"""A picture of a report: how long a frame takes, by way."""
+"""A chart of a report: the time of a frame in each way."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -16,7 +16,7 @@ COLOURS = {"torch": "0.6", "onnxruntime": "tab:blue", "tensorrt": "tab:green",
 
 
 def write_chart(report: BenchmarkReport, path: Path) -> None:
-    """A bar to p50 with a whisker to p90 for every way, a table below the other."""
+    """For every way a bar to p50 with a whisker to p90; one table below the other."""
     tables = [table for table in report.tables if table.rows]
     if not tables:
         raise SsmaError("nothing was timed, so there is nothing to draw")

@@ -1,4 +1,4 @@
-"""Ways opened, and only those that give the right labels."""
+"""Opens the ways, and keeps only those that give the right labels."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ssma_core.benchmark.clock import Call
-from ssma_core.benchmark.frames import Arrays, seen_by
+from ssma_core.benchmark.frames import SensorArrays, seen_by
 from ssma_core.benchmark.memory import Growth, growth
 from ssma_core.benchmark.opened import Labels, OpenedModel
 from ssma_core.benchmark.ways import LeftOut, Way
@@ -22,14 +22,14 @@ TOGETHER = 8  # frames at once
 
 @dataclass(frozen=True)
 class Checked:
-    """A way that gives the right labels, opened.
+    """An opened way that gives the right labels.
 
-    calls: what there is to time, each giving a list of labels. "whole": from the sensors' arrays to
+    calls: the calls to time; each gives a list of labels. "whole": from the sensors' arrays to
       labels of their size. "network": from images as the network sees them to labels of that size;
-      not of an end-to-end file. "together": of TOGETHER frames at once; not where they would go
-      one after the other.
-    agreement: the share of its labels, 0–1, that are those of the model's first way; of all calls
-      the worst.
+      not for an end-to-end file. "together": TOGETHER frames at once; not where they would run one
+      after the other.
+    agreement: the share of its labels, 0–1, that are equal to those of the model's first way; the
+      worst of all calls.
     memory: what it added to the process, for one frame at a time.
     """
 
@@ -39,9 +39,9 @@ class Checked:
     memory: Growth
 
 
-def checked(ways: Sequence[Way], frames: Sequence[Arrays],
+def checked(ways: Sequence[Way], frames: Sequence[SensorArrays],
             stack: ExitStack) -> Iterator[Checked | LeftOut]:
-    """Those that cannot be opened or answer otherwise are left out. The stack closes the others."""
+    """Ways that cannot be opened or give other labels are left out. The stack closes the others."""
     first: dict[str, tuple[str, dict[str, list[Labels]]]] = {}  # by weights: its name and answers
     for way in tqdm(ways, desc="checking", unit="way", leave=False, disable=None):
         given = [seen_by(way.model.spec, arrays) for arrays in frames]
@@ -60,11 +60,11 @@ def checked(ways: Sequence[Way], frames: Sequence[Arrays],
         if agreement >= least:
             yield Checked(way, calls, agreement, memory)
         else:
-            yield LeftOut(way.full_name, f"it answers otherwise: {100 * agreement:.2f} % of its "
-                          f"labels are those of {reference}, and {100 * least:g} % must be")
+            yield LeftOut(way.full_name, f"it gives other labels: {100 * agreement:.2f} % are "
+                          f"those of {reference}, and at least {100 * least:g} % must be")
 
 
-def _calls(way: Way, opened: OpenedModel, frames: Sequence[Arrays]) -> dict[str, Call]:
+def _calls(way: Way, opened: OpenedModel, frames: Sequence[SensorArrays]) -> dict[str, Call]:
     number = len(frames)
     images = [network_images(way.model.spec, *arrays) for arrays in frames]
     calls = {"whole": Call(lambda i: [opened.segment(*frames[i % number])])}
@@ -82,7 +82,7 @@ def _answers(call: Call, frames: int) -> list[Labels]:
 
 def _agreement(answers: Mapping[str, list[Labels]],
                expected: Mapping[str, list[Labels]]) -> float:
-    """In the worst kind of call."""
+    """Of the worst kind of call."""
     return min(
         float(np.mean([np.mean(a == b) for a, b in zip(labels, cycle(expected[same]))]))
         for kind, labels in answers.items()

@@ -1,4 +1,4 @@
-"""Times of several ways that take turns, so that a slow moment of the machine hits them alike."""
+"""Times of several ways that take turns, so that a slow moment of the machine affects them all."""
 from __future__ import annotations
 
 import time
@@ -17,7 +17,7 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds a call: half, nine tenths and 99 of 100 calls took no longer."""
+    """Milliseconds of a call: half, nine tenths and 99 of 100 calls took no longer."""
 
     p50: float
     p90: float
@@ -26,7 +26,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Call:
-    """run(index): answers the frame of that number, or `frames` of them from there on."""
+    """run(index): computes the frame of that number, or `frames` frames from there on."""
 
     run: Callable[[int], Any]
     frames: int = 1
@@ -36,10 +36,10 @@ def take_turns(calls: Mapping[Key, Call], frames: int,
                clock: Callable[[], float] = time.perf_counter) -> dict[Key, Latency]:
     """Each call's latency over that many frames.
 
-    They take turns of TURN frames, or of fewer so that each has four turns. The first WARM_UP of
-    each turn does not count: the threads of the way before it still spin on the cores, waiting for
-    work, caches hold its weights, and a GPU's clock is low. A call that takes longer than that
-    hardly feels it, and is warmed up only once.
+    They take turns of TURN frames, or of fewer so that each has four turns. The first WARM_UP
+    seconds of each turn do not count: the threads of the way before it still spin on the cores and
+    wait for work, caches hold its weights, and a GPU's clock is low. A call that takes longer than
+    WARM_UP is hardly affected, and is warmed up only once.
     """
     turn = max(1, min(TURN, frames // 4))
     seconds: dict[Key, list[float]] = {key: [] for key in calls}

@@ -1,4 +1,4 @@
-"""The files that ways need: exported and built for the benchmark."""
+"""The files that the ways need: exported and built for the benchmark."""
 from __future__ import annotations
 
 import shlex
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from ssma_core.bags.pairing import DEFAULT_PAIRING, PairingSettings
 from ssma_core.benchmark.models import Model
 from ssma_core.errors import SsmaError
 from ssma_core.model_files.exported import FrameFormat, Precision, size_in_words
@@ -13,10 +14,10 @@ from ssma_core.model_files.exported import FrameFormat, Precision, size_in_words
 
 @dataclass(frozen=True)
 class Setting:
-    """What is the same for all models.
+    """The settings that are the same for all models.
 
     camera: (width, height) of the frames. threads: of the CPU.
-    calibration: data for int8, as `open_inputs` takes it.
+    calibration, topics, pairing: data for int8, as `open_inputs` takes them.
     folder: where files are written.
     """
 
@@ -24,12 +25,14 @@ class Setting:
     threads: int
     calibration: Path | None
     folder: Path
+    topics: tuple[str, ...] = ()
+    pairing: PairingSettings = DEFAULT_PAIRING
 
 
 @cache
 def exported(model: Model, precision: Precision, frame: FrameFormat | None,
              setting: Setting) -> Path:
-    """The model as ONNX. frame: None for a file that takes what the network sees."""
+    """The model as ONNX. frame: None for a file that takes the images that the network sees."""
     from ssma_core.export.onnx import export
     from ssma_core.model_files import checkpoint
 
@@ -44,9 +47,9 @@ def exported(model: Model, precision: Precision, frame: FrameFormat | None,
     from ssma_core.export.int8 import export_int8
 
     assert setting.calibration is not None
-    # The frames that are timed are others: half of the room that is left to the labels there.
-    export_int8(network, spec, path, open_inputs(setting.calibration, spec, ()), frame=frame,
-                agreement=(1 + model.least_agreement) / 2)
+    # The frames that are timed are others: here only half as many labels may differ as there.
+    data = open_inputs(setting.calibration, spec, setting.topics, setting.pairing)
+    export_int8(network, spec, path, data, frame=frame, agreement=(1 + model.least_agreement) / 2)
     return path
 
 
@@ -62,7 +65,7 @@ def built(onnx: Path) -> Path:
 
 @cache
 def no_engines() -> str:
-    """Why none can be built and run here; "" where they can."""
+    """Why no engine can be built and run here; "" where engines can."""
     from ssma_core.backends import tensorrt_library
     from ssma_core.export.engine import gpu_at_hand
 

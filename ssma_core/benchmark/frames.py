@@ -1,4 +1,4 @@
-"""Frames for whatever model: a drive through the synthetic forest as its sensors would see it."""
+"""Frames for any model: a drive through the synthetic forest as its sensors would see it."""
 from __future__ import annotations
 
 from functools import cache
@@ -13,15 +13,15 @@ from ssma_core.modalities.depth import in_jet
 from ssma_core.spec import VEGETATION_INDICES, Modality, ModelSpec
 from ssma_core.synthetic.forest import SyntheticFrame, drive
 
-Arrays = tuple[npt.NDArray[Any], ...]
+SensorArrays = tuple[npt.NDArray[Any], ...]
 FAR = 20_000  # millimetres
-DIFFERENT = 4  # frames; they come again and again
+DIFFERENT = 4  # frames; they are repeated
 
 
-def camera_frames(spec: ModelSpec, size: tuple[int, int]) -> list[Arrays]:
+def camera_frames(spec: ModelSpec, size: tuple[int, int]) -> list[SensorArrays]:
     """DIFFERENT frames as `Segmenter.segment` takes them, of that (width, height)."""
     first, *more = spec.modalities
-    if first.encoding in VEGETATION_INDICES:  # it is made of two arrays
+    if first.encoding in VEGETATION_INDICES:  # it is computed from two arrays
         first, more = Modality("rgb", "image"), [first]
     return [tuple(_resized(array, size) for array in (
         frame.rgb if first.encoding == "image" else _sensed(first, frame),
@@ -33,20 +33,20 @@ def _frames() -> tuple[SyntheticFrame, ...]:
     return tuple(drive(0, DIFFERENT, weather="clear", fps=1))
 
 
-def seen_by(spec: ModelSpec, arrays: Arrays) -> Arrays:
-    """What a network for the colour image alone takes of another network's frame; else all of it.
+def seen_by(spec: ModelSpec, arrays: SensorArrays) -> SensorArrays:
+    """A network for the colour image alone takes the first of the arrays; other networks take all.
     """
     return arrays[:1] if [m.encoding for m in spec.modalities] == ["image"] else arrays
 
 
 def _sensed(modality: Modality, frame: SyntheticFrame) -> npt.NDArray[Any]:
-    """What another sensor than the colour camera gives."""
+    """The array of a sensor other than the colour camera."""
     if modality.encoding in VEGETATION_INDICES:
         return frame.near_infrared
     if is_depth(modality):
         return frame.depth
     if modality.range is None:
-        return in_jet(frame.depth, FAR)  # encoded, somehow
+        return in_jet(frame.depth, FAR)  # encoded in some way
     near = (1 - np.minimum(frame.depth, FAR) / FAR) * modality.range
     whole_numbers = modality.range > 255
     return np.where(frame.depth, near, 0).astype(np.uint16 if whole_numbers else np.float32)

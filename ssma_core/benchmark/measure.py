@@ -1,4 +1,4 @@
-"""The whole benchmark: every model in every way."""
+"""The whole benchmark: every model in every way to run it."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -12,9 +12,8 @@ from ssma_core.benchmark.check import Checked, checked
 from ssma_core.benchmark.clock import Call, Latency, take_turns
 from ssma_core.benchmark.files import Setting
 from ssma_core.benchmark.frames import camera_frames
-from ssma_core.benchmark.machine import machine
 from ssma_core.benchmark.models import Model, models
-from ssma_core.benchmark.report import BenchmarkReport, Peak, Row, Table, Together
+from ssma_core.benchmark.report import BenchmarkReport, Peak, Row, Table, Together, machine
 from ssma_core.benchmark.ways import Device, LeftOut, Way, ways
 from ssma_core.benchmark.work import gflop, product, product_gflop
 from ssma_core.errors import SsmaError
@@ -26,7 +25,7 @@ Kind = tuple[Device, Precision]
 
 @dataclass(frozen=True)
 class Timed:
-    """A model's figures. products: of two large matrices, in the same turns."""
+    """A model's figures. products: of two large matrices, timed in the same turns."""
 
     ways: list[tuple[Checked, Latencies]]
     products: dict[Kind, Latency]

@@ -1,7 +1,6 @@
-"""How much memory something takes of the process and of the GPU."""
+"""How much memory a block of code takes in the process and on the GPU."""
 from __future__ import annotations
 
-import ctypes
 import gc
 import re
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ssma_core import processes
 from ssma_core.errors import SsmaError
 
 _STATUS = Path("/proc/self/status")
@@ -17,8 +17,8 @@ _CLEAR = Path("/proc/self/clear_refs")
 
 @dataclass
 class Growth:
-    """Bytes, of the host at their highest. None where they cannot be known: the host's without
-    Linux, the GPU's without one."""
+    """Bytes; of the host, the highest value. None where it is not known: the host's on another
+    system than Linux, the GPU's without a GPU."""
 
     host: int | None = None
     gpu: int | None = None
@@ -26,11 +26,11 @@ class Growth:
 
 @contextmanager
 def growth() -> Iterator[Growth]:
-    """Filled in when the block ends: what it added, whether that is still held or not. Libraries
-    that are loaded already add nothing."""
+    """Filled in when the block ends: what the block added, also where it is free again. Libraries
+    that were loaded before add nothing."""
     _give_back()
-    with suppress(OSError):  # not everybody may: then what is held at the end counts
-        _CLEAR.write_text("5")  # the highest so far is now the current
+    with suppress(OSError):  # not every user may: then the memory in use at the end counts
+        _CLEAR.write_text("5")  # the current value becomes the highest
     found, host, gpu = Growth(), _resident("VmRSS"), _gpu_in_use()
     yield found
     if host is not None:
@@ -40,14 +40,14 @@ def growth() -> Iterator[Growth]:
 
 
 def _give_back() -> None:
-    """What was freed goes back to the system, so that what comes is not served from it unseen."""
+    """Freed memory goes back to the system: else the block could use it again, unmeasured."""
     gc.collect()
-    with suppress(OSError, AttributeError):  # another C library than glibc
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    if libc := processes.glibc():
+        libc.malloc_trim(0)
 
 
 def _resident(field: str) -> int | None:
-    """VmRSS: what the process holds now; VmHWM: at its highest."""
+    """VmRSS: the memory of the process now; VmHWM: its highest value."""
     try:
         found = re.search(rf"{field}:\s+(\d+) kB", _STATUS.read_text())
     except OSError:
@@ -56,7 +56,7 @@ def _resident(field: str) -> int | None:
 
 
 def _gpu_in_use() -> int | None:
-    """Of the whole GPU, whoever holds it."""
+    """On the whole GPU, of all processes."""
     with suppress(ModuleNotFoundError):
         import torch
         if torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""What is benchmarked: model files by their weights, and networks that nobody has trained yet."""
+"""The models of a benchmark: model files by their weights, and networks that are not trained."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from ssma_core.synthetic.forest import CLASS_COLOURS, CLASS_NAMES
 
 @dataclass(frozen=True)
 class Model:
-    """weights: what makes it another model; `ssma_core.model_files.checkpoint.weights_hash`.
+    """weights: `ssma_core.model_files.checkpoint.weights_hash`; files with the same are one model.
     checkpoint: None where only exported files are given.
     exported: files (.onnx, .engine) of the same weights.
-    trained: False: random weights, whose labels hang on rounding.
+    trained: False: random weights, whose labels depend on rounding.
     """
 
     name: str
@@ -30,14 +30,14 @@ class Model:
 
     @property
     def least_agreement(self) -> float:
-        """The share of labels, 0–1, that every way to run it must give alike."""
-        # Random weights make much of every rounding error. Chance would be a sixth.
+        """The share of labels, 0–1, that must be equal in every way to run the model."""
+        # Random weights enlarge every rounding error. By chance, a sixth would be equal.
         return LEAST_AGREEMENT if self.trained else 0.5
 
 
 def models(given: Sequence[str], folder: Path) -> list[Model]:
-    """given: model files, or a size of the network ("full"), which is made in `folder`. Files of
-    the same weights are one model. Raises SsmaError where a file cannot be used."""
+    """given: model files, or a size of the network ("full"), of which one is made in `folder`.
+    Files of the same weights are one model. Raises SsmaError where a file cannot be used."""
     found: dict[str, Model] = {}
     for each in given:
         model = _model(each, folder)
@@ -54,8 +54,8 @@ def models(given: Sequence[str], folder: Path) -> list[Model]:
 def untrained(name: str, spec: ModelSpec, folder: Path) -> Model:
     """A network with random weights from a fixed seed: it takes as long as a trained one.
 
-    Its batch norms fit its weights, so that it tells more than one class, and keep most values
-    above zero: every ReLU that cuts makes more of a rounding error.
+    Its batch norms fit its weights, so that it predicts more than one class, and keep most values
+    above zero: every ReLU that cuts a value enlarges rounding errors.
     """
     import torch
     from torch import nn
@@ -78,7 +78,7 @@ def untrained(name: str, spec: ModelSpec, folder: Path) -> Model:
 
 
 def alone(model: Model, folder: Path) -> Model:
-    """AdapNet++ of the same size for the colour image alone, untrained: what the fusion costs."""
+    """An untrained AdapNet++ of the same size for the colour image: it shows the fusion's cost."""
     return untrained(f"{model.name}_alone", model.spec.of_expert(0), folder)
 
 

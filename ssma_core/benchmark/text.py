@@ -1,4 +1,4 @@
-"""A report for people: on the terminal, and as a part of a document."""
+"""A report as text: on the terminal, and as a part of a document."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -57,7 +57,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _milliseconds(latency: Latency) -> list[str]:
-    """Three figures that can be told from each other, whether of a GPU or a CPU."""
+    """Three figures with enough digits to differ, of a GPU or a CPU."""
     digits = 2 if latency.p50 < 10 else 1
     return [f"{value:.{digits}f}" for value in (latency.p50, latency.p90, latency.p99)]
 
@@ -67,9 +67,9 @@ def _megabytes(size: int | None) -> str:
 
 
 def write_into(document: Path, report: BenchmarkReport, picture: str) -> None:
-    """Replaces what stands between the document's marks for such a machine, with a GPU or without.
+    """Replaces the text between the document's marks for a machine with a GPU, or for one without.
 
-    picture: the chart's path as seen from the document. Raises SsmaError where there are no marks.
+    picture: the chart's path relative to the document. Raises SsmaError where there are no marks.
     """
     first, last = _marks(report.machine.gpu is not None)
     machine = report.machine
@@ -83,7 +83,7 @@ def write_into(document: Path, report: BenchmarkReport, picture: str) -> None:
 
 
 def read_document(document: Path, gpu: bool) -> str:
-    """Raises SsmaError where it has no marks for a machine with a GPU, or for one without."""
+    """The text. Raises SsmaError where it lacks the marks for a machine with a GPU, or without."""
     first, last = _marks(gpu)
     try:
         text = document.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The ways to run a model: every backend and precision that this machine has."""
+"""The ways to run a model: every backend and precision on this machine."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from typing import Literal
 
 from ssma_core.benchmark.files import Setting, built, exported, no_engines
 from ssma_core.benchmark.models import Model, alone
-from ssma_core.benchmark.opened import EngineModel, OpenedModel, SegmenterModel
+from ssma_core.benchmark.opened import EagerModel, EngineModel, OpenedModel, SegmenterModel
 from ssma_core.errors import SsmaError
 from ssma_core.model_files import engine_file
 from ssma_core.model_files.exported import FrameFormat, Precision
@@ -22,7 +22,7 @@ class Way:
     """One way to run a model.
 
     library: the backend's name.
-    end_to_end: whether it takes the camera's arrays alone; else also the images that the network
+    end_to_end: True: it takes only the camera's arrays; False: also the images that the network
       sees.
     together: how it takes several frames at once; None: one after the other.
     """
@@ -43,15 +43,15 @@ class Way:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What there is no figure of, and why."""
+    """A thing without a figure, and why."""
 
     what: str
     why: str
 
 
 def ways(model: Model, frame: FrameFormat, setting: Setting) -> Iterator[Way | LeftOut]:
-    """Exports and builds what they take. All that have the same model must give the labels of the
-    first of them. frame: the format of the camera's frames."""
+    """Exports and builds the files that the ways take. All ways of a model must give the labels of
+    the first one. frame: the format of the camera's frames."""
     if model.checkpoint is not None:
         yield from _in_torch(model, setting)
         yield _exported(model, "fp32", None, setting)
@@ -90,10 +90,8 @@ def _naive(model: Model, setting: Setting) -> Way:
 
 def _eager(name: str, model: Model, precision: Precision, setting: Setting, *,
            naive: bool = False) -> Way:
-    from ssma_core.benchmark.eager import Eager
-
     assert model.checkpoint is not None
-    open_it = partial(Eager, model.checkpoint, setting.threads, precision, naive)
+    open_it = partial(EagerModel, model.checkpoint, setting.threads, precision, naive)
     return Way(name, model, "torch", _torch_device(), precision, False, "in one batch", open_it)
 
 
@@ -104,7 +102,7 @@ def _front(name: str, model: Model, precision: Literal["fp32", "fp16"], setting:
 
 
 def _torch_device() -> Device:
-    """Where PyTorch runs unless told otherwise."""
+    """Where PyTorch runs by default."""
     import torch
 
     return "gpu" if torch.cuda.is_available() else "cpu"
@@ -129,7 +127,7 @@ def _exported(model: Model, precision: Precision, frame: FrameFormat | None, set
 
 def _of_file(path: Path, model: Model, precision: Precision, end_to_end: bool,
              setting: Setting) -> Way:
-    """Of an exported one."""
+    """Of an exported file."""
     if path.suffix == ".onnx":
         return Way(_name("onnxruntime", precision, end_to_end), model, "onnxruntime", "cpu",
                    precision, end_to_end, None, partial(SegmenterModel, path, setting.threads))

@@ -1,4 +1,4 @@
-"""How much a network computes, and how much the machine could."""
+"""How much a network computes, and how much the machine could compute."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -17,8 +17,8 @@ SIDE = {"cpu": 1536, "gpu": 8192}  # of the matrices
 
 
 def gflop(spec: ModelSpec) -> float:
-    """Of one frame, 1e9 operations: its convolutions, two a multiply-add, as the network is
-    defined, whatever a library makes of it. Needs PyTorch."""
+    """1e9 operations for one frame: the convolutions, two operations for a multiply-add, as the
+    network is defined, without a library's optimizations. Needs PyTorch."""
     import torch
 
     from ssma_core.model import build
@@ -30,7 +30,7 @@ def gflop(spec: ModelSpec) -> float:
 
 
 def operations(network: nn.Module, *images: Tensor) -> int:
-    """Of the convolutions in one call."""
+    """The operations of the convolutions in one call."""
     from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter:
@@ -39,13 +39,13 @@ def operations(network: nn.Module, *images: Tensor) -> int:
 
 
 def product(device: str, precision: Precision, threads: int) -> Callable[[int], object]:
-    """To be called with anything: it multiplies two matrices of SIDE, the most that a machine can
-    compute. By onnxruntime on the CPU, by PyTorch on the GPU, where fp32 is TF32 as it is in
-    convolutions. Raises SsmaError where what it takes is not installed, or cannot do it."""
+    """A function of any argument that multiplies two matrices of SIDE, which shows the most that
+    the machine can compute. With onnxruntime on the CPU, with PyTorch on the GPU, where fp32 is
+    TF32 as in convolutions. Raises SsmaError where a library is not installed, or cannot do it."""
     try:
         return _on_cpu(precision, threads) if device == "cpu" else _on_gpu(precision)
     except ModuleNotFoundError as error:
-        raise SsmaError(f"a product of matrices takes the Python package {error.name!r}: pip "
+        raise SsmaError(f"a product of matrices needs the Python package {error.name!r}: pip "
                         f"install {error.name}") from error
 
 
@@ -84,7 +84,7 @@ def _on_gpu(precision: Precision) -> Callable[[int], object]:
     import torch
 
     if not torch.cuda.is_available():
-        raise SsmaError(f"a product of matrices takes PyTorch with CUDA, and PyTorch "
+        raise SsmaError(f"a product of matrices needs PyTorch with CUDA, and PyTorch "
                         f"{torch.__version__} finds no GPU")
     side = SIDE["gpu"]
     types = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16,

@@ -1,7 +1,9 @@
-"""The sub-commands of `ssma`: add_arguments(parser) and run(options) each, and what they share."""
+"""The sub-commands of `ssma`, each with add_arguments(parser) and run(options), and shared code."""
 from __future__ import annotations
 
 import argparse
+
+from ssma_core.bags.pairing import PairingSettings
 
 
 def size(text: str) -> tuple[int, int]:
@@ -29,3 +31,20 @@ def percent(text: str) -> float:
     if not 0 <= value <= 100:
         raise argparse.ArgumentTypeError(f"must be a number from 0 to 100, not {text!r}")
     return value
+
+
+def add_bag_arguments(parser: argparse.ArgumentParser, option: str) -> None:
+    """The options for a bag that `option` names; `evaluate_bag` has the same."""
+    parser.add_argument("--topics", nargs="+", default=(), metavar="TOPIC",
+                        help=f"where {option} is a bag: the topics of the sensors, in the model's "
+                        "order, colour first; then that of the labels, if there is one")
+    parser.add_argument("--slop", type=float, default=PairingSettings.slop, metavar="SECONDS",
+                        help="how far the stamps of a pair may lie apart (default: %(default)g)")
+    parser.add_argument("--aux-delay", type=float, default=PairingSettings.aux_delay,
+                        metavar="SECONDS",
+                        help="how late the second sensor's stamps are (default: %(default)g)")
+
+
+def pairing_asked(options: argparse.Namespace) -> PairingSettings:
+    """Raises SsmaError for values out of range."""
+    return PairingSettings(slop=options.slop, aux_delay=options.aux_delay)

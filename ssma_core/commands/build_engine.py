@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from ssma_core.backends import tensorrt_library
-from ssma_core.commands import count
+from ssma_core.commands import add_bag_arguments, count, pairing_asked
 from ssma_core.commands.export import add_graph_arguments, frame_asked
 from ssma_core.commands.export import write as export
 from ssma_core.errors import SsmaError
@@ -24,19 +24,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "is exported first (needs PyTorch)")
     parser.add_argument("--output", required=True, type=Path, help="file to write (.engine)")
     add_graph_arguments(parser)
-    parser.add_argument("--library", choices=LIBRARY_NAMES, help="what builds the engine and is to "
-                        "run it; the default is what is installed, TensorRT where both are")
+    parser.add_argument("--library", choices=LIBRARY_NAMES, help="the library that builds the "
+                        "engine and will run it (default: the installed one, TensorRT if both are)")
     parser.add_argument("--compute-capability", nargs="+", type=capability, default=(),
-                        metavar="X.Y", help="with tensorrt_rtx: build for these GPUs alone, and "
-                        "not for 8.0 and later")
+                        metavar="X.Y", help="with tensorrt_rtx: build only for these GPUs, not "
+                        "for 8.0 and later")
     parser.add_argument("--workspace", type=count, metavar="MIB", help="memory that a layer may "
-                        "take beside its tensors; without it, all there is")
+                        "use beside its tensors (default: all)")
     parser.add_argument("--timing-cache", type=Path, metavar="FILE", help="with tensorrt: keep "
                         "measurements there, so that the next build is faster")
     parser.add_argument("--data", type=Path, help="frames, as for `ssma parity`: the engine is "
                         "written only if it gives the model's labels on them (needs the GPU)")
-    parser.add_argument("--topics", nargs="+", default=(), metavar="TOPIC", help="where --data or "
-                        "--calibrate is a bag: the sensors', in the model's order")
+    add_bag_arguments(parser, "--data or --calibrate")
 
 
 def capability(text: str) -> tuple[int, int]:
@@ -56,14 +55,14 @@ def run(options: argparse.Namespace) -> None:
     if options.data is not None:
         gpu_at_hand("--data runs the engine on the GPU", "leave it out here, and run `ssma parity` "
                     "where the engine is to run")
-    tensorrt_library.load(options.library)  # is it there? Before the work, not after it
+    tensorrt_library.load(options.library)  # is it installed? Before the work, not after it
     # Beside the output, so that a finished engine only needs another name.
     with tempfile.TemporaryDirectory(
             dir=options.output.parent, prefix=f".{options.output.stem}.") as folder:
         engine = Path(folder) / options.output.name
         try:
             header = _build(options, engine)
-        except OSError as error:  # such as a full disk; that folder is none of the user's
+        except OSError as error:  # such as a full disk; the user does not know that folder
             error.filename = str(options.output)
             raise
         os.replace(engine, options.output)
@@ -75,8 +74,8 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _build(options: argparse.Namespace, engine: Path) -> EngineHeader:
-    """The engine, and whatever else it takes, into the engine's folder; compared with the model
-    where there are frames to compare with."""
+    """Builds the engine, and the files that it needs, in the engine's folder; compares it with the
+    model if there are frames."""
     onnx = _onnx(options, engine.parent)
     header = build_engine(
         onnx, engine, _command(options), library=options.library,
@@ -84,12 +83,13 @@ def _build(options: argparse.Namespace, engine: Path) -> EngineHeader:
         timing_cache=options.timing_cache)
     if options.data is not None:
         from ssma_core.export.gate import gate
-        print(gate(options.model, engine, options.data, options.topics, built_from=onnx))
+        print(gate(options.model, engine, options.data, options.topics,
+                   pairing_asked(options), built_from=onnx))
     return header
 
 
 def _onnx(options: argparse.Namespace, folder: Path) -> Path:
-    """The ONNX file to build: the one given, or the checkpoint's as the options say."""
+    """The ONNX file to build: the given one, or the checkpoint exported as the options say."""
     if options.model.suffix == ".safetensors":
         onnx = folder / f"{options.model.stem}.onnx"
         export(options, onnx)
@@ -101,7 +101,7 @@ def _onnx(options: argparse.Namespace, folder: Path) -> Path:
 
 
 def _check_asked(options: argparse.Namespace, exported: Exported) -> None:
-    """Raises SsmaError where the options ask for something else than the ONNX file is."""
+    """Raises SsmaError where the options ask for another file than the ONNX file."""
     if options.calibrate is not None or options.agreement is not None:
         raise SsmaError(f"--calibrate and --agreement are for a .safetensors file; {options.model} "
                         f"is {_words(exported)} already")
@@ -125,8 +125,10 @@ def _command(options: argparse.Namespace) -> str:
         if getattr(options, name) is not None:
             words += [f"--{name}", getattr(options, name)]
     if options.calibrate:
-        words += ["--calibrate", options.calibrate.resolve(), *(
-            ["--topics", *options.topics] if options.topics else [])]
+        words += ["--calibrate", options.calibrate.resolve()]
+        if options.topics:
+            words += ["--topics", *options.topics, "--slop", options.slop,
+                      "--aux-delay", options.aux_delay]
     return shlex.join(map(str, words))
 
 

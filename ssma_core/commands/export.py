@@ -5,7 +5,7 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from ssma_core.commands import percent, size
+from ssma_core.commands import add_bag_arguments, pairing_asked, percent, size
 from ssma_core.errors import SsmaError
 from ssma_core.files import check_writable
 from ssma_core.model_files.exported import AUX_FORMATS, FrameFormat, Precision
@@ -15,26 +15,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, type=Path, help="checkpoint (.safetensors)")
     parser.add_argument("--output", required=True, type=Path, help="file to write (.onnx)")
     add_graph_arguments(parser)
-    parser.add_argument("--topics", nargs="+", default=(), metavar="TOPIC",
-                        help="of a bag to calibrate with: the sensors, in the model's order")
+    add_bag_arguments(parser, "--calibrate")
 
 
 def add_graph_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the graph is to be; `ssma build-engine` takes these, too. None where it is not said."""
+    """The options for the graph, which `ssma build-engine` has too; None where not given."""
     parser.add_argument("--camera", type=size, metavar="WIDTHxHEIGHT",
                         help="size of the camera's images: the file then takes the sensors' arrays "
-                        "as they come and gives labels of that size (default: it takes the images "
-                        "the network sees)")
+                        "unchanged and gives labels of that size (default: it takes the "
+                        "images that the network sees)")
     parser.add_argument("--aux", choices=AUX_FORMATS,
-                        help="how the second sensor's array comes: of that type (float32: depth in "
+                        help="the second sensor's array: of that type (float32: depth in "
                         "metres), or encoded as an image; with --camera")
     parser.add_argument("--precision", choices=get_args(Precision),
                         help="of the network (default fp32)")
-    parser.add_argument("--calibrate", type=Path, metavar="DATA", help="frames to measure int8 on, "
-                        "like those it is to see: as for `ssma parity`; labels are not needed")
+    parser.add_argument("--calibrate", type=Path, metavar="DATA", help="frames for int8, like those"
+                        " that the model will see: as for `ssma parity`; labels are not needed")
     parser.add_argument("--agreement", type=percent, metavar="PERCENT", help="how many of the "
-                        "labels on these frames must be those of fp32 (default 99.5); with less, "
-                        "more of the network is computed in int8")
+                        "labels on these frames must be those of fp32 (default 99.5); a lower "
+                        "value lets more of the network compute in int8")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -58,21 +57,21 @@ def write(options: argparse.Namespace, output: Path) -> None:
     from ssma_core.datasets.inputs import open_inputs
     from ssma_core.export.int8 import export_int8
 
-    data = open_inputs(options.calibrate, spec, options.topics)
+    data = open_inputs(options.calibrate, spec, options.topics, pairing_asked(options))
     asked = {} if options.agreement is None else {"agreement": options.agreement / 100}
     print(export_int8(network, spec, output, data, frame=frame, **asked).in_words())
 
 
 def check_calibration(options: argparse.Namespace) -> None:
-    """Raises SsmaError where int8 lacks data, or what is for int8 lacks int8."""
+    """Raises SsmaError where int8 lacks data, or options for int8 are given without int8."""
     is_int8, data = options.precision == "int8", options.calibrate
     if is_int8 != (data is not None) or (options.agreement is not None and not is_int8):
         raise SsmaError("--precision int8 and --calibrate DATA belong together, and --agreement is "
-                        "for them: int8 is measured on frames like those it is to see")
+                        "for them: int8 is measured on frames like those that the model will see")
 
 
 def frame_asked(options: argparse.Namespace) -> FrameFormat | None:
     if options.aux and not options.camera:
-        raise SsmaError("--aux says how the camera's arrays come: give their size too, with "
+        raise SsmaError("--aux describes the camera's arrays: give their size too, with "
                         "--camera WIDTHxHEIGHT")
     return FrameFormat(options.camera, options.aux) if options.camera else None

@@ -33,10 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--architecture", required=True, choices=("ssma", "adapnet++"))
     facts = parser.add_mutually_exclusive_group(required=True)
     facts.add_argument("--spec", type=Path, metavar="YAML",
-                       help="what the classes and modalities are: a training configuration, or the "
+                       help="the classes and modalities: a training configuration, or the "
                        "model.yaml of `ssma prepare`; adapnet++ is the first modality's expert")
-    facts.add_argument("--classes", type=count, help="how many, void included, where that is all "
-                       "that is known")
+    facts.add_argument("--classes", type=count, help="how many, with void, where nothing else "
+                       "is known")
     parser.add_argument("--size", type=size, metavar="WIDTHxHEIGHT",
                         help="the model runs at (default: as in --spec, or 768x384)")
     parser.add_argument("--modality2", choices=sorted(SECOND_MODALITIES), default="depth",

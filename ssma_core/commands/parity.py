@@ -1,24 +1,25 @@
-"""`ssma parity`: whether one model file can stand in for another."""
+"""`ssma parity`: whether one model file can replace another."""
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from ssma_core.commands import add_bag_arguments, pairing_asked
 from ssma_core.export.gate import gate
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("a", type=Path, metavar="A", help="the model to be stood in for: "
+    parser.add_argument("a", type=Path, metavar="A", help="the model to replace: "
                         ".safetensors, .onnx or .engine")
-    parser.add_argument("b", type=Path, metavar="B", help="the model that is to stand in for it")
-    parser.add_argument("--data", required=True, type=Path, help="frames, with labels or without: "
+    parser.add_argument("b", type=Path, metavar="B", help="the model that is to replace it")
+    parser.add_argument("--data", required=True, type=Path, help="frames, with or without labels: "
                         "a folder as `ssma synthesize` writes it, a list file (.txt), TFRecords "
                         "(.tfrecord) or a rosbag2")
-    parser.add_argument("--topics", nargs="+", default=(), metavar="TOPIC", help="of a bag: the "
-                        "sensors' in the model's order, colour first, and perhaps the labels'")
+    add_bag_arguments(parser, "--data")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="write the figures "
                         "(parity.json) and the frames that agree least (worst.png) there")
 
 
 def run(options: argparse.Namespace) -> None:
-    print(gate(options.a, options.b, options.data, options.topics, output=options.output))
+    print(gate(options.a, options.b, options.data, options.topics, pairing_asked(options),
+               output=options.output))

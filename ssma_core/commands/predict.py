@@ -37,12 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     check_targets(options)
-    with ExitStack() as outputs:  # all of them or none
+    with ExitStack() as outputs:  # all files or none
         output, painted, logits = (
             path and outputs.enter_context(atomic_write(path))
             for path in (options.output, options.overlay, options.logits))
         segmenter = Segmenter(options.model)
-        # A lone depth expert takes its 16-bit picture where others take the colour picture.
+        # A depth expert alone takes its 16-bit picture where others take the colour picture.
         takes_colour = options.aux or segmenter.spec.modalities[0].encoding == "image"
         rgb = read_colour(options.rgb) if takes_colour else read_sensor(options.rgb)
         aux = read_sensor(options.aux) if options.aux else None
@@ -52,14 +52,13 @@ def run(options: argparse.Namespace) -> None:
             picture = rgb if takes_colour else read_colour(options.rgb)
             write_picture(painted, overlay(picture, result.labels, segmenter.spec))
         if logits and result.logits is not None:
-            with logits.open("wb") as file:  # a name would get another suffix than the user's
+            with logits.open("wb") as file:  # np.save would add a suffix to a name
                 np.save(file, result.logits)
     print_shares(result, segmenter.spec)
 
 
 def check_targets(options: argparse.Namespace) -> None:
-    """Raises SsmaError where a file cannot be written, or its name asks for a format that cannot
-    hold it."""
+    """Raises SsmaError where a file cannot be written, or its format cannot hold the data."""
     if options.output.suffix.lower() not in LOSSLESS:
         raise SsmaError(f"cannot write labels to {options.output}: they are class ids, which only "
                         f"a lossless format keeps; name the file {', '.join(LOSSLESS)}")
@@ -71,7 +70,7 @@ def check_targets(options: argparse.Namespace) -> None:
 
 
 def print_shares(result: Segmentation, spec: ModelSpec) -> None:
-    """How much of the picture each class takes."""
+    """Prints the share of the picture that each class takes."""
     counts = np.bincount(result.labels.ravel(), minlength=spec.classes)
     for name, count in zip(spec.class_names, counts):
         if count:

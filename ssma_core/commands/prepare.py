@@ -1,4 +1,4 @@
-"""`ssma prepare`: a public data set, from the folders it is published in to list files."""
+"""`ssma prepare`: a public data set, from the published folders to list files."""
 from __future__ import annotations
 
 import argparse
@@ -18,20 +18,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         _add_data_set(data_sets.add_parser(
             name, help=data_set.title, formatter_class=argparse.RawDescriptionHelpFormatter,
             description=f"Expects below --root\n{data_set.layout}\n\nWrites list files, labels "
-            "and the encoded second modality. The same\ncommand goes on where a run stopped."),
+            "and the encoded second modality. The same\ncommand continues where a run stopped."),
             data_set)
 
 
 def _add_data_set(parser: argparse.ArgumentParser, data_set: DataSet) -> None:
     parser.add_argument("--root", required=True, type=Path, help="the data set as published")
     parser.add_argument("--output", required=True, type=Path,
-                        help="folder for what is made; one for each choice of the two below")
+                        help="folder for the files that are made; another one for each choice of "
+                        "the two options below")
     parser.add_argument("--classes", type=int, choices=data_set.classes,
                         default=next(iter(data_set.classes)),
-                        help="how many, void not counted (default: %(default)s)")
+                        help="how many, without void (default: %(default)s)")
     parser.add_argument("--modality", choices=[each.name for each in data_set.seconds],
                         default=data_set.seconds[0].name,
-                        help="the second one (default: %(default)s)")
+                        help="the second modality (default: %(default)s)")
     parser.add_argument("--workers", type=count, default=os.cpu_count() or 1,
                         help="processes (default: one a core, %(default)s)")
 

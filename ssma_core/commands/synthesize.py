@@ -33,7 +33,7 @@ from ssma_core.synthetic.robots.rig import rig_of
 
 JPEG_QUALITY = 95
 SHEET_ROWS = 12
-EACH = "each"  # instead of one weather: all of them in turn
+EACH = "each"  # instead of one weather: all weathers in turn
 SHEET_DEPTH = 20_000  # millimetres, the far end of the sheet's depth colours
 
 
@@ -43,15 +43,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frames", type=count, default=100,
                         help="frames of each drive (default: %(default)s)")
     parser.add_argument("--fps", type=float, default=FPS,
-                        help="frames a second, at a metre a second: fewer differ more from each "
-                        "other (default: %(default)g)")
+                        help="frames per second, at one metre per second: with fewer, the frames "
+                        "differ more (default: %(default)g)")
     parser.add_argument("--seed", type=int, default=0,
-                        help="of the first drive, the next ones count up (default: %(default)s)")
+                        help="of the first drive; each next drive has the next number (default: "
+                        "%(default)s)")
     parser.add_argument("--size", type=size, default=(768, 384), metavar="WIDTHxHEIGHT",
                         help="of the pictures (default: 768x384)")
     parser.add_argument("--weather", help=f"one of {', '.join(WEATHERS)}; or {EACH}: the "
-                        "drives have them in this order, over and over, so that some few drives "
-                        "show all; left out, every drive draws its own, clear the most often")
+                        "drives have them in this order, repeatedly, so that a few drives show "
+                        "all (default: each drive draws its own, mostly clear)")
 
 
     parser.add_argument("--preset", default=FOREST, help=f"one of {', '.join(PRESETS)}: one robot "
@@ -80,7 +81,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _facts(seed: int, options: argparse.Namespace, weather: str | None) -> dict[str, Any]:
-    """What drive.json says: it alone decides every pixel of the drive."""
+    """The content of drive.json, which alone decides every pixel of the drive."""
     return {"version": PRESETS[options.preset], "preset": options.preset, "seed": seed,
             "size": list(options.size), "fps": options.fps,
             "weather": [weather or weather_of(seed)] * options.frames,
@@ -92,7 +93,7 @@ def _name(facts: dict[str, Any]) -> str:
 
 
 def _is_there(output: Path, facts: dict[str, Any]) -> bool:
-    """Whether the drive is finished. Raises SsmaError where its place is taken by another."""
+    """Whether the drive is finished. Raises SsmaError where another drive has its place."""
     folder = output / _name(facts)
     if not folder.exists():
         return False
@@ -101,7 +102,7 @@ def _is_there(output: Path, facts: dict[str, Any]) -> bool:
     except (OSError, ValueError):
         found = None
     if not isinstance(found, dict) or {"preset": FOREST} | found != facts:
-        raise SsmaError(f"{folder} is not the drive asked for (other frames, fps, size, weather, "
+        raise SsmaError(f"{folder} is not the wanted drive (other frames, fps, size, weather, "
                         "preset or version of the forest, or no drive): remove it, or give another "
                         "--output")
     return True
@@ -121,7 +122,7 @@ def _robot(facts: dict[str, Any]) -> str:
 
 
 def _write_drive(output: Path, facts: dict[str, Any], progress: tqdm[Any]) -> None:
-    """Writes beside and renames, so that a folder with a drive's name is a whole drive."""
+    """Writes to another folder and renames it, so that a folder with a drive's name is whole."""
     partial = output / f".{_name(facts)}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     for channel in ("rgb", "nir", "depth", "label"):
@@ -146,7 +147,7 @@ def _write_frame(folder: Path, index: int, frame: SyntheticFrame) -> None:
 
 
 def _write_sheet(output: Path, drives: list[dict[str, Any]]) -> None:
-    """One row a drive, of the frame in its middle; at most SHEET_ROWS of them."""
+    """One row for each drive, of its middle frame; at most SHEET_ROWS rows."""
     palette = np.array(CLASS_COLOURS, np.uint8)[:, ::-1]
     rows = []
     for facts in drives[:SHEET_ROWS]:

@@ -1,1 +1,1 @@
-"""Labelled frames, wherever they are kept."""
+"""Labelled frames: folders, list files, TFRecords and bags."""

@@ -13,18 +13,18 @@ from ssma_core.files import atomic_write
 
 @dataclass(frozen=True)
 class ListFile(Folded):
-    """The frames that a text file lists: three paths a line with blanks between them, of the
+    """The frames that a text file lists: a line has three paths with blanks between them, of the
     colour image, the second modality's image and the label image. Empty lines are skipped.
 
-    list: the file. Relative paths in it are seen from its own folder; a relative `list` itself
-      from where the command is run.
+    list: the file. Relative paths in it start at its own folder; a relative `list` starts at the
+      current folder.
     """
 
     list: str
 
     def every(self) -> Sequence[Pictures]:
-        """Raises SsmaError naming file and line where a line is no triple of existing files, or
-        lists a colour image again."""
+        """Raises SsmaError naming file and line where a line is not three existing files, or lists
+        a colour image for the second time."""
         path = Path(self.list)
         lines: dict[Path, int] = {}
         samples = []
@@ -45,10 +45,10 @@ class ListFile(Folded):
 def write_list(path: str | Path, rows: Iterable[tuple[Path, Path, Path]]) -> None:
     """Writes a list file, whole or not at all, that `ListFile` and the original read.
 
-    rows: colour, second modality and label of every frame; written as seen from the list's folder,
+    rows: colour, second modality and label of every frame; written relative to the list's folder,
       so that all can be moved together.
-    Raises SsmaError for a path with blanks in it, which the format cannot say, and where the file
-    cannot be written.
+    Raises SsmaError for a path with blanks in it, which the format does not allow, and where the
+    file cannot be written.
     """
     folder = Path(path).parent.resolve()
     lines = [" ".join(as_listed(Path(file), folder) for file in row) for row in rows]
@@ -58,7 +58,7 @@ def write_list(path: str | Path, rows: Iterable[tuple[Path, Path, Path]]) -> Non
 
 
 def as_listed(file: Path, folder: Path) -> str:
-    """How a list in that folder calls the file. Raises SsmaError for what it cannot call."""
+    """The file's path as a list in that folder has it. Raises SsmaError for a path with blanks."""
     seen = os.path.relpath(file.parent.resolve() / file.name, folder)
     if seen.split() != [seen]:
         raise SsmaError(f"{seen!r} cannot be written to a list file, which has blanks between its "
@@ -67,7 +67,7 @@ def as_listed(file: Path, folder: Path) -> str:
 
 
 def _text(path: Path) -> str:
-    try:  # a file's name can be any bytes, so the list's text too
+    try:  # a file's name can be any bytes, and so can the list's text
         return path.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError as error:
         raise SsmaError(f"cannot read {path}: {error.strerror}") from error
@@ -82,6 +82,6 @@ def _sample(path: Path, number: int, line: str) -> Pictures:
     rgb, aux, label = (path.parent / name for name in names)
     for file in (rgb, aux, label):
         if not os.path.isfile(file):
-            raise SsmaError(f"{path}, line {number}: there is no file {file}; relative paths are "
-                            "seen from the list's folder")
+            raise SsmaError(f"{path}, line {number}: there is no file {file}; relative paths "
+                            "start at the list's folder")
     return Pictures(rgb, aux, label)

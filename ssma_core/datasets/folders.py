@@ -15,12 +15,12 @@ from ssma_core.errors import SsmaError
 class Folders(Folded):
     """The frames below `root`, sorted by name.
 
-    root: a folder; a relative one is seen from where the command is run.
+    root: a folder; a relative path starts at the current folder.
     rgb: pattern of the colour images, such as "drive_*/rgb/*" or "rgb/2_*".
     aux, label: names of the folders, beside the colour images' own, that hold the partners: files
       of the same stem and any suffix.
-    A frame's drive is the folder, seen from the root, that holds its rgb, aux and label folders;
-    its condition is the weather, where that folder is a drive of the synthetic forest.
+    A frame's drive is the folder that holds its rgb, aux and label folders, as a path relative to
+    the root. Its condition is the weather, where that folder is a drive of the synthetic forest.
     """
 
     root: str
@@ -29,7 +29,7 @@ class Folders(Folded):
     label: str
 
     def every(self) -> Sequence[Pictures]:
-        """Raises SsmaError for a pattern without a folder, when nothing matches, and for a frame
+        """Raises SsmaError for a pattern without a folder, where no file matches, and for a frame
         without its partner."""
         root = Path(self.root)
         found, weathers = cache(by_stem), cache(_weathers)
@@ -60,8 +60,8 @@ class Folders(Folded):
 
 
 def by_stem(folder: Path) -> dict[str, Path]:
-    """The files in a folder, hidden ones left out, sorted. Raises SsmaError where there is no
-    folder, or two files could both be meant."""
+    """The files in a folder by their stem, sorted; hidden files are left out. Raises SsmaError
+    where there is no folder, or two files have one stem."""
     if not folder.is_dir():
         raise SsmaError(f"there is no folder {folder}; check the data section")
     paths: dict[str, Path] = {}
@@ -76,7 +76,7 @@ def by_stem(folder: Path) -> dict[str, Path]:
 
 
 def _weathers(drive: Path) -> dict[str, str]:
-    """By the frames' stems, as `ssma synthesize` wrote them; empty for any other folder."""
+    """The weather by the frame's stem, as `ssma synthesize` wrote it; empty for other folders."""
     try:
         weathers = json.loads((drive / "drive.json").read_text(encoding="utf-8"))["weather"]
     except (OSError, ValueError, LookupError, TypeError):

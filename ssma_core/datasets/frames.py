@@ -1,4 +1,4 @@
-"""Frames as the network sees them: in memory, or read when they are asked for."""
+"""Frames as the network sees them: in memory, or read when they are needed."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -21,8 +21,8 @@ READERS = 4
 
 
 class TrainingFrames(Protocol):
-    """Frame i: its images, H×W×3 uint8 BGR, one a modality, and its label, H×W uint8, all at the
-    model's input size."""
+    """Frame i: its images, H×W×3 uint8 BGR, one for each modality, and its label, H×W uint8, all at
+    the model's input size."""
 
     def __len__(self) -> int: ...
 
@@ -31,8 +31,8 @@ class TrainingFrames(Protocol):
 
 @dataclass(frozen=True)
 class InMemory:
-    """images: N×H×W×3 uint8, one array a modality; labels: N×H×W uint8. A frame of two modalities
-    takes 7 bytes a pixel: 0.5 MB at 384×192."""
+    """images: N×H×W×3 uint8, one array for each modality; labels: N×H×W uint8. A frame of two
+    modalities takes 7 bytes a pixel: 0.5 MB at 384×192."""
 
     images: tuple[Image, ...]
     labels: Image
@@ -46,7 +46,7 @@ class InMemory:
 
 @dataclass(frozen=True)
 class Streamed:
-    """Reads, encodes and resizes a frame every time it is asked for."""
+    """Reads, encodes and resizes a frame each time it is needed."""
 
     samples: Sequence[Sample]
     spec: ModelSpec
@@ -63,10 +63,10 @@ class Streamed:
 
 
 def preload(samples: Sequence[Sample], spec: ModelSpec, title: str) -> InMemory:
-    """Reads all samples, with a progress bar called `title`: decoding and encoding take longer than
+    """Reads all samples, with a progress bar called `title`. Decoding and encoding take longer than
     a small network's step, so they are done once.
 
-    Raises SsmaError naming the first file that is wrong: sizes, labels, unreadable.
+    Raises SsmaError naming the first file that is wrong: its size, its labels, or unreadable.
     """
     width, height = spec.input_size
     images = tuple(np.empty((len(samples), height, width, 3), np.uint8) for _ in spec.modalities)
@@ -83,15 +83,15 @@ def preload(samples: Sequence[Sample], spec: ModelSpec, title: str) -> InMemory:
 
 
 def check(samples: Sequence[Sample], spec: ModelSpec, title: str) -> Streamed:
-    """Reads all samples once and keeps none, with a progress bar called `title`, so that what is
-    wrong is known before training: raises SsmaError as `preload` does."""
+    """Reads all samples once and keeps none, with a progress bar called `title`, so that errors
+    appear before training: raises SsmaError as `preload` does."""
     streamed = Streamed(samples, spec)
     _for_each(streamed.__getitem__, len(samples), title)
     return streamed
 
 
 def _for_each(do: Callable[[int], object], count: int, title: str) -> None:
-    """Of 0 to count − 1, several at a time."""
+    """Calls `do` with 0 to count − 1, several at a time."""
     with ThreadPoolExecutor(READERS) as readers:
         done = readers.map(do, range(count))
         for _ in tqdm(done, title, count, unit="frame", leave=False):

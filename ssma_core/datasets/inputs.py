@@ -1,35 +1,37 @@
-"""The frames that a command is given, with their labels or without: pictures, records or a bag."""
+"""The frames that a command gets, with or without labels: pictures, records or a bag."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
 from ssma_core.bags import image_messages, rosbag2
+from ssma_core.bags.ground_truth import GroundTruth
+from ssma_core.bags.pairing import DEFAULT_PAIRING, Pairing, PairingSettings, Stream
 from ssma_core.datasets.file_list import ListFile
 from ssma_core.datasets.folders import by_stem
 from ssma_core.datasets.samples import Sample, read_label
-from ssma_core.datasets.stamps import APART_NS, Stamps, together
 from ssma_core.datasets.tfrecord import Records
 from ssma_core.errors import SsmaError
-from ssma_core.evaluation.metrics import check_ids
 from ssma_core.files import read_colour, read_sensor
 from ssma_core.modalities import width_x_height
+from ssma_core.pictures import check_ids
 from ssma_core.spec import VEGETATION_INDICES, Modality, ModelSpec
 
-Source = TypeVar("Source")
+Origin = TypeVar("Origin")
+IMAGES = (rosbag2.IMAGE, rosbag2.COMPRESSED_IMAGE)
 
 
 @dataclass(frozen=True)
 class Input:
     """A frame. name: where it came from. arrays: as `Segmenter.segment` takes them.
-    label: class ids, H×W uint8 of the first array's size; None where there is none."""
+    label: class ids, H×W uint8 of the first array's size; None without a label."""
 
     name: str
     arrays: tuple[npt.NDArray[Any], ...]
@@ -37,27 +39,30 @@ class Input:
 
 
 class Inputs(Protocol):
-    """Inputs that are read one by one, each time that they are gone through. Raises SsmaError where
-    one cannot be read."""
+    """Inputs that are read one after the other in each iteration. Raises SsmaError where one cannot
+    be read."""
 
     def __len__(self) -> int: ...
 
     def __iter__(self) -> Iterator[Input]: ...
 
 
-def open_inputs(path: Path, spec: ModelSpec, topics: Sequence[str] = ()) -> Inputs:
-    """The frames at a path, for a model of this spec; there is one at least.
+def open_inputs(path: Path, spec: ModelSpec, topics: Sequence[str] = (),
+                pairing: PairingSettings = DEFAULT_PAIRING) -> Inputs:
+    """The frames at a path, at least one, for a model of this spec.
 
     path: a folder that has a folder for each of the model's sensors, by its name in the spec, and
-      perhaps one called "label", or several such folders, as `ssma synthesize` writes them;
-      partners have the same name. Or a list file (.txt), TFRecords (.tfrecord), or a rosbag2
-      (.mcap, .db3 or its folder).
-    topics: of a bag, those of the sensors in the spec's order, and perhaps of the labels. Images
-      belong together that are each other's nearest by stamp, at most stamps.APART_NS apart.
-    Raises SsmaError where it is none of these or lacks something.
+      optionally one called "label"; or a folder of several such folders, as `ssma synthesize`
+      writes them; partners have the same name. Or a list file (.txt), TFRecords (.tfrecord), or a
+      rosbag2 (.mcap, .db3 or its folder).
+    topics: of a bag: those of the sensors in the spec's order, and optionally that of the labels;
+      Images or CompressedImages. A label belongs to the first sensor's image of the same stamp, or
+      of the nearest one within the slop, and was recorded within 2 s of it.
+    pairing: which images of a bag's two sensors belong together: the node's own rule.
+    Raises SsmaError where the path is none of these or lacks something.
     """
     if (path / "metadata.yaml").is_file() or path.suffix in (".mcap", ".db3"):
-        return _of_bag(path, spec, topics)
+        return _of_bag(path, spec, topics, pairing)
     if topics:
         raise SsmaError(f"{path} is no bag, and only bags have topics: leave out "
                         + " ".join(topics))
@@ -72,9 +77,9 @@ def open_inputs(path: Path, spec: ModelSpec, topics: Sequence[str] = ()) -> Inpu
 
 
 @dataclass(frozen=True)
-class _Read(Generic[Source]):
-    sources: Sequence[Source]
-    read: Callable[[Source], Input]
+class _Read(Generic[Origin]):
+    sources: Sequence[Origin]
+    read: Callable[[Origin], Input]
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -84,7 +89,7 @@ class _Read(Generic[Source]):
 
 
 def _sensors(spec: ModelSpec) -> tuple[Modality, ...]:
-    """What each of a frame's arrays is; a vegetation index is made of two."""
+    """The sensor of each of a frame's arrays; a vegetation index is computed from two."""
     if len(spec.modalities) == 1 and spec.modalities[0].encoding in VEGETATION_INDICES:
         return (Modality("rgb", "image"), *spec.modalities)
     return spec.modalities
@@ -120,7 +125,7 @@ def _of_folder(path: Path, spec: ModelSpec) -> Inputs:
 
 
 def _pictures(folder: Path, names: Sequence[str]) -> Iterator[tuple[Path, ...]]:
-    """A frame's files: the sensors', and the label's where there is one."""
+    """A frame's files: the sensors', and the label's if there is one."""
     first, *others = (by_stem(folder / name) for name in names)
     labels = by_stem(folder / "label") if (folder / "label").is_dir() else {}
     for stem, path in first.items():
@@ -139,81 +144,94 @@ def _checked(frame: Input) -> Input:
     return frame
 
 
-def _of_bag(path: Path, spec: ModelSpec, topics: Sequence[str]) -> Inputs:
+def _of_bag(path: Path, spec: ModelSpec, topics: Sequence[str],
+            pairing: PairingSettings) -> Inputs:
     found = rosbag2.topics(path)
-    sensors = _sensors(spec)
-    names = [sensor.name for sensor in sensors]
-    if len(topics) - len(sensors) not in (0, 1):
+    names = [sensor.name for sensor in _sensors(spec)]
+    if len(topics) - len(names) not in (0, 1):
         raise SsmaError(f"{path} is a bag: give --topics with those of {' and '.join(names)}, in "
-                        "this order, and perhaps that of the labels; the bag has"
+                        "this order, and optionally that of the labels; the bag has"
                         + rosbag2.listed(found))
     rosbag2.check_topics(path, topics)
     for topic in topics:
-        if found[topic].type != rosbag2.IMAGE:
-            raise SsmaError(f"{path}: {topic} has {found[topic].type}, not {rosbag2.IMAGE}")
-    columns = _stamps(path, {topic: found[topic].messages for topic in topics})
-    frames = together([columns[topic] for topic in topics], len(sensors))
+        if found[topic].type not in IMAGES:
+            raise SsmaError(f"{path}: {topic} has {found[topic].type}, not {' or '.join(IMAGES)}")
+    sensors, label = tuple(topics[:len(names)]), topics[len(names)] if topics[len(names):] else None
+    bag = _Bag(path, spec, sensors, label, pairing)
+    total = sum(found[topic].messages for topic in sensors)
+    with tqdm(total=total, desc="reading stamps", leave=False, unit="message", disable=None) as bar:
+        frames = bag.count(bar.update)
     if not frames:
-        images = " and ".join(f"{topic} ({len(columns[topic])})" for topic in topics[:len(sensors)])
+        images = " and ".join(f"{topic} ({found[topic].messages})" for topic in sensors)
         raise SsmaError(f"{path} holds no frames: of the images on {images}, none belong together, "
-                        f"with stamps at most {APART_NS / 1e9:g} s apart")
-    return _Bag(path, spec, tuple(topics), frames)
-
-
-def _stamps(path: Path, messages: dict[str, int]) -> dict[str, Stamps]:
-    """By topic, in the order they were recorded. messages: how many each topic has."""
-    stamps: dict[str, list[int]] = {topic: [] for topic in messages}
-    for message in tqdm(rosbag2.messages(path, list(messages)), "reading stamps",
-                        sum(messages.values()), leave=False, unit="message", disable=None):
-        stamps[message.topic].append(rosbag2.stamp_ns(message))
-    return {topic: np.array(values, np.int64) for topic, values in stamps.items()}
+                        f"with stamps at most {pairing.slop:g} s apart: are they of one clock? "
+                        "--slop allows more, and --aux-delay is for a second sensor whose stamps "
+                        "are always as late")
+    return replace(bag, frames=frames)
 
 
 @dataclass(frozen=True)
 class _Bag:
-    """frames: as `together` gives them. Each topic is read by itself, so that one frame is in
-    memory however far from each other its messages were recorded."""
+    """The frames that the node would pair, in its order. One frame is in memory, and the messages
+    that wait for their partner or their image. frames: how many frames there are."""
 
     path: Path
     spec: ModelSpec
     topics: tuple[str, ...]
-    frames: list[tuple[int | None, ...]]
+    label: str | None
+    pairing: PairingSettings
+    frames: int = 0
 
     def __len__(self) -> int:
-        return len(self.frames)
+        return self.frames
 
     def __iter__(self) -> Iterator[Input]:
-        streams = [self._wanted(topic, {row[column] for row in self.frames})
-                   for column, topic in enumerate(self.topics)]
-        for row in self.frames:
-            yield self._frame([None if place is None else next(stream)
-                               for place, stream in zip(row, streams)])
+        labels = None
+        if self.label is not None:
+            labels = GroundTruth(self.path, self.label, self.pairing.slop)
+        for images in self._paired():
+            yield self._frame(images, labels)
 
-    def _wanted(self, topic: str, places: set[int | None]) -> Iterator[rosbag2.Recorded]:
-        for place, message in enumerate(rosbag2.messages(self.path, [topic])):
-            if place in places:
-                yield message
+    def count(self, progress: Callable[[], object]) -> int:
+        return sum(1 for _ in self._paired(progress))
 
-    def _frame(self, messages: Sequence[rosbag2.Recorded | None]) -> Input:
-        sensors = _sensors(self.spec)
-        recorded = [message for message in messages if message is not None]
-        arrays = tuple(_sensed(message, sensor) for sensor, message in zip(sensors, recorded))
-        name = f"{self.path}, {recorded[0].topic} at {rosbag2.stamp_ns(recorded[0]) / 1e9:.3f}"
-        label = None
-        if len(recorded) > len(sensors):
-            ids = _pixels(recorded[-1], image_messages.LABEL_ENCODINGS)
-            check_ids(ids, self.spec.classes, f"{name}: the label")
-            label = ids.astype(np.uint8, copy=False)
-        return _checked(Input(name, arrays, label))
+    def _paired(self, progress: Callable[[], object] = bool) -> Iterator[_Images]:
+        """Of one sensor, every image; of two, the pairs. progress is called after every image."""
+        pairing = Pairing[rosbag2.Recorded](**asdict(self.pairing))
+        newest_ns = 0
+        for message in rosbag2.messages(self.path, self.topics):
+            newest_ns = message.time_ns
+            if len(self.topics) == 1:
+                yield _Images((message,), newest_ns)
+            else:
+                stream: Stream = "rgb" if message.topic == self.topics[0] else "aux"
+                with rosbag2.about(message):
+                    pairs = pairing.add(stream, rosbag2.stamp_ns(message), message)
+                yield from (_Images((pair.rgb, pair.aux), newest_ns) for pair in pairs)
+            progress()
+        yield from (_Images((pair.rgb, pair.aux), newest_ns) for pair in pairing.flush())
+
+    def _frame(self, images: _Images, labels: GroundTruth | None) -> Input:
+        first = images.messages[0]
+        stamp_ns = rosbag2.stamp_ns(first)
+        name = f"{self.path}, {first.topic} at {stamp_ns / 1e9:.3f}"
+        arrays = tuple(map(_sensed, images.messages, _sensors(self.spec)))
+        truth = labels.near(stamp_ns, images.recorded_ns) if labels else None
+        if truth is None:
+            return Input(name, arrays, None)
+        check_ids(truth.labels, self.spec.classes, f"{name}: the label")
+        return _checked(Input(name, arrays, truth.labels.astype(np.uint8, copy=False)))
+
+
+class _Images(NamedTuple):
+    """A frame's images, and when the bag recorded the newest message that was read by then."""
+
+    messages: tuple[rosbag2.Recorded, ...]
+    recorded_ns: int
 
 
 def _sensed(recorded: rosbag2.Recorded, sensor: Modality) -> npt.NDArray[Any]:
-    if sensor.encoding == "image":
-        return image_messages.three_channels(_pixels(recorded, image_messages.CAMERA_ENCODINGS))
-    return _pixels(recorded, image_messages.COLOUR_ENCODINGS + image_messages.MAP_ENCODINGS)
-
-
-def _pixels(recorded: rosbag2.Recorded, encodings: Sequence[str]) -> npt.NDArray[Any]:
-    message = rosbag2.decode(recorded)
-    image_messages.check(message, encodings, recorded.topic)
-    return image_messages.to_array(message)
+    stream: Stream = "rgb" if sensor.encoding == "image" else "aux"
+    with rosbag2.about(recorded):
+        message = rosbag2.decode(recorded)
+        return image_messages.checked(message, stream, recorded.topic).array()

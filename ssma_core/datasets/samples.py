@@ -1,4 +1,4 @@
-"""One labelled frame of a data set, wherever it is kept; and how a data set is dealt into folds."""
+"""One labelled frame of any data set; and the folds of a data set."""
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
@@ -12,31 +12,31 @@ import numpy as np
 import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
-from ssma_core.evaluation.metrics import check_ids
 from ssma_core.files import read_colour, read_sensor
 from ssma_core.modalities import width_x_height
+from ssma_core.pictures import check_ids
 
 # Colour H×W×3 uint8 BGR; the second sensor's array as it was written, H×W or H×W×3; label H×W
 # uint8.
-Arrays = tuple[npt.NDArray[np.uint8], npt.NDArray[Any], npt.NDArray[np.uint8]]
+LabelledArrays = tuple[npt.NDArray[np.uint8], npt.NDArray[Any], npt.NDArray[np.uint8]]
 
 
 class Sample(Protocol):
-    """A frame that is read when it is asked for."""
+    """A frame that is read when it is needed."""
 
     @property
     def name(self) -> str:
-        """What errors call it; no two of a data set share one."""
+        """Its name in errors; no two samples of a data set share one."""
 
     @property
     def drive(self) -> str:
-        """Which frames belong together, such as those of one drive; "." where nobody knows."""
+        """Which frames belong together, such as those of one drive; "." where that is unknown."""
 
     @property
     def condition(self) -> str | None:
-        """What it was taken under, such as a weather; None where nobody knows."""
+        """The conditions it was taken in, such as a weather; None where they are unknown."""
 
-    def read(self, classes: int) -> Arrays:
+    def read(self, classes: int) -> LabelledArrays:
         """The arrays, all of one size; the label's ids are below `classes`.
 
         Raises SsmaError naming the file that cannot be read or does not fit.
@@ -57,7 +57,7 @@ class Pictures:
     def name(self) -> str:
         return str(self.rgb)
 
-    def read(self, classes: int) -> Arrays:
+    def read(self, classes: int) -> LabelledArrays:
         rgb, aux = read_colour(self.rgb), read_sensor(self.aux)
         label = read_label(self.label, classes)
         for path, array in ((self.aux, aux), (self.label, label)):
@@ -69,7 +69,7 @@ class Pictures:
 
 @contextmanager
 def naming(sample: Sample) -> Iterator[None]:
-    """What turns out to be wrong with a frame's arrays is told with the frame's name."""
+    """Adds the frame's name to an error about its arrays."""
     try:
         yield
     except SsmaError as error:
@@ -77,11 +77,11 @@ def naming(sample: Sample) -> Iterator[None]:
 
 
 def read_label(path: Path, classes: int) -> npt.NDArray[np.uint8]:
-    """A label picture, H×W class ids. Raises SsmaError when it cannot be read or is none."""
+    """A label picture, H×W class ids. Raises SsmaError when it cannot be read or is no label."""
     label = read_sensor(path)
     if label.ndim != 2 or label.dtype != np.uint8:
-        raise SsmaError(f"{path} is no label image: it must have one channel of 8 bits that holds "
-                        "the class's number, no colours and no palette; got shape "
+        raise SsmaError(f"{path} is no label image: it must have one channel of 8 bits with the "
+                        "class's number, no colours and no palette; got shape "
                         f"{label.shape} of {label.dtype}")
     check_ids(label, classes, str(path))
     return label.astype(np.uint8, copy=False)
@@ -91,10 +91,10 @@ def read_label(path: Path, classes: int) -> npt.NDArray[np.uint8]:
 class Folded(ABC):
     """A data set of which some folds can be taken.
 
-    folds: the frames, in their order, are dealt into so many runs of neighbours, the lengths of
-      which differ by one at most. Neighbours, since frames that follow each other look alike.
+    folds: into how many runs of neighbouring frames the frames, in their order, are divided; the
+      lengths of the runs differ by at most one. Neighbours, since they look alike.
     take: the folds that are used, counted from 0.
-    Left out, both, it is the whole set. Raises SsmaError where they do not fit together.
+    Without both, the whole set is used. Raises SsmaError where they do not fit together.
     """
 
     folds: int | None = None
@@ -114,8 +114,7 @@ class Folded(ABC):
 
     @abstractmethod
     def every(self) -> Sequence[Sample]:
-        """The whole set's frames. Raises SsmaError where something is missing; there is one frame
-        at least."""
+        """The whole set's frames, at least one. Raises SsmaError where something is missing."""
 
     def samples(self) -> list[Sample]:
         """The frames of the folds that are taken, or all. Raises SsmaError as `every`, and when
@@ -124,7 +123,7 @@ class Folded(ABC):
         if self.folds is None:
             return list(found)
         if len(found) < self.folds:
-            raise SsmaError(f"{len(found)} frames, from {found[0].name} on, cannot be dealt into "
+            raise SsmaError(f"{len(found)} frames, from {found[0].name} on, cannot be divided into "
                             f"{self.folds} folds")
         begins = [len(found) * fold // self.folds for fold in range(self.folds + 1)]
         return [sample for fold in sorted(self.take)

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from ssma_core.datasets.samples import Arrays, Folded
+from ssma_core.datasets.samples import Folded, LabelledArrays
 from ssma_core.errors import SsmaError
-from ssma_core.evaluation.metrics import check_ids
-from ssma_core.model_files.crc32c import masked_crc32c
 from ssma_core.model_files.protobuf import Fields, fields, varint
+from ssma_core.model_files.tf_checkpoint import masked_crc32c
+from ssma_core.pictures import check_ids
 
 T = TypeVar("T", int, bytes)
 Features = dict[str, list[int | bytes]]
@@ -33,13 +33,13 @@ _CHANNELS = {"modality1": 3, "modality2": 3, "label": 1}
 class Records(Folded):
     """The records of a file, in their order; modality1 must be the colour image.
 
-    tfrecord: the file; a relative one is seen from where the command is run.
+    tfrecord: the file; a relative path starts at the current folder.
     """
 
     tfrecord: str
 
     def every(self) -> Sequence[Record]:
-        """Reads the records' places alone. Raises SsmaError naming record and byte where the file
+        """Reads only where the records are. Raises SsmaError naming record and byte where the file
         is cut short, damaged, or no TFRecord file."""
         path = Path(self.tfrecord)
         try:
@@ -57,12 +57,15 @@ class Record:
     """A Sample that is one record of a file.
 
     index: its place in the file, from 0. offset, length: of its data, in bytes.
+    sound: the indices of the file's records whose checksum was found right. Each is computed once
+      in a process: training reads a record in every epoch.
     """
 
     path: Path
     index: int
     offset: int
     length: int
+    sound: set[int] = field(repr=False, compare=False)
     drive: str = "."
     condition: str | None = None
 
@@ -70,7 +73,7 @@ class Record:
     def name(self) -> str:
         return f"{self.path}, record {self.index} at byte {self.offset - _HEADER}"
 
-    def read(self, classes: int) -> Arrays:
+    def read(self, classes: int) -> LabelledArrays:
         try:
             features = _features(self._data())
             height, width = _one(features, "height", int), _one(features, "width", int)
@@ -83,18 +86,23 @@ class Record:
         return rgb, aux, label
 
     def _data(self) -> bytes:
-        """Raises ValueError unless they are as they were written."""
+        """Raises ValueError where they are cut short, or not as they were written."""
         with self.path.open("rb") as file:
             file.seek(self.offset)
             data, checksum = file.read(self.length), file.read(4)
-        if struct.pack("<I", masked_crc32c(data)) != checksum:
-            raise ValueError("it is damaged, its checksum does not fit; fetch the file again")
+        if len(data) < self.length or len(checksum) < 4:
+            raise ValueError("the file is cut short; fetch it again")
+        if self.index not in self.sound:
+            if struct.pack("<I", masked_crc32c(data)) != checksum:
+                raise ValueError("it is damaged: its checksum does not fit; fetch the file again")
+            self.sound.add(self.index)
         return data
 
 
 def _records(path: Path, file: BinaryIO) -> Iterator[Record]:
     end = file.seek(0, 2)
     begin = index = 0
+    sound: set[int] = set()
     while begin < end:
         where = f"{path}, record {index} at byte {begin}"
         file.seek(begin)
@@ -105,7 +113,7 @@ def _records(path: Path, file: BinaryIO) -> Iterator[Record]:
         if masked_crc32c(header[:8]) != checksum:
             raise SsmaError(f"{where}: it is damaged, or the file is no TFRecord file, or a "
                             "compressed one; unpack it or fetch it again")
-        record = Record(path, index, begin + _HEADER, length)
+        record = Record(path, index, begin + _HEADER, length, sound)
         begin = record.offset + length + 4
         if begin > end:
             raise SsmaError(f"{where}: the file is cut short; fetch it again")
@@ -115,7 +123,7 @@ def _records(path: Path, file: BinaryIO) -> Iterator[Record]:
 
 def _features(example: bytes) -> Features:
     """The values of an Example's features by name, integers or bytes. Raises ValueError or
-    IndexError where it is none."""
+    IndexError where the bytes are no Example."""
     found: Features = {}
     for features in fields(example).get(1, []):
         for entry in fields(features).get(1, []):
@@ -127,8 +135,8 @@ def _features(example: bytes) -> Features:
 
 
 def _values(feature: Fields) -> list[int | bytes]:
-    """Of a Feature: bytes (1) or integers (3), which are packed or not. Numbers with a point (2)
-    are no one's here."""
+    """The values of a Feature: bytes (1) or integers (3), packed or not. Floats (2) are not used
+    here."""
     values = [value for part in feature.get(1, []) for value in fields(part).get(1, [])]
     for part in feature.get(3, []):
         for value in fields(part).get(1, []):
@@ -156,7 +164,7 @@ def _one(features: Features, name: str, kind: type[T]) -> T:
 
 
 def _pixels(features: Features, name: str, height: int, width: int) -> npt.NDArray[np.uint8]:
-    """H×W×3, or H×W for the label. Raises ValueError where there are not as many bytes."""
+    """H×W×3, or H×W for the label. Raises ValueError for another number of bytes."""
     data, channels = _one(features, name, bytes), _CHANNELS[name]
     if not data or len(data) != height * width * channels:
         raise ValueError(f"{name} has {len(data)} bytes, but {width}x{height} pixels (width x "

@@ -1,1 +1,1 @@
-"""One frame from sensor arrays to labels as one PyTorch module: what is exported, and what runs."""
+"""From a frame's sensor arrays to labels, as one PyTorch module, which is exported or run."""

@@ -1,4 +1,5 @@
-"""ssma_core.modalities.depth in operations that ONNX and TensorRT have. Maps are H×W float32."""
+"""ssma_core.modalities.depth in torch operations that ONNX and TensorRT have. Maps are H×W float32.
+"""
 from __future__ import annotations
 
 import math
@@ -12,13 +13,13 @@ NOTHING = -LARGEST
 
 
 def measured(values: Tensor) -> Tensor:
-    """Above zero, not NaN, not infinite; bool."""
+    """Where a value is above zero, not NaN, not infinite; bool."""
     return (values > 0) & (values <= LARGEST)
 
 
 def fill_holes(values: Tensor, widest: int, larger_is_nearer: bool) -> Tensor:
-    """As `ssma_core.modalities.depth.fill_holes`, which grows its windows while a pixel that is to
-    be filled is left; here as often as the widest gap can need."""
+    """As `ssma_core.modalities.depth.fill_holes`. That one grows its windows until nothing is left
+    to fill; here they grow a fixed number of times, enough for the widest gap."""
     known = measured(values)
     sign = 1 if larger_is_nearer else -1
     spread = torch.where(known, sign * values, NOTHING)
@@ -32,8 +33,8 @@ def fill_holes(values: Tensor, widest: int, larger_is_nearer: bool) -> Tensor:
 
 
 def _wide(known: Tensor, widest: int) -> Tensor:
-    """The pixels that a square without anything known, `widest` + 1 wide and inside the image,
-    covers; bool."""
+    """The pixels that are covered by a square of unknown pixels, `widest` + 1 wide and inside the
+    image; bool."""
     side = widest + 1
     if side > min(known.shape):
         return torch.zeros_like(known)
@@ -42,15 +43,17 @@ def _wide(known: Tensor, widest: int) -> Tensor:
 
 
 def window_maximum(values: Tensor, side: int) -> Tensor:
-    """The maximum of every side×side window inside the map, (H−side+1)×(W−side+1)."""
+    """The maximum of every side×side window inside the map: (H−side+1)×(W−side+1)."""
     return _column_maximum(_column_maximum(values, side).T, side).T
 
 
 def _column_maximum(values: Tensor, side: int) -> Tensor:
-    """Of `side` pixels one below the other: of up to eight shorter windows, `step` rows apart.
+    """The maximum of every column of `side` pixels, from up to eight shorter windows that lie
+    `step` rows apart, repeatedly.
 
-    Rows that are `step` apart are neighbours where `step` rows are seen as one, so that a max-pool
-    compares them. (TensorRT takes minutes and more for a chain of shifted maps and their maxima.)
+    When `step` rows are reshaped to one, rows that were `step` apart become neighbours, so that a
+    max-pool compares them. (TensorRT takes minutes or longer to build a chain of shifted maps and
+    their maxima.)
     """
     reach = 1
     while reach < side:
@@ -69,11 +72,11 @@ def padded(values: Tensor, margin: int, value: float) -> Tensor:
     return F.pad(values, (margin, margin, margin, margin), value=value)
 
 
-def levelled(values: Tensor, level: float, highest: float, steps: int) -> Tensor:
-    """As `ssma_core.modalities.depth.levelled`.
+def shift_median(values: Tensor, level: float, highest: float, steps: int) -> Tensor:
+    """As `ssma_core.modalities.depth.shift_median`.
 
-    highest, steps: the median is found between −1 and here by so many bisections: exactly, for
-    whole numbers up to 2^steps − 1.
+    highest, steps: the median is searched between −1 and `highest` with `steps` bisections. It is
+    exact for whole numbers up to 2^steps − 1.
     """
     known = measured(values)
     median = _median(torch.where(known, values, LARGEST), known.float().sum(), highest, steps)
@@ -81,7 +84,8 @@ def levelled(values: Tensor, level: float, highest: float, steps: int) -> Tensor
 
 
 def _median(values: Tensor, number: Tensor, highest: float, steps: int) -> Tensor:
-    """Of the `number` values that are not LARGEST. ONNX and TensorRT sort no whole images."""
+    """The median of the `number` values that are not LARGEST. Bisection, because ONNX and TensorRT
+    cannot sort whole images."""
     def up_to(limit: Tensor) -> Tensor:
         return (values <= limit).float().sum()
 
@@ -90,6 +94,6 @@ def _median(values: Tensor, number: Tensor, highest: float, steps: int) -> Tenso
         middle = (low + high) / 2
         enough = 2 * up_to(middle) >= number
         low, high = torch.where(enough, low, middle), torch.where(enough, middle, high)
-    # Of an even number, the median is the mean of the two in the middle.
+    # For an even number of values, the median is the mean of the two in the middle.
     other = torch.where(values > high, values, LARGEST).min()
     return torch.where(2 * up_to(high) > number, high, (high + other) / 2)

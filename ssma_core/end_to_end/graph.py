@@ -1,4 +1,4 @@
-"""A frame's whole way through the network, uint8 to uint8: what is exported and what torch runs."""
+"""Preprocessing, network and postprocessing as modules: what is exported and what torch runs."""
 from __future__ import annotations
 
 import copy
@@ -18,21 +18,22 @@ from ssma_core.model.layers import Upsampling
 from ssma_core.model_files.exported import FrameFormat, unimodal_output
 from ssma_core.spec import ModelSpec
 
-# What a network may be computed in, by its name.
+# The types that a network can be computed in, by name.
 TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class Predictor(nn.Module):
-    """One frame, as the network sees it: what `network_images` makes of it, and answers of its
-    size. The network is a copy, in eval mode, with its batch norms folded.
+    """From the images of `network_images` to labels at the network's size. The network is copied,
+    in eval mode, with its batch norms folded.
 
-    precision: of the network. What is before and after it is in float32.
-    unimodal: names of the modalities whose experts are to answer by themselves, too; of Ssma only.
+    precision: of the network. Everything before and after it is in float32.
+    unimodal: names of the modalities whose experts also label alone; for Ssma only.
 
-    forward(*images): one H×W×3 uint8 BGR image a modality →
-      "labels" H×W uint8; "confidence" H×W uint8, the softmax of the winning class · 255; "trust",
-      of two modalities only, H×W uint8, see `Trust`; "logits" classes×H×W float32. And labels and
-      confidence of each expert alone, under the names that `unimodal_output` gives.
+    forward(*images): for each modality an H×W×3 uint8 BGR image →
+      "labels" H×W uint8; "confidence" H×W uint8, the winning class's softmax · 255, which is not
+      calibrated; "trust", for two modalities only, H×W uint8, see `Trust`; "logits" classes×H×W
+      float32; and the labels and confidence of each expert alone, under the names that
+      `unimodal_output` gives.
     """
 
     def __init__(self, network: SegmentationNetwork,
@@ -47,12 +48,12 @@ class Predictor(nn.Module):
                                  if isinstance(expert, Expert)))
         for decoder in [m for m in self.network.modules() if isinstance(m, Decoder)]:
             decoder.to_full = SubPixels(decoder.to_full)
-            if precision == torch.bfloat16:  # TensorRT for RTX 1.7 transposes no convolution in it
+            if precision == torch.bfloat16:  # TensorRT for RTX 1.7: no transposed convolutions
                 for stage in (decoder.to_eighth, decoder.to_quarter):
                     stage.upsampling = nn.Sequential(SubPixels(stage.upsampling),
                                                      nn.PixelShuffle(2))
         fold_batch_norms(self.network)
-        join_halves(self.network)
+        merge_halves(self.network)
         self.network.to(precision)
         self.precision = precision
         self.unimodal = tuple(unimodal)
@@ -65,9 +66,9 @@ class Predictor(nn.Module):
         return {name: values.to(torch.uint8) for name, values in maps.items()} | {"logits": logits}
 
     def maps(self, images: Sequence[Tensor]) -> dict[str, Tensor]:
-        """The same answers, whole numbers still of a type that TensorRT can work on.
+        """The outputs of `forward`, but whole numbers are float32, which TensorRT can process.
 
-        images: 3×H×W float32 a modality, BGR, 0–255.
+        images: for each modality 3×H×W float32, BGR, 0–255.
         """
         batches = [image.unsqueeze(0).to(self.precision) for image in images]
         if not isinstance(self.network, Ssma):
@@ -80,19 +81,19 @@ class Predictor(nn.Module):
 
     def _of_experts(self, decoders: Iterable[nn.Module],
                     features: Sequence[Sequence[Tensor]]) -> dict[str, Tensor]:
-        answers: dict[str, Tensor] = {}
+        outputs: dict[str, Tensor] = {}
         for name, decoder, own in zip(self.unimodal, decoders, features):
             maps = self.decision(decoder(*own)[0])
-            answers |= {unimodal_output(name, output): maps[output]
+            outputs |= {unimodal_output(name, output): maps[output]
                         for output in ("labels", "confidence")}
-        return answers
+        return outputs
 
 
 class EndToEnd(nn.Module):
-    """One frame's whole way.
+    """Preprocessing, prediction and resizing to the camera's size, for one frame.
 
-    forward(*arrays): the sensors' arrays, as `model_files.exported.frame_inputs` binds them →
-      what `Predictor` gives but "logits", brought to the camera's size by nearest neighbour.
+    forward(*arrays): the sensors' arrays, as `model_files.exported.frame_inputs` binds them → the
+      outputs of `Predictor` except "logits", resized to the camera's size by nearest neighbour.
     """
 
     def __init__(self, frame: Predictor, spec: ModelSpec, camera: FrameFormat) -> None:
@@ -102,12 +103,12 @@ class EndToEnd(nn.Module):
         self.to_camera = Nearest(spec.input_size, camera.size)
 
     def forward(self, *arrays: Tensor) -> dict[str, Tensor]:
-        answers = self.with_logits(*arrays)
-        del answers["logits"]
-        return answers
+        outputs = self.with_logits(*arrays)
+        del outputs["logits"]
+        return outputs
 
     def with_logits(self, *arrays: Tensor) -> dict[str, Tensor]:
-        """The same, and "logits" as `Predictor` gives them."""
+        """As `forward`, with "logits" as `Predictor` gives them."""
         maps = self.frame.maps(self.preprocessing(*arrays))
         logits = maps.pop("logits")
         return {name: self.to_camera(values).to(torch.uint8)
@@ -115,32 +116,32 @@ class EndToEnd(nn.Module):
 
 
 class Decision(nn.Module):
-    """1×(classes·`TO_FULL`²)×h×w, logits as `SubPixels` makes them → "labels", "confidence" and
-    "logits", as of `Predictor.maps`."""
+    """Logits as `SubPixels` makes them, 1×(classes·`TO_FULL`²)×h×w → "labels", "confidence" and
+    "logits" as in `Predictor.maps`."""
 
     def forward(self, sub_pixels: Tensor) -> dict[str, Tensor]:
-        # Decided first and laid out then, one map is shuffled rather than one a class.
+        # Argmax before the pixel shuffle: then one map is shuffled, not one per class.
         sub_pixels = sub_pixels.float()
         logits = sub_pixels.squeeze(0).unflatten(0, (-1, TO_FULL**2))
-        # The winner's softmax: exp(0) over the sum. Runtimes compute this several times faster than
-        # a softmax over the first axis.
+        # The winner's softmax is exp(0) / sum. Runtimes compute this several times faster than a
+        # softmax over the first axis.
         scores = (logits - logits.amax(dim=0)).exp()
-        total = weighed(scores, scores.new_ones(1, len(scores))).squeeze(0)
+        total = weighted_sums(scores, scores.new_ones(1, len(scores))).squeeze(0)
         return {
-            "labels": laid_out(logits.argmax(dim=0).float()),
-            "confidence": laid_out((255 / total).round()),
-            "logits": laid_out(sub_pixels),
+            "labels": shuffle_pixels(logits.argmax(dim=0).float()),
+            "confidence": shuffle_pixels((255 / total).round()),
+            "logits": shuffle_pixels(sub_pixels),
         }
 
 
 class Trust(nn.Module):
-    """How much the fusion leans on the second modality, H×W, 0–255, 255 = on nothing else.
+    """How much the fusion uses the second modality: H×W, 0–255, 255 = only the second.
 
-    The mean of the three SSMA blocks' shares, all bilinearly enlarged to a quarter of the size, and
-    then enlarged to the whole.
+    The mean of the three SSMA blocks' shares, which are bilinearly upsampled to a quarter of the
+    size; then the mean is upsampled to the full size.
 
-    colour, second: how many channels of each are the first modality's and the second's.
-    forward(context, eighth, quarter): 1×channels×h×w, what the gates of each block let through.
+    colour, second: the channels of the first and of the second modality in each block.
+    forward(context, eighth, quarter): 1×channels×h×w, the gated activations of each block.
     """
 
     def __init__(self, colour: Channels, second: Channels) -> None:
@@ -150,15 +151,15 @@ class Trust(nn.Module):
         self.quarter = SecondShare(colour.quarter, second.quarter)
 
     def forward(self, context: Tensor, eighth: Tensor, quarter: Tensor) -> Tensor:
-        shares = (enlarged(self.context(context), 4) + enlarged(self.eighth(eighth), 2)
+        shares = (upsample(self.context(context), 4) + upsample(self.eighth(eighth), 2)
                   + self.quarter(quarter))
-        return (enlarged(shares, 4).squeeze((0, 1)) * (255 / 3)).round()
+        return (upsample(shares, 4).squeeze((0, 1)) * (255 / 3)).round()
 
 
 class SecondShare(nn.Module):
-    """1×channels×h×w of an SSMA block → 1×1×h×w: what share the second modality has, 0–1, of the
-    gated activations at each place: Σ|g·x| / Σ|g·x|, with gates g and features x, the upper sum
-    over its channels, the lower over all."""
+    """The gated activations of an SSMA block, 1×channels×h×w → 1×1×h×w: the share that the second
+    modality has in them at each place, 0–1. Σ|g·x| / Σ|g·x| with gates g and features x, the upper
+    sum over the second modality's channels, the lower sum over all channels."""
 
     channels: Tensor
 
@@ -168,29 +169,29 @@ class SecondShare(nn.Module):
         self.register_buffer("channels", torch.stack([seconds, torch.ones(colour + second)]))
 
     def forward(self, gated: Tensor) -> Tensor:
-        second, both = weighed(gated.squeeze(0).float().abs(), self.channels)
+        second, both = weighted_sums(gated.squeeze(0).float().abs(), self.channels)
         return (second / both.clamp(min=torch.finfo(torch.float32).tiny)).expand(1, 1, -1, -1)
 
 
-def weighed(maps: Tensor, weights: Tensor) -> Tensor:
-    """n×h×w, each the sum of the maps (m×h×w) with its weights (n×m): a product of matrices, since
-    runtimes are slow at sums over the first axis."""
+def weighted_sums(maps: Tensor, weights: Tensor) -> Tensor:
+    """n weighted sums (n×h×w) of the maps (m×h×w); weights: n×m. A matrix product, because runtimes
+    are slow at sums over the first axis."""
     return (weights @ maps.flatten(1)).unflatten(1, maps.shape[1:])
 
 
-def enlarged(maps: Tensor, times: int) -> Tensor:
-    """1×n×h×w, bilinearly."""
+def upsample(maps: Tensor, times: int) -> Tensor:
+    """Upsamples 1×n×h×w bilinearly by a factor."""
     return F.interpolate(maps, scale_factor=times, mode="bilinear")
 
 
-def laid_out(sub_pixels: Tensor) -> Tensor:
-    """`TO_FULL`²×h×w → H×W; 1×(classes·`TO_FULL`²)×h×w → classes×H×W."""
+def shuffle_pixels(sub_pixels: Tensor) -> Tensor:
+    """Pixel shuffle: `TO_FULL`²×h×w → H×W; 1×(classes·`TO_FULL`²)×h×w → classes×H×W."""
     return F.pixel_shuffle(sub_pixels, TO_FULL).squeeze(0)
 
 
 def fold_batch_norms(network: nn.Module) -> None:
-    """Folds every batch norm that a convolution stands directly before into that convolution; only
-    those remain that normalize a sum or the image. The network must be in eval mode."""
+    """Folds every batch norm directly after a convolution into that convolution. Batch norms of a
+    sum or of the image remain. The network must be in eval mode."""
     for module in network.modules():
         norm = getattr(module, "norm", None)
         convolution = getattr(module, "convolution", None)
@@ -203,24 +204,24 @@ def fold_batch_norms(network: nn.Module) -> None:
         module.norm = nn.Identity()
 
 
-def join_halves(network: nn.Module) -> None:
-    """Makes one convolution of two halves that have the same dilation, as all of the released
-    rates' last block have. Their batch norms must be folded."""
+def merge_halves(network: nn.Module) -> None:
+    """Merges the halves of a multiscale convolution into one convolution if they have the same
+    dilation, as in the last block with the released rates. Their batch norms must be folded."""
     for module in network.modules():
         convolution = getattr(module, "convolution", None)
         if not isinstance(convolution, MultiscaleConvolution):
             continue
-        joined, other = _parts(convolution)
-        if joined.dilation == other.dilation:
-            assert joined.bias is not None and other.bias is not None
-            joined.weight = nn.Parameter(torch.cat([joined.weight, other.weight]), False)
-            joined.bias = nn.Parameter(torch.cat([joined.bias, other.bias]), False)
-            joined.out_channels += other.out_channels
-            module.convolution = joined
+        merged, other = _parts(convolution)
+        if merged.dilation == other.dilation:
+            assert merged.bias is not None and other.bias is not None
+            merged.weight = nn.Parameter(torch.cat([merged.weight, other.weight]), False)
+            merged.bias = nn.Parameter(torch.cat([merged.bias, other.bias]), False)
+            merged.out_channels += other.out_channels
+            module.convolution = merged
 
 
 def _parts(convolution: nn.Module) -> Sequence[nn.Conv2d | nn.ConvTranspose2d]:
-    """The convolutions whose outputs lie side by side before the norm."""
+    """The convolutions whose outputs are concatenated before the batch norm."""
     parts = convolution.halves if isinstance(convolution, MultiscaleConvolution) else [convolution]
     assert all(isinstance(part, nn.Conv2d | nn.ConvTranspose2d) for part in parts)
     return list(parts)  # type: ignore[arg-type]
@@ -235,9 +236,10 @@ def _fold(part: nn.Conv2d | nn.ConvTranspose2d, norm: nn.BatchNorm2d, channels: 
 
 
 class SubPixels(nn.Module):
-    """A trained `Upsampling` (in eval mode), computed as a 3×3 convolution that makes the stride²
-    output pixels of every input pixel as channels; a pixel shuffle lays them out (Shi et al., CVPR
-    2016). Same answer; several times faster on CPUs where the channels are as few as classes.
+    """A trained `Upsampling` (in eval mode), computed as a 3×3 convolution whose channels are the
+    stride² output pixels of every input pixel; a pixel shuffle follows (Shi et al., CVPR 2016). The
+    result is the same; with few channels, such as one per class, it is several times faster on
+    CPUs.
     """
 
     def __init__(self, upsampling: nn.Module) -> None:
@@ -257,10 +259,10 @@ class SubPixels(nn.Module):
 
 
 def _as_convolution(weight: Tensor, stride: int) -> Tensor:
-    """in×out×2s×2s, of a transposed convolution padded by s/2, → (out·s²)×in×3×3.
+    """The kernel of a transposed convolution padded by s/2, in×out×2s×2s, → (out·s²)×in×3×3.
 
-    Output s·i + p gets from input i + t − 1 what lies at p + s/2 + s·(1 − t) in the kernel, and
-    nothing where that is outside.
+    Output s·i + p gets input i + t − 1 times the kernel at p + s/2 + s·(1 − t), and nothing if that
+    position is outside the kernel.
     """
     phase, tap = torch.arange(stride)[:, None], torch.arange(3)[None]
     place = phase + stride // 2 + stride * (1 - tap)

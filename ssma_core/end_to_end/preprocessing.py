@@ -1,9 +1,9 @@
-"""From sensor arrays to what the network sees, in the graph: `ssma_core.modalities.network_images`
+"""From sensor arrays to the network's inputs, in the graph: `ssma_core.modalities.network_images`
 in torch operations that ONNX and TensorRT have.
 
-Everything is float32: images 3×H×W (BGR, whole levels 0–255), scalar maps H×W. What arrives as
-uint8 is cast before anything else, since TensorRT can do nothing else with it. Sizes are (width,
-height), and constants of the graph.
+Everything is float32: images 3×H×W (BGR, whole levels 0–255), scalar maps H×W. A uint8 input is
+cast first, because TensorRT has no other operation for it. Sizes are (width, height) and are
+constants of the graph.
 """
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssma_core.end_to_end.depth import TINY, fill_holes, levelled, measured
-from ssma_core.end_to_end.resize import Nearest, Size, colour_resize
+from ssma_core.end_to_end.depth import TINY, fill_holes, measured, shift_median
+from ssma_core.end_to_end.resize import ImageSize, Nearest, colour_resize
 from ssma_core.modalities import is_depth
 from ssma_core.modalities.jet import COLOURS
 from ssma_core.model_files.exported import AuxFormat, FrameFormat, input_formats
 from ssma_core.spec import VEGETATION_INDICES, Modality, ModelSpec
 
-# What a full reading is, as a reflectance; of float it is 1.
+# The value that stands for a reflectance of 1; for float it is 1.
 FULL = {"uint8": 255, "uint16": 65535}
 
 
 class Preprocessing(nn.Module):
-    """forward(*arrays): a frame as `model_files.exported.frame_inputs` binds it → an image 3×h×w a
-    modality, at spec.input_size."""
+    """forward(*arrays): a frame as `model_files.exported.frame_inputs` binds it → for each modality
+    an image 3×h×w, at spec.input_size."""
 
     def __init__(self, spec: ModelSpec, frame: FrameFormat) -> None:
         super().__init__()
@@ -43,8 +43,10 @@ class Preprocessing(nn.Module):
         return images[-self.images:]
 
 
-def _encoder(modality: Modality, aux: AuxFormat, camera: Size, network: Size) -> nn.Module:
-    """forward(array, *images): an array as it comes and the images before it → its image."""
+def _encoder(modality: Modality, aux: AuxFormat, camera: ImageSize,
+             network: ImageSize) -> nn.Module:
+    """A module with forward(array, *images): a bound array and the images made before it → its
+    image."""
     if aux == "encoded":
         return EncodedImage(camera, network)
     values = ScalarMap(aux, camera, network)
@@ -54,9 +56,9 @@ def _encoder(modality: Modality, aux: AuxFormat, camera: Size, network: Size) ->
 
 
 class EncodedImage(nn.Module):
-    """An image as it is, H×W×3 uint8."""
+    """An already encoded image, H×W×3 uint8: it is only resized."""
 
-    def __init__(self, camera: Size, network: Size) -> None:
+    def __init__(self, camera: ImageSize, network: ImageSize) -> None:
         super().__init__()
         self.resize = colour_resize(camera, network)
 
@@ -65,9 +67,10 @@ class EncodedImage(nn.Module):
 
 
 class ScalarMap(nn.Module):
-    """H×W uint8 or float32, or the two bytes of uint16, at the network's size."""
+    """H×W uint8 or float32, or H×W×2 uint8, the two bytes of uint16, low first → H×W float32 at the
+    network's size."""
 
-    def __init__(self, aux: AuxFormat, camera: Size, network: Size) -> None:
+    def __init__(self, aux: AuxFormat, camera: ImageSize, network: ImageSize) -> None:
         super().__init__()
         self.bytes = aux == "uint16"
         self.resize = Nearest(camera, network)
@@ -81,7 +84,7 @@ class ScalarMap(nn.Module):
 
 
 class Jet(nn.Module):
-    """Levels, H×W and cut off to whole ones, in jet colours; 256 is black."""
+    """Levels 0–256, H×W, truncated to whole numbers, in jet colours; 256 is black."""
 
     colours: Tensor
 
@@ -95,15 +98,16 @@ class Jet(nn.Module):
 
 
 class JetImage(nn.Module):
-    """A scalar map in jet colours, filled and levelled before that as the modality says."""
+    """A scalar map in jet colours; before, its holes are filled and its median is shifted as the
+    modality says."""
 
     def __init__(self, modality: Modality, aux: AuxFormat, values: ScalarMap) -> None:
         super().__init__()
-        assert modality.range is not None  # the spec sees to it
+        assert modality.range is not None  # Modality checks this
         self.modality, self.values = modality, values
         self.scale = float(np.float32(255 / modality.range))
         self.is_metres = is_depth(modality) and aux == "float32"
-        # Where `levelled` looks for the median; a float may be anything.
+        # The arguments `highest` and `steps` of `shift_median`; a float may have any value.
         whole = {"uint8": (255, 8), "uint16": (65535, 16)}
         self.median = whole.get(aux, (256 * modality.range, 40))
         self.jet = Jet()
@@ -115,7 +119,7 @@ class JetImage(nn.Module):
         if self.is_metres:
             values = values * 1000
         if self.modality.level is not None:
-            values = levelled(values, self.modality.level, *self.median)
+            values = shift_median(values, self.modality.level, *self.median)
         known = measured(values)
         levels = (torch.where(known, values, 0) * self.scale).clamp(max=255)
         return self.jet(torch.where(known, levels, 256))

@@ -1,5 +1,5 @@
-"""cv2's resizing in the graph. Images come as H×W×3 float32 with whole levels 0–255 and go as
-3×H×W; sizes are (width, height)."""
+"""cv2.resize as graph operations, with the same results. Images are H×W×3 float32 with whole levels
+0–255; results are 3×H×W. Sizes are (width, height)."""
 from __future__ import annotations
 
 import math
@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-Size = tuple[int, int]
+ImageSize = tuple[int, int]
 
 
-def colour_resize(before: Size, after: Size) -> nn.Module:
-    """As `network_images` does it: means of areas where no side grows, else linear."""
+def colour_resize(before: ImageSize, after: ImageSize) -> nn.Module:
+    """The resize that `network_images` uses: INTER_AREA if no side grows, else INTER_LINEAR."""
     if before == after:
         return Planar()
     shrinks = before[0] >= after[0] and before[1] >= after[1]
@@ -21,32 +21,34 @@ def colour_resize(before: Size, after: Size) -> nn.Module:
 
 
 class Planar(nn.Module):
+    """H×W×3 to 3×H×W, without resizing."""
+
     def forward(self, image: Tensor) -> Tensor:
         return image.permute(2, 0, 1)
 
 
 class AreaResize(nn.Module):
-    """INTER_AREA: every pixel is the mean of the area it covers.
+    """INTER_AREA: every pixel is the mean of the area that it covers.
 
-    On each axis that is a matrix; with g the greatest common divisor of the sides it has g equal
-    blocks of after/g × before/g on its diagonal and nothing beside them.
+    On each axis this is a product with a matrix. With g the greatest common divisor of the two
+    sides, the matrix has g equal blocks of after/g × before/g on its diagonal and zeros elsewhere.
     """
 
     columns: Tensor
     rows: Tensor
 
-    def __init__(self, before: Size, after: Size) -> None:
+    def __init__(self, before: ImageSize, after: ImageSize) -> None:
         super().__init__()
         columns, rows = (_area_block(*sides) for sides in zip(before, after))
         self.register_buffer("columns", columns.T.contiguous())
         self.register_buffer("rows", rows)
         self.after = after
-        # Where four pixels become one, cv2 rounds half a level up; otherwise to the even level.
+        # cv2 rounds half a level up if four pixels become one, otherwise to the even level.
         self.rounds_up = before == (2 * after[0], 2 * after[1])
 
     def forward(self, image: Tensor) -> Tensor:
         width, height = self.after
-        # Rows first: that leaves less to bring into planes.
+        # Rows first: then there is less to permute.
         image = self.rows @ image.reshape(height // len(self.rows), self.rows.shape[1], -1)
         planes = image.reshape(height, -1, 3).permute(2, 0, 1)
         planes = (planes.reshape(-1, len(self.columns)) @ self.columns).reshape(3, height, width)
@@ -54,7 +56,7 @@ class AreaResize(nn.Module):
 
 
 def _area_block(before: int, after: int) -> Tensor:
-    """after/g × before/g: what cv2 does to the rows of a unit matrix."""
+    """The block after/g × before/g: cv2's resize of a unit matrix."""
     common = math.gcd(before, after)
     before, after = before // common, after // common
     unit = np.eye(before, dtype=np.float32)
@@ -62,9 +64,9 @@ def _area_block(before: int, after: int) -> Tensor:
 
 
 class LinearResize(nn.Module):
-    """INTER_LINEAR, in cv2's fixed-point numbers: weights of 11 bits, and what is cut off on the
-    way. Computed exactly, every eighth value would differ by one level and one label in a thousand
-    with it.
+    """INTER_LINEAR with cv2's fixed-point arithmetic: 11-bit weights and truncated intermediate
+    values. With exact arithmetic, one value in eight would differ by one level, and therefore one
+    label in a thousand.
     """
 
     columns: Tensor
@@ -72,7 +74,7 @@ class LinearResize(nn.Module):
     rows: Tensor
     row_weights: Tensor
 
-    def __init__(self, before: Size, after: Size) -> None:
+    def __init__(self, before: ImageSize, after: ImageSize) -> None:
         super().__init__()
         for name, *sides in zip(("column", "row"), before, after):
             places, weights = _linear(*sides)
@@ -80,7 +82,7 @@ class LinearResize(nn.Module):
             self.register_buffer(f"{name}_weights", weights[:, :, None, None])
 
     def forward(self, image: Tensor) -> Tensor:
-        # Whole rows are gathered, see Nearest: for the columns, of the transposed image.
+        # Whole rows are gathered, see Nearest; for the columns, from the transposed image.
         left, right = (image.transpose(0, 1).index_select(0, place) for place in self.columns)
         left_weight, right_weight = self.column_weights / 2**4
         image = (left * left_weight + right * right_weight).floor().transpose(0, 1)
@@ -91,7 +93,8 @@ class LinearResize(nn.Module):
 
 
 def _linear(before: int, after: int) -> tuple[Tensor, Tensor]:
-    """The two pixels that each one lies between, 2×after, and their weights of 2048 together."""
+    """For each output pixel the two input pixels around it, 2×after, and their weights, which add
+    up to 2048."""
     centre = (torch.arange(after, dtype=torch.float64) + 0.5) * (before / after) - 0.5
     place = centre.float().floor()
     far = centre.float() - place
@@ -100,30 +103,30 @@ def _linear(before: int, after: int) -> tuple[Tensor, Tensor]:
 
 
 class Nearest(nn.Module):
-    """INTER_NEAREST of a map, H×W of any type."""
+    """INTER_NEAREST of a map, H×W of any dtype."""
 
     columns: Tensor
     rows: Tensor
 
-    def __init__(self, before: Size, after: Size) -> None:
+    def __init__(self, before: ImageSize, after: ImageSize) -> None:
         super().__init__()
         self.same = before == after
-        self.rows_first = after[1] < before[1]  # that way there is less to move
+        self.rows_first = after[1] < before[1]  # then there is less to gather
         for name, *sides in zip(("columns", "rows"), before, after):
             self.register_buffer(name, _nearest(*sides))
 
     def forward(self, values: Tensor) -> Tensor:
         if self.same:
             return values
-        # Whole rows are gathered, of the transposed map for the columns: on CPUs several times
-        # faster than pixel by pixel.
+        # Whole rows are gathered; for the columns, from the transposed map. On CPUs this is several
+        # times faster than pixel by pixel.
         if self.rows_first:
             return values.index_select(0, self.rows).T.index_select(0, self.columns).T
         return values.T.index_select(0, self.columns).T.index_select(0, self.rows)
 
 
 def _nearest(before: int, after: int) -> Tensor:
-    """Where each pixel comes from: what cv2 makes of a row that counts."""
+    """The input index of each output pixel: cv2's resize of the row 0, 1, 2, …"""
     count = np.arange(before, dtype=np.float32)[None]
     return torch.from_numpy(
         cv2.resize(count, (after, 1), interpolation=cv2.INTER_NEAREST)[0]).long()

@@ -1,8 +1,9 @@
-"""Whether one result is better than another, or only luckier with its frames."""
+"""Whether one of two results is better, or was only lucky with its frames."""
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -10,10 +11,14 @@ import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation.metrics import ConfusionMatrix, intersection_and_union, iou, mean_iou
-from ssma_core.evaluation.results import Result, columns, pooled
-
-Counts = npt.NDArray[np.int64]
-Pair = tuple[Counts, Counts]
+from ssma_core.evaluation.result_file import pooled
+from ssma_core.evaluation.results import (
+    Counts,
+    DatasetSource,
+    FrameResult,
+    Result,
+    frame_scores,
+)
 
 RESAMPLES = 10_000
 LEVEL = 95  # percent
@@ -25,8 +30,8 @@ _AT_ONCE = 500  # resamples, to bound memory
 
 @dataclass(frozen=True)
 class Interval:
-    """B minus A in IoU, and what 95 % of the resamples lie between; all −1…1, NaN where a class
-    occurs for neither."""
+    """B minus A in IoU, and the bounds of 95 % of the resamples; all −1…1, NaN where a class occurs
+    for neither."""
 
     difference: float
     low: float
@@ -60,7 +65,7 @@ class Comparison:
         return better + (" (few drives)" if self.few else "")
 
     def drawn_from(self) -> str:
-        """What the intervals rest on."""
+        """What the intervals are computed from."""
         text = f"drawn anew {RESAMPLES:,} times from {self.units} "
         if self.kind == "drives":
             return text + "whole drives, whose frames resemble each other"
@@ -69,7 +74,7 @@ class Comparison:
                 "too narrow")
 
     def conclusion(self) -> str:
-        """What the mean's interval allows to say."""
+        """What follows from the mean's interval."""
         mean = self.mean
         interval = f"The interval, {100 * mean.low:+.2f} to {100 * mean.high:+.2f} points of mIoU,"
         if not mean.excludes_0:
@@ -81,6 +86,119 @@ class Comparison:
         return f"{interval} excludes 0: {better} is better than {worse}."
 
 
+@dataclass(frozen=True)
+class MatchedResults:
+    """Two results, A and B, and the frames that both scored, in A's order.
+
+    file_a, file_b: where they were read. frames: each one's drive, of `Result.names`, and its
+    record in A and in B. counts_a, counts_b: theirs.
+    """
+
+    file_a: str
+    file_b: str
+    a: Result
+    b: Result
+    frames: list[tuple[str, FrameResult, FrameResult]]
+    counts_a: Counts
+    counts_b: Counts
+
+    @cached_property
+    def matrices(self) -> tuple[ConfusionMatrix, ConfusionMatrix]:
+        void = self.a.spec.void_id
+        return (ConfusionMatrix.summed(self.counts_a, void),
+                ConfusionMatrix.summed(self.counts_b, void))
+
+    @cached_property
+    def comparison(self) -> Comparison:
+        return compare(self.counts_a, self.counts_b, [drive for drive, _, _ in self.frames],
+                       self.a.spec.void_id)
+
+    @cached_property
+    def scores(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """`ConfusionMatrix.frame_score` of each frame, float64[F] each."""
+        void = self.a.spec.void_id
+        return frame_scores(self.counts_a, void), frame_scores(self.counts_b, void)
+
+    def conditions(self) -> dict[str, MatchedResults]:
+        """The frames of each condition of A's, as results of their own."""
+        names = [frame.condition for _, frame, _ in self.frames]
+        return {name: self._part([i for i, other in enumerate(names) if other == name])
+                for name in dict.fromkeys(names) if name is not None}
+
+    def _part(self, chosen: list[int]) -> MatchedResults:
+        return MatchedResults(self.file_a, self.file_b, self.a, self.b,
+                              [self.frames[i] for i in chosen], self.counts_a[chosen],
+                              self.counts_b[chosen])
+
+
+def compare_files(first: str, second: str) -> MatchedResults:
+    """first, second: files as `result_file.pooled` takes them. Raises SsmaError naming what is
+    wrong with a file, or the first thing that keeps the two from being compared."""
+    return matched(pooled(first), pooled(second), first, second)
+
+
+def matched(a: Result, b: Result, first: str, second: str) -> MatchedResults:
+    """The same frames of two results. first, second: the results' files.
+
+    Results on data sets must have the same frames; of bags, whose frames are found by bag and
+    stamp, those in common are taken. Raises SsmaError naming the first difference in classes,
+    frames and true labels.
+    """
+    if (a.spec.class_names, a.spec.void_id) != (b.spec.class_names, b.spec.void_id):
+        raise SsmaError(f"{first} is about the classes {', '.join(a.spec.class_names)}, {second} "
+                        f"about {', '.join(b.spec.class_names)}: they cannot be compared")
+    if a.of_bags != b.of_bags:
+        bags, others = (first, second) if a.of_bags else (second, first)
+        raise SsmaError(f"{bags} is about bags, {others} about a data set: they have no frame in "
+                        "common")
+    places_a, places_b = _places(a), _places(b)
+    if a.of_bags:
+        common = [key for key in places_a if key in places_b]
+        if not common:
+            raise SsmaError(f"{first} and {second} have no frame in common: compare what two "
+                            "models, or one with other settings, made of the same bags")
+    else:
+        _check_same_frames(places_a, places_b, first, second)
+        _check_same_frames(places_b, places_a, second, first)
+        common = list(places_a)
+    in_a, in_b = ([places[key] for key in common] for places in (places_a, places_b))
+    frames = [(*a.scored[i], b.scored[j][1]) for i, j in zip(in_a, in_b)]
+    found = MatchedResults(first, second, a, b, frames, a.counts[in_a], b.counts[in_b])
+    _check_same_truth(found)
+    return found
+
+
+def _places(result: Result) -> dict[tuple[str, str | int | None], int]:
+    """Where among the scored frames each is: by its name; of bags by bag and stamp."""
+    return {(drive, frame.stamp_ns) if result.of_bags else ("", frame.name): i
+            for i, (drive, frame) in enumerate(result.scored)}
+
+
+def _check_same_frames(places: dict[tuple[str, str | int | None], int],
+                       others: dict[tuple[str, str | int | None], int],
+                       first: str, second: str) -> None:
+    for key in places:
+        if key not in others:
+            raise SsmaError(f"{first} has the frame {key[1]}, {second} has not: only results on "
+                            "the same frames can be compared")
+
+
+def _check_same_truth(found: MatchedResults) -> None:
+    differs = (found.counts_a.sum(axis=2) != found.counts_b.sum(axis=2)).any(axis=1)
+    if not differs.any():
+        return
+    drive, frame, _ = found.frames[int(differs.argmax())]
+    a, b = found.a.source, found.b.source
+    if isinstance(a, DatasetSource) and isinstance(b, DatasetSource):
+        which = str(frame)
+        advice = ("evaluate both on the same labels, at one resolution (they were: "
+                  f"{a.options}; {b.options})")
+    else:
+        which, advice = f"{drive} {frame}", "they cannot be compared"
+    raise SsmaError(f"the true labels of {which} are not the same in {found.file_a} and "
+                    f"{found.file_b}: {advice}")
+
+
 def compare(a: Counts, b: Counts, drives: Sequence[str], void_id: int) -> Comparison:
     """The paired bootstrap's percentile interval (B. Efron and R. J. Tibshirani, An Introduction to
     the Bootstrap, Chapman & Hall 1993, chapters 8 and 13).
@@ -88,7 +206,7 @@ def compare(a: Counts, b: Counts, drives: Sequence[str], void_id: int) -> Compar
     a, b: the same F frames' counts for two models, F×N×N each. drives: each frame's.
     Frames of a drive resemble each other, so whole drives are drawn, with replacement, as many as
     there are; the same for both models, so that what is hard for both cancels out. Where there is
-    only one drive, or nobody knows of any ("."), frames are drawn.
+    only one drive, or none is known ("."), frames are drawn.
     """
     names, number = np.unique(np.array(drives), return_inverse=True)
     if len(names) == 1:
@@ -99,30 +217,6 @@ def compare(a: Counts, b: Counts, drives: Sequence[str], void_id: int) -> Compar
     drawn = _differences(*_resampled(sums))
     mean, *classes = map(_interval, whole.tolist(), drawn.T)
     return Comparison(mean, tuple(classes), int(number.max()) + 1, _kind(names.tolist()))
-
-
-def compare_files(first: str, second: str) -> str:
-    """Two results, A and B, in words; files as `results.pooled` takes them.
-
-    Raises SsmaError naming what is wrong with a file, or the first thing that keeps them from being
-    compared."""
-    a, b = pooled(first), pooled(second)
-    order = matched(a, b, first, second)
-    counts = a.counts, b.counts[order]
-    drives = [frame.drive for frame in a.frames]
-    void = a.spec.void_id
-    everything = compare(*counts, drives, void)
-    lines = [f"A: {first} ({a.model}, {a.options})", f"B: {second} ({b.model}, {b.options})",
-             f"{len(a.frames)} frames, {everything.drawn_from()}", "",
-             *_class_table(counts, everything, a.spec.class_names, void)]
-    conditions = a.groups("condition")
-    if conditions:
-        parts = {name: (counts[0][chosen], counts[1][chosen])
-                 for name, chosen in conditions.items()}
-        compared = {name: compare(*parts[name], [drives[i] for i in chosen], void)
-                    for name, chosen in conditions.items()}
-        lines += ["", *_condition_table(parts, compared, void)]
-    return "\n".join([*lines, "", everything.conclusion()])
 
 
 def _kind(drives: list[str]) -> Literal["drives", "frames", "frames of one drive"]:
@@ -150,11 +244,11 @@ def _resampled(sums: Sequence[npt.NDArray[np.float64]]) -> list[npt.NDArray[np.f
     return np.split(np.concatenate(drawn), len(sums), axis=1)
 
 
-def _differences(both_a: npt.NDArray[np.float64], either_a: npt.NDArray[np.float64],
-                 both_b: npt.NDArray[np.float64], either_b: npt.NDArray[np.float64],
+def _differences(intersection_a: npt.NDArray[np.float64], union_a: npt.NDArray[np.float64],
+                 intersection_b: npt.NDArray[np.float64], union_b: npt.NDArray[np.float64],
                  ) -> npt.NDArray[np.float64]:
     """…×N each → …×(1 + N): B minus A of the mean IoU, then of each class's."""
-    a, b = iou(both_a, either_a), iou(both_b, either_b)
+    a, b = iou(intersection_a, union_a), iou(intersection_b, union_b)
     return np.concatenate([(mean_iou(b) - mean_iou(a))[..., None], b - a], axis=-1)
 
 
@@ -165,58 +259,3 @@ def _interval(difference: float, drawn: npt.NDArray[np.float64]) -> Interval:
         return Interval(difference, np.nan, np.nan)
     low, high = np.percentile(drawn, [50 - LEVEL / 2, 50 + LEVEL / 2])
     return Interval(difference, float(low), float(high))
-
-
-def matched(a: Result, b: Result, first: str, second: str) -> list[int]:
-    """The places in B of A's frames. first, second: the results' files.
-
-    Raises SsmaError naming the first difference in classes, frames and true labels."""
-    if (a.spec.class_names, a.spec.void_id) != (b.spec.class_names, b.spec.void_id):
-        raise SsmaError(f"{first} is about the classes {', '.join(a.spec.class_names)}, {second} "
-                        f"about {', '.join(b.spec.class_names)}: they cannot be compared")
-    places = {frame.name: i for i, frame in enumerate(b.frames)}
-    for frame in a.frames:
-        if frame.name not in places:
-            raise SsmaError(f"{first} has the frame {frame.name}, {second} has not: only results "
-                            "on the same frames can be compared")
-    known = {frame.name for frame in a.frames}
-    for frame in b.frames:
-        if frame.name not in known:
-            raise SsmaError(f"{second} has the frame {frame.name}, {first} has not: only results "
-                            "on the same frames can be compared")
-    order = [places[frame.name] for frame in a.frames]
-    other_truth = (a.counts.sum(axis=2) != b.counts[order].sum(axis=2)).any(axis=1)
-    if other_truth.any():
-        raise SsmaError(f"the true labels of {a.frames[int(other_truth.argmax())].name} are not "
-                        f"the same in {first} and {second}: evaluate both on the same labels, at "
-                        f"one resolution (they were: {a.options}; {b.options})")
-    return order
-
-
-def _class_table(counts: Pair, comparison: Comparison, names: Sequence[str],
-                 void: int) -> list[str]:
-    a, b = (ConfusionMatrix.summed(part, void) for part in counts)
-    rows = [_row("mean", a.mean_iou(), b.mean_iou(), comparison.mean, comparison)]
-    rows += [_row(name, float(a.iou()[i]), float(b.iou()[i]), comparison.classes[i], comparison)
-             for i, name in enumerate(names) if i != void]
-    return columns([("IoU %", "A", "B", "B − A", f"{LEVEL} % interval", ""), *rows])
-
-
-def _condition_table(parts: dict[str, Pair], compared: dict[str, Comparison],
-                     void: int) -> list[str]:
-    rows = []
-    for name, comparison in compared.items():
-        a, b = (ConfusionMatrix.summed(part, void).mean_iou() for part in parts[name])
-        rows.append((*_row(name, a, b, comparison.mean, comparison),
-                     f"{comparison.units} {comparison.kind}"))
-    return columns([("mIoU %", "A", "B", "B − A", f"{LEVEL} % interval", "", "drawn from"), *rows])
-
-
-def _row(name: str, a: float, b: float, interval: Interval,
-         comparison: Comparison) -> tuple[str, ...]:
-    values = ["–" if np.isnan(value) else f"{100 * value:.1f}" for value in (a, b)]
-    if np.isnan(interval.difference):
-        return name, *values, "–", "–", ""
-    return (name, *values, f"{100 * interval.difference:+.2f}",
-            f"{100 * interval.low:+.2f} to {100 * interval.high:+.2f}",
-            comparison.verdict(interval))

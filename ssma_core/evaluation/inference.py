@@ -1,4 +1,4 @@
-"""How a model is asked: at one size or several, mirrored, with a modality lost."""
+"""Inference over data: at one size or several, mirrored, with a modality lost."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -20,18 +20,18 @@ Image = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Options:
-    """What is asked of a model.
+    """How a model labels a frame.
 
-    resolution: where truth and answer are compared: "label", at the label's own size, the answer
-      brought there by nearest neighbour, as a robot gets it; or "network", at the network's size,
-      the label brought there by nearest neighbour, as the paper does.
+    resolution: where truth and prediction are compared: "label", at the label's own size, the
+      prediction resized by nearest neighbour, as a robot gets it; or "network", at the network's
+      size, the label resized by nearest neighbour, as the paper does.
     scales: of the network's size, rounded to multiples of 16; the probabilities of all are averaged
       at the network's size.
     flip: average over mirror images, too.
     without: the modality that is lost: its image is black, as one without any valid pixel is and as
       modality dropout trains with. None for none.
-    alone: the modality whose expert is asked in place of the fusion, with the decoder that it has
-      for when the other's sensor is dead. None for none.
+    alone: the modality whose expert is used in place of the fusion, with the decoder that it has
+      for the case that the other sensor is dead. None for none.
     """
 
     resolution: Literal["label", "network"] = "label"
@@ -64,9 +64,10 @@ class Options:
 
 
 class InferenceBackend(Protocol):
-    """What a model is asked by: of ssma_core.backends.Backend what is needed here."""
+    """The part of ssma_core.backends.Backend that is needed here."""
 
     name: str
+    precision: Any
     spec: ModelSpec
     end_to_end: bool
 
@@ -74,7 +75,7 @@ class InferenceBackend(Protocol):
 
 
 class UnimodalExpert:
-    """Of a backend one modality's expert, asked like a model of its own."""
+    """One modality's expert of a backend, used like a model of its own."""
 
     def __init__(self, backend: Backend, modality: str) -> None:
         if modality not in backend.unimodal:
@@ -84,7 +85,8 @@ class UnimodalExpert:
             raise SsmaError(f"the model cannot label {modality!r} alone; it can label {can}")
         names = [each.name for each in backend.spec.modalities]
         self._backend, self._modality = backend, names.index(modality)
-        self.name, self.end_to_end = backend.name, backend.end_to_end
+        self.name, self.precision, self.end_to_end = (
+            backend.name, backend.precision, backend.end_to_end)
         self.spec = backend.spec.of_expert(self._modality)
 
     def run(self, images: Sequence[Array], outputs: Sequence[str]) -> dict[str, Array]:
@@ -93,11 +95,11 @@ class UnimodalExpert:
 
 
 def check(options: Options, backend: InferenceBackend) -> None:
-    """Raises SsmaError when the model cannot be asked so."""
+    """Raises SsmaError when the model cannot be used with these options."""
     spec = backend.spec
     if backend.end_to_end and backend.name != "torch":
         raise SsmaError("this model file goes all the way from the camera's arrays to labels of "
-                        "their size, and is not asked at the network's: evaluate the .safetensors "
+                        "their size, and gives none at the network's: evaluate the .safetensors "
                         "file, or one exported without --camera; `ssma parity` compares them")
     scales = set(options.sizes(spec.input_size)) != {spec.input_size}
     if scales and (backend.end_to_end or backend.name != "torch"):

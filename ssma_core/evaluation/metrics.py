@@ -1,4 +1,7 @@
-"""The paper's metric: intersection over union per class, counted over a whole set of frames."""
+"""The paper's metric: intersection over union per class, counted over a whole set of frames.
+
+Own code on purpose: torchmetrics and the like would bring torch onto every robot and laptop.
+"""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -8,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
+from ssma_core.pictures import check_ids
 
 
 class ConfusionMatrix:
     """Counts of pixels by true and predicted class.
 
     counts: N×N int64, a row a true class, a column a predicted class.
-    Where the truth is void the prediction counts as void, whatever it says: nobody knows better.
+    Where the truth is void, the prediction counts as void: the true class is not known there.
     """
 
     def __init__(self, classes: int, void_id: int) -> None:
@@ -46,7 +50,7 @@ class ConfusionMatrix:
 
     def iou(self) -> npt.NDArray[np.float64]:
         """tp / (tp + fp + fn) per class, 0–1, float64[N]. NaN for void, and for a class that is
-        neither in the truth nor predicted: there is nothing to be right or wrong about."""
+        neither in the truth nor predicted."""
         return iou(*intersection_and_union(self.counts, self.void_id))
 
     def mean_iou(self) -> float:
@@ -116,32 +120,26 @@ class ConfusionMatrix:
         return [row for i, row in enumerate(rows) if i != self.void_id]
 
 
-def intersection_and_union(counts: npt.NDArray[np.int64],
-             void_id: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Pixels per class in both of truth and prediction, tp, and in either, tp + fp + fn, of one or
-    many confusion matrices (…×N×N → twice …×N); 0 for void. Both add up over frames."""
-    both = np.diagonal(counts, axis1=-2, axis2=-1).copy()
-    either = counts.sum(axis=-2) + counts.sum(axis=-1) - both
-    both[..., void_id] = either[..., void_id] = 0
-    return both, either
+def intersection_and_union(counts: npt.NDArray[np.int64], void_id: int
+                           ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Pixels per class, int64: (intersection, union) of truth and prediction, which are tp and
+    tp + fp + fn, of one or many confusion matrices (…×N×N → twice …×N); 0 for void. Both add up
+    over frames."""
+    intersection = np.diagonal(counts, axis1=-2, axis2=-1).copy()
+    union = counts.sum(axis=-2) + counts.sum(axis=-1) - intersection
+    intersection[..., void_id] = union[..., void_id] = 0
+    return intersection, union
 
 
-def iou(both: npt.NDArray[Any], either: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """both / either, 0–1; NaN where there is nothing."""
-    return np.divide(both, either, out=np.full(both.shape, np.nan), where=either > 0)
+def iou(intersection: npt.NDArray[Any], union: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """intersection / union, 0–1; NaN where the union is 0."""
+    return np.divide(intersection, union, out=np.full(intersection.shape, np.nan),
+                     where=union > 0)
 
 
 def mean_iou(ious: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """…×N → …; see `ConfusionMatrix.mean_iou`."""
     return np.nansum(ious, axis=-1) / (ious.shape[-1] - 1)
-
-
-def check_ids(labels: npt.NDArray[np.integer], classes: int, what: str) -> None:
-    """Raises SsmaError naming the first id in `labels` that is none of 0…classes−1."""
-    wrong = labels[(labels < 0) | (labels >= classes)]
-    if wrong.size:
-        raise SsmaError(f"{what} has the id {int(wrong[0])}, but there are only {classes} classes "
-                        f"(0 to {classes - 1})")
 
 
 def _percent(fraction: float) -> str:

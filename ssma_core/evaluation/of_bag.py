@@ -8,62 +8,82 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
 import numpy.typing as npt
 
 from ssma_core.bags import image_messages, rosbag2
+from ssma_core.bags.ground_truth import GroundTruth, TrueLabel
 from ssma_core.bags.image_messages import ImageMessage
 from ssma_core.bags.pairing import STREAMS, Pair, Pairing, Stream
 from ssma_core.errors import SsmaError
-from ssma_core.evaluation.bag_results import Event, Labelled, Run, Settings, Timeline, plain_counts
-from ssma_core.evaluation.ground_truth import GroundTruth, about
+from ssma_core.evaluation.metrics import ConfusionMatrix
 from ssma_core.evaluation.report.looks import Sheet, look_at
+from ssma_core.evaluation.results import (
+    BagSource,
+    DriveResult,
+    FrameResult,
+    Timeline,
+    TimelineEvent,
+    stacked,
+)
 from ssma_core.segmenter import Segmenter
+from ssma_core.spec import ModelSpec
 
 SENSORS: dict[Stream, str] = {"rgb": "colour", "aux": "second sensor"}
 
 
-class Evaluated(NamedTuple):
-    """What came out of a bag, and the frames to show of it."""
+class BagResult(NamedTuple):
+    """What was found in a bag, and the frames to show of it."""
 
-    run: Run
+    drive: DriveResult
     sheet: Sheet
 
 
-def evaluate(bag: str, settings: Settings, segmenter: Segmenter,
-             progress: Callable[[], Any]) -> Evaluated:
-    """Segments every pair and scores it against the true label of the colour image's stamp, or the
-    nearest within the slop. progress is called after every image.
+def evaluate(bag: str, source: BagSource, segmenter: Segmenter,
+             progress: Callable[[], Any]) -> BagResult:
+    """Segments every pair and scores it against the true label that has the colour image's stamp,
+    or the nearest one within the slop. progress is called after every image.
 
     Raises SsmaError for the first image that cannot be used, for images whose sizes differ, for
-    labels that are no class of the model, and when not a single pair could be scored.
+    labels that are no class of the model, and when no pair could be scored.
     """
-    walk = _Walk(bag, settings, segmenter)
-    for message in rosbag2.messages(bag, [settings.rgb, settings.aux]):
+    walk = _Walk(bag, source, segmenter)
+    for message in rosbag2.messages(bag, [source.rgb, source.aux]):
         walk.take(message)
         progress()
     return walk.end()
 
 
-class _Walk:
-    """The way through a bag, and what was found so far."""
+def score(truth: TrueLabel, prediction: npt.NDArray[Any], spec: ModelSpec) -> ConfusionMatrix:
+    """The confusion of one frame, H×W class ids. Raises SsmaError, naming the label's message, for
+    another size or an id that is no class."""
+    matrix = ConfusionMatrix(spec.classes, spec.void_id)
+    with rosbag2.about(truth.message):
+        matrix.add(truth.labels, prediction)
+    return matrix
 
-    def __init__(self, bag: str, settings: Settings, segmenter: Segmenter) -> None:
-        self._bag, self._settings, self._segmenter = bag, settings, segmenter
+
+class _Walk:
+    """The way through a bag, and what was found until now."""
+
+    def __init__(self, bag: str, source: BagSource, segmenter: Segmenter) -> None:
+        self._bag, self._source, self._segmenter = bag, source, segmenter
         self._pairing: Pairing[ImageMessage] = Pairing(
-            settings.slop, settings.queue_size, settings.aux_delay)
+            source.slop, source.queue_size, source.aux_delay)
         self._ended: dict[Stream, Counter[Any]] = {stream: Counter() for stream in STREAMS}
-        self._truths = GroundTruth(bag, settings.label, settings.slop)
+        self._truths = GroundTruth(bag, source.label, source.slop)
         self._sheet = Sheet(rosbag2.seconds(bag))
-        self._frames: list[Labelled] = []
-        self._drops: list[Event] = []
+        self._frames: list[FrameResult] = []
+        self._counts: list[npt.NDArray[np.int64]] = []  # of those that have a true label
+        self._drops: list[TimelineEvent] = []
         self._newest: rosbag2.Recorded
         self._stamp_ns = 0  # of the newest
         self._begin_ns, self._end_ns = 2**63, 0
 
     def take(self, message: rosbag2.Recorded) -> None:
         self._newest = message
-        stream: Stream = "rgb" if message.topic == self._settings.rgb else "aux"
-        with about(message):
+        stream: Stream = "rgb" if message.topic == self._source.rgb else "aux"
+        with rosbag2.about(message):
             image = image_messages.checked(rosbag2.decode(message), stream, message.topic)
             pairs = self._pairing.add(stream, image.stamp_ns, image)
         self._stamp_ns = image.stamp_ns
@@ -71,7 +91,7 @@ class _Walk:
         self._end_ns = max(self._end_ns, image.stamp_ns)
         self._go_on(pairs)
 
-    def end(self) -> Evaluated:
+    def end(self) -> BagResult:
         """Raises SsmaError when there was no pair, or none with a true label."""
         apart = self._pairing.apart()
         self._go_on(self._pairing.flush())
@@ -79,48 +99,50 @@ class _Walk:
         ends = {str(stream): {str(cause): n for cause, n in counts.items()}
                 for stream, counts in self._pairing.counts.items()}
         timeline = Timeline(self._begin_ns, self._end_ns, tuple(self._drops))
-        run = Run(self._bag, timeline, ends, tuple(self._frames), self._pairing.clock_jumps)
-        return Evaluated(run, self._sheet)
+        counts = stacked(self._counts, self._segmenter.spec.classes)
+        return BagResult(DriveResult(self._bag, tuple(self._frames), counts, timeline, ends,
+                                     self._pairing.clock_jumps), self._sheet)
 
     def _go_on(self, pairs: Iterable[Pair[ImageMessage]]) -> None:
         for pair in pairs:
             self._segment(pair.rgb_stamp_ns, pair.rgb.array(), pair.aux.array())
         for stream, counts in self._pairing.counts.items():
             new = Counter(counts) - self._ended[stream]
-            self._drops += [Event(self._stamp_ns, f"{SENSORS[stream]} {cause}")
+            self._drops += [TimelineEvent(self._stamp_ns, f"{SENSORS[stream]} {cause}")
                             for cause in new.elements() if cause != "paired"]
             self._ended[stream] = Counter(counts)
 
     def _segment(self, stamp_ns: int, rgb: npt.NDArray[Any], aux: npt.NDArray[Any]) -> None:
-        with about(self._newest):
+        with rosbag2.about(self._newest):
             if not self._frames:
                 self._segmenter.segment(rgb, aux)  # warm up, as the node does before it starts
             begin = time.perf_counter()
             labels = self._segmenter.segment(rgb, aux).labels
         latency_ms = round(1000 * (time.perf_counter() - begin), 3)
         truth = self._truths.near(stamp_ns, self._newest.time_ns)
+        self._frames.append(FrameResult(stamp_ns=stamp_ns, latency_ms=latency_ms,
+                                        scored=truth is not None))
         if truth is None:
-            self._frames.append(Labelled(stamp_ns, latency_ms, None))
             return
         spec = self._segmenter.spec
-        matrix = truth.matrix(labels, spec)
-        self._frames.append(Labelled(stamp_ns, latency_ms, plain_counts(matrix)))
+        matrix = score(truth, labels, spec)
+        self._counts.append(matrix.counts)
         self._sheet.offer(matrix.frame_score(), stamp_ns, partial(
             look_at, spec, self._bag, stamp_ns, matrix, rgb=rgb, aux=aux, labels=labels,
             truth=truth.labels))
 
     def _check(self, apart: float | None) -> None:
-        counts, settings = self._pairing.counts, self._settings
+        counts, source = self._pairing.counts, self._source
         if not self._frames:
             raise SsmaError(
-                f"no image on {settings.rgb} has a partner on {settings.aux} within "
-                f"{settings.slop:g} s ({sum(counts['rgb'].values())} and "
+                f"no image on {source.rgb} has a partner on {source.aux} within "
+                f"{source.slop:g} s ({sum(counts['rgb'].values())} and "
                 f"{sum(counts['aux'].values())} images"
                 + (f", their nearest stamps {apart:g} s apart" if apart is not None else "")
                 + "): are they of one clock? Then a --slop of that would pair them, or an "
                 "--aux-delay where the second sensor's stamps are always as late")
-        if all(frame.counts is None for frame in self._frames):
+        if not self._counts:
             raise SsmaError(
-                f"none of the {len(self._frames)} pairs has a label on {settings.label} within "
-                f"{settings.slop:g} s of the stamp on {settings.rgb}: labels must carry the stamp "
+                f"none of the {len(self._frames)} pairs has a label on {source.label} within "
+                f"{source.slop:g} s of the stamp on {source.rgb}: labels must carry the stamp "
                 "of their colour image, and be recorded within 2 s of it")

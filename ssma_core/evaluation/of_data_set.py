@@ -1,7 +1,7 @@
-"""A model on a data set: its answers counted frame by frame."""
+"""A model on a data set: its labels counted frame by frame."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,18 @@ from ssma_core.backends import open_backend
 from ssma_core.datasets.samples import Sample, naming
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation import inference
-from ssma_core.evaluation.confusion import confusion_picture
 from ssma_core.evaluation.inference import InferenceBackend, Options, UnimodalExpert
 from ssma_core.evaluation.metrics import ConfusionMatrix
-from ssma_core.evaluation.provenance import versions
-from ssma_core.evaluation.results import FrameResult, Result, write
+from ssma_core.evaluation.provenance import machine, versions
+from ssma_core.evaluation.report.confusion import confusion_picture
+from ssma_core.evaluation.result_file import write_result
+from ssma_core.evaluation.results import (
+    DatasetSource,
+    DriveResult,
+    FrameResult,
+    Result,
+    stacked,
+)
 from ssma_core.files import make_folder, write_picture
 from ssma_core.pictures import colourize, contact_sheet, legend, resize_labels
 from ssma_core.spec import ModelSpec
@@ -28,10 +35,11 @@ WORST = 8  # frames on the sheet
 
 
 class Evaluation:
-    """A model file that is asked about a data set's samples.
+    """A model file that labels a data set's samples.
 
     data: the spec of the configuration that names the samples: their two modalities and classes.
-    Raises SsmaError when the model cannot be opened, does not fit the data, or cannot be asked so.
+    Raises SsmaError when the model cannot be opened, does not fit the data, or cannot do
+    what the options ask.
     """
 
     def __init__(self, model: Path, data: ModelSpec, options: Options) -> None:
@@ -39,7 +47,7 @@ class Evaluation:
         self._backend: InferenceBackend = (
             UnimodalExpert(backend, options.alone) if options.alone else backend)
         self.spec = self._backend.spec
-        self.backend = self._backend.name
+        self.backend, self.precision = self._backend.name, self._backend.precision
         self.options = options
         self._data = replace(data, input_size=self.spec.input_size)
         inference.check(options, self._backend)
@@ -48,9 +56,9 @@ class Evaluation:
                 f"{model} knows the classes {', '.join(self.spec.class_names)}, the configuration "
                 f"has {', '.join(data.class_names)}")
 
-    def frames(self, samples: Sequence[Sample]) -> Iterator[FrameResult]:
-        """The samples' counts, with a progress bar. Raises SsmaError naming the file that is
-        wrong."""
+    def frames(self, samples: Sequence[Sample]) -> Iterator[npt.NDArray[np.int64]]:
+        """The samples' counts, N×N each, with a progress bar. Raises SsmaError naming the file that
+        is wrong."""
         for sample in tqdm(samples, "evaluating", unit="frame", leave=False):
             rgb, aux, truth = sample.read(self.spec.classes)
             with naming(sample):
@@ -61,8 +69,7 @@ class Evaluation:
                 truth = resize_labels(truth, self.spec.input_size)
             matrix = ConfusionMatrix(self.spec.classes, self.spec.void_id)
             matrix.add(truth, prediction)
-            counts = tuple(map(tuple, matrix.counts.tolist()))
-            yield FrameResult(sample.name, sample.drive, sample.condition, counts)
+            yield matrix.counts
 
     def sheet(self, samples: Sequence[Sample], titles: Sequence[str]) -> Image:
         """Samples as the network sees them: both modalities, prediction and truth, in rows."""
@@ -81,22 +88,42 @@ class Evaluation:
         return inference.predict(self._backend, arrays, self.options)
 
 
-def evaluate(evaluation: Evaluation, samples: Sequence[Sample], folder: Path | None,
-             **names: str) -> Result:
+def evaluate(evaluation: Evaluation, samples: Sequence[Sample], folder: Path | None, *,
+             model: str, configuration: str, split: str) -> Result:
     """Evaluates the samples and, where a folder is given, writes there result.json, confusion.png
     and worst.png: the frames with the lowest mean IoU.
 
-    names: the result's model, configuration and split.
+    model, configuration, split: names, for the result.
     """
     if folder:
         make_folder(folder)  # before the work, not after it
-    result = Result(**names, spec=evaluation.spec, options=evaluation.options,
-                    versions=versions(evaluation.backend), frames=tuple(evaluation.frames(samples)))
+    counts = dict(zip((sample.name for sample in samples), evaluation.frames(samples)))
+    result = Result(
+        model, evaluation.spec, DatasetSource(configuration, split, evaluation.options),
+        versions(evaluation.backend), _drives(samples, counts, evaluation.spec.classes),
+        backend=evaluation.backend, precision=evaluation.precision,
+        machine=machine(evaluation.backend))
     if folder:
-        write(result, folder / "result.json")
-        write_picture(folder / "confusion.png", confusion_picture(result.total(), result.spec))
-        scores = result.frame_scores()
-        worst = [i for i in np.argsort(scores)[:WORST].tolist() if not np.isnan(scores[i])]
-        titles = [f"{samples[i].name}   mIoU {100 * scores[i]:.1f} %" for i in worst]
-        write_picture(folder / "worst.png", evaluation.sheet([samples[i] for i in worst], titles))
+        _write(folder, result, evaluation, samples)
     return result
+
+
+def _drives(samples: Sequence[Sample], counts: Mapping[str, npt.NDArray[np.int64]],
+            classes: int) -> tuple[DriveResult, ...]:
+    drives: dict[str, list[Sample]] = {}
+    for sample in samples:
+        drives.setdefault(sample.drive, []).append(sample)
+    return tuple(DriveResult(name, tuple(FrameResult(s.name, s.condition) for s in of_drive),
+                             stacked((counts[s.name] for s in of_drive), classes))
+                 for name, of_drive in drives.items())
+
+
+def _write(folder: Path, result: Result, evaluation: Evaluation,
+           samples: Sequence[Sample]) -> None:
+    write_result(result, folder / "result.json")
+    write_picture(folder / "confusion.png", confusion_picture(result.total(), result.spec))
+    scores = dict(zip((frame.name for _, frame in result.scored), result.frame_scores().tolist()))
+    known = [sample for sample in samples if not np.isnan(scores[sample.name])]
+    worst = sorted(known, key=lambda sample: scores[sample.name])[:WORST]
+    titles = [f"{each.name}   mIoU {100 * scores[each.name]:.1f} %" for each in worst]
+    write_picture(folder / "worst.png", evaluation.sheet(worst, titles))

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from ssma_core.bags.pairing import DEFAULT_PAIRING, PairingSettings
 from ssma_core.datasets.inputs import Input, open_inputs
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation.metrics import ConfusionMatrix
@@ -26,7 +27,7 @@ WORST = 8  # frames that are kept
 
 @dataclass(frozen=True)
 class Compared:
-    """A frame and what two models made of it, labels H×W uint8 of the frame's size."""
+    """A frame and two models' labels for it, H×W uint8 of the frame's size."""
 
     given: Input
     a: Image
@@ -39,7 +40,7 @@ class Compared:
 
 
 class Agreement:
-    """What two models' labels have in common, counted frame by frame.
+    """How far two models' labels agree, counted frame by frame.
 
     frames, labelled: how many frames there were, and how many of them had a label.
     pixels, equal: of all frames.
@@ -85,7 +86,7 @@ class ModelFile:
 
 @dataclass(frozen=True)
 class ParityResult:
-    """Two models, the frames that they were given, and what came of it."""
+    """Two models, the frames that they were given, and how far they agree."""
 
     a: ModelFile
     b: ModelFile
@@ -106,17 +107,19 @@ class ParityResult:
             points is None or points <= self.most_points)
 
 
-def compare_models(a: Path, b: Path, data: Path, topics: Sequence[str] = ()) -> ParityResult:
+def compare_models(a: Path, b: Path, data: Path, topics: Sequence[str] = (),
+                   pairing: PairingSettings = DEFAULT_PAIRING) -> ParityResult:
     """Both models on every frame of the data, with a progress bar. In memory are one frame and the
     worst ones.
 
-    data, topics: as `open_inputs` takes them. Raises SsmaError when a file cannot be used, the
-    models do not tell the same classes by the same sensors, or one does not take a frame.
+    data, topics, pairing: as `open_inputs` takes them.
+    Raises SsmaError when a file cannot be used, the models do not have the same classes and
+    sensors, or one does not take a frame.
     """
     with ExitStack() as opened:
         first, second = (opened.enter_context(closing(Segmenter(file))) for file in (a, b))
         _check_alike(a, first.spec, b, second.spec)
-        frames = open_inputs(data, first.spec, topics)
+        frames = open_inputs(data, first.spec, topics, pairing)
         parity = Agreement(first.spec.classes, first.spec.void_id)
         for given in tqdm(frames, "comparing", unit="frame", leave=False, disable=None):
             parity.add(Compared(given, _labels(a, first, given), _labels(b, second, given)))

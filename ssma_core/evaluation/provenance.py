@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import platform
 from contextlib import suppress
 from importlib import metadata
@@ -43,3 +44,11 @@ def gpu() -> str | None:
         from ssma_core.backends import cuda
         return cuda.gpu().name
     return None
+
+
+def machine(backend: str) -> str:
+    """The processors that a backend may use, in words."""
+    cores = len(os.sched_getaffinity(0))
+    words = f"{cpu()}, {cores} core{'s' * (cores > 1)}"
+    card = None if backend == "onnxruntime" else gpu()
+    return f"{words}; {card}" if card else words

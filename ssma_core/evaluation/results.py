@@ -1,79 +1,235 @@
-"""What an evaluation found, frame by frame, so that two of them can be compared."""
+"""What an evaluation found, of a data set or of bags: drive by drive and frame by frame."""
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from ssma_core.bags.pairing import PairingSettings
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation.inference import Options
 from ssma_core.evaluation.metrics import ConfusionMatrix
-from ssma_core.files import atomic_write, read_json
-from ssma_core.plain import from_plain
 from ssma_core.spec import ModelSpec
 
 Group = Literal["drive", "condition"]
+GROUPS: tuple[Group, ...] = get_args(Group)
+Mode = Literal["fused", "colour only", "second only", "none"]
+Counts = npt.NDArray[np.int64]  # frames×N×N, each frame's as in `ConfusionMatrix`
 
 MOST_PIXELS = 10**12  # of a frame; the sums of any data set then fit into 64 bits
 
 
 @dataclass(frozen=True)
+class DatasetSource:
+    """Frames of a data set. configuration: the file's name with the values set on the command line,
+    such as another fold. split: of the configuration's data."""
+
+    configuration: str
+    split: str
+    options: Options
+
+
+@dataclass(frozen=True, kw_only=True)
+class BagSource(PairingSettings):
+    """Frames of bags: the topics, and how their images are paired."""
+
+    rgb: str
+    aux: str
+    label: str
+
+    def __str__(self) -> str:
+        return f"{self.rgb} and {self.aux} within {self.slop:g} s"
+
+
+@dataclass(frozen=True)
+class TimelineEvent:
+    """kind: of a drop its cause, such as "colour unmatched"; of a mode the `Mode` that begins."""
+
+    stamp_ns: int
+    kind: str
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """What happened when, by the headers' stamps.
+
+    drops: one for each frame that got no label. modes: each lasts until the next; empty where they
+    are not known.
+    """
+
+    begin_ns: int
+    end_ns: int
+    drops: tuple[TimelineEvent, ...] = ()
+    modes: tuple[TimelineEvent, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        return (self.end_ns - self.begin_ns) / 1e9
+
+
+@dataclass(frozen=True)
 class FrameResult:
-    """One frame's confusion. counts: as in `ConfusionMatrix`. drive, condition: as in `Sample`."""
+    """A frame that got a label. Fields are None where they are not known.
+
+    name, condition: as in `Sample`. stamp_ns: of a bag's frame, its colour image's. latency_ms:
+    without DDS the call of Segmenter.segment, with it from the moment the bag's clock shows the
+    stamp to the label's arrival. scored: whether there is a true label for it.
+    """
+
+    name: str | None = None
+    condition: str | None = None
+    stamp_ns: int | None = None
+    latency_ms: float | None = None
+    scored: bool = True
+
+    def __str__(self) -> str:
+        """How messages name it: as "000012.png", or by its stamp in seconds."""
+        return self.name or f"at {(self.stamp_ns or 0) / 1e9:.3f}"
+
+
+@dataclass(frozen=True, eq=False)
+class DriveResult:
+    """Frames that belong together: a data set's drive, or a bag that was gone through once.
+
+    name: as `Sample.drive`; of a bag its path. counts: int64 of the scored frames, in their order.
+    Of bags only: timeline; ends, how many frames of a stream ("rgb", "aux") ended how; and
+    clock_jumps, how often the stamps went back.
+    Raises SsmaError, naming the frame, where counts are negative or above MOST_PIXELS.
+    """
 
     name: str
-    drive: str
-    condition: str | None
-    counts: tuple[tuple[int, ...], ...]
+    frames: tuple[FrameResult, ...]
+    counts: Counts
+    timeline: Timeline | None = None
+    ends: dict[str, dict[str, int]] = field(default_factory=dict)
+    clock_jumps: int = 0
+
+    def __post_init__(self) -> None:
+        counts, scored = self.counts, self.scored
+        if (counts.dtype != np.int64 or counts.ndim != 3 or len(counts) != len(scored)
+                or counts.shape[1] != counts.shape[2]):
+            raise SsmaError(f"the counts of {self.name} must be int64 and {len(scored)}×N×N, got "
+                            f"{counts.dtype} and {'×'.join(map(str, counts.shape))}")
+        if counts.size and (counts.min() < 0 or counts.max() > MOST_PIXELS):
+            wrong = ((counts < 0) | (counts > MOST_PIXELS)).any(axis=(1, 2))
+            raise SsmaError(f"the counts of {scored[int(wrong.argmax())]} are not all from 0 to "
+                            f"{MOST_PIXELS:,}")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, DriveResult):
+            return NotImplemented
+        return all(np.array_equal(self.counts, other.counts) if each.name == "counts" else
+                   getattr(self, each.name) == getattr(other, each.name) for each in fields(self))
+
+    __hash__ = None  # type: ignore[assignment]  # it holds an array
+
+    @cached_property
+    def scored(self) -> list[FrameResult]:
+        return [frame for frame in self.frames if frame.scored]
+
+    def scores(self, void_id: int) -> npt.NDArray[np.float64]:
+        """`ConfusionMatrix.frame_score` of the scored frames, float64[F]."""
+        return frame_scores(self.counts, void_id)
 
 
 @dataclass(frozen=True)
 class Result:
-    """model, configuration: names of the files; the latter with the values set on the command line,
-    such as another fold. split: of the configuration's data.
-    versions: of what computed it, "name version" each. Raises SsmaError where counts are none or do
-    not fit the spec's classes, or two frames have one name."""
+    """model: the file. backend, precision: what it ran on, and how, such as "fp16". machine: its
+    processors, in words. versions: of what computed it, "name version" each. processes: how many
+    bags were segmented at once, each on its share of the CPU. None where they are not known.
+    drives: all that was evaluated; bags without DDS. live: the same bags over DDS, where that was
+    wanted.
+    Raises SsmaError where there is no frame, counts do not fit the spec's classes, frames lack what
+    identifies them, or two have one name.
+    """
 
     model: str
-    configuration: str
-    split: str
     spec: ModelSpec
-    options: Options
+    source: DatasetSource | BagSource
     versions: tuple[str, ...]
-    frames: tuple[FrameResult, ...]
+    drives: tuple[DriveResult, ...]
+    live: tuple[DriveResult, ...] = ()
+    backend: str | None = None
+    precision: str | None = None
+    machine: str | None = None
+    processes: int | None = None
 
     def __post_init__(self) -> None:
-        if not self.frames:
+        if not any(drive.frames for drive in self.drives):
             raise SsmaError("there is no frame")
-        seen: set[str] = set()
-        for frame in self.frames:
-            if {len(frame.counts), *map(len, frame.counts)} != {self.spec.classes}:
-                raise SsmaError(f"the counts of {frame.name} are not {self.spec.classes} by "
-                                f"{self.spec.classes}, as the classes are")
-            if min(map(min, frame.counts)) < 0 or max(map(max, frame.counts)) > MOST_PIXELS:
-                raise SsmaError(f"the counts of {frame.name} are not all from 0 to {MOST_PIXELS:,}")
-            if frame.name in seen:
-                raise SsmaError(f"two frames have the name {frame.name}")
-            seen.add(frame.name)
+        classes = self.spec.classes
+        for drive in (*self.drives, *self.live):
+            if drive.counts.shape[1:] != (classes, classes):
+                raise SsmaError(f"the counts of {drive.name} are not {classes} by {classes}, as "
+                                "the classes are")
+        if self.of_bags:
+            self._check_bags()
+        else:
+            self._check_frames([frame for drive in self.drives for frame in drive.frames])
+
+    def _check_bags(self) -> None:
+        for drive in (*self.drives, *self.live):
+            if drive.timeline is None:
+                raise SsmaError(f"the bag {drive.name} has no timeline")
+            if any(frame.stamp_ns is None or frame.latency_ms is None for frame in drive.frames):
+                raise SsmaError(f"a frame of the bag {drive.name} lacks stamp_ns or latency_ms")
+        if len({drive.name for drive in self.drives}) < len(self.drives):
+            raise SsmaError("two bags have the same path")
+
+    def _check_frames(self, frames: Sequence[FrameResult]) -> None:
+        names = [frame.name for frame in frames]
+        if None in names:
+            raise SsmaError(f"frame {names.index(None)} lacks name")
+        for frame in frames:
+            if not frame.scored:
+                raise SsmaError(f"the frame {frame.name} lacks counts")
+        name, times = Counter(names).most_common(1)[0]
+        if times > 1:
+            raise SsmaError(f"two frames have the name {name}")
+
+    @property
+    def of_bags(self) -> bool:
+        return isinstance(self.source, BagSource)
+
+    @property
+    def settings(self) -> Options | BagSource:
+        """What the labels depend on besides the model and the frames."""
+        return self.source.options if isinstance(self.source, DatasetSource) else self.source
+
+    @property
+    def model_name(self) -> str:
+        return short_names([self.model])[0]
 
     @cached_property
-    def counts(self) -> npt.NDArray[np.int64]:
-        """All frames', F×N×N."""
-        return np.array([frame.counts for frame in self.frames], np.int64)
+    def names(self) -> list[str]:
+        """The drives'; of bags no longer than is needed to tell them apart."""
+        names = [drive.name for drive in self.drives]
+        return short_names(names) if self.of_bags else names
+
+    @cached_property
+    def scored(self) -> list[tuple[str, FrameResult]]:
+        """All scored frames, each with its drive's name of `names`."""
+        return [(name, frame) for name, drive in zip(self.names, self.drives)
+                for frame in drive.scored]
+
+    @cached_property
+    def counts(self) -> Counts:
+        """Of all scored frames, F×N×N."""
+        return np.concatenate([drive.counts for drive in self.drives])
 
     def total(self) -> ConfusionMatrix:
         return ConfusionMatrix.summed(self.counts, self.spec.void_id)
 
     def groups(self, by: Group) -> dict[str, npt.NDArray[np.intp]]:
-        """The frames' numbers by drive or condition, in the frames' order; frames without a
+        """The scored frames' numbers by drive or condition, in the frames' order; frames without a
         condition are left out."""
-        names = [getattr(frame, by) for frame in self.frames]
+        names = [drive if by == "drive" else frame.condition for drive, frame in self.scored]
         return {name: np.array([i for i, other in enumerate(names) if other == name])
                 for name in dict.fromkeys(names) if name is not None}
 
@@ -82,68 +238,29 @@ class Result:
                 for name, chosen in self.groups(by).items()}
 
     def frame_scores(self) -> npt.NDArray[np.float64]:
-        """`ConfusionMatrix.frame_score` of every frame, float64[F]."""
-        return np.array([ConfusionMatrix.summed(counts[None], self.spec.void_id).frame_score()
-                         for counts in self.counts])
+        """`ConfusionMatrix.frame_score` of every scored frame, float64[F]."""
+        return frame_scores(self.counts, self.spec.void_id)
 
 
-def in_words(result: Result) -> str:
-    """The figures for people."""
-    names = result.spec.class_names
-    lines = [f"{result.model} on {result.configuration}, {result.split}: {len(result.frames)} "
-             f"frames, {result.options}", result.total().table(names)]
-    for group in ("condition", "drive"):
-        frames = result.groups(group)
-        if frames and (group == "condition" or len(frames) > 1):
-            lines += ["", *_group_table(group, result.matrices(group), frames, names)]
-    return "\n".join(lines)
+def stacked(counts: Iterable[npt.NDArray[np.int64]], classes: int) -> Counts:
+    """Frames' N×N counts as one array, also where there is none."""
+    return np.array([*counts], np.int64).reshape(-1, classes, classes)
 
 
-def write(result: Result, path: Path) -> None:
-    """JSON: the result's fields, and "figures", which follow from the frames: "total", and by name
-    "drives" and "conditions". A line a frame. Raises SsmaError when it cannot be written."""
-    names = result.spec.class_names
-    plain = asdict(result)
-    frames = plain.pop("frames")
-    plain["figures"] = {"total": result.total().to_dict(names)} | {
-        f"{group}s": {name: matrix.to_dict(names)
-                      for name, matrix in result.matrices(group).items()}
-        for group in ("drive", "condition")}
-    lines = ",\n  ".join(json.dumps(frame) for frame in frames)
-    head = json.dumps(plain, indent=1).removesuffix("\n}")
-    try:
-        with atomic_write(path) as temporary:
-            temporary.write_text(f'{head},\n "frames": [\n  {lines}\n ]\n}}\n', encoding="utf-8")
-    except OSError as error:  # such as a disk without room
-        raise SsmaError(f"cannot write {path}: {error.strerror}") from error
+def frame_scores(counts: Counts, void_id: int) -> npt.NDArray[np.float64]:
+    """`ConfusionMatrix.frame_score` of each frame, float64[F]."""
+    return np.array([ConfusionMatrix.summed(each[None], void_id).frame_score() for each in counts])
 
 
-def read(path: str | Path) -> Result:
-    """Raises SsmaError naming the file when it cannot be read or is no result."""
-    values = read_json(path)
-    if isinstance(values, dict):
-        values.pop("figures", None)
-    try:
-        return from_plain(Result, values, "the result")
-    except SsmaError as error:
-        raise SsmaError(f"{path} is no result of evaluate.py: {error}") from error
-
-
-def pooled(files: str) -> Result:
-    """The result in a file; or several on different frames, the folds of a cross-validation, as
-    one: "fold_0.json+fold_1.json". Raises SsmaError naming what is wrong with a file."""
-    first, *others = names = files.split("+")
-    result = read(first)
-    for name in others:
-        other = read(name)
-        if (other.spec, other.options) != (result.spec, result.options):
-            raise SsmaError(f"{name} is of another model or other options than {first}: they "
-                            "cannot be taken as one result")
-        try:
-            result = replace(result, frames=result.frames + other.frames)
-        except SsmaError as error:
-            raise SsmaError(f"{name} cannot be added to {' + '.join(names)}: {error}") from error
-    return result
+def short_names(paths: Sequence[str]) -> list[str]:
+    """The end of each path, as long as no other has the same; all of it where they are equal."""
+    parts = [Path(path).parts for path in paths]
+    names = []
+    for own in parts:
+        length = next((n for n in range(1, len(own))
+                       if sum(other[-n:] == own[-n:] for other in parts) == 1), len(own))
+        names.append(str(Path(*own[-length:])) if own else ".")
+    return names
 
 
 def columns(rows: Iterable[Sequence[str]]) -> list[str]:
@@ -152,14 +269,3 @@ def columns(rows: Iterable[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*cells)]
     return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
             for row in cells]
-
-
-def _group_table(group: str, matrices: dict[str, ConfusionMatrix],
-                 frames: dict[str, npt.NDArray[np.intp]], names: Sequence[str]) -> list[str]:
-    """A class that does not occur counts as 0 in the mean, so it is named."""
-    table = columns([(group, "mIoU %", "frames"), *(
-        (name, f"{100 * matrix.mean_iou():.1f}", str(len(frames[name])))
-        for name, matrix in matrices.items())])
-    absent = ["", *(matrix.absent(names) for matrix in matrices.values())]
-    return [line + (f"  no {', no '.join(missing)}" if missing else "")
-            for line, missing in zip(table, absent)]

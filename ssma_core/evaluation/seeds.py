@@ -1,4 +1,4 @@
-"""What several trainings of one model reach: the mean, and how far seeds scatter around it."""
+"""What several trainings of one model reach: the mean, and how far seeds differ from it."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -8,12 +8,13 @@ import numpy as np
 
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation.comparison import matched
-from ssma_core.evaluation.results import Result, columns, pooled
+from ssma_core.evaluation.result_file import pooled
+from ssma_core.evaluation.results import Result, columns
 
 
 def over_seeds(files: Sequence[str]) -> str:
     """A table of IoU in percent, mean ± standard deviation (of a sample: n − 1) over the results,
-    and of the mean IoU in each condition. files: as `results.pooled` takes them.
+    and of the mean IoU in each condition. files: as `result_file.pooled` takes them.
 
     Raises SsmaError for fewer than two, for a file given twice, and for results of another model or
     options than the first, or on other frames, labels or conditions.
@@ -30,8 +31,8 @@ def over_seeds(files: Sequence[str]) -> str:
              for i, name in enumerate(names) if i != void]
     rows += [(condition, [result.matrices("condition")[condition].mean_iou()
                           for result in results]) for condition in results[0].groups("condition")]
-    return "\n".join([f"{len(results)} results, {len(results[0].frames)} frames, "
-                      f"{results[0].options}",
+    return "\n".join([f"{len(results)} results, {len(results[0].scored)} frames, "
+                      f"{results[0].settings}",
                       *columns([("IoU %", "mean", "± sd"), *(_row(*row) for row in rows)])])
 
 
@@ -45,14 +46,17 @@ def _check_once(files: Sequence[str]) -> None:
 
 
 def _check_alike(a: Result, b: Result, first: str, second: str) -> None:
-    if (a.spec, a.options) != (b.spec, b.options):
-        raise SsmaError(f"{second} ({b.model}, {b.options}) is of another model or other options "
-                        f"than {first} ({a.model}, {a.options}): their mean means nothing")
-    for frame, place in zip(a.frames, matched(a, b, first, second)):
-        if frame.condition != b.frames[place].condition:
-            raise SsmaError(f"{frame.name} is of the condition {frame.condition} in {first}, of "
-                            f"{b.frames[place].condition} in {second}: evaluate both on the same "
-                            "data")
+    if (a.spec, a.settings) != (b.spec, b.settings):
+        raise SsmaError(f"{second} ({b.model}, {b.settings}) is of another model or other options "
+                        f"than {first} ({a.model}, {a.settings}): their mean means nothing")
+    frames = matched(a, b, first, second).frames
+    if not len(frames) == len(a.scored) == len(b.scored):
+        raise SsmaError(f"{first} and {second} have only {len(frames)} frames in common: a mean "
+                        "over seeds is of the same frames")
+    for _, frame, other in frames:
+        if frame.condition != other.condition:
+            raise SsmaError(f"{frame} is of the condition {frame.condition} in {first}, of "
+                            f"{other.condition} in {second}: evaluate both on the same data")
 
 
 def _row(name: str, values: list[float]) -> tuple[str, str, str]:

@@ -1,4 +1,4 @@
-"""A TensorRT build on the terminal, and how it is stopped."""
+"""The progress of a TensorRT build on the terminal, and its end on demand."""
 from __future__ import annotations
 
 import sys
@@ -9,8 +9,8 @@ from tqdm import tqdm
 
 
 def progress_monitor(module: Any) -> Any:
-    """An IProgressMonitor of `tensorrt` or `tensorrt_rtx`: a bar for every phase under way, inner
-    ones below outer ones. `cancel` stops the build at its next step."""
+    """An IProgressMonitor of `tensorrt` or `tensorrt_rtx`: a bar for every running phase, inner
+    phases below outer ones. `cancel` stops the build at its next step."""
 
     class Progress(module.IProgressMonitor):
         def __init__(self) -> None:

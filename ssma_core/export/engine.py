@@ -28,11 +28,11 @@ def build_engine(model: Path, output: Path, command: str, *, library: Library | 
     model: an .onnx file of `ssma export`. command: EngineHeader.command.
     library: as for `ssma_core.backends.tensorrt_library.load`.
     capabilities: limits what TensorRT for RTX builds to these compute capabilities; none: no limit.
-    workspace: the most MiB that a layer may take beside its tensors; None: all there is.
-    timing_cache: TensorRT's measurements, read where there are some and written after the build,
-      which they do not fail.
+    workspace: the most MiB that a layer may use beside its tensors; None: all memory.
+    timing_cache: TensorRT's measurements, read if the file exists and written after the build; an
+      error in that does not fail the build.
     Raises SsmaError when the file, the library or an option does not fit, and with TensorRT's own
-    words when it cannot build. A KeyboardInterrupt stops the build before it goes on.
+    message when it cannot build. A KeyboardInterrupt first stops the build.
     """
     data, exported = onnx_parts.read(model)
     tensorrt = tensorrt_library.load(library)
@@ -56,7 +56,8 @@ def build_engine(model: Path, output: Path, command: str, *, library: Library | 
 
 
 def gpu_at_hand(why: str, otherwise: str) -> Gpu:
-    """Raises SsmaError where none can be used: why it is needed, what is wrong, what else to do."""
+    """The GPU. Raises SsmaError where none can be used: why it is needed, what is wrong, and what
+    else to do."""
     try:
         from ssma_core.backends import cuda
         return cuda.gpu()
@@ -69,8 +70,8 @@ def gpu_at_hand(why: str, otherwise: str) -> Gpu:
 
 def _gpu_to_build_for(tensorrt: TensorRt, capabilities: Sequence[tuple[int, int]],
                       timing_cache: Path | None) -> Gpu | None:
-    """None with TensorRT for RTX. Raises SsmaError for an option that the library has no use for,
-    and where TensorRT has no GPU."""
+    """None with TensorRT for RTX. Raises SsmaError for an option that the library does not use, and
+    where TensorRT has no GPU."""
     if tensorrt.library == "tensorrt_rtx":
         if timing_cache is not None:
             raise SsmaError("TensorRT for RTX measures nothing while it builds: leave out "
@@ -85,7 +86,7 @@ def _gpu_to_build_for(tensorrt: TensorRt, capabilities: Sequence[tuple[int, int]
 
 def _network(tensorrt: TensorRt, builder: Any, part: bytes, model: Path) -> tuple[Any, Any]:
     """The network, and the parser that owns its weights. model: for errors."""
-    # TensorRT 10 must be asked; 11 and RTX know no other networks, and may drop the flag.
+    # TensorRT 10 needs the flag; 11 and RTX know only such networks, and may drop the flag.
     flag = getattr(tensorrt.module.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     network = builder.create_network(0 if flag is None else 1 << int(flag))
     parser = tensorrt.module.OnnxParser(network, tensorrt.logger)
@@ -97,7 +98,7 @@ def _network(tensorrt: TensorRt, builder: Any, part: bytes, model: Path) -> tupl
 
 
 def _parser_error(error: Any) -> str:
-    # It fails to format its own complaint without a GPU, and says so too; that is not the reason.
+    # Without a GPU it fails to format its message and adds that error; it is not the reason.
     reason = ", ".join(line for line in error.desc().splitlines() if "CudaError" not in line)
     where = f"the node {error.node_name()!r} ({error.node_operator()})" if error.node() >= 0 else (
         "the file")
@@ -128,22 +129,23 @@ def _timing_cache(config: Any, path: Path) -> Any:
 
 
 def _keep_measurements(cache: Any, path: Path) -> None:
-    """What cannot be kept costs the next build time, and not this one its engine."""
+    """If they cannot be written, the next build takes longer, and this engine is still good."""
     try:
         with atomic_write(path) as temporary:
             temporary.write_bytes(cache.serialize())
     except (OSError, SsmaError) as error:
-        _log.warning("the next build measures anew, for the measurements cannot be kept: %s", error)
+        _log.warning("the next build must measure again, since the measurements cannot be kept: %s",
+                     error)
 
 
 def _built(tensorrt: TensorRt, builder: Any, network: Any, config: Any) -> Any:
-    """The serialized engine. Built in a thread of its own: a KeyboardInterrupt comes up here, not
-    within the library's calls of the monitor, which must not raise."""
+    """The serialized engine. It is built in a thread of its own, so that a KeyboardInterrupt is
+    raised here and not within the library's calls of the monitor, which must not raise."""
     monitor = progress_monitor(tensorrt.module)
     config.progress_monitor = monitor
     tensorrt.logger.errors.clear()
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(bool).result()  # a pool waits in the end only for a thread that has begun
+        thread.submit(bool).result()  # a pool waits at its end only for a thread that was started
         try:
             plan = thread.submit(builder.build_serialized_network, network, config).result()
         except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""The parity gate: a model file takes another's place only where it gives the same labels."""
+"""The parity gate: a model file replaces another only where it gives the same labels."""
 from __future__ import annotations
 
 import json
@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ssma_core.bags.pairing import DEFAULT_PAIRING, PairingSettings
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation.metrics import ConfusionMatrix
 from ssma_core.evaluation.parity import LEAST_AGREEMENT, ModelFile, ParityResult, compare_models
@@ -25,22 +26,23 @@ if TYPE_CHECKING:
     from ssma_core.export.layers import Layer
 
 LARGEST = 10  # layers in the table
-_FRINGE = np.ones((5, 5), np.uint8)  # a pixel that differs is drawn so large, to be seen
+_FRINGE = np.ones((5, 5), np.uint8)  # a pixel that differs is drawn this large, to be visible
 
 
-def gate(a: Path, b: Path, data: Path, topics: Sequence[str] = (), *,
+def gate(a: Path, b: Path, data: Path, topics: Sequence[str] = (),
+         pairing: PairingSettings = DEFAULT_PAIRING, *,
          output: Path | None = None, built_from: Path | None = None) -> str:
-    """The figures for people, where `b` can stand in for `a`.
+    """The figures as text, where `b` can replace `a`.
 
-    data, topics: as `open_inputs` takes them.
+    data, topics, pairing: as `open_inputs` takes them.
     output: a folder for parity.json and worst.png, written either way; made where it is missing.
     built_from: the ONNX file behind `b`, where `b` is an engine.
-    Raises SsmaError with the figures where `b` cannot, and with the layer in which the two part,
-    where that can be found; and as `compare_models` does.
+    Raises SsmaError with the figures where `b` cannot, and with the layer in which the two begin
+    to differ, if that can be found; and as `compare_models` does.
     """
     if output:
         make_folder(output)  # before the work, not after it
-    comparison = compare_models(a, b, data, topics)
+    comparison = compare_models(a, b, data, topics, pairing)
     layers, parting = ([], "") if comparison.holds else _parting(comparison, built_from)
     if output:
         with atomic_write(output / "parity.json") as temporary:
@@ -80,8 +82,8 @@ def worst_sheet(comparison: ParityResult) -> npt.NDArray[np.uint8]:
 
 
 def _parting(comparison: ParityResult, built_from: Path | None) -> tuple[list[Layer], str]:
-    """On the frame that agrees least: the layers, and in words where the two part; or no layers and
-    why not."""
+    """On the frame that agrees least: the layers, and as text where the two begin to differ; or no
+    layers and the reason."""
     frame = comparison.parity.worst[0].given
     try:
         from ssma_core.export.layers import compare_layers, first_apart, usual

@@ -1,5 +1,5 @@
-"""A network in int8: how large its values are, and which of its blocks bear it, is measured on
-frames like those it is to see."""
+"""A network in int8. The range of its values, and which of its blocks can be computed in int8, are
+measured on frames like those that it will see."""
 from __future__ import annotations
 
 import copy
@@ -20,7 +20,7 @@ from ssma_core.errors import SsmaError
 from ssma_core.evaluation.parity import LEAST_AGREEMENT
 from ssma_core.export.onnx import exported_as, to_onnx, write
 from ssma_core.export.quantizers import (
-    Convolution,
+    Int8Candidate,
     convolutions,
     prepared,
     rectified,
@@ -32,22 +32,22 @@ from ssma_core.model_files.exported import Exported, FrameFormat, network_inputs
 from ssma_core.spec import ModelSpec
 
 BoundInputs = Mapping[str, npt.NDArray[Any]]
-Peaks = dict[str, float]  # of each tensor to be quantized, the largest magnitude told from others
+Peaks = dict[str, float]  # of each tensor to be quantized, the largest magnitude that is kept
 
 FRAMES = 32  # of the data, evenly spread
-TRIAL_FRAMES = 8  # of these at least, on which each block is tried alone
-# How far quantizers may reach: to the largest magnitude in this share of the frames. Some networks
-# have values in a few frames that are tens of times as large as in all others, and quantizers that
-# reach so far are too coarse for those.
+TRIAL_FRAMES = 8  # at least, of these, on which each block is tried alone
+# The range of the quantizers: up to the largest magnitude in this share of the frames. In a few
+# frames, some networks have values tens of times as large as in all others, and quantizers of that
+# range are too coarse for the others.
 REACHES = (0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was measured.
+    """The result of the measurements.
 
     names: the convolutions that are computed in int8. share: their part, 0–1, of the
-      multiplications of all those that could be.
+      multiplications of all convolutions that could be.
     kept: the blocks that stay in float.
     agreement: the share of pixels, 0–1, with the label that they have in float, over `frames`.
     """
@@ -71,12 +71,12 @@ def export_int8(network: SegmentationNetwork, spec: ModelSpec, path: str | Path,
     """Writes `network` (in eval mode) as ONNX in int8, whole or not at all, with progress bars.
     The same network and data give the same bytes on the same machine.
 
-    data: frames like those the network is to see, of any size; FRAMES of them are looked at.
+    data: frames like those that the network will see, of any size; FRAMES of them are used.
     frame: as for ssma_core.export.onnx.export. agreement: as for `calibrate`.
     Raises SsmaError when the data do not fit the spec, and as `export` and `calibrate` do.
     """
     exported = exported_as(network, spec, frame, "fp32")
-    # What is measured is in the file by the same names.
+    # The file has the same tensors under the same names.
     measured = replace(exported, frame=None, unimodal=())
     calibration = calibrate(to_onnx(network, measured), _inputs(measured, data), agreement)
     model = to_onnx(network, exported)
@@ -93,13 +93,13 @@ def calibrate(model: ModelProto, frames: Sequence[BoundInputs],
               agreement: float = LEAST_AGREEMENT) -> Calibration:
     """Measures a model that `to_onnx` gave in fp32, with progress bars.
 
-    Of REACHES that one is taken that keeps most labels. If those are too few, every block of the
-    network is tried in int8 alone, and as many stay in float as it takes, first those that change
-    most labels for the work they do.
+    The value of REACHES that keeps most labels is used. If these are too few, every block of the
+    network is tried alone in int8, and as many blocks as needed stay in float, first those that
+    change most labels in relation to their work.
 
-    frames: what is bound to the model's inputs.
-    agreement: the least share of pixels, over all frames, that must keep their label, 0–1.
-    Raises SsmaError where there is no frame, or where the labels are kept by nothing but float.
+    frames: the arrays for the model's inputs.
+    agreement: the smallest share of pixels, over all frames, that must keep their label, 0–1.
+    Raises SsmaError where there is no frame, or where only float keeps the labels.
     """
     if not frames:
         raise SsmaError("int8 is calibrated with frames, and there are none")
@@ -107,8 +107,8 @@ def calibrate(model: ModelProto, frames: Sequence[BoundInputs],
     model = prepared(model)
     candidates = convolutions(model)
 
-    def agreed(in_int8: Sequence[Convolution], peaks: Peaks, step: int = 1) -> float:
-        """The share of labels that stay, on every step-th frame."""
+    def agreed(in_int8: Sequence[Int8Candidate], peaks: Peaks, step: int = 1) -> float:
+        """The share of labels that stay the same, on every step-th frame."""
         quantized = with_quantizers(model, [c.name for c in in_int8], peaks)
         pairs = zip(labels[::step], _labels(quantized, frames[::step]))
         return float(np.mean([before == now for before, now in pairs]))
@@ -127,38 +127,38 @@ def calibrate(model: ModelProto, frames: Sequence[BoundInputs],
     kept = bisect_left(range(len(order)), agreement, lo=1, key=agreed_without)
     if kept == len(order):
         raise SsmaError(f"int8 changes more than {100 * (1 - agreement):g} % of the labels on "
-                        "these frames, in whatever part of the network: are they frames like those "
+                        "these frames, in every part of the network: are they frames like those "
                         "it was trained on? If so, ask for less with --agreement")
     return _calibration(candidates, order[:kept], peaks, agreed_without(kept), len(frames))
 
 
-def _calibration(candidates: Sequence[Convolution], kept: Sequence[str], peaks: Peaks,
+def _calibration(candidates: Sequence[Int8Candidate], kept: Sequence[str], peaks: Peaks,
                  agreement: float, frames: int) -> Calibration:
     chosen = _without(candidates, kept)
     return Calibration(peaks, tuple(c.name for c in chosen), _work(chosen) / _work(candidates),
                        tuple(kept), agreement, frames)
 
 
-def _dearest_first(candidates: Sequence[Convolution],
-                   changed: Callable[[Sequence[Convolution]], float]) -> list[str]:
-    """The blocks, those first that change most for the work they do.
+def _dearest_first(candidates: Sequence[Int8Candidate],
+                   changed: Callable[[Sequence[Int8Candidate]], float]) -> list[str]:
+    """The blocks, first those that change most labels in relation to their work.
 
     changed: the share of labels that change where these convolutions alone are in int8.
     """
     blocks = {block: [c for c in candidates if c.block == block]
               for block in dict.fromkeys(c.block for c in candidates)}
-    # Squared, since what blocks change has little to do with each other, and adds up so.
+    # Squared: the changes of the blocks are almost independent, and independent errors add up so.
     price = {block: changed(inside)**2 / _work(inside)
              for block, inside in _shown(blocks.items(), "trying blocks", "block", len(blocks))}
     return sorted(blocks, key=lambda block: -price[block])
 
 
-def _without(convolutions: Sequence[Convolution], blocks: Sequence[str]) -> list[Convolution]:
+def _without(convolutions: Sequence[Int8Candidate], blocks: Sequence[str]) -> list[Int8Candidate]:
     return [c for c in convolutions if c.block not in blocks]
 
 
 def _inputs(exported: Exported, data: Inputs) -> list[BoundInputs]:
-    """What FRAMES of the data are to a file without a frame."""
+    """The inputs for a file without a frame, of FRAMES of the data."""
     wanted = set(_spread(len(data), FRAMES))
     inputs: list[BoundInputs] = []
     for place, given in enumerate(_shown(data, "reading", "frame", len(data))):
@@ -171,10 +171,10 @@ def _inputs(exported: Exported, data: Inputs) -> list[BoundInputs]:
     return inputs
 
 
-def _peaks(model: ModelProto, convolutions: Sequence[Convolution],
+def _peaks(model: ModelProto, convolutions: Sequence[Int8Candidate],
            frames: Sequence[BoundInputs]) -> list[Peaks]:
-    """By REACHES, of each one's input and output the largest magnitude; or the largest value, where
-    what is below 0 is cut off next."""
+    """For each of REACHES, the largest magnitude of each convolution's input and output; or the
+    largest value, where a ReLU follows."""
     model = copy.deepcopy(model)
     graph = model.graph
     tensors = list(dict.fromkeys(t for c in convolutions for t in (c.input, c.output)))
@@ -199,12 +199,12 @@ def _labels(model: ModelProto, frames: Sequence[BoundInputs]) -> list[npt.NDArra
             for inputs in _shown(frames, "labels", "frame")]
 
 
-def _work(convolutions: Iterable[Convolution]) -> int:
+def _work(convolutions: Iterable[Int8Candidate]) -> int:
     return sum(c.work for c in convolutions)
 
 
 def _spread(total: int, wanted: int) -> list[int]:
-    """So many places of a sequence, evenly spread; all of a shorter one."""
+    """`wanted` places of a sequence, evenly spread; all places of a shorter one."""
     return np.linspace(0, total - 1, min(total, wanted)).round().astype(int).tolist()
 
 

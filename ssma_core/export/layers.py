@@ -1,8 +1,8 @@
-"""Where two ONNX files of one network part: what each layer adds to the difference.
+"""Where two ONNX files of one network differ: how much each layer adds to the difference.
 
-Layers are nodes, other than casts, that have one name and one shape in both files. What stands
-between them in one file alone, such as quantizers or a camera's images on their way to the
-network's size, counts to the layer that comes after it.
+Layers are nodes, other than casts, that have the same name and shape in both files. Nodes between
+them that only one file has, such as quantizers or the resize of a camera's images to the network's
+size, count to the layer after them.
 """
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ from ssma_core.model_files.exported import frame_inputs, from_metadata, network_
 Array = npt.NDArray[Any]
 
 AT_ONCE = 32  # layers whose outputs are in memory together
-_GIVEN = "/given"  # behind the name of a tensor that is put in from outside
+_GIVEN = "/given"  # ends the name of a tensor that is an input of the part
 _FLOATS = {TensorProto.FLOAT: np.float32, TensorProto.FLOAT16: np.float16}
 
 
 @dataclass(frozen=True)
 class Layer:
-    """How far a layer's output in the second file is from that in the first, see `relative_error`.
+    """The difference of a layer's output in the second file from that in the first, see
+    `relative_error`.
 
-    own: where the second file's layer is given what the first file's layer is given.
-    whole: with all the layers before it in the second file, too.
+    own: the second file's layer gets the inputs of the first file's layer.
+    whole: with all layers before it in the second file, too.
     """
 
     name: str
@@ -43,8 +44,8 @@ class Layer:
 
 
 def compare_layers(a: Path, b: Path, arrays: Sequence[Array]) -> list[Layer]:
-    """The layers behind the labels that both files have, in the second one's order, with a progress
-    bar.
+    """The layers that both files have and that the labels need, in the second file's order, with a
+    progress bar.
 
     arrays: a frame that both files take, as `Segmenter.segment` takes it.
     Raises SsmaError when they are not of one spec, no layer has one name in both, or onnxruntime
@@ -55,7 +56,7 @@ def compare_layers(a: Path, b: Path, arrays: Sequence[Array]) -> list[Layer]:
              if name in first.layers and first.shape(name) == second.shape(name)]
     if first.spec != second.spec or not names:
         raise SsmaError(f"{a} and {b} are not of one network, layer by layer, or an older program "
-                        "named the layers of one otherwise; export it again")
+                        "gave the layers of one other names; export it again")
     given = {second.layers[name]: first.layers[name] for name in names}
     found: list[Layer] = []
     with tqdm(total=len(names), desc="comparing layers", unit="layer", leave=False,
@@ -68,19 +69,19 @@ def compare_layers(a: Path, b: Path, arrays: Sequence[Array]) -> list[Layer]:
 
 
 def first_apart(layers: Sequence[Layer]) -> Layer:
-    """The first of those that by themselves add at least half as much as the one that adds most."""
+    """The first layer that by itself adds at least half as much as the layer that adds most."""
     most = max(layer.own for layer in layers)
     return next(layer for layer in layers if layer.own >= most / 2)
 
 
 def usual(layers: Sequence[Layer]) -> float:
-    """What a layer adds by itself: the median."""
+    """The median of what the layers add by themselves."""
     return float(np.median([layer.own for layer in layers]))
 
 
 class _Graph:
-    """A file, its inputs' values for a frame, and the layers behind its labels: the name of each
-    one's output, in the order in which they are computed."""
+    """A file, its inputs' values for a frame, and the layers that its labels need: the name of each
+    one's output, in the order of computation."""
 
     def __init__(self, file: Path, arrays: Sequence[Array]) -> None:
         self.file = file
@@ -105,7 +106,7 @@ class _Graph:
         return [side.dim_value for side in self._tensors[self.layers[layer]].shape.dim]
 
     def run(self, wanted: Sequence[str], given: Mapping[str, Array]) -> dict[str, Array]:
-        """The tensors wanted, where those given are put in for what the graph computes."""
+        """The wanted tensors; the given tensors replace those that the graph computes."""
         part = _part(self.model, wanted, given, self.types)
         options = onnxruntime.SessionOptions()
         # The layers as they are in the file, none fused with another.
@@ -117,7 +118,7 @@ class _Graph:
             values = self.inputs | {name + _GIVEN: array for name, array in given.items()}
             taken = {value.name: values[value.name] for value in part.graph.input}
             return dict(zip(wanted, session.run(list(wanted), taken)))
-        except Exception as error:  # onnxruntime has a class of its own for each way to fail
+        except Exception as error:  # onnxruntime has a class of its own for each kind of error
             raise SsmaError(f"{self.file}: onnxruntime cannot run its layers on the CPU ({error})"
                             ) from error
 
@@ -128,7 +129,7 @@ def _apart(first: _Graph, second: _Graph, names: Sequence[str],
     outputs = [second.layers[name] for name in names]
     _, reached = _needed(second.model, outputs, given)
     expected = first.run([given[tensor] for tensor in dict.fromkeys([*outputs, *reached])], {})
-    with np.errstate(over="ignore"):  # what is beyond a half's range is infinite there, too
+    with np.errstate(over="ignore"):  # values beyond a half's range are infinite there, too
         inputs = {tensor: expected[given[tensor]].astype(_FLOATS[second.types[tensor]])
                   for tensor in reached}
     own = second.run(outputs, inputs)
@@ -139,9 +140,10 @@ def _apart(first: _Graph, second: _Graph, names: Sequence[str],
 
 
 def relative_error(expected: Array, found: Array) -> float:
-    """The mean magnitude of the difference by that of what is expected; infinite where `found` is
-    not finite or where nothing but 0 is expected and something else was found. No squares: a few
-    places with large values, which a quantizer cuts off, must not drown what befalls the others."""
+    """The mean magnitude of the difference, divided by that of the expected values; infinite where
+    `found` is not finite, or where only 0 is expected and other values were found. No squares: a
+    few places with large values, which a quantizer cuts off, must not hide the other differences.
+    """
     with np.errstate(invalid="ignore"):
         apart = float(np.abs(found.astype(np.float64) - expected).mean())
     size = float(np.abs(expected).mean(dtype=np.float64))
@@ -152,8 +154,8 @@ def relative_error(expected: Array, found: Array) -> float:
 
 def _part(model: ModelProto, wanted: Sequence[str], given: Collection[str],
           types: Mapping[str, int]) -> ModelProto:
-    """The model that computes the tensors wanted from the model's own inputs and those given, which
-    come as inputs, too, with _GIVEN behind their names."""
+    """The model that computes the wanted tensors from the model's own inputs and the given tensors,
+    which become inputs, with _GIVEN at the end of their names."""
     nodes, reached = _needed(model, wanted, given)
     part = ModelProto(ir_version=model.ir_version, opset_import=model.opset_import,
                       functions=model.functions)
@@ -172,12 +174,12 @@ def _part(model: ModelProto, wanted: Sequence[str], given: Collection[str],
 
 def _needed(model: ModelProto, wanted: Iterable[str],
             given: Collection[str]) -> tuple[list[NodeProto], list[str]]:
-    """The nodes, in order, that compute the tensors wanted, be these given or not, and which of
-    those given they start from."""
+    """The nodes, in order, that compute the wanted tensors, also where these are given; and the
+    given tensors that they start from."""
     wanted = set(wanted)
     reached: dict[str, None] = {}
     nodes = []
-    for node in reversed(model.graph.node):  # every node stands behind those that it needs
+    for node in reversed(model.graph.node):  # every node comes after those that it needs
         if wanted.intersection(node.output):
             nodes.append(node)
             reached |= dict.fromkeys(name for name in node.input if name in given)

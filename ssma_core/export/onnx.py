@@ -1,4 +1,4 @@
-"""A checkpoint as one ONNX file: uint8 images in, uint8 labels out, what it is in its metadata."""
+"""A checkpoint as one ONNX file: uint8 images in, uint8 labels out, described by its metadata."""
 from __future__ import annotations
 
 import copy
@@ -35,12 +35,12 @@ _SCOPES = "pkg.torch.onnx.name_scopes"
 def export(network: SegmentationNetwork, spec: ModelSpec, path: str | Path,
            frame: FrameFormat | None = None, precision: Precision = "fp32") -> None:
     """Writes `network` (in eval mode) as ONNX, whole or not at all. The same network gives the same
-    bytes, and they tell nothing about the machine they were made on.
+    bytes, which contain nothing about the machine.
 
-    frame: what the camera gives; the file then holds the frame's whole way. Its inputs are then
-      those of ssma_core.model_files.exported.blank_inputs, its outputs those of
-      ssma_core.end_to_end.graph.EndToEnd. None: the images that the network sees go in, under the
-      modalities' names, and what comes out is that of ssma_core.end_to_end.graph.Predictor.
+    frame: the camera's arrays; the file is then end-to-end. Its inputs are those of
+      ssma_core.model_files.exported.blank_inputs, its outputs those of
+      ssma_core.end_to_end.graph.EndToEnd. None: the inputs are the images that the network sees,
+      under the modalities' names, the outputs those of ssma_core.end_to_end.graph.Predictor.
     precision: of the network: fp32, fp16 or bf16.
     Raises SsmaError when the frame does not fit the spec or the file cannot be written.
     """
@@ -50,14 +50,14 @@ def export(network: SegmentationNetwork, spec: ModelSpec, path: str | Path,
 
 def exported_as(network: SegmentationNetwork, spec: ModelSpec, frame: FrameFormat | None,
                 precision: Precision) -> Exported:
-    """What the network's file is. Where it has decoders for its experts alone, they are in it."""
+    """The description of the network's file, with unimodal decoders where the network has them."""
     has_alone = isinstance(network, Ssma) and network.alone is not None
     return Exported(spec, precision, frame, weights_hash(network),
                     unimodal_modalities(spec, frame) if has_alone else ())
 
 
 def write(model: onnx.ModelProto, exported: Exported, path: str | Path) -> None:
-    """Writes a checked model with what it is in its metadata."""
+    """Checks the model and writes it with its description as metadata."""
     onnx.helper.set_model_props(model, to_metadata(exported))
     onnx.checker.check_model(model, full_check=True)
     with atomic_write(path) as temporary:
@@ -65,8 +65,8 @@ def write(model: onnx.ModelProto, exported: Exported, path: str | Path) -> None:
 
 
 def to_onnx(network: SegmentationNetwork, exported: Exported) -> onnx.ModelProto:
-    """The network as `exported` says (not in int8), without metadata; its nodes and tensors are
-    named after the modules they come from."""
+    """The network as `exported` describes it (not in int8), without metadata; its nodes and tensors
+    are named after the modules they come from."""
     frame = Predictor(network, TYPES[exported.precision], exported.unimodal)
     model = _traced(frame if exported.frame is None
                     else EndToEnd(frame, exported.spec, exported.frame), exported)
@@ -80,7 +80,7 @@ def _traced(module: nn.Module, exported: Exported) -> onnx.ModelProto:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
-        # Asked without computing: half precision takes minutes on a CPU.
+        # The outputs' names without computing: half precision takes minutes on a CPU.
         outputs = list(copy.deepcopy(module).to("meta")(*(i.to("meta") for i in inputs.values())))
         program = torch.onnx.export(
             module.eval(), tuple(inputs.values()), dynamo=True, verbose=False,
@@ -91,8 +91,8 @@ def _traced(module: nn.Module, exported: Exported) -> onnx.ModelProto:
 
 
 def _rename(graph: onnx.GraphProto) -> None:
-    """Nodes are called after their module and what they do, as "experts.0/encoder/stem/relu/Relu",
-    their outputs as the node, weights as in the checkpoint."""
+    """Names nodes after their module and operator, as "experts.0/encoder/stem/relu/Relu", their
+    outputs as the node, and weights as in the checkpoint."""
     names = {value.name: value.name for value in [*graph.input, *graph.output]}
     for weight in graph.initializer:
         names[weight.name] = weight.name = _in_checkpoint(weight.name)
@@ -110,7 +110,7 @@ def _rename(graph: onnx.GraphProto) -> None:
 
 
 def _modules(node: onnx.NodeProto) -> list[str]:
-    """The modules that a node lies in, from outside to inside: ["experts.0", "encoder"]."""
+    """The modules that contain a node, from outside to inside: ["experts.0", "encoder"]."""
     scopes = [literal_eval(entry.value) for entry in node.metadata_props if entry.key == _SCOPES]
     path = _in_checkpoint(scopes[0][-2]) if scopes else ""
     return re.split(r"\.(?!\d)", path) if path else []
@@ -121,7 +121,7 @@ def _in_checkpoint(name: str) -> str:
 
 
 def _forget_the_machine(graph: onnx.GraphProto) -> None:
-    """Drops what the exporter notes down, such as lines of our files by their full path."""
+    """Removes the exporter's notes, such as lines of our files with their full path."""
     weights = {weight.name for weight in graph.initializer}
     shapes = [value for value in graph.value_info if value.name not in weights]
     del graph.value_info[:]

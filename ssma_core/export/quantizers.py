@@ -1,11 +1,10 @@
 """Quantizers around a network's convolutions, in its ONNX graph.
 
 All are symmetric, with zero point 0: int8 for activations and, by output channel, for weights;
-biases stay float. TensorRT takes nothing else. onnxruntime on x86 makes unsigned activations of
-them, for which its kernels are, where every convolution has a quantizer of its own
-(ssma_core.backends.onnxruntime sees to the rest). A convolution is quantized on its input and its
-output; all else is computed in float, of values that no other quantizer than a convolution's own
-has touched.
+biases stay float. TensorRT takes nothing else. onnxruntime on x86 converts them to unsigned
+activations, for which it has kernels, where every convolution has a quantizer of its own
+(ssma_core.backends.onnxruntime does the rest). A convolution is quantized at its input and its
+output; all else is computed in float, from values that only a convolution's own quantizer changed.
 """
 from __future__ import annotations
 
@@ -21,14 +20,14 @@ from onnxruntime.quantization.calibrate import TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from onnxruntime.quantization.quant_utils import save_and_reload_model_with_shape_infer
 
-# What makes the class scores: next to no work, and what decides. And what labels without one of the
-# sensors, which no frame measures.
+# These stay in float: the class scores, which are almost no work and decide the label; and the
+# unimodal decoders, which no frame measures.
 _FLOAT = ("preprocessing/", "decoder/scores/", "decoder/to_full/", "alone.")
 
 
 @dataclass(frozen=True)
-class Convolution:
-    """One that can be quantized. name: its node's. input, output: its tensors.
+class Int8Candidate:
+    """A convolution that can be computed in int8. name: its node's. input, output: its tensors.
     block: the part of the network that it is in. work: its multiplications."""
 
     name: str
@@ -39,9 +38,9 @@ class Convolution:
 
 
 def prepared(model: ModelProto) -> ModelProto:
-    """A copy that gives the same answers: transposed convolutions are convolutions, for which there
-    are int8 kernels everywhere, and every convolution that can be quantized reads a tensor that
-    nothing else reads."""
+    """A copy that computes the same: transposed convolutions become convolutions, for which all
+    libraries have int8 kernels, and every convolution that can be quantized reads a tensor that
+    no other node reads."""
     model = copy.deepcopy(model)
     graph = model.graph
     _replace(graph, [new for node in graph.node for new in _as_convolution(graph, node)])
@@ -49,23 +48,23 @@ def prepared(model: ModelProto) -> ModelProto:
     shapes = _shapes(inferred.graph)
     _replace(inferred.graph, [
         new for node in inferred.graph.node
-        for new in (_with_own_input(node) if _bears_int8(node, shapes) else [node])])
+        for new in (_with_own_input(node) if _can_be_int8(node, shapes) else [node])])
     return save_and_reload_model_with_shape_infer(inferred)
 
 
-def convolutions(model: ModelProto) -> list[Convolution]:
-    """Those of a prepared model that can be quantized, in order: all that look at maps, but what
-    makes the class scores."""
+def convolutions(model: ModelProto) -> list[Int8Candidate]:
+    """The convolutions of a prepared model that can be quantized, in order: all on maps, without
+    those in _FLOAT."""
     shapes = _shapes(model.graph)
     weights = {weight.name: weight.dims for weight in model.graph.initializer}
     return [
-        Convolution(node.name, node.input[0], node.output[0], _block(node.name),
+        Int8Candidate(node.name, node.input[0], node.output[0], _block(node.name),
                     int(np.prod(weights[node.input[1]])) * int(np.prod(shapes[node.output[0]][2:])))
-        for node in model.graph.node if _bears_int8(node, shapes)]
+        for node in model.graph.node if _can_be_int8(node, shapes)]
 
 
 def rectified(graph: GraphProto) -> set[str]:
-    """The tensors of which all below 0 is cut off before anything else is done with them."""
+    """The tensors whose values below 0 are cut off before any other use."""
     readers: dict[str, list[NodeProto]] = {}
     for node in graph.node:
         for name in node.input:
@@ -83,7 +82,7 @@ def with_quantizers(model: ModelProto, names: Collection[str],
                     peaks: Mapping[str, float]) -> ModelProto:
     """A prepared model with the convolutions of these names quantized.
 
-    peaks: of each one's input and output the largest magnitude that is told from larger ones.
+    peaks: of each one's input and output the largest magnitude that is not cut off.
     """
     ranges = TensorsData(CalibrationMethod.MinMax, {
         tensor: (np.float32(-peak), np.float32(peak)) for tensor, peak in peaks.items()})
@@ -99,8 +98,8 @@ def with_quantizers(model: ModelProto, names: Collection[str],
     return quantized
 
 
-def _bears_int8(node: NodeProto, shapes: Mapping[str, list[int]]) -> bool:
-    """Whether it is a convolution of maps, rather than of their means, and not left in float."""
+def _can_be_int8(node: NodeProto, shapes: Mapping[str, list[int]]) -> bool:
+    """Whether it is a convolution of maps, not of their means, and not in _FLOAT."""
     return (node.op_type == "Conv" and not node.name.startswith(_FLOAT)
             and shapes[node.input[0]][2:] != [1, 1])
 
@@ -118,10 +117,10 @@ def _shapes(graph: GraphProto) -> dict[str, list[int]]:
 
 
 def _as_convolution(graph: GraphProto, node: NodeProto) -> list[NodeProto]:
-    """A transposed convolution by s, with a kernel of 2s and padded by s/2, as a convolution of
-    each two neighbours in both directions, which makes the s² output pixels between their middles
-    as channels, a shuffle that lays these out, and a cut of the s/2 pixels beyond the borders.
-    Any other node as it is."""
+    """A transposed convolution of stride s, kernel 2s and padding s/2, as three nodes: a
+    convolution of each two neighbours in both directions, which computes the s² output pixels
+    between their centres as channels; a shuffle of the channels to pixels; and a cut of the s/2
+    pixels beyond the borders. Any other node is returned unchanged."""
     facts = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     if node.op_type != "ConvTranspose":
         return [node]
@@ -132,7 +131,7 @@ def _as_convolution(graph: GraphProto, node: NodeProto) -> list[NodeProto]:
                     for name in node.input[1:])
     kernel = numpy_helper.to_array(weight)
     inputs, outputs = kernel.shape[:2]
-    # Where the left one of the neighbours has the right half of its kernel.
+    # The left one of the neighbours has the right half of its kernel.
     taps = kernel.reshape(inputs, outputs, 2, stride, 2, stride)[:, :, ::-1, :, ::-1]
     taps = taps.transpose(1, 3, 5, 0, 2, 4).reshape(-1, inputs, 2, 2)
     biases = np.repeat(numpy_helper.to_array(bias), stride**2)
@@ -159,7 +158,7 @@ def _with_own_input(node: NodeProto) -> list[NodeProto]:
 
 
 def _drop_identities(graph: GraphProto) -> None:
-    """Takes out what `_with_own_input` put in."""
+    """Removes the nodes that `_with_own_input` added."""
     source = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Identity"}
     for node in graph.node:
         node.input[:] = [source.get(name, name) for name in node.input]

@@ -1,5 +1,5 @@
-"""From sensor arrays to the 3-channel uint8 images a network sees: the same in training, prediction
-and the node."""
+"""Converts sensor arrays to the 3-channel uint8 images that a network gets: the same in training,
+prediction and the node."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
-from ssma_core.modalities.depth import fill_holes, in_jet, levelled, millimetres
+from ssma_core.modalities.depth import fill_holes, in_jet, millimetres, shift_median
 from ssma_core.modalities.hha import in_hha
 from ssma_core.modalities.vegetation import evi, evi2, index_in_jet, ndvi
 from ssma_core.spec import VEGETATION_INDICES, Modality, ModelSpec
@@ -22,17 +22,18 @@ _INDICES = {"ndvi": ndvi, "evi": evi, "evi2": evi2}
 
 
 def network_images(spec: ModelSpec, rgb: Array, aux: Array | None = None) -> tuple[Image, ...]:
-    """What the network sees of one frame: an H×W×3 uint8 BGR image a modality, at spec.input_size.
+    """Makes the network's inputs for one frame: for each modality one H×W×3 uint8 BGR image at
+    spec.input_size.
 
-    rgb: H×W×3 uint8 BGR; for a model of one modality, that modality's array, whatever it is. A
-      model of a vegetation index alone takes the colour image and the near infrared, as rgb and
-      aux, or the encoded image. A camera that has only red and near infrared repeats its red in
-      all three channels; ndvi and evi2 look at no other.
+    rgb: H×W×3 uint8 BGR; for a model of one modality, the array of that modality. A model of a
+      vegetation index only takes the colour image and the near infrared, as rgb and aux, or the
+      encoded image. A camera that has only red and near infrared repeats its red in all three
+      channels; ndvi and evi2 use no other.
     aux: the second sensor's array at the same size: H×W uint8, uint16 or float, as the spec's
-      modality describes it (depth not as uint8), or H×W×3 uint8, which counts as already encoded.
-    Scalar maps are resized by nearest neighbour and then encoded, since a mean of a near and a far
-    depth, or of a depth and a hole, is a place where nothing is.
-    Raises SsmaError where an array does not fit the spec or the two differ in size.
+      modality describes it (depth not as uint8), or H×W×3 uint8, an already encoded image.
+    Scalar maps are resized by nearest neighbour before they are encoded: a mean of a near and a far
+    depth, or of a depth and a hole, would be a place where there is no surface.
+    Raises SsmaError when an array does not fit the spec or the two differ in size.
     """
     arrays = [rgb] if aux is None else [rgb, aux]
     modalities = check_frame(spec, arrays)
@@ -42,12 +43,12 @@ def network_images(spec: ModelSpec, rgb: Array, aux: Array | None = None) -> tup
 
 
 def check_frame(spec: ModelSpec, arrays: Sequence[Array]) -> tuple[Modality, ...]:
-    """What each of a frame's arrays is; two are given for a model of a vegetation index alone, of
-    which the first is the modality "colour".
+    """Returns the modality of each array of a frame. When a model of a vegetation index only is
+    given two arrays, the first is the modality "colour".
 
     arrays: as `network_images` takes them. Raises SsmaError as it does.
     """
-    modalities = _given_as(spec, len(arrays))
+    modalities = _modalities_of(spec, len(arrays))
     for modality, array in zip(modalities, arrays):
         check_array(modality, array)
     rgb, aux = arrays[0], arrays[-1]
@@ -62,8 +63,8 @@ def check_frame(spec: ModelSpec, arrays: Sequence[Array]) -> tuple[Modality, ...
     return modalities
 
 
-def _given_as(spec: ModelSpec, arrays: int) -> tuple[Modality, ...]:
-    """What each of a frame's arrays is."""
+def _modalities_of(spec: ModelSpec, arrays: int) -> tuple[Modality, ...]:
+    """The modality of each of so many arrays."""
     modalities = spec.modalities
     if arrays == len(modalities):
         return modalities
@@ -74,9 +75,9 @@ def _given_as(spec: ModelSpec, arrays: int) -> tuple[Modality, ...]:
 
 
 def encode(modality: Modality, array: Array, rgb: Array) -> Image:
-    """One sensor array (H×W or H×W×3, as `check_array` allows) as H×W×3 uint8 BGR.
+    """Encodes one sensor array (H×W or H×W×3, as `check_array` allows) as H×W×3 uint8 BGR.
 
-    rgb: the colour image of the same size, H×W×3 uint8 BGR; only vegetation indices look at it.
+    rgb: the colour image of the same size, H×W×3 uint8 BGR; only vegetation indices use it.
     """
     if array.ndim == 3:
         return array.astype(np.uint8, copy=False)
@@ -86,21 +87,21 @@ def encode(modality: Modality, array: Array, rgb: Array) -> Image:
         array = fill_holes(array, modality.fill, larger_is_nearer=not is_depth(modality))
     if modality.camera is not None:
         return in_hha(array, modality.camera)
-    assert modality.range is not None  # the spec sees to it
+    assert modality.range is not None  # Modality checks this
     values = millimetres(array) if is_depth(modality) else array
     if modality.level is not None:
-        values = levelled(values, modality.level)
+        values = shift_median(values, modality.level)
     return in_jet(values, modality.range)
 
 
 def is_depth(modality: Modality) -> bool:
-    """Whether it is a distance, larger farther away and in metres where it is float; else larger
-    is nearer, and the unit is the sensor's."""
+    """Whether the modality is a distance: larger is farther, and float is in metres. Otherwise
+    larger is nearer, and the unit is the sensor's."""
     return modality.name == "depth" or modality.encoding == "hha"
 
 
 def check_array(modality: Modality, array: Array) -> None:
-    """Raises SsmaError unless the array is one that the modality's encoding can take."""
+    """Raises SsmaError unless the modality's encoding can take the array."""
     shape, kind = array.shape, array.dtype
     if array.size == 0:
         raise SsmaError(f"the {modality.name} image is empty: its shape is {shape}")
@@ -113,7 +114,7 @@ def check_array(modality: Modality, array: Array) -> None:
         raise SsmaError(f"the {modality.name} image must be HxW of uint8, uint16 or float, or an "
                         f"encoded HxWx3 of uint8, got shape {shape} of {kind}")
     if kind == np.uint8 and is_depth(modality):
-        # Most likely scaled to be looked at; as millimetres, everything would be 25 cm away.
+        # Most likely scaled for viewing; read as millimetres, everything is nearer than 26 cm.
         raise SsmaError(f"the {modality.name} image is HxW of uint8, which is neither millimetres "
                         "nor metres: give uint16 millimetres or float metres, or the encoded "
                         "image, HxWx3 of uint8")
@@ -129,5 +130,5 @@ def _resize(array: Array, size: tuple[int, int]) -> Array:
 
 
 def width_x_height(array: Array) -> str:
-    """An image's size in words, as "768x384"."""
+    """An image's size as text, such as "768x384"."""
     return f"{array.shape[1]}x{array.shape[0]}"

@@ -1,4 +1,4 @@
-"""Depth and disparity: filling their holes, and the jet colours the released networks were fed."""
+"""Depth and disparity: filling holes, and the jet colours that the released networks take."""
 from __future__ import annotations
 
 from typing import Any
@@ -11,21 +11,24 @@ from ssma_core.modalities.jet import jet
 
 
 def millimetres(depth: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Depth as ROS cameras give it (REP 118), in millimetres.
+    """Converts depth as ROS cameras give it (REP 118) to millimetres.
 
-    depth: H×W, uint16 millimetres (returned as it is) or float metres.
+    depth: H×W, uint16 millimetres (returned unchanged) or float metres.
     """
     return depth * np.float32(1000) if depth.dtype.kind == "f" else depth
 
 
 def measured(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Where a depth or disparity is one: above zero, not NaN, not infinite. H×W bool."""
+    """Where a depth or disparity is a measurement: above zero, not NaN, not infinite. H×W bool."""
     return (values > 0) & (values < np.inf) if values.dtype.kind == "f" else values > 0
 
 
-def levelled(values: npt.NDArray[Any], level: float) -> npt.NDArray[np.float32]:
-    """The map shifted so that the median of what is `measured` is `level`; what falls below zero
-    stays just above it, since zero is no measurement. H×W float32, holes zero."""
+def shift_median(values: npt.NDArray[Any], level: float) -> npt.NDArray[np.float32]:
+    """Shifts the map so that the median of what is `measured` becomes `level`. Values that would
+    fall to zero or below become the smallest positive float32, because zero is no measurement.
+
+    values: H×W, in the unit of `level`. Returns H×W float32, with holes zero.
+    """
     known = measured(values)
     if not known.any():
         return np.zeros(values.shape, np.float32)
@@ -36,22 +39,22 @@ def levelled(values: npt.NDArray[Any], level: float) -> npt.NDArray[np.float32]:
 
 def fill_holes(values: npt.NDArray[Any], widest: int,
                larger_is_nearer: bool = False) -> npt.NDArray[Any]:
-    """Fills the holes up to `widest` pixels wide from what surrounds them.
+    """Fills holes up to `widest` pixels wide from the pixels around them.
 
-    values: H×W uint8, uint16 or float; a hole is what is not `measured`.
-    widest: a pixel stays a hole where a square of `widest` + 1 pixels without any measurement
-      covers it: a long gap is as wide as its narrow side. From the image's shorter side on,
-      everything is filled, up to the top of the image.
+    values: H×W uint8, uint16 or float; a hole is where nothing is `measured`.
+    widest: a pixel stays a hole if a square with sides of `widest` + 1 pixels and without any
+      measurement covers it: a long gap is as wide as its narrow side. If `widest` is at least the
+      image's shorter side, all holes are filled, up to the top of the image.
     larger_is_nearer: true for disparity, false for depth.
-    Returns an array of the same shape and dtype, zero in the holes that are left. They are left
-    because a wide hole says something: a stereo camera sees no depth in the sky. Measured pixels
-    keep their value, since a guess must not overrule a measurement.
+    Returns an array of the same shape and dtype, zero in the holes that remain. Wide holes remain
+    because they carry information: a stereo camera sees no depth in the sky. Measured pixels keep
+    their value, because an estimate must not replace a measurement.
 
-    In the spirit of IP-Basic (Ku, Harakeh and Waslander, "In Defense of Classical Image Processing:
-    Fast Depth Completion on the CPU", 2018): maximum filters, from small to large, in which the
-    nearer surface wins, so that thin near things are not eaten by what is behind them. Unlike it,
-    nothing is blurred and the widest hole is a choice. Two mask filters and some 3×3, 5×5, 9×9 …
-    filters: in a network graph, max-pools.
+    Similar to IP-Basic (Ku, Harakeh and Waslander, "In Defense of Classical Image Processing: Fast
+    Depth Completion on the CPU", 2018): maximum filters, from small to large, in which the nearer
+    surface wins, so that the background does not cover thin near objects. Unlike IP-Basic, nothing
+    is blurred and the widest hole is a parameter. It takes two mask filters and some 3×3, 5×5, 9×9
+    … filters, which are max-pools in a network graph.
     """
     known = measured(values)
     filled = np.where(known, values, 0)
@@ -71,7 +74,7 @@ def fill_holes(values: npt.NDArray[Any], widest: int,
 
 
 def _wide(holes: npt.NDArray[np.bool_], widest: int) -> npt.NDArray[np.bool_]:
-    """The pixels that a square of holes, `widest` + 1 wide and inside the image, covers."""
+    """The pixels that are covered by a square of holes, `widest` + 1 wide and inside the image."""
     side = widest + 1
     if side > min(holes.shape):
         return np.zeros_like(holes)
@@ -82,11 +85,11 @@ def _wide(holes: npt.NDArray[np.bool_], widest: int) -> npt.NDArray[np.bool_]:
 
 
 def in_jet(values: npt.NDArray[Any], far: float) -> npt.NDArray[np.uint8]:
-    """A scalar map in jet colours: clip(value · 255 / far, 0, 255), H×W×3 uint8, BGR.
+    """Draws a scalar map in jet colours: clip(value · 255 / far, 0, 255). H×W×3 uint8, BGR.
 
     values: H×W, uint8, uint16 or float, in the unit of `far`. What is not a measurement (zero,
       negative, NaN, infinite) becomes black, a colour that jet does not have.
-    Source: value · 255 / 7000 mm is what the authors name in issues 6 and 7 of DeepSceneSeg/SSMA.
+    Source: the authors give value · 255 / 7000 mm in issues 6 and 7 of DeepSceneSeg/SSMA.
     """
     known = measured(values)
     scaled = np.where(known, values, 0) * np.float32(255 / far)

@@ -1,8 +1,8 @@
 """Vegetation indices from colour and near infrared.
 
 All take near_infrared, H×W uint8, uint16 (full range = 1) or float 0…1, and bgr, H×W×3 uint8 of the
-same size, as reflectances 0…1, and return H×W float32, clipped to −1…1. The camera's numbers stand
-for reflectances: an index compares surfaces under one light, and is no calibrated measurement.
+same size, and return H×W float32, clipped to −1…1. The camera's values, scaled to 0…1, are used as
+reflectances: an index compares surfaces under one light and is not a calibrated measurement.
 """
 from __future__ import annotations
 
@@ -27,14 +27,15 @@ def ndvi(near_infrared: npt.NDArray[Any], bgr: npt.NDArray[Any]) -> Index:
 
 
 def evi(near_infrared: npt.NDArray[Any], bgr: npt.NDArray[Any]) -> Index:
-    """The enhanced vegetation index; −1 where the blue band outweighs the rest.
+    """The enhanced vegetation index; −1 where the denominator is 0.05 or less: the blue band is
+    stronger than the others.
 
     EVI = 2.5 (N − R) / (N + 6 R − 7.5 B + 1), Huete et al., Remote Sensing of Environment 83
     (2002).
     """
     n, r, b = (_reflectance(band) for band in (near_infrared, bgr[..., 2], bgr[..., 0]))
     denominator = n + 6 * r - np.float32(7.5) * b + 1
-    # There (sky) the formula has a pole and no meaning.
+    # At or below this (sky) the formula is near its pole and has no meaning.
     meaningful = denominator > 0.05
     index = np.float32(2.5) * (n - r) / np.where(meaningful, denominator, 1)
     return _clipped(np.where(meaningful, index, np.float32(-1)))
@@ -51,7 +52,7 @@ def evi2(near_infrared: npt.NDArray[Any], bgr: npt.NDArray[Any]) -> Index:
 
 
 def index_in_jet(index: Index) -> npt.NDArray[np.uint8]:
-    """An index −1…1 in jet colours, as the original's EVI images: H×W×3 uint8, BGR."""
+    """Draws an index −1…1 in jet colours, as in the original's EVI images: H×W×3 uint8, BGR."""
     return jet(((index + 1) * np.float32(127.5)).astype(np.uint8))
 
 

@@ -1,4 +1,4 @@
-"""The networks, in PyTorch. `build` makes the one a spec asks for."""
+"""The networks, in PyTorch. `build` makes the network of a spec."""
 from __future__ import annotations
 
 import torch
@@ -16,11 +16,11 @@ __all__ = ["EXPERTS", "AdapNetPP", "Channels", "Expert", "SegmentationNetwork", 
 
 def build(spec: ModelSpec, *, auxiliary_heads: bool | None = None,
           alone: bool = False) -> AdapNetPP | Ssma:
-    """The network of a spec with fresh weights, in training mode.
+    """Makes the network of a spec with new random weights, in training mode.
 
-    auxiliary_heads: for `forward_with_auxiliary`; None: AdapNet++ has them, SSMA has not.
-    alone: for SSMA's `unimodal_logits`.
-    Raises SsmaError when a modality's expert is none of those there are.
+    auxiliary_heads: needed for `forward_with_auxiliary`. None: AdapNet++ has them, SSMA does not.
+    alone: SSMA only: adds one decoder per expert, needed for `unimodal_logits`.
+    Raises SsmaError when a modality names an expert that does not exist.
     """
     experts = [new_expert(modality, spec) for modality in spec.modalities]
     if spec.architecture == "ssma":
@@ -29,12 +29,15 @@ def build(spec: ModelSpec, *, auxiliary_heads: bool | None = None,
 
 
 def unimodal_network(network: Ssma, spec: ModelSpec, modality: int) -> AdapNetPP:
-    """One of its experts with the decoder that it has for when the other's sensor is dead: the
-    very weights, in evaluation mode."""
-    assert network.alone is not None, "built without decoders for the experts alone"
+    """One expert of an SSMA with the decoder that it uses when the other sensor is dead, in
+    evaluation mode. The weights are shared with `network`, not copied.
+
+    spec: of `network`. modality: index, 0 or 1.
+    """
+    assert network.alone is not None, "built without unimodal decoders"
     with torch.device("meta"):
-        lone = build(spec.of_expert(modality), auxiliary_heads=False)
-    assert isinstance(lone, AdapNetPP)
-    lone.expert = network.experts[modality]  # type: ignore[assignment]
-    lone.decoder = network.alone[modality]  # type: ignore[assignment]
-    return lone.eval()
+        unimodal = build(spec.of_expert(modality), auxiliary_heads=False)
+    assert isinstance(unimodal, AdapNetPP)
+    unimodal.expert = network.experts[modality]  # type: ignore[assignment]
+    unimodal.decoder = network.alone[modality]  # type: ignore[assignment]
+    return unimodal.eval()

@@ -1,4 +1,4 @@
-"""AdapNet++: one modality's expert with a decoder of its own (arXiv 1808.03833, section 3)."""
+"""AdapNet++: the expert of one modality and a decoder (arXiv 1808.03833, section 3)."""
 from __future__ import annotations
 
 from torch import Tensor
@@ -29,8 +29,8 @@ class AdapNetPPExpert(Expert):
 
 
 class AdapNetPP(SegmentationNetwork):
-    """Takes one image, of any modality. With another expert than its own it is that expert before
-    AdapNet++'s decoder."""
+    """Takes one image, of any modality. `expert` may be another one than AdapNet++'s; the decoder
+    is always AdapNet++'s."""
 
     def __init__(self, spec: ModelSpec, expert: Expert, *, auxiliary_heads: bool = True) -> None:
         super().__init__(expert.channels, DIMENSIONS[spec.size], spec.classes, weigh_skips=False,

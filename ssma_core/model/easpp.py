@@ -1,4 +1,4 @@
-"""The efficient atrous spatial pyramid pooling (eASPP) of AdapNet++."""
+"""The efficient atrous spatial pyramid pooling (eASPP) of AdapNet++ (arXiv 1808.03833)."""
 from __future__ import annotations
 
 import torch
@@ -11,8 +11,8 @@ RATES = (3, 6, 12)
 
 
 class Easpp(nn.Module):
-    """The encoder's features seen at several scales: 1×1, three rates of cascaded dilated
-    bottlenecks, and the mean of the whole image."""
+    """Combines the encoder's features at several scales: a 1×1 convolution, cascaded dilated
+    bottlenecks at three rates, and the mean of the whole image. Keeps the height and width."""
 
     def __init__(self, dimensions: Dimensions) -> None:
         super().__init__()

@@ -5,27 +5,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssma_core.model.layers import ConvNorm, Convolution, MaxPool, batch_norm
+from ssma_core.model.layers import Conv2dSame, ConvNorm, MaxPool, batch_norm
 from ssma_core.model.sizes import Dimensions
 from ssma_core.spec import Rates
 
-# The dilations of a multiscale unit's two halves; None in place of a pair: no multiscale unit.
+# The dilations of the two halves of a multiscale unit. None: the unit is not multiscale.
 UnitRates = tuple[int, int] | None
 
 
 class MultiscaleConvolution(nn.Module):
-    """3×3 convolutions of two dilations side by side, each for half of the output channels."""
+    """Two parallel 3×3 convolutions with two dilations; each gives half of the output channels."""
 
     def __init__(self, channels: int, rates: tuple[int, int]) -> None:
         super().__init__()
-        self.halves = nn.ModuleList(Convolution(channels, channels // 2, 3, rate=r) for r in rates)
+        self.halves = nn.ModuleList(Conv2dSame(channels, channels // 2, 3, rate=r) for r in rates)
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([half(x) for half in self.halves], 1)
 
 
 class Residual(nn.Module):
-    """What every unit adds to its shortcut: 1×1 to a quarter of the channels, 3×3, 1×1."""
+    """The residual branch of every unit: 1×1 to a quarter of the channels, 3×3, 1×1."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, rates: UnitRates) -> None:
         super().__init__()
@@ -34,11 +34,11 @@ class Residual(nn.Module):
         self.spatial = ConvNorm(inner, inner, 3, stride=stride)
         if rates:
             self.spatial.convolution = MultiscaleConvolution(inner, rates)
-        self.expand = Convolution(inner, outputs, 1)
+        self.expand = Conv2dSame(inner, outputs, 1)
 
 
 class IdentityUnit(Residual):
-    """Activates its input, and adds the residual of that to the input as it was."""
+    """Adds to its input the residual of the activated input."""
 
     def __init__(self, channels: int, rates: UnitRates) -> None:
         super().__init__(channels, channels, 1, rates)
@@ -51,22 +51,23 @@ class IdentityUnit(Residual):
 
 
 class ProjectionUnit(Residual):
-    """A block's first: the shortcut is a 1×1 convolution of the activated input."""
+    """The first unit of a block: the shortcut is a 1×1 convolution of the activated input."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, rates: UnitRates) -> None:
         super().__init__(inputs, outputs, stride, rates)
-        self.shortcut = Convolution(inputs, outputs, 1, stride=stride)
+        self.shortcut = Conv2dSame(inputs, outputs, 1, stride=stride)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.shortcut(x) + self.expand(self.spatial(self.reduce(x)))
 
 
 class ReducedProjectionUnit(Residual):
-    """The network's first: the original has the shortcut start after its own 1×1 reduction."""
+    """The first unit of the network: as in the original code, its shortcut starts after the unit's
+    1×1 reduction."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, rates: UnitRates) -> None:
         super().__init__(inputs, outputs, stride, rates)
-        self.shortcut = Convolution(outputs // 4, outputs, 1, stride=stride)
+        self.shortcut = Conv2dSame(outputs // 4, outputs, 1, stride=stride)
 
     def forward(self, x: Tensor) -> Tensor:
         reduced = self.reduce(x)
@@ -74,7 +75,7 @@ class ReducedProjectionUnit(Residual):
 
 
 class Block(nn.Sequential):
-    """Units, then batch norm and ReLU; takes an activated input and gives an activated output."""
+    """Units, then batch norm and ReLU. Input and output are activated."""
 
     def __init__(self, first: Residual, channels: int, other_rates: list[UnitRates]) -> None:
         super().__init__()
@@ -84,7 +85,8 @@ class Block(nn.Sequential):
 
 
 class Encoder(nn.Module):
-    """One modality's: N×3×H×W, 0–255, to the features at 1/16 and the skips at 1/8 and 1/4."""
+    """The encoder of one modality: an image N×3×H×W, 0–255, to the features at 1/16 and the skip
+    connections at 1/8 and 1/4."""
 
     def __init__(self, dimensions: Dimensions, rates: Rates) -> None:
         super().__init__()
@@ -109,7 +111,7 @@ class Encoder(nn.Module):
         return features, self.skip_eighth(eighth), self.skip_quarter(quarter)
 
     def set_dropout(self, keep: float) -> None:
-        """Drops values of the last unit's residual in training; keep: the share that stays."""
+        """Sets the dropout after the last unit's residual. keep: the share of values that stays."""
         self.block4.units[-1].dropout = nn.Dropout(1 - keep) if keep < 1 else nn.Identity()
 
 
@@ -118,11 +120,11 @@ def _block(inputs: int, outputs: int, stride: int, rates: list[UnitRates]) -> Bl
 
 
 def multiscale_rates(units: tuple[int, int, int, int], rates: Rates) -> list[list[UnitRates]]:
-    """The dilations of every unit of the four blocks. Multiscale are the last unit of block 2, the
-    units of block 3 from the third on, and all of block 4.
+    """The dilations of every unit of the four blocks. The last unit of block 2, the units of block
+    3 from the third on, and all units of block 4 are multiscale.
 
-    released: the rates of the published code and weights; paper: the growing ones of the paper
-    (arXiv 1808.03833, section 3.1).
+    rates: "released": those of the published code and weights; "paper": the growing rates of the
+      paper (arXiv 1808.03833, section 3.1).
     """
     one, two, three, four = units
     block3, block4 = [(1, 2)] * (three - 2), [(2, 2)] * four

@@ -1,4 +1,4 @@
-"""Which experts there are. Another one is a file beside this one and a line here."""
+"""The list of experts. To add one, write a file beside this one and add a line here."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -20,8 +20,8 @@ EXPERTS: dict[str, Callable[[Dimensions, Rates], Expert]] = {
 
 
 def new_expert(modality: Modality, spec: ModelSpec) -> Expert:
-    """The expert that `modality` names, of the spec's size. Raises SsmaError naming those there are
-    when it is none of them."""
+    """Makes the expert that `modality` names, at the spec's size. Raises SsmaError, with the names
+    that exist, when there is no such expert."""
     if modality.expert not in EXPERTS:
         raise SsmaError(f"modality {modality.name!r}: there is no expert {modality.expert!r}; "
                         f"there are {', '.join(EXPERTS)}")

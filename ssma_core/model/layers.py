@@ -1,4 +1,4 @@
-"""The layers everything is made of, padded and normalized as in the original."""
+"""The layers of all networks, padded and normalized as in the original code."""
 from __future__ import annotations
 
 import math
@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class Convolution(nn.Conv2d):
-    """A convolution that keeps the size, divided by the stride (1 or 2).
+class Conv2dSame(nn.Conv2d):
+    """A convolution whose output has the input's size divided by the stride (1 or 2).
 
-    Pads as TensorFlow's SAME does. For stride 2 and an even side that is one row and column more at
-    the bottom and right than at the top and left, which no symmetric padding can do.
+    Pads as TensorFlow's SAME does. For stride 2 and an even side that is one more row and column at
+    the bottom and right than at the top and left, which symmetric padding cannot do.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, rate: int = 1,
@@ -27,39 +27,39 @@ class Convolution(nn.Conv2d):
 
 
 class MaxPool(nn.Module):
-    """3×3 with stride 2; the last windows reach over the right and bottom edge by one (SAME)."""
+    """3×3 with stride 2. The last windows reach one pixel over the right and bottom edge (SAME)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.max_pool2d(x, 3, 2, ceil_mode=True)
 
 
 def pad_for_stride_2(x: Tensor, kernel: int) -> Tensor:
-    """Zeros around x (sides even) for a window of `kernel` that moves by two."""
+    """Pads x (sides even) with zeros for a `kernel`×`kernel` window with stride 2."""
     total = max(kernel - 2, 0)
     before, after = total // 2, total - total // 2
     return F.pad(x, (before, after, before, after)) if total else x
 
 
 def batch_norm(channels: int) -> nn.BatchNorm2d:
-    """The original's: eps 1e-5, moving averages with decay 0.99."""
+    """Batch norm as in the original code: eps 1e-5, moving averages with decay 0.99."""
     return nn.BatchNorm2d(channels, eps=1e-5, momentum=0.01)
 
 
 class ConvNorm(nn.Sequential):
-    """Convolution, batch norm and, unless told otherwise, ReLU."""
+    """Convolution, batch norm and, unless `relu` is False, ReLU."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, rate: int = 1,
                  groups: int = 1, relu: bool = True) -> None:
         super().__init__()
-        self.convolution: nn.Module = Convolution(inputs, outputs, kernel, stride=stride, rate=rate,
-                                                  groups=groups)
+        self.convolution: nn.Module = Conv2dSame(inputs, outputs, kernel, stride=stride, rate=rate,
+                                                 groups=groups)
         self.norm = batch_norm(outputs)
         if relu:
             self.relu = nn.ReLU(inplace=True)
 
 
 class Upsampling(nn.Sequential):
-    """Transposed convolution to `stride` times the size, batch norm, no ReLU."""
+    """Transposed convolution that makes the map `stride` times larger, batch norm, no ReLU."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -74,10 +74,10 @@ def global_mean(x: Tensor) -> Tensor:
 
 
 def resize_bilinear(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """x enlarged to (height, width), multiples of its own, as TensorFlow 1 does it: output pixel i
-    looks at input i / factor (no half-pixel centres), and beyond the last pixel at the last."""
+    """Upsamples x to size (height, width), multiples of its own, as TensorFlow 1 does: output pixel
+    i is read at input i / factor (no half-pixel centres), beyond the last pixel at the last."""
     height, width = size
-    # Resized with aligned corners, x with its last row and column doubled is sampled there.
+    # With the last row and column doubled, a resize with aligned corners reads these places.
     # Not F.pad: torch.compile of torch 2.13 cannot take its gradient in channels-last memory.
     doubled = torch.cat([x, x[:, :, -1:]], 2)
     doubled = torch.cat([doubled, doubled[:, :, :, -1:]], 3)
@@ -86,8 +86,8 @@ def resize_bilinear(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def initialize(model: nn.Module) -> None:
-    """For training from scratch: convolutions from He et al.'s normal distribution (arXiv
-    1502.01852, counting the inputs), biases at 0.01, as the original starts."""
+    """Draws weights for training from scratch, as the original code does: convolutions from the
+    normal distribution of He et al. (arXiv 1502.01852, with fan-in), biases 0.01."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             kernel_height, kernel_width = module.kernel_size

@@ -1,5 +1,5 @@
-"""A light expert: MobileNetV2's inverted residuals (arXiv 1801.04381) in the place of AdapNet++'s
-bottleneck units, and a context by the same means."""
+"""A light expert: MobileNetV2's inverted residuals (arXiv 1801.04381) instead of AdapNet++'s
+bottleneck units, and depthwise convolutions instead of the eASPP."""
 from __future__ import annotations
 
 import torch
@@ -15,8 +15,8 @@ EXPANSION = 6
 
 
 class InvertedResidual(nn.Module):
-    """1×1 to six times the channels, 3×3 on each channel alone, 1×1 to `outputs` without ReLU;
-    added to the input where it is of the same shape."""
+    """1×1 to six times the channels, depthwise 3×3, 1×1 to `outputs` without ReLU. The result is
+    added to the input if the two have the same shape."""
 
     def __init__(self, inputs: int, outputs: int, *, stride: int = 1, rate: int = 1) -> None:
         super().__init__()
@@ -32,8 +32,8 @@ class InvertedResidual(nn.Module):
 
 
 class LightContext(nn.Module):
-    """The features at the eASPP's scales, by 3×3 convolutions of each channel alone, and the mean
-    of the whole image."""
+    """The features at the eASPP's rates, by depthwise 3×3 convolutions, and the mean of the whole
+    image."""
 
     def __init__(self, channels: int, outputs: int) -> None:
         super().__init__()
@@ -48,11 +48,11 @@ class LightContext(nn.Module):
 
 
 class LightExpert(Expert):
-    """The expert "light": as many units as AdapNet++ has in as many blocks, of an eighth of the
-    channels. At size "full" that is about as wide as MobileNetV2, at "tiny" as its narrowest.
+    """The expert "light": the same number of blocks and units as AdapNet++, an eighth of the
+    channels. Size "full" is about as wide as MobileNetV2, "tiny" as its narrowest variant.
 
-    A block's output is linear, as AdapNet++'s skips are, and so is a skip as it is. There are no
-    multiscale units for `rates` to speak of, and there is no dropout.
+    A block's output is linear, as AdapNet++'s skip connections are, and is itself the skip
+    connection. There are no multiscale units, so `rates` has no effect, and there is no dropout.
     """
 
     def __init__(self, dimensions: Dimensions, _rates: Rates) -> None:

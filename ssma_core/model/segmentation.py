@@ -1,4 +1,4 @@
-"""What all networks share, whatever their experts: a decoder with its heads."""
+"""The base class of all networks: a decoder and its heads."""
 from __future__ import annotations
 
 from torch import Tensor, nn
@@ -11,10 +11,10 @@ from ssma_core.spec import check_multiple_of_16
 
 
 class SegmentationNetwork(nn.Module):
-    """Images are float32 N×3×H×W, BGR, 0–255, sides multiples of 16 (SsmaError otherwise); logits
+    """Images are float32 N×3×H×W, BGR, 0–255, sides multiples of 16 (SsmaError otherwise). Logits
     are N×classes×H×W, before the softmax.
 
-    channels: of what the decoder gets.
+    channels: of the decoder's inputs.
     """
 
     def __init__(self, channels: Channels, dimensions: Dimensions, classes: int, *,
@@ -24,7 +24,7 @@ class SegmentationNetwork(nn.Module):
         self.auxiliary_heads = AuxiliaryHeads(dimensions, classes) if auxiliary_heads else None
 
     def features(self, *images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What the decoder gets: (context at 1/16, skip at 1/8, skip at 1/4)."""
+        """Returns the decoder's inputs: (context at 1/16, skip at 1/8, skip at 1/4)."""
         raise NotImplementedError
 
     def forward(self, *images: Tensor) -> Tensor:
@@ -32,8 +32,8 @@ class SegmentationNetwork(nn.Module):
         return self._decode(images)[0]
 
     def forward_with_auxiliary(self, *images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns three logits: the network's, and those of the auxiliary heads on the decoder's
-        second and first upsampling. Needs a network built with auxiliary heads."""
+        """Returns three logits, all N×classes×H×W: the network's, and those of the auxiliary heads
+        on the decoder's second and first upsampling. The network must have auxiliary heads."""
         assert self.auxiliary_heads is not None, "built without auxiliary heads"
         logits, quarter, eighth = self._decode(images)
         height, width = logits.shape[2:]
@@ -45,8 +45,8 @@ class SegmentationNetwork(nn.Module):
         return self.decoder(*self.features(*images))
 
     def set_dropout(self, keep: float) -> None:
-        """keep: the share of values that the experts' dropout leaves in training, up to 1 (none is
-        dropped). Experts without dropout stay as they are."""
+        """keep: the share of values that the experts' dropout keeps in training, above 0, up to 1
+        (nothing is dropped); SsmaError otherwise. Experts without dropout ignore it."""
         if not 0 < keep <= 1:
             raise SsmaError(f"dropout's keep probability must be above 0 and at most 1, got {keep}")
         for module in self.modules():

@@ -1,4 +1,4 @@
-"""SSMA: two experts, fused by what each of them knows (arXiv 1808.03833, section 4)."""
+"""SSMA: two experts and their fusion (arXiv 1808.03833, section 4)."""
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -9,19 +9,20 @@ from ssma_core.model.adapnet_pp import AdapNetPP
 from ssma_core.model.decoder import Decoder
 from ssma_core.model.expert import Expert
 from ssma_core.model.fusion import SsmaBlock
-from ssma_core.model.layers import ConvNorm, Convolution, initialize
+from ssma_core.model.layers import Conv2dSame, ConvNorm, initialize
 from ssma_core.model.segmentation import SegmentationNetwork
 from ssma_core.model.sizes import DIMENSIONS
 from ssma_core.spec import ModelSpec
 
 
 class Ssma(SegmentationNetwork):
-    """Takes the colour image and the second modality's image, both as AdapNet++ takes its one.
+    """Takes the colour image and the second modality's image, in the format of
+    `SegmentationNetwork`.
 
-    What is fused has the channels of the colour image's expert.
+    The fused maps have the channels of the colour expert's maps.
 
-    alone: a decoder for each expert, AdapNet++'s, for when the other sensor is dead; None where the
-      network has none.
+    alone: one AdapNet++ decoder per expert, used when the other sensor is dead; None when built
+      without them.
     """
 
     def __init__(self, spec: ModelSpec, colour: Expert, second: Expert, *,
@@ -33,9 +34,9 @@ class Ssma(SegmentationNetwork):
         self.fuse_easpp = SsmaBlock(both.context, d.fused_easpp_gate,
                                     ConvNorm(both.context, fused.context, 1, relu=False))
         self.fuse_eighth = SsmaBlock(both.eighth, d.fused_skip_gate,
-                                     Convolution(both.eighth, fused.eighth, 3, bias=True))
+                                     Conv2dSame(both.eighth, fused.eighth, 3, bias=True))
         self.fuse_quarter = SsmaBlock(both.quarter, d.fused_skip_gate,
-                                      Convolution(both.quarter, fused.quarter, 3, bias=True))
+                                      Conv2dSame(both.quarter, fused.quarter, 3, bias=True))
         self.alone = nn.ModuleList(
             Decoder(expert.channels, d, spec.classes, weigh_skips=False)
             for expert in (colour, second)) if alone else None
@@ -43,8 +44,9 @@ class Ssma(SegmentationNetwork):
         initialize(self)
 
     def unimodal_logits(self, modality: int, image: Tensor) -> Tensor:
-        """What one expert makes of its own image, without the other."""
-        assert self.alone is not None, "built without decoders for the experts alone"
+        """The logits, N×classes×H×W, of one expert and its own decoder for its own image.
+        modality: index, 0 or 1. The network must have been built with `alone`."""
+        assert self.alone is not None, "built without unimodal decoders"
         logits: Tensor = self.alone[modality](*self.experts[modality](image))[0]
         return logits
 
@@ -53,24 +55,24 @@ class Ssma(SegmentationNetwork):
         return easpp, eighth, quarter
 
     def fusions(self, *images: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """What each of the three SSMA blocks returns: of the context at 1/16, of the skips at 1/8
-        and 1/4."""
+        """The results of the three SSMA blocks, (fused, gated) each: of the context at 1/16 and of
+        the skip connections at 1/8 and 1/4."""
         return self.fuse(*(expert(image) for expert, image in zip(self.experts, images)))
 
     def fuse(self, colour: Iterable[Tensor], second: Iterable[Tensor]
              ) -> list[tuple[Tensor, Tensor]]:
-        """The same, of what the experts make of the images."""
+        """As `fusions`, from the outputs of the two experts."""
         blocks = self.fuse_easpp, self.fuse_eighth, self.fuse_quarter
         return [block(*maps) for block, *maps in zip(blocks, colour, second)]
 
     def load_experts(self, colour: AdapNetPP, second: AdapNetPP) -> None:
-        """Copies the experts of two trained networks, which must be this one's own by name and
-        size."""
+        """Copies the experts of two trained networks. They must be of the same kind and size as
+        this network's own."""
         for expert, trained in zip(self.experts, (colour, second)):
             expert.load_state_dict(trained.expert.state_dict())
 
     def freeze(self, *parts: nn.Module) -> None:
-        """From now on these parts get no gradients, and their batch norms stay as they are."""
+        """From now on these parts get no gradients, and their batch norms do not change."""
         self.frozen += parts
         for part in parts:
             part.requires_grad_(False)

@@ -1,1 +1,2 @@
-"""What a model is on disk: checkpoints, exported files, engines, and the original's checkpoints."""
+"""Models on disk: checkpoints, exported files, engines, and the original's TensorFlow checkpoints.
+"""

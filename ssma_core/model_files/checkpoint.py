@@ -1,4 +1,4 @@
-"""Model files: weights and spec in one safetensors file. Nothing in it is ever executed."""
+"""Checkpoints: weights and spec in one safetensors file. Nothing in the file is executed."""
 from __future__ import annotations
 
 import hashlib
@@ -20,27 +20,27 @@ FORMAT, VERSION = "ssma", "1"
 
 
 def save(path: str | Path, model: SegmentationNetwork, spec: ModelSpec, *,
-         written: Callable[[Path], AbstractContextManager[Path]] = atomic_write) -> None:
-    """Writes `path` whole or not at all, in the way of `written`. Raises SsmaError when it is not
-    named *.safetensors or cannot be written."""
+         write: Callable[[Path], AbstractContextManager[Path]] = atomic_write) -> None:
+    """Writes `path` with `write`, which may be atomic only or also durable. Raises SsmaError when
+    `path` does not end in .safetensors or cannot be written."""
     from safetensors.torch import save_file
 
     if Path(path).suffix != ".safetensors":
         raise SsmaError(f"cannot write {path}: a model file's name must end in .safetensors")
     metadata = {"format": FORMAT, "version": VERSION, "spec": spec.to_json()}
-    with written(Path(path)) as temporary:
+    with write(Path(path)) as temporary:
         try:
             save_file(model.state_dict(), temporary, metadata)
-        except SafetensorError as error:  # such as a disk without room
+        except SafetensorError as error:  # for example a full disk
             raise SsmaError(f"cannot write {path}: {error}") from error
 
 
 def load(path: str | Path) -> tuple[SegmentationNetwork, ModelSpec]:
-    """The network, on the CPU and in evaluation mode, and its spec.
+    """Reads a checkpoint. Returns the network, on the CPU and in evaluation mode, and its spec.
 
-    Auxiliary heads and decoders for the experts alone come along where the file has them. Raises
-    SsmaError when the file cannot be read, is no model file of this project, asks for an expert
-    that is not registered here, or holds other weights than its spec asks for.
+    The network has auxiliary heads and unimodal decoders if the file has them. Raises SsmaError
+    when the file cannot be read, is not a model file of this project, names an expert that does
+    not exist here, or does not contain the weights of its spec.
     """
     import torch
 
@@ -48,12 +48,12 @@ def load(path: str | Path) -> tuple[SegmentationNetwork, ModelSpec]:
 
     spec = read_spec(path)
     with safe_open(path, framework="pt") as file:
-        # Copies: the file's own memory is unaligned, and may be written anew while we run.
+        # Copies: the file's memory is unaligned, and someone may overwrite the file while we run.
         weights = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     heads, alone = (any(name.startswith(part) for name in weights)
                     for part in ("auxiliary_heads.", "alone."))
     try:
-        with torch.device("meta"):  # nothing is drawn: the file's tensors take its own ones' place
+        with torch.device("meta"):  # without random weights: the file's tensors replace these
             model = build(spec, auxiliary_heads=heads, alone=alone)
     except SsmaError as error:
         raise SsmaError(f"{path}: {error}") from error
@@ -61,20 +61,20 @@ def load(path: str | Path) -> tuple[SegmentationNetwork, ModelSpec]:
     fault = differences({name: tuple(w.shape) for name, w in weights.items()},
                         {name: tuple(w.shape) for name, w in wanted.items()})
     if fault:
-        raise SsmaError(f"{path} holds other weights than its own spec asks for; it was damaged or "
-                        f"edited, write it again.\n{fault}")
+        raise SsmaError(f"{path} contains other weights than its own spec asks for; it was damaged "
+                        f"or edited, write it again.\n{fault}")
     weights = {name: weight.to(wanted[name].dtype) for name, weight in weights.items()}
     model.load_state_dict(weights, assign=True)
     return model.eval(), spec
 
 
 def read_spec(path: str | Path) -> ModelSpec:
-    """The spec alone; imports no torch. Raises SsmaError as `load` does."""
+    """Reads the spec only, without importing torch. Raises SsmaError as `load` does."""
     try:
         with safe_open(path, framework="numpy") as file:
             metadata: dict[str, Any] = file.metadata() or {}
     except (OSError, SafetensorError) as error:
-        raise SsmaError(f"cannot read the model file {path}: it is missing, cut short, or no "
+        raise SsmaError(f"cannot read the model file {path}: it is missing, cut short, or not a "
                         f"safetensors file ({error}); fetch it again") from error
     if metadata.get("format") != FORMAT or "spec" not in metadata:
         raise SsmaError(f"{path} is a safetensors file, but not one of this project: it has no "
@@ -89,8 +89,8 @@ def read_spec(path: str | Path) -> ModelSpec:
 
 
 def weights_hash(model: SegmentationNetwork) -> str:
-    """SHA-256 of the tensors, their names and shapes: the same for the same weights, wherever they
-    are and whichever file they came from."""
+    """SHA-256 (hexadecimal) of the tensors with their names, shapes and dtypes: the same for the
+    same weights, on any device and from any file."""
     digest = hashlib.sha256()
     for name, weight in sorted(model.state_dict().items()):
         digest.update(f"{name} {tuple(weight.shape)} {weight.dtype}".encode())
@@ -99,8 +99,8 @@ def weights_hash(model: SegmentationNetwork) -> str:
 
 
 def differences(given: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> str:
-    """Which shapes, by name, are missing, left over or other than wanted, one a line; "" when none
-    is."""
+    """Lists the shapes, by name, that are missing, left over or different from `wanted`, one per
+    line; "" when there are none."""
     other = [f"{name} is {_shape(given[name])} instead of {_shape(shape)}"
              for name, shape in wanted.items() if name in given and given[name] != shape]
     faults = {"missing": [name for name in wanted if name not in given],

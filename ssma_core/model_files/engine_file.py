@@ -1,4 +1,5 @@
-"""Engine files: what TensorRT built, and what must fit before it may run. No TensorRT in here."""
+"""Engine files: TensorRT's serialized engines, with a header that says where they can run. This
+module does not import TensorRT."""
 from __future__ import annotations
 
 import json
@@ -15,19 +16,19 @@ from ssma_core.model_files.exported import Exported
 from ssma_core.plain import from_plain
 
 Library = Literal["tensorrt", "tensorrt_rtx"]
-Buffer = bytes | memoryview
+Plan = bytes | memoryview  # TensorRT's word for a serialized engine
 LIBRARY_NAMES: dict[Library, str] = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT for RTX"}
 
-# What a file begins with: magic, the header's length in bytes, CRC-32 of all that follows.
+# The start of a file: magic, the header's length in bytes, CRC-32 of everything after this.
 _FRONT = struct.Struct("<14sII")
 _MAGIC = b"SSMA engine 2\n"
-_ALIGNED = 64  # a plan begins at a multiple of so many bytes
-_PORTABLE_FROM = (8, 0)  # what TensorRT for RTX builds runs from here on, unless it was limited
+_ALIGNMENT = 64  # a plan begins at a multiple of this many bytes
+_PORTABLE_FROM = (8, 0)  # engines of TensorRT for RTX run from here on, unless they were limited
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """name: as CUDA gives it. capability: compute capability, (major, minor)."""
+    """name: as CUDA reports it. capability: compute capability, (major, minor)."""
 
     name: str
     capability: tuple[int, int]
@@ -38,16 +39,16 @@ class Gpu:
 
 @dataclass(frozen=True)
 class EngineHeader:
-    """What an engine is, and what may run it.
+    """What an engine contains, and where it can run.
 
-    exported: the ONNX file it was built from.
-    library, version: what built it; nothing else can run it.
-    gpu: the GPU it was built on and for. None with TensorRT for RTX, which compiles for the GPU at
-      hand when it loads an engine.
-    capabilities: with TensorRT for RTX, the compute capabilities it was limited to; when there are
-      none it may run on 8.0 and later.
-    command: `ssma build-engine` with the options that it was built by, less --library and
-      --compute-capability: the machine at hand decides those.
+    exported: the ONNX file that it was built from.
+    library, version: what built it; only the same library in the same version can run it.
+    gpu: the GPU that it was built on and for. None for TensorRT for RTX, which compiles for the
+      local GPU when it loads an engine.
+    capabilities: for TensorRT for RTX, the compute capabilities that it was limited to; if empty,
+      it can run on 8.0 and later.
+    command: `ssma build-engine` with the options of its build, without --library and
+      --compute-capability, which depend on the machine.
     """
 
     exported: Exported
@@ -58,16 +59,16 @@ class EngineHeader:
     command: str
 
 
-def write(path: str | Path, header: EngineHeader, plans: Mapping[str, Buffer]) -> None:
-    """Writes `path` whole or not at all.
+def write(path: str | Path, header: EngineHeader, plans: Mapping[str, Plan]) -> None:
+    """Writes `path` atomically.
 
-    plans: the engines, as TensorRT serializes them, by the names of `onnx_parts.parts`.
+    plans: the engines, serialized by TensorRT, by the names of `onnx_parts.parts`.
     """
     sizes = {name: len(plan) for name, plan in plans.items()}
     text = json.dumps({"header": asdict(header), "plans": sizes}).encode()
-    parts: list[Buffer] = [text + b" " * (-(_FRONT.size + len(text)) % _ALIGNED)]
+    parts: list[Plan] = [text + b" " * (-(_FRONT.size + len(text)) % _ALIGNMENT)]
     for plan in plans.values():
-        parts += [plan, bytes(-len(plan) % _ALIGNED)]
+        parts += [plan, bytes(-len(plan) % _ALIGNMENT)]
     check = 0
     for part in parts:
         check = zlib.crc32(part, check)
@@ -77,15 +78,15 @@ def write(path: str | Path, header: EngineHeader, plans: Mapping[str, Buffer]) -
 
 
 def read(path: str | Path) -> tuple[EngineHeader, dict[str, memoryview]]:
-    """What was written. Raises SsmaError, naming the file, when it cannot be read, is no engine
-    file of this project, or was cut short or damaged."""
+    """Reads what `write` wrote. Raises SsmaError, naming the file, when it cannot be read, is not
+    an engine file of this project, or is cut short or damaged."""
     try:
         data = memoryview(Path(path).read_bytes())
     except OSError as error:
         raise SsmaError(f"cannot read {path}: {error.strerror}") from error
     if bytes(data[:len(_MAGIC)]) != _MAGIC:
-        raise SsmaError(f"{path} is no engine of this program, or of another version of it; build "
-                        "one with `ssma build-engine`")
+        raise SsmaError(f"{path} is not an engine file of this program, or is one of another "
+                        "version; build one with `ssma build-engine`")
     if len(data) < _FRONT.size or zlib.crc32(data[_FRONT.size:]) != _FRONT.unpack_from(data)[2]:
         raise SsmaError(f"{path} is cut short or damaged; copy it again, or build it again with "
                         "`ssma build-engine`")
@@ -99,22 +100,22 @@ def read(path: str | Path) -> tuple[EngineHeader, dict[str, memoryview]]:
     plans = {}
     for name, size in values["plans"].items():
         plans[name] = data[plan_at:plan_at + size]
-        plan_at += size + -size % _ALIGNED
+        plan_at += size + -size % _ALIGNMENT
     return header, plans
 
 
 def check(header: EngineHeader, library: Library, version: str, gpu: Gpu) -> None:
-    """Raises SsmaError, with the command that builds it again, unless this library of this version
-    may run the engine on this GPU."""
+    """Raises SsmaError, with the command that builds the engine again, unless this library in this
+    version can run it on this GPU."""
     fault = _mismatch(header, library, version, gpu)
     if fault:
         raise SsmaError(f"{fault}; build it again here: {rebuild_command(header, library, gpu)}")
 
 
 def rebuild_command(header: EngineHeader, library: Library, gpu: Gpu) -> str:
-    """The command line that builds the engine for this library and GPU, and for the compute
+    """The command line that builds the engine for this library and GPU, and also for the compute
     capabilities that it was limited to before."""
-    if gpu.capability < _PORTABLE_FROM:  # there, TensorRT for RTX has no float32 matrix products
+    if gpu.capability < _PORTABLE_FROM:  # on these TensorRT for RTX has no float32 matrix product
         library = "tensorrt"
     command = f"{header.command} --library {library}"
     if library == "tensorrt_rtx" and header.capabilities:
@@ -124,7 +125,7 @@ def rebuild_command(header: EngineHeader, library: Library, gpu: Gpu) -> str:
 
 
 def runs_on(header: EngineHeader) -> str:
-    """In words, for people: "NVIDIA L4 (compute capability 8.9)"."""
+    """Where the engine can run, as text: "NVIDIA L4 (compute capability 8.9)"."""
     if header.gpu is not None:
         return str(header.gpu)
     if not header.capabilities:
@@ -141,12 +142,12 @@ def _mismatch(header: EngineHeader, library: Library, version: str, gpu: Gpu) ->
     here = f"{LIBRARY_NAMES[library]} {version}"
     if built_by != here:
         return f"the engine was built by {built_by} and runs with nothing else, and here is {here}"
-    if not _may_run(header, gpu):
+    if not _can_run(header, gpu):
         return f"the engine was built for {runs_on(header)}, and here is {gpu}"
     return None
 
 
-def _may_run(header: EngineHeader, gpu: Gpu) -> bool:
+def _can_run(header: EngineHeader, gpu: Gpu) -> bool:
     if header.gpu is not None:
         return gpu == header.gpu
     if header.capabilities:

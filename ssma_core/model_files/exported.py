@@ -1,4 +1,4 @@
-"""What an exported file (.onnx, .engine) is, and the arrays that are bound to its inputs."""
+"""The metadata of an exported file (.onnx, .engine), and the arrays bound to its inputs."""
 from __future__ import annotations
 
 import json
@@ -22,12 +22,12 @@ AUX_FORMATS: tuple[AuxFormat, ...] = get_args(AuxFormat)
 
 @dataclass(frozen=True)
 class FrameFormat:
-    """What an end-to-end file takes: the sensors' own arrays.
+    """The inputs of an end-to-end file: the sensors' own arrays.
 
     size: (width, height) of the camera's images and of the labels.
-    aux: how the array comes that is not the colour image: H×W of that type (depth as uint16
+    aux: the format of the array that is not the colour image: H×W of that dtype (depth as uint16
       millimetres or float32 metres, anything else in the sensor's unit), or "encoded", H×W×3 uint8.
-      None for a model of the colour image alone.
+      None for a model that takes the colour image only.
     """
 
     size: tuple[int, int]
@@ -36,11 +36,12 @@ class FrameFormat:
 
 @dataclass(frozen=True)
 class Exported:
-    """Raises SsmaError where the frame does not fit the spec.
+    """What an exported file is. Raises SsmaError when the frame does not fit the spec.
 
-    frame: None where the file takes the images that `network_images` makes, at spec.input_size.
+    frame: of an end-to-end file. None: the file takes the images that `network_images` makes, at
+      spec.input_size.
     weights: `ssma_core.model_files.checkpoint.weights_hash` of the network.
-    unimodal: the modalities whose experts answer by themselves, too: see `unimodal_output`.
+    unimodal: the modalities whose experts also label alone: see `unimodal_output`.
     """
 
     spec: ModelSpec
@@ -62,7 +63,7 @@ def to_metadata(exported: Exported) -> dict[str, str]:
 
 
 def from_metadata(metadata: Mapping[str, str]) -> Exported:
-    """Raises SsmaError when it is not what `to_metadata` gave."""
+    """Reads what `to_metadata` returned. Raises SsmaError when it is anything else."""
     if "spec" not in metadata:
         raise SsmaError("it is not one of ours: it carries no spec; make one with `ssma export`")
     spec = ModelSpec.from_json(metadata["spec"])
@@ -75,15 +76,15 @@ def from_metadata(metadata: Mapping[str, str]) -> Exported:
         parts = {key: json.loads(metadata[key]) for key in ("frame", "alone")}
     except ValueError as error:
         raise SsmaError(f"the file's metadata are damaged ({error}): export it again") from error
-    exported = from_plain(_Facts, values | parts, "the file's metadata")
+    exported = from_plain(_Metadata, values | parts, "the file's metadata")
     return Exported(spec, exported.precision, exported.frame, exported.weights, exported.alone)
 
 
 def network_inputs(exported: Exported, images: Sequence[Array]) -> dict[str, Array]:
-    """What is bound to the inputs of a file without a frame.
+    """The arrays for the inputs of a file without a frame, by input name.
 
-    images: what `network_images` gives for the spec: h×w×3 uint8 BGR, one a modality.
-    Raises SsmaError when they are not that.
+    images: what `network_images` returns for the spec: for each modality h×w×3 uint8 BGR.
+    Raises SsmaError when they are anything else.
     """
     spec = exported.spec
     for modality, image in zip(spec.modalities, images):
@@ -96,72 +97,73 @@ def network_inputs(exported: Exported, images: Sequence[Array]) -> dict[str, Arr
 
 
 def frame_inputs(exported: Exported, arrays: Sequence[Array]) -> dict[str, Array]:
-    """What is bound to the inputs of a file with a frame: views, where the arrays allow it.
+    """The arrays for the inputs of a file with a frame, by input name: views, if possible.
 
-    arrays: as `Segmenter.segment` takes them. Returned are: H×W×3 and H×W uint8 and H×W float32 as
-    they are; float64 as float32; H×W uint16 as its bytes, H×W×2 uint8, the lower first, since
-    TensorRT has no uint16.
-    Raises SsmaError when the arrays are not of the file's format, with the command that exports a
-    file for them.
+    arrays: as `Segmenter.segment` takes them. H×W×3 uint8, H×W uint8 and H×W float32 are returned
+    unchanged, float64 as float32, and H×W uint16 as its bytes, H×W×2 uint8 with the lower first,
+    because TensorRT has no uint16.
+    Raises SsmaError, with the command that exports a file for these arrays, when they do not have
+    the file's format.
     """
     assert exported.frame is not None
     given = check_frame(exported.spec, arrays)
-    _check_given(exported, frame_format(exported.spec, arrays))
+    _check_same_format(exported, frame_format(exported.spec, arrays))
     names = input_formats(exported.spec, exported.frame)
-    return {modality.name: _bound(array) for modality, array in zip(given, arrays)
+    return {modality.name: _bind(array) for modality, array in zip(given, arrays)
             if modality.name in names}
 
 
 def bound_inputs(exported: Exported, images: Sequence[Array]) -> dict[str, Array]:
-    """Of a file with or without a frame."""
+    """The arrays for the inputs of any file: `network_inputs` or `frame_inputs`."""
     return (network_inputs if exported.frame is None else frame_inputs)(exported, images)
 
 
 def unimodal_inputs(exported: Exported, modality: int, image: Array) -> dict[str, Array]:
-    """The one input that an expert's own answers need: as `bound_inputs` gives it for the whole.
+    """The array for the one input that a unimodal expert needs, as in `bound_inputs`.
 
-    Raises SsmaError as it does, and where the file has no such answers.
+    modality: index, 0 or 1. image: the modality's array.
+    Raises SsmaError as `bound_inputs` does, and when the file cannot label this modality alone.
     """
     name = exported.spec.modalities[modality].name
     if name not in exported.unimodal:
         raise SsmaError(f"the file cannot label {name} alone")
     frame = exported.frame
     if frame is not None:
-        _check_given(exported, replace(frame, size=(image.shape[1], image.shape[0])))
+        _check_same_format(exported, replace(frame, size=(image.shape[1], image.shape[0])))
         frame = frame if modality else replace(frame, aux=None)
-    lone = replace(exported, spec=exported.spec.of_expert(modality), frame=frame, unimodal=())
-    return bound_inputs(lone, [image])
+    expert = replace(exported, spec=exported.spec.of_expert(modality), frame=frame, unimodal=())
+    return bound_inputs(expert, [image])
 
 
 def unimodal_output(modality: str, output: str) -> str:
-    """What "labels" or "confidence" are called where one modality's expert alone gives them."""
+    """The name of the output "labels" or "confidence" of a unimodal expert."""
     return f"{modality}_{output}"
 
 
 def unimodal_modalities(spec: ModelSpec, frame: FrameFormat | None) -> tuple[str, ...]:
-    """The modalities whose images are made of their own sensor's array: all but a vegetation index
-    that the file itself makes."""
+    """The modalities whose images need only their own sensor's array: all except a vegetation index
+    that the file computes."""
     return tuple(m.name for m in spec.modalities if m.encoding not in VEGETATION_INDICES
                  or frame is None or frame.aux == "encoded")
 
 
 def frame_format(spec: ModelSpec, arrays: Sequence[Array]) -> FrameFormat:
-    """Of a frame that `check_frame` accepts."""
+    """The format of a frame that `check_frame` accepts."""
     return FrameFormat((arrays[0].shape[1], arrays[0].shape[0]), _aux_format(spec, arrays))
 
 
 def input_formats(spec: ModelSpec, frame: FrameFormat | None) -> dict[str, AuxFormat]:
-    """The graph's inputs: by name, in order, how each one's array comes; images are "encoded"."""
+    """The graph's inputs in order: the format of each by name; an image is "encoded"."""
     formats: dict[str, AuxFormat] = {modality.name: "encoded" for modality in spec.modalities}
     if frame is not None and frame.aux is not None:
         formats[spec.modalities[-1].name] = frame.aux
-    if _is_made_of_colour(spec, frame):
+    if _index_needs_colour(spec, frame):
         formats = {"colour": "encoded", **formats}
     return formats
 
 
 def blank_inputs(exported: Exported) -> dict[str, Array]:
-    """The graph's inputs, by name, in order, filled with zeros: their shapes and types."""
+    """The graph's inputs in order, by name, with the right shapes and dtypes, filled with zeros."""
     spec, frame = exported.spec, exported.frame
     width, height = spec.input_size if frame is None else frame.size
     blank: dict[AuxFormat, Array] = {
@@ -174,7 +176,7 @@ def blank_inputs(exported: Exported) -> dict[str, Array]:
 
 def export_command(precision: Precision, frame: FrameFormat | None,
                    model: str = "MODEL.safetensors", output: str = "MODEL.onnx") -> str:
-    """The command line that writes such a file."""
+    """The command line that exports such a file."""
     words = ["ssma export", f"--model {model}", f"--output {output}"]
     if frame is not None:
         words.append(f"--camera {size_in_words(frame.size)}")
@@ -192,8 +194,8 @@ def size_in_words(size: tuple[int, int]) -> str:
 
 
 @dataclass(frozen=True)
-class _Facts:
-    """What the metadata say beside the spec."""
+class _Metadata:
+    """What the metadata contain besides the spec."""
 
     precision: Precision
     frame: FrameFormat | None
@@ -206,38 +208,39 @@ def _check_format(spec: ModelSpec, frame: FrameFormat) -> None:
     if min(frame.size) <= 0:
         raise SsmaError(f"a camera's size must be positive, got {size_in_words(frame.size)}")
     if first is not sensor and first.encoding != "image":
-        raise SsmaError(f"the first modality, {first.name}, is no colour image, and only the "
+        raise SsmaError(f"the first modality, {first.name}, is not a colour image, and only the "
                         "second is encoded in the graph: export without --camera")
     if first is sensor and sensor.encoding == "image":
         if frame.aux is not None:
-            raise SsmaError(f"the model takes the {sensor.name} image alone, and no other array "
-                            f"that could come as {frame.aux}: leave out --aux")
+            raise SsmaError(f"the model takes only the {sensor.name} image, and no other array "
+                            f"that could be {frame.aux}: leave out --aux")
     elif frame.aux is None:
         formats = "uint16, float32" if is_depth(sensor) else "uint8, uint16, float32"
-        raise SsmaError(f"how does the {sensor.name} come, --aux {formats} or encoded?")
+        raise SsmaError(f"the format of the {sensor.name} is not given: give --aux {formats} or "
+                        "encoded")
     elif sensor.encoding == "image" and frame.aux != "encoded":
         raise SsmaError(f"the model takes the {sensor.name} as an image, not as {frame.aux}: give "
                         "--aux encoded")
     elif sensor.encoding == "hha" and frame.aux != "encoded":
-        raise SsmaError("HHA is not computed in the graph, since its gravity is found by a search: "
-                        "give --aux encoded, and encode the images before, or export without "
-                        "--camera")
+        raise SsmaError("HHA is not computed in the graph, because its gravity is found by a "
+                        "search: give --aux encoded, and encode the images before, or export "
+                        "without --camera")
     elif frame.aux == "uint8" and is_depth(sensor):
-        raise SsmaError(f"the {sensor.name} cannot come as uint8, which is neither millimetres nor "
+        raise SsmaError(f"the {sensor.name} cannot be uint8, which is neither millimetres nor "
                         "metres: give --aux uint16, float32 or encoded")
 
 
-def _check_given(exported: Exported, given: FrameFormat) -> None:
+def _check_same_format(exported: Exported, given: FrameFormat) -> None:
     assert exported.frame is not None
     if given != exported.frame:
         raise SsmaError(
-            f"the file takes frames of {_format_in_words(exported.frame)}, and this one is of "
-            f"{_format_in_words(given)}; export a file for it, and build the engine anew if it is "
-            f"one: {export_command(exported.precision, given)}")
+            f"the file takes frames of {_format_in_words(exported.frame)}, but this one is of "
+            f"{_format_in_words(given)}; export a file for it (and then build its engine again): "
+            f"{export_command(exported.precision, given)}")
 
 
-def _is_made_of_colour(spec: ModelSpec, frame: FrameFormat | None) -> bool:
-    """Whether the one modality is a vegetation index that the graph makes of two arrays."""
+def _index_needs_colour(spec: ModelSpec, frame: FrameFormat | None) -> bool:
+    """Whether the one modality is a vegetation index that the graph computes from two arrays."""
     return (frame is not None and frame.aux != "encoded" and len(spec.modalities) == 1
             and spec.modalities[0].encoding in VEGETATION_INDICES)
 
@@ -256,7 +259,7 @@ def _format_in_words(frame: FrameFormat) -> str:
     return size_in_words(frame.size) + ("" if frame.aux is None else f" with {frame.aux}")
 
 
-def _bound(array: Array) -> Array:
+def _bind(array: Array) -> Array:
     if array.ndim == 2 and array.dtype.kind == "f":
         return np.ascontiguousarray(array, np.float32)
     if array.dtype == np.uint16:

@@ -1,8 +1,9 @@
-"""Parts of an exported ONNX file, cut out of its bytes: what fuses, what labels with one sensor
-alone, or what computes some of the outputs. A runtime computes all that it is given, whether asked
-for or not.
+"""Cuts an exported ONNX file into parts: the fusion, each expert that labels alone, or the nodes of
+some outputs. This is necessary because a runtime computes all nodes of a model, also those of
+outputs that no one asked for.
 
-Field numbers are those of onnx.proto. A robot that runs a file need not have the package onnx.
+It works on the bytes, with the field numbers of onnx.proto, so that a robot does not need the
+package onnx.
 """
 from __future__ import annotations
 
@@ -17,13 +18,13 @@ from ssma_core.model_files.protobuf import Entry, encoded, entries, fields
 WHOLE = ""
 _GRAPH, _METADATA = 7, 14  # of ModelProto
 _NODE, _WEIGHT, _INPUT, _OUTPUT, _SHAPE = 1, 5, 11, 12, 13  # of GraphProto
-_NAMES = {_NODE: 2, _WEIGHT: 8, _INPUT: 1, _OUTPUT: 1, _SHAPE: 1}  # in the messages of these
-_NEEDS = 1  # in a node's
+_NAMES = {_NODE: 2, _WEIGHT: 8, _INPUT: 1, _OUTPUT: 1, _SHAPE: 1}  # the names' field in each
+_INPUTS_OF_NODE = 1
 
 
 def read(path: Path) -> tuple[bytes, Exported]:
-    """An ONNX file, and what it says it is. Raises SsmaError, naming it, where it cannot be read,
-    is no model, or none of ours."""
+    """Reads an ONNX file and its metadata. Raises SsmaError, naming the file, when it cannot be
+    read, is not an ONNX model, or was not written by this project."""
     try:
         model = path.read_bytes()
         pairs = [fields(entry.value) for entry in entries(_view(model))
@@ -41,23 +42,25 @@ def read(path: Path) -> tuple[bytes, Exported]:
 
 
 def parts(model: bytes, exported: Exported) -> dict[str, bytes]:
-    """A model for each part: the WHOLE, and what labels a modality alone by its name; each takes
-    no more inputs than it needs. model, exported: as `read` gives them."""
+    """A model for each part: under WHOLE, what uses both modalities; under the name of a modality,
+    its unimodal expert. Each part has only the inputs that it needs.
+
+    model, exported: as `read` returns them.
+    """
     if not exported.unimodal:
         return {WHOLE: model}
-    lone = {name: {unimodal_output(name, output) for output in ("labels", "confidence")}
-            for name in exported.unimodal}
+    unimodal = {name: {unimodal_output(name, output) for output in ("labels", "confidence")}
+                for name in exported.unimodal}
     outputs = {name for entry in _graph(model) if entry.number == _OUTPUT
                for name in _piece(entry).names}
-    return cuts(model, {WHOLE: outputs.difference(*lone.values()), **lone})
+    return cuts(model, {WHOLE: outputs.difference(*unimodal.values()), **unimodal})
 
 
 def cuts(model: bytes, wanted: Mapping[str, Collection[str]]) -> dict[str, bytes]:
-    """By the same names, the models that compute these outputs and nothing else, from no more
-    inputs than they need.
+    """For each name in `wanted`, a model that computes these outputs and nothing else, with only
+    the inputs that it needs.
 
-    model: as `read` gives it. Nodes stand behind those that they need, and hold no graphs of their
-      own.
+    model: as `read` returns it. Its nodes come after those that they need, and contain no graphs.
     """
     around = [entry.whole for entry in entries(_view(model)) if entry.number != _GRAPH]
     graph = [_piece(entry) for entry in _graph(model)]
@@ -66,7 +69,8 @@ def cuts(model: bytes, wanted: Mapping[str, Collection[str]]) -> dict[str, bytes
 
 
 class _Piece(NamedTuple):
-    """An entry of a graph. names: of the tensors that it makes or describes. needs: of a node."""
+    """An entry of a graph. names: the tensors that it makes or describes. needs: a node's inputs.
+    whole: its bytes."""
 
     number: int
     names: list[str]
@@ -83,12 +87,12 @@ def _graph(model: bytes) -> Iterator[Entry]:
 def _piece(entry: Entry) -> _Piece:
     found = fields(entry.value) if entry.number in _NAMES else {}
     names, needs = ([text for text in map(_text, found.get(field, [])) if text] for field in (
-        _NAMES.get(entry.number, 0), _NEEDS if entry.number == _NODE else 0))
+        _NAMES.get(entry.number, 0), _INPUTS_OF_NODE if entry.number == _NODE else 0))
     return _Piece(entry.number, names, needs, entry.whole)
 
 
 def _kept(graph: Sequence[_Piece], outputs: set[str]) -> list[bytes]:
-    """What computes these outputs."""
+    """The entries of the graph that compute these outputs."""
     used = set(outputs)
     for piece in reversed(graph):
         if piece.number == _NODE and not used.isdisjoint(piece.names):
@@ -102,11 +106,11 @@ def _as_field(number: int, message: Sequence[bytes]) -> list[bytes]:
 
 
 def _view(model: bytes) -> bytes:
-    """The same, of which parts are taken without a copy: weights are large."""
+    """The same bytes as a view: slices of it are not copied, because weights are large."""
     return cast(bytes, memoryview(model))
 
 
 def _text(value: int | bytes) -> str:
     if isinstance(value, int):
-        raise ValueError("a number where a text is wanted")
+        raise ValueError("a number instead of a text")
     return bytes(value).decode()

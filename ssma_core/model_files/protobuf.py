@@ -1,5 +1,5 @@
-"""Protocol buffers' wire format (protobuf.dev/programming-guides/encoding), no more of it than
-TensorFlow's and ONNX' files need."""
+"""Protocol buffers' wire format (protobuf.dev/programming-guides/encoding): only what the files of
+TensorFlow and ONNX need."""
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ Fields = dict[int, list[int | bytes]]
 
 
 class Entry(NamedTuple):
-    """A field of a message: its number, its value (varints as int, the rest as bytes) and all of
-    it, as it stands there. Parts of a memoryview are memoryviews, and not copied."""
+    """A field of a message: its number, its value (varints as int, the rest as bytes) and its
+    unchanged bytes. Parts of a memoryview are memoryviews, without a copy."""
 
     number: int
     value: int | bytes
@@ -20,7 +20,7 @@ class Entry(NamedTuple):
 def entries(message: int | bytes) -> Iterator[Entry]:
     """A message's fields, in order.
 
-    Raises ValueError or IndexError where it is none.
+    Raises ValueError or IndexError where it is no message.
     """
     if isinstance(message, int):
         raise ValueError("a field is a number where a message is wanted")
@@ -54,7 +54,7 @@ def encoded(number: int) -> bytes:
 
 
 def _length(message: bytes, wire_type: int, at: int) -> tuple[int, int]:
-    """Of the value of this type, and where it begins."""
+    """The length of a value of this type, and where it begins."""
     if wire_type == 2:
         return varint(message, at)
     if wire_type not in (1, 5):
@@ -63,7 +63,7 @@ def _length(message: bytes, wire_type: int, at: int) -> tuple[int, int]:
 
 
 def number(found: Fields, field: int) -> int:
-    """A field's last value; absent fields are 0, as protocol buffers have it."""
+    """A field's last value; absent fields are 0, as in protocol buffers."""
     value = found.get(field, [0])[-1]
     if not isinstance(value, int):
         raise ValueError(f"field {field} is no number")

@@ -1,6 +1,7 @@
-"""The original's weights into our networks: which TensorFlow variable is which of our tensors.
+"""Imports the original's weights: which TensorFlow variable is which of our tensors.
 
-The original names its layers by number; its names stand here and nowhere else.
+The original numbers its layers; only this module knows its names. Own code on purpose, with
+`tf_checkpoint`: it reads TensorFlow checkpoints without TensorFlow, a large dependency.
 """
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ from ssma_core.spec import Architecture, Modality, ModelSpec
 
 Variables = Mapping[str, npt.NDArray[np.generic]]
 
-# Our layer: the original's, in the scope of its modality.
+# Our layer: the original's, within the scope of its modality.
 _EXPERT = {
     "encoder.input_norm": "conv0/BatchNorm",
     "encoder.stem": "conv1",
@@ -62,21 +63,21 @@ _DECODER = {
 _CONVOLUTION = {"weight": "weights", "bias": "biases"}
 _NORM = {"weight": "gamma", "bias": "beta",
          "running_mean": "moving_mean", "running_var": "moving_variance"}
-# TensorFlow keeps a kernel as (height, width, in, out), that of a transposed convolution as
-# (height, width, out, in); PyTorch as (out, in, height, width) and (in, out, height, width).
+# TensorFlow stores a kernel as (height, width, in, out), of a transposed convolution as (height,
+# width, out, in); PyTorch stores (out, in, height, width) and (in, out, height, width).
 _AXES = {1: (0,), 4: (3, 2, 0, 1)}
 _OPTIMIZER = ("/Adam", "/Adam_1", "global_step", "Global_Step", "beta1_power", "beta2_power")
 
 
 @dataclass
 class Target:
-    """What one TensorFlow variable fills: our tensors, side by side along their dimension 0."""
+    """Our tensors that one TensorFlow variable fills, concatenated along dimension 0."""
 
     tensors: list[Tensor] = field(default_factory=list)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """As TensorFlow has it."""
+        """The shape of the TensorFlow variable."""
         ours = (sum(t.shape[0] for t in self.tensors), *self.tensors[0].shape[1:])
         return tuple(ours[i] for i in np.argsort(_AXES[len(ours)]))
 
@@ -88,17 +89,17 @@ class Target:
 
 
 def import_variables(variables: Variables, spec: ModelSpec) -> SegmentationNetwork:
-    """The network of `spec` with the weights of TensorFlow `variables`, in evaluation
-    mode. An optimizer's variables are left aside; auxiliary heads come along where there are any.
+    """Makes the network of `spec` with the weights of TensorFlow `variables`, in evaluation mode.
+    An optimizer's variables are ignored; auxiliary heads are imported if there are any.
 
-    Raises SsmaError that names the variables which are missing, left over, of another shape or not
-    finite, and for a spec with another expert than the original's.
+    Raises SsmaError that names the variables that are missing, left over, of another shape or not
+    finite; also when the spec has another expert than the original's.
     """
     for modality in spec.modalities:
         if modality.expert != "adapnet++":
             raise SsmaError(f"modality {modality.name!r}: the original's weights are those of the "
                             f"expert 'adapnet++', not of {modality.expert!r}")
-    # A name as Python's `variable.name` has it ends in ":0".
+    # Names taken from Python's `variable.name` end in ":0".
     weights = {name.removesuffix(":0"): value for name, value in variables.items()}
     weights = {name: value for name, value in weights.items() if not name.endswith(_OPTIMIZER)}
     model = build(spec, auxiliary_heads=any("conv911/" in name for name in weights))
@@ -110,8 +111,8 @@ def import_variables(variables: Variables, spec: ModelSpec) -> SegmentationNetwo
                         f"classes; check the architecture and the number of classes.\n{fault}")
     infinite = [name for name, value in weights.items() if not np.isfinite(value).all()]
     if infinite:
-        raise SsmaError("NaN or infinite values, with which no network can answer; import the "
-                        "weights of another training step.\n  " + "\n  ".join(infinite))
+        raise SsmaError("NaN or infinite values, with which no network works; import the weights "
+                        "of another training step.\n  " + "\n  ".join(infinite))
     for name, target in targets.items():
         target.fill(weights[name])
     return model.eval()
@@ -119,8 +120,12 @@ def import_variables(variables: Variables, spec: ModelSpec) -> SegmentationNetwo
 
 def imported_spec(architecture: Architecture, classes: int, input_size: tuple[int, int],
                   modalities: tuple[Modality, ...]) -> ModelSpec:
-    """The spec of an imported model. Its variables tell neither the names nor the colours of the
-    classes, so those are "void" (class 0 always is), "class_1" … and colours around the wheel."""
+    """The spec of an imported model. The variables contain neither names nor colours of the
+    classes, so the names are "void" (always class 0), "class_1" … and the colours evenly spaced
+    hues.
+
+    input_size: (width, height).
+    """
     hues = [i / max(classes - 1, 1) for i in range(classes - 1)]
     wheel = [tuple(round(255 * c) for c in colorsys.hsv_to_rgb(hue, 0.8, 0.9)) for hue in hues]
     return ModelSpec(
@@ -131,7 +136,7 @@ def imported_spec(architecture: Architecture, classes: int, input_size: tuple[in
 
 
 def variable_targets(model: SegmentationNetwork, spec: ModelSpec) -> dict[str, Target]:
-    """Every TensorFlow variable of a network of size "full"."""
+    """Maps every TensorFlow variable of a network of size "full" to our tensors."""
     scopes = dict(_scopes(spec))
     targets: dict[str, Target] = {}
     for parameter, tensor in model.state_dict().items():
@@ -144,11 +149,11 @@ def variable_targets(model: SegmentationNetwork, spec: ModelSpec) -> dict[str, T
 
 
 def _scopes(spec: ModelSpec) -> Iterator[tuple[str, str]]:
-    """(our module, the TensorFlow scope of its variables), more than any one network has."""
+    """Pairs (our module, the TensorFlow scope of its variables), for every kind of network."""
     for ours, theirs in _layers(spec):
         yield ours, theirs
         yield ours + ".convolution", theirs
-        # The original keeps both halves of a multiscale convolution in one kernel.
+        # The original stores both halves of a multiscale convolution in one kernel.
         yield ours + ".convolution.halves.0", theirs
         yield ours + ".convolution.halves.1", theirs
         yield ours + ".norm", theirs + "/BatchNorm"
@@ -175,7 +180,7 @@ def _residual_layers() -> Iterator[tuple[str, str]]:
             yield ours + "spatial", theirs + "conv2"
             yield ours + "expand", theirs + "conv3"
             yield ours + "shortcut", theirs + "shortcut"
-            # The norm of what a unit gives is, with us, where it is used: in the next unit, or at
-            # the block's end.
+            # In our networks, the batch norm of a unit's output is where it is used: in the next
+            # unit, or at the end of the block.
             norm = f"units.{unit}.preactivation" if unit < units else "norm"
             yield f"encoder.block{block}.{norm}", theirs + "conv3/BatchNorm"

@@ -1,1 +1,1 @@
-"""The rendered forest."""
+"""The synthetic (rendered) forest."""

@@ -1,4 +1,4 @@
-"""The scene as a person would label it: no class finer than a hand can draw."""
+"""Labels the scene as a person would: no detail is finer than a hand can draw."""
 from __future__ import annotations
 
 import cv2
@@ -14,15 +14,15 @@ from ssma_core.synthetic.canvas import (
     Canvas,
 )
 
-BRUSH = 7 / 768  # side of the neighbourhood that decides a pixel's class, a share of the width
-DECIDED = 0.53  # share of the neighbourhood that its most frequent class needs
-SMALLEST_SKY = 0.0005  # share of the picture; a smaller gap in a crown is called vegetation
+BRUSH = 7 / 768  # side of the neighbourhood that decides a pixel's class, as a share of the width
+DECIDED = 0.53  # share of the neighbourhood that its most frequent class must have
+SMALLEST_SKY = 0.0005  # share of the picture; a smaller gap in a crown is labelled vegetation
 
 
 def annotated(canvas: Canvas) -> Canvas:
-    """Each pixel gets the most frequent class around it, or void where none prevails, as among
-    twigs before the sky; gaps in crowns that are too small to be drawn become vegetation, as far
-    as their rim."""
+    """Each pixel gets the most frequent class around it, or void if no class is frequent enough,
+    for example among twigs in front of the sky. Gaps in crowns that are too small to draw become
+    vegetation, at the distance of their rim."""
     side = max(int(BRUSH * canvas.label.shape[1]) | 1, 3)
     label = np.zeros_like(canvas.label)
     most = np.full_like(label, int(DECIDED * 255))

@@ -1,4 +1,5 @@
-"""All that is too far to come nearer: the sky with sun and clouds, and the far edge of the wood."""
+"""Everything that is too far away to approach: the sky with sun and clouds, and the far edge of the
+wood."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -41,7 +42,7 @@ class Backdrop:
         self.canvas.distance[level + int(0.03 * focal):] = FARTHEST
 
     def behind(self, pose: Pose) -> Canvas:
-        """What of it this camera sees, the whole picture's size."""
+        """The part of the panorama that this camera sees, at the size of the whole picture."""
         u = np.arange(pose.width, dtype=np.float32) - np.float32(pose.middle)
         azimuth = np.arctan2(u, np.float32(pose.focal))
         across = (azimuth + np.float32(pose.yaw + REACH)) * np.float32(self.focal)
@@ -62,7 +63,8 @@ def _tone(colour: Sequence[float]) -> np.ndarray:
 
 def _sky(rng: np.random.Generator, weather: Weather, width: int, height: int
          ) -> np.ndarray:
-    """height×width×4 uint8: brighter and paler toward horizon and sun, clouds in perspective."""
+    """height×width×4 uint8: brighter and paler toward the horizon and the sun, clouds in
+    perspective."""
     focal = width / (2 * REACH)
     azimuth = (np.arange(width, dtype=np.float32) / focal - REACH)[None]
     rise = np.maximum(RISE - np.arange(height, dtype=np.float32) / focal, 0.0)[:, None]

@@ -1,4 +1,4 @@
-"""The robot's camera: where it is and how the world comes to its pixels."""
+"""The robot's camera: its pose, and how the world is projected to its pixels."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -35,7 +35,8 @@ class Pose:
 
 
 def pose(world: World, time: float, size: tuple[int, int], phase: float) -> Pose:
-    """`time` seconds into a drive along the trail, swaying and nodding as a robot does."""
+    """The pose `time` seconds after the start of a drive along the trail, with the sway and pitch
+    of a robot. size: (width, height). phase: of the sway, radians."""
     width, height = size
     z = 4.0 + SPEED * time
     trail = world.trail

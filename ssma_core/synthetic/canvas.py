@@ -1,5 +1,5 @@
-"""The picture before any sensor sees it: colour, near infrared, distance and class of each pixel,
-and how billboards are set into it."""
+"""The picture before the sensors: colour, near infrared, distance and class of each pixel, and how
+billboards are drawn into it."""
 from __future__ import annotations
 
 import math
@@ -13,7 +13,9 @@ from ssma_core.synthetic.things.sprites import Sprite
 
 VOID, TRAIL, GRASS, VEGETATION, SKY, OBSTACLE = range(6)
 SKY_DISTANCE = 1e4  # metres
-TELLING = 12 / 768  # least height, and root of the area, of an obstacle; a share of the width
+# The least height, and root of the area, of an obstacle that a person recognizes, as a share of the
+# width.
+RECOGNIZABLE = 12 / 768
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,11 @@ def blank(width: int, height: int) -> Canvas:
 
 def put(canvas: Canvas, sprite: Sprite, foot: tuple[float, float], *, pixels_per_metre: float,
         distance: float, shade: float, mirrored: bool) -> None:
-    """Sets a billboard with its foot at (column, row) where it is nearer than what is there.
+    """Draws a billboard with its foot at (column, row), where it is nearer than the canvas.
 
-    Far lattices of twigs before the sky become void, and obstacles too small to be told from a
-    stump or a shadow: nobody could say what such a pixel is.
+    distance: metres. shade: brightness factor.
+    Far twigs in front of the sky become void; so do obstacles that are too small to distinguish
+    from a stump or a shadow. No one could label such pixels.
     """
     height, width = canvas.label.shape
     wide, tall = sprite.width * pixels_per_metre, sprite.height * pixels_per_metre
@@ -62,18 +65,19 @@ def put(canvas: Canvas, sprite: Sprite, foot: tuple[float, float], *, pixels_per
     label = canvas.label[here]
     if distance > 14:
         label[(opacity > 0.3) & (opacity <= 0.5) & (label == SKY)] = VOID
-    # cv2's masked copies are several times faster than NumPy's. Even the faintest leaves
-    # have their distance: fog must veil what shows of them.
+    # cv2's masked copies are several times faster than NumPy's. Also the faintest leaves get their
+    # distance, so that fog covers them.
     touched = cv2.compare(opacity, 0.15, cv2.CMP_GT)
     canvas.distance[here] = cv2.copyTo(before, touched, behind)
-    told = sprite.label != OBSTACLE or min(tall, math.sqrt(wide * tall)) > TELLING * width
-    number = sprite.label if told else VOID
+    size = min(tall, math.sqrt(wide * tall))
+    recognizable = sprite.label != OBSTACLE or size > RECOGNIZABLE * width
+    number = sprite.label if recognizable else VOID
     canvas.label[here] = cv2.copyTo(np.full_like(solid, number), solid, label)
 
 
 def _crop(sprite: Sprite, u0: float, u1: float, v0: float, v1: float, *, columns: int, rows: int,
           mirrored: bool) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]] | None:
-    """The part u0…u1, v0…v1 (0–1) of a sprite at columns×rows pixels, from the fitting level."""
+    """The part u0…u1, v0…v1 (0–1) of a sprite at columns×rows pixels, from the level that fits."""
     if mirrored:
         u0, u1 = 1 - u1, 1 - u0
     finest = sprite.levels[0].colour.shape[1] * (u1 - u0) / columns

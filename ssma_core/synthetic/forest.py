@@ -1,7 +1,7 @@
 """Drives through a synthetic forest: colour, near infrared, depth and labels of one scene.
 
-Every drive is a world of its own, made from its seed: a winding trail, a season, a weather. All
-channels come from the same geometry; each sensor then errs in its own way.
+Every drive has its own world, made from its seed: a winding trail, a season, a weather. All
+channels come from the same geometry; then each sensor adds its own errors.
 """
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from ssma_core.synthetic.robots.looks import Look, looks
 from ssma_core.synthetic.scene import Scene
 from ssma_core.synthetic.sensors import Sensors
 
-# Those of Freiburg Forest.
+# The classes of Freiburg Forest.
 CLASS_NAMES = tuple(each.name for each in (VOID, *FREIBURG_FOREST_5))
 CLASS_COLOURS = tuple(each.colour for each in (VOID, *FREIBURG_FOREST_5))
 WEATHERS = weathers.WEATHERS
-FPS = 10.0  # frames a second of a drive, unless others are asked for
-VERSION = 3  # counts up whenever the same seed makes other pictures than before
+FPS = 10.0  # default frames per second of a drive
+VERSION = 3  # increased whenever the same seed makes other pictures than before
 FOREST, ROBOTS = "forest", "robots"
-PRESETS = {FOREST: VERSION, ROBOTS: 1}  # and the version of each, counted likewise
+PRESETS = {FOREST: VERSION, ROBOTS: 1}  # the version of each
 
 
 @dataclass(frozen=True)
 class SyntheticFrame:
     """rgb: H×W×3 uint8 BGR. near_infrared: H×W uint8. depth: H×W uint16, millimetres along the
-    optical axis, 0 where nothing came back. label: H×W uint8, numbers of CLASS_NAMES.
+    optical axis, 0 = no return. label: H×W uint8, indices of CLASS_NAMES.
     weather: one of WEATHERS. stamp: seconds since the drive began."""
 
     rgb: npt.NDArray[np.uint8]
@@ -46,10 +46,11 @@ class SyntheticFrame:
 def drive(seed: int, frames: int, size: tuple[int, int] = (768, 384),
           weather: str | None = None, fps: float = FPS,
           *, preset: str = FOREST) -> Iterator[SyntheticFrame]:
-    """The frames of one drive at about a metre a second; the same arguments give the same arrays.
+    """The frames of one drive at about 1 m/s. The same arguments give the same arrays.
 
-    seed: 0 or more. size: (width, height), even, at least 64. weather: one of WEATHERS, or None to
-    let the seed choose. fps: frames a second, above 0; fewer lie farther apart along the trail.
+    seed: 0 or more. frames: 1 or more. size: (width, height), even, at least 64. weather: one of
+    WEATHERS; None: the seed chooses. fps: frames per second, above 0; with fewer, the frames are
+    farther apart along the trail.
     preset: one of PRESETS; "forest" has one robot, "robots" another one in every drive.
     Raises SsmaError for anything else, before the first frame.
     """
@@ -61,7 +62,7 @@ def drive(seed: int, frames: int, size: tuple[int, int] = (768, 384),
 
 
 def weather_of(seed: int) -> str:
-    """The weather that a drive of this seed has when none is asked for."""
+    """The weather of a drive with this seed if none is given."""
     return str(np.random.default_rng([seed, 0]).choice(WEATHERS, p=weathers.SHARES))
 
 

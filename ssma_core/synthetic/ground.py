@@ -1,4 +1,4 @@
-"""The ground: its textures, laid out in world coordinates, and how the camera sees it."""
+"""The ground: its textures in world coordinates, and how the camera sees it."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -16,10 +16,9 @@ from ssma_core.synthetic.things.palette import Palette
 from ssma_core.synthetic.things.sprites import ovals
 from ssma_core.synthetic.world import Trail, World
 
-Plane = npt.NDArray[np.float32]
-TILE = 10.24  # metres a fine texture covers before it repeats
-MACRO = 81.92  # metres the coarse one covers
-FARTHEST = 160.0  # metres; beyond it is the backdrop
+TILE = 10.24  # side of a fine texture in metres; then it repeats
+MACRO = 81.92  # side of the coarse texture in metres
+FARTHEST = 160.0  # metres; beyond this is the backdrop
 
 
 @dataclass(frozen=True)
@@ -92,10 +91,10 @@ def _trail(rng: np.random.Generator, palette: Palette, size: int) -> Plane:
 
 
 def distances(world: World, pose: Pose) -> Plane:
-    """H×W float32: metres ahead (camera z) of the ground at each pixel, inf above it.
+    """H×W float32: the distance (camera z, metres) of the ground at each pixel, inf above it.
 
-    The ground is followed outward along coarse columns; what a rise hides stays hidden. Between the
-    samples the inverse distance is linear, which is exact where the ground is flat.
+    The ground is followed outward along coarse columns; ground behind a rise is hidden. Between the
+    samples the inverse distance is interpolated linearly, which is exact for flat ground.
     """
     step = 8
     columns = np.arange(step / 2 - 0.5, pose.width, step)
@@ -178,7 +177,7 @@ class Ground:
 
 
 def _aside(trail: Trail, x: Plane, z: Plane, start: float) -> Plane:
-    """Trail.aside for many pixels, from a table along the trail."""
+    """As Trail.aside, for many pixels, from a table along the trail."""
     step, first = 0.2, start - FARTHEST * 0.6
     table_z = first + step * np.arange(int(FARTHEST * 2 / step))
     slope = trail.slope(table_z)
@@ -200,7 +199,7 @@ def sample(texture: npt.NDArray[np.uint8], x: Plane, z: Plane, metres: float
 
 def _by_distance(levels: tuple[npt.NDArray[np.uint8], ...], x: Plane, z: Plane, pose: Pose,
                  top: int) -> npt.NDArray[np.uint8]:
-    """Samples each band of rows from the level whose texels are about as large as its pixels."""
+    """Samples each band of rows from the level whose texels are about the size of its pixels."""
     rows = np.maximum(np.arange(top, pose.height) - pose.horizon, 0.5)
     ahead = np.minimum(pose.focal * pose.above / rows, FARTHEST)
     pixel = ahead / pose.focal * np.sqrt(np.maximum(ahead / pose.above, 1)) * 0.7

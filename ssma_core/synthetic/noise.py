@@ -1,4 +1,4 @@
-"""Noise that tiles, so that a texture can be laid over a world without end."""
+"""Noise that tiles, so that a texture can be repeated over an endless world."""
 from __future__ import annotations
 
 import cv2
@@ -37,6 +37,6 @@ def _octave(rng: np.random.Generator, size: int, cells: int) -> Plane:
 
 
 def smoothstep(low: float, high: float, value: Plane) -> Plane:
-    """0 below low, 1 above high, smooth between (elementwise)."""
+    """0 below low, 1 above high, smooth in between (elementwise)."""
     t = np.clip((value - np.float32(low)) / np.float32(high - low), 0, 1)
     return t * t * (3 - 2 * t)

@@ -1,4 +1,4 @@
-"""One drive's world, its sprites painted, and how it is drawn from a pose."""
+"""The world of one drive, its painted sprites, and how it is drawn from a pose."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -16,11 +16,11 @@ from ssma_core.synthetic.ground import Ground
 from ssma_core.synthetic.shade import Shade
 from ssma_core.synthetic.things import furniture, obstacles, palette, plants
 from ssma_core.synthetic.things.palette import Palette
-from ssma_core.synthetic.things.sprites import Floats, Sprite, Stamps, Sun, paint
+from ssma_core.synthetic.things.sprites import Floats, Polygons, Sprite, Sun, paint
 from ssma_core.synthetic.weather import Weather
 from ssma_core.synthetic.world import PIECE, SIDE, Thing, World
 
-# Metres within which each kind is drawn; smaller things vanish in the texture sooner.
+# Each kind is drawn up to this distance in metres; small things disappear in the texture sooner.
 SEEN = {"tree": 80.0, "bush": 50.0, "weed": 18.0, "tuft": 9.0, "rock": 60.0, "post": 70.0,
         "sign": 70.0, "log": 60.0, "person": 70.0, "fence": 70.0, "bench": 60.0, "barrel": 60.0,
         "pile": 70.0, "hedge": 60.0, "herbage": 40.0, "shrubs": 50.0, "wall": 80.0,
@@ -30,7 +30,7 @@ NEAREST = 0.9
 
 def atlas(rng: np.random.Generator, colours: Palette, sun: Sun, focal: float
           ) -> dict[str, list[Sprite]]:
-    """Sprites by kind, as sharp as a camera of this focal length (pixels) can show them."""
+    """Sprites by kind, with the resolution that a camera of this focal length (pixels) can show."""
     def pick(materials: tuple[palette.Material, ...]) -> palette.Material:
         return materials[int(rng.integers(len(materials)))]
 
@@ -39,13 +39,13 @@ def atlas(rng: np.random.Generator, colours: Palette, sun: Sun, focal: float
     for _ in range(5):
         tall = rng.uniform(0.9, 2.2)
         wide = tall * rng.uniform(0.9, 1.8)
-        heap = plants.bush(rng, sun, pick(colours.leaves), tall, wide)
-        painted["bush"].append(paint(heap, wide * 1.5, tall * 1.25, focal / 4, VEGETATION))
+        polygons = plants.bush(rng, sun, pick(colours.leaves), tall, wide)
+        painted["bush"].append(paint(polygons, wide * 1.5, tall * 1.25, focal / 4, VEGETATION))
     painted["weed"] = []
     for _ in range(3):
         tall = rng.uniform(0.35, 0.7)
-        heap = plants.bush(rng, sun, pick(colours.leaves), tall, tall * 1.5)
-        painted["weed"].append(paint(heap, tall * 2.2, tall * 1.25, focal / 2.5, VEGETATION))
+        polygons = plants.bush(rng, sun, pick(colours.leaves), tall, tall * 1.5)
+        painted["weed"].append(paint(polygons, tall * 2.2, tall * 1.25, focal / 2.5, VEGETATION))
     painted["tuft"] = [
         paint(plants.tuft(rng, sun, colours.grass, colours.dry_grass, t, wide=3 * t, blades=150),
               3.4 * t, t * 1.05, focal / 1.8, GRASS) for t in rng.uniform(0.12, 0.34, 6)]
@@ -58,17 +58,17 @@ def _tree(rng: np.random.Generator, colours: Palette, sun: Sun, focal: float) ->
     leaves = colours.leaves[int(rng.integers(len(colours.leaves)))]
     kind = rng.random()
     if kind < 0.25:
-        heap, wide = plants.conifer(rng, sun, colours.conifer, bark, tall), 0.5
+        polygons, wide = plants.conifer(rng, sun, colours.conifer, bark, tall), 0.5
     elif kind < 0.25 + 0.75 * colours.bare:
-        heap, wide = plants.bare(rng, sun, leaves, bark, tall), 0.9
+        polygons, wide = plants.bare(rng, sun, leaves, bark, tall), 0.9
     else:
-        heap, wide = plants.deciduous(rng, sun, leaves, bark, tall), 0.85
-    return paint(heap, wide * tall, 1.02 * tall, focal / 7, VEGETATION)
+        polygons, wide = plants.deciduous(rng, sun, leaves, bark, tall), 0.85
+    return paint(polygons, wide * tall, 1.02 * tall, focal / 7, VEGETATION)
 
 
 def _obstacles(rng: np.random.Generator, colours: Palette, sun: Sun, focal: float
                ) -> dict[str, list[Sprite]]:
-    def painted(make: Callable[..., Stamps], n: int, sizes: tuple[float, float],
+    def painted(make: Callable[..., Polygons], n: int, sizes: tuple[float, float],
                 box: Callable[[float], tuple[float, float]]) -> list[Sprite]:
         return [paint(make(rng, sun, colours, size), *box(size), focal / 3, OBSTACLE)
                 for size in rng.uniform(*sizes, n)]
@@ -115,7 +115,7 @@ class Scene:
         self.full_light = weather.ambient + 0.75 * weather.direct
 
     def draw(self, pose: Pose, time: float) -> Canvas:
-        """The picture from a pose, `time` seconds after the start, before any sensor."""
+        """The picture from a pose, `time` seconds after the start, before the sensors."""
         self.shade.move_to(pose.z)
         canvas = self.backdrop.behind(pose)
         colour, distance, on_trail, top = self.ground.look(pose, self.shade)
@@ -130,7 +130,7 @@ class Scene:
         return annotated(canvas)
 
     def _put_things(self, canvas: Canvas, pose: Pose, time: float) -> None:
-        """All billboards in view, the farthest first."""
+        """Draws all billboards in view, the farthest first."""
         things, x, z, ahead, right = self._in_view(pose, time)
         height = self.world.relief.height(x, z)
         for i in np.argsort(-ahead, kind="stable").tolist():
@@ -146,7 +146,8 @@ class Scene:
 
     def _in_view(self, pose: Pose, time: float) -> tuple[
             list[Thing], Floats, Floats, Floats, Floats]:
-        """Things in view; where they stand (x, z); how far ahead and to the right they are."""
+        """Things in view; their positions (x, z); how far ahead and to the right they are. Metres.
+        """
         first = int((pose.z - SIDE) // PIECE)
         pieces = [self._listed(piece)
                   for piece in range(first, int((pose.z + max(SEEN.values())) // PIECE) + 1)]
@@ -162,7 +163,8 @@ class Scene:
         return [things[i] for i in kept], x[kept], there[kept], ahead[kept], right[kept]
 
     def _list(self, piece: int) -> tuple[list[Thing], Floats]:
-        """A piece's things, and of each x, z, how far it is seen, half its width, its speed."""
+        """A piece's things, and a table n×5 with x, z, the distance to which it is drawn, half its
+        width, its speed."""
         things = self.world.things(piece)
         rows = [(t.x, t.z, SEEN[t.kind], 0.5 * self.atlas[t.kind][t.variant].width * t.scale,
                  t.speed) for t in things]

@@ -1,4 +1,4 @@
-"""What the sensors make of a scene: a colour camera, a near-infrared camera, a depth camera."""
+"""How the sensors see a scene: a colour camera, a near-infrared camera and a depth camera."""
 from __future__ import annotations
 
 import cv2
@@ -8,16 +8,16 @@ import numpy.typing as npt
 from ssma_core.synthetic import noise
 from ssma_core.synthetic.camera import FOCAL, Pose
 from ssma_core.synthetic.canvas import SKY, SKY_DISTANCE, Canvas
+from ssma_core.synthetic.noise import Plane
 from ssma_core.synthetic.weather import Weather
 
 Picture = npt.NDArray[np.uint8]
-Plane = npt.NDArray[np.float32]
 DEPTH_RANGE = {"fog": (12, 18), "glare": (18, 26)}  # metres, least and greatest; elsewhere 32
-BANK = 96  # the noise is this many pixels larger than a picture, and shifted from frame to frame
+BANK = 96  # the noise is this many pixels larger than a picture, and is shifted for each frame
 
 
 class Sensors:
-    """The three cameras of one robot, with their faults, for one drive."""
+    """The three cameras of one robot, with their errors, for one drive."""
 
     def __init__(self, rng: np.random.Generator, weather: Weather, width: int, height: int) -> None:
         self.weather, self.rng = weather, rng
@@ -39,7 +39,7 @@ class Sensors:
 
     def look(self, scene: Canvas, pose: Pose) -> tuple[
             Picture, Picture, npt.NDArray[np.uint16]]:
-        """colour H×W×3 uint8 BGR, near infrared H×W uint8, depth H×W uint16 millimetres."""
+        """Returns colour H×W×3 uint8 BGR, near infrared H×W uint8, depth H×W uint16 millimetres."""
         bloom = self._bloom(scene, pose)
         haze = self._haze(scene)
         gain = self.vignette * np.float32(self.weather.gain * self.rng.normal(1, 0.015))
@@ -50,7 +50,7 @@ class Sensors:
         return rgb, infrared, self._depth(scene, bloom, dx, dy)
 
     def _haze(self, scene: Canvas) -> Plane:
-        """Share of light that comes through the air; the sky has its haze painted in."""
+        """Share of the light that passes through the air; the sky contains its haze already."""
         distance = np.where(scene.distance > SKY_DISTANCE / 2, np.float32(0), scene.distance)
         return cv2.exp(distance * np.float32(-self.weather.haze))
 
@@ -77,7 +77,7 @@ class Sensors:
 
     def _infrared(self, scene: Canvas, haze: Plane, bloom: Plane | None,
                   grain: npt.NDArray[np.int16]) -> Picture:
-        """Longer waves: less of the haze, less of the dusk, less of the sun's bloom."""
+        """Longer waves: less haze, less dusk, less of the sun's bloom."""
         haze = cv2.pow(haze, 0.4)
         gain = self.vignette * np.float32(min(self.weather.gain ** 0.5, 1.0))
         plane = (scene.colour[..., 3] * haze + (1 - haze) * np.float32(95)) * gain
@@ -88,15 +88,15 @@ class Sensors:
 
     def _depth(self, scene: Canvas, bloom: Plane | None, dx: int, dy: int
                ) -> npt.NDArray[np.uint16]:
-        """Stereo-like: the error grows with the square of the distance; no return where the scene
-        jumps, in dark or shining blobs, beyond the range, in the sky and in the sun's bloom."""
+        """Stereo-like: the error grows with the square of the distance. No return at depth edges,
+        in dark or shining blobs, beyond the range, in the sky and in the sun's bloom."""
         wobble = self.range_noise[dy:dy + self.height, dx:dx + self.width]
         z = np.minimum(scene.distance, np.float32(60))
         measured = z + z * z * wobble * np.float32(0.0016) + wobble * np.float32(0.004)
         base = np.float32(self.width * FOCAL * 0.12 * 24)  # 12 cm apart, 1/24 pixel of disparity
         measured = base / np.round(base / np.maximum(measured, 0.3))
         lost = (measured > self.depth_range) | (scene.distance > 2 * self.depth_range)
-        lost |= scene.label == SKY  # also the twigs before it, finer than what stereo compares
+        lost |= scene.label == SKY  # also twigs in front of it: too fine for stereo matching
         jump = cv2.dilate(z, np.ones((3, 3), np.uint8)) - z
         lost |= jump > 0.16 * z + 0.25
         dark = cv2.GaussianBlur(scene.colour[..., 1], (0, 0), 2) < 26
@@ -109,7 +109,7 @@ class Sensors:
         return cv2.resize(self.blobs[shift:shift + 256, :512], (self.width, self.height))
 
     def _bloom(self, scene: Canvas, pose: Pose) -> Plane | None:
-        """Light scattered in the lens, H×W float32, about 1 where all is white; None without."""
+        """Light scattered in the lens, H×W float32, about 1 where all is white; None if none."""
         if not self.weather.glare:
             return None
         apart = self.weather.azimuth - pose.yaw
@@ -141,7 +141,7 @@ def _curve(weather: Weather, contrast: float) -> Picture:
 
 
 def _grease(rng: np.random.Generator, weather: Weather, width: int, height: int) -> Plane | None:
-    """Opacity of smears and drops on the lens, H×W float32; None for a clean one."""
+    """Opacity of smears and drops on the lens, H×W float32, 0–1; None for a clean lens."""
     if not weather.grease:
         return None
     smears = noise.tile(rng, 256, 2, 32, 0.5)

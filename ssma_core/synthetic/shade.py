@@ -1,4 +1,4 @@
-"""Where sunlight reaches the ground: shadows cast by what stands there, seen from above."""
+"""Where sunlight reaches the ground: a map, seen from above, of the shadows of things."""
 from __future__ import annotations
 
 import cv2
@@ -9,14 +9,14 @@ from ssma_core.synthetic.things.sprites import Sprite
 from ssma_core.synthetic.weather import Weather
 from ssma_core.synthetic.world import PIECE, World
 
-CELL = 0.1  # metres a texel
-AHEAD, ACROSS = 56.0, 44.0  # metres the map covers
+CELL = 0.1  # metres per texel
+AHEAD, ACROSS = 56.0, 44.0  # length and width of the map in metres
 CASTING = {"tree", "bush", "post", "sign", "log", "person", "rock", "fence", "bench", "barrel",
            "pile", "hedge", "herbage", "shrubs", "wall", "building", "car", "lamp"}
 
 
 class Shade:
-    """The light map around the robot, drawn anew for every piece of trail."""
+    """The light map around the robot, drawn again for every piece of trail."""
 
     def __init__(self, world: World, atlas: dict[str, list[Sprite]], weather: Weather) -> None:
         self.world, self.atlas, self.weather = world, atlas, weather
@@ -25,7 +25,7 @@ class Shade:
         self.light = np.ones((1, 1), np.uint8)
 
     def move_to(self, z: float) -> None:
-        """Draws the map for a robot at z, unless it is still the right one."""
+        """Draws the map for a robot at z (metres), if the current map is of another piece."""
         piece = int(z // PIECE)
         if piece == self.piece:
             return
@@ -64,7 +64,7 @@ class Shade:
 
     def _cast(self, into: npt.NDArray[np.float32], sprite: Sprite, x: float, z: float,
               scale: float) -> None:
-        """Lays a silhouette on the ground, away from the sun."""
+        """Projects a silhouette onto the ground, away from the sun."""
         level = sprite.levels[min(3, len(sprite.levels) - 1)].shape[..., 0]
         rows, columns = level.shape
         stretch = min(1 / np.tan(max(self.weather.elevation, 0.15)), 5.0)
@@ -88,7 +88,7 @@ class Shade:
 
     def _dim(self, into: npt.NDArray[np.float32], sprite: Sprite, x: float, z: float,
              scale: float) -> None:
-        """Less of the sky is seen close to what stands there."""
+        """Darkens the ground near a thing, where less of the sky is visible."""
         radius = 0.3 * sprite.width * scale
         cv2.circle(into, (int((x - self.left) / CELL), int((z - self.first) / CELL)),
                    int(np.clip(radius / CELL, 1, 20)), 1.0, -1)

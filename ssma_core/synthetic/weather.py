@@ -1,4 +1,4 @@
-"""Weather: what it does to the light, the air and the lens."""
+"""Weather: its effects on the light, the air and the lens."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ SHARES = (0.4, 0.14, 0.14, 0.12, 0.12, 0.08)
 class Weather:
     """azimuth, elevation: of the sun, radians, azimuth from straight ahead to the right.
     direct, ambient: strengths of sun and sky. shadow: how dark cast shadows are, 0–1; soft: their
-    blur in metres. haze: share of light lost a metre; haze_colour: (blue, green, red).
+    blur in metres. haze: share of light lost per metre; haze_colour: (blue, green, red).
     cloud: cover, 0–1. gain: exposure; cast: (blue, green, red) factors; noise: grey levels.
     glare: strength of the sun's bloom; grease: share of the lens that is smeared."""
 
@@ -38,7 +38,7 @@ class Weather:
 
     @property
     def sun(self) -> Sun:
-        """The sun as billboards facing the start of the trail see it."""
+        """The sun in the coordinates of billboards that face the start of the trail."""
         level = np.cos(self.elevation)
         return Sun((float(np.sin(self.azimuth) * level), float(np.sin(self.elevation)),
                     float(-np.cos(self.azimuth) * level)), self.direct, self.ambient)

@@ -1,7 +1,7 @@
-"""A world without end along a winding trail: the path, the relief, and what stands where.
+"""An endless world along a winding trail: the path, the relief, and the things with their places.
 
 World axes in metres: x to the right, y up, z ahead; the trail always leads ahead. Everything is
-drawn from the seed by the piece of trail it stands on, so that a world can be made as it is needed.
+drawn from the seed for one piece of trail at a time, so that the world is made when it is needed.
 """
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.floating]
-PIECE = 8.0  # metres of trail that are furnished together
-SIDE = 34.0  # metres to each side of the trail that are furnished
+from ssma_core.synthetic.things.sprites import Floats
+
+PIECE = 8.0  # metres of trail whose things are placed together
+SIDE = 34.0  # metres to each side of the trail where things are placed
 
 
 @dataclass(frozen=True)
 class Thing:
     """A billboard in the world. kind: its sprites; variant: one of them. shade: brightness factor.
-    speed: metres a second along the trail, for people."""
+    speed: m/s along the trail, for people."""
 
     kind: str
     variant: int
@@ -80,7 +80,7 @@ class Relief:
 
 
 class World:
-    """Furnishes the trail piece by piece. counts: kind -> number of its variants."""
+    """Places things along the trail, piece by piece. counts: kind -> number of its variants."""
 
     def __init__(self, seed: int, counts: dict[str, int]) -> None:
         rng = np.random.default_rng([seed, 1])
@@ -92,10 +92,10 @@ class World:
         self.grass = rng.uniform(0.6, 1.2)
         self.clearing = rng.uniform(1.5, 13.0)  # metres from the trail to the first trees
         self.obstacles = rng.uniform(0.5, 1.6)
-        self.things: Callable[[int], list[Thing]] = lru_cache(64)(self._furnish)
+        self.things: Callable[[int], list[Thing]] = lru_cache(64)(self._place_things)
 
-    def _furnish(self, piece: int) -> list[Thing]:
-        """Everything that stands on piece·PIECE ≤ z < (piece + 1)·PIECE."""
+    def _place_things(self, piece: int) -> list[Thing]:
+        """Everything at piece·PIECE ≤ z < (piece + 1)·PIECE."""
         rng = np.random.default_rng([self.seed, 2, piece + 1000])
         edge = self.trail.width / 2
         far = SIDE - edge
@@ -121,8 +121,8 @@ class World:
 
     def _scatter(self, rng: np.random.Generator, piece: int, kind: str, mean: float, *,
                  nearest: float, reach: float, crowding: float) -> list[Thing]:
-        """A random number of things at nearest … nearest + reach metres from the middle line, the
-        more of them close to it the greater crowding."""
+        """A random number of things, `mean` on average, at nearest … nearest + reach metres from
+        the middle line. The greater crowding, the more of them are close to it."""
         n = int(rng.poisson(mean))
         z = (piece + rng.random(n)) * PIECE
         aside = (nearest + reach * rng.random(n) ** crowding) * rng.choice((-1, 1), n)

@@ -1,1 +1,1 @@
-"""Stages, the loop, and what it needs."""
+"""Training: the stages of a run, the loop, and what the loop needs."""

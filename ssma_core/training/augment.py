@@ -1,8 +1,8 @@
-"""Random changes of a frame, as the paper's: one geometry for all its images, light for the colour
-image alone.
+"""Random augmentation of a frame, as in the paper: the same geometry for all its images, and light
+for the colour image only.
 
-Written with OpenCV alone: the whole geometry is one matrix, so that every pixel is interpolated
-once, with an interpolation of its own for each kind of image.
+Own code on purpose: the whole geometry is one warp, so that every pixel is interpolated once, with
+the right interpolation for each kind of image, and the protocol is the original's.
 """
 from __future__ import annotations
 
@@ -14,26 +14,28 @@ import numpy as np
 import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
+from ssma_core.pictures import Image
 
-Image = npt.NDArray[np.uint8]
 Matrix = npt.NDArray[np.float64]
 Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far a frame is changed. Each change happens with `probability`, and then by a value drawn
-    evenly from its range; what comes to lie outside the frame is lost, what was outside is black,
-    and void in the label. A frame is mirrored in half of the cases.
+    """The ranges of the random changes. Each change happens with `probability`, by a value drawn
+    uniformly from its range. Pixels that move outside the frame are lost; pixels that come from
+    outside are black, and void in the label. A frame is mirrored with probability 0.5.
 
-    rotation: greatest angle either way, in degrees.
-    skew: least and greatest shear either way, in columns a row.
-    scale: least and greatest magnification.
-    crop: least and greatest share of each side that is cut out and enlarged to the frame.
+    Raises SsmaError when a value is outside its limits.
+
+    rotation: greatest angle in both directions, in degrees, 0–180.
+    skew: least and greatest shear in both directions, in columns per row, 0–1.
+    scale: least and greatest magnification, 0.1–10.
+    crop: least and greatest share of each side that is cut out and resized to the frame, 0.1–1.
     vignetting: least and greatest standard deviation of the Gaussian by which brightness falls from
-      the middle to the edges, as a share of the image's width.
-    contrast: least and greatest factor of a colour value's distance from 128.
-    brightness: greatest value added to or taken from a colour value, 0–255.
+      the middle to the edges, as a share of the image's width, 0.05–10.
+    contrast: least and greatest factor for a colour value's distance from 128, 0–10.
+    brightness: greatest value that is added to or subtracted from a colour value, 0–255.
     """
 
     probability: float
@@ -61,51 +63,52 @@ class Augmentation:
 def augment(images: Sequence[Image], label: Image, ranges: Augmentation,
             rng: np.random.Generator, *, colour: int | None,
             void_id: int) -> tuple[list[Image], Image]:
-    """A frame changed at random, at the size it had.
+    """Changes a frame at random; returns new images and label of the same size.
 
-    images: H×W×3 uint8 each; label: H×W uint8. colour: which of the images is light, if any is.
-    The inputs stay as they are. The geometry is the same whatever images there are.
+    images: H×W×3 uint8 each; label: H×W uint8. colour: index of the colour image, or None.
+    The inputs are not changed. The geometry does not depend on the number of images.
     """
     height, width = label.shape
     matrix = _geometry(width, height, ranges, rng)
 
-    def warped(picture: Image, interpolation: int, border: int) -> Image:
+    def warp(picture: Image, interpolation: int, border: int) -> Image:
         result = cv2.warpAffine(picture, matrix, (width, height), flags=interpolation,
                                 borderMode=cv2.BORDER_CONSTANT, borderValue=(border,) * 3)
         return np.asarray(result, np.uint8)
 
-    # Only colours of light can be mixed: between two colours of a jet map lies a third depth.
-    changed = [warped(_relit(image, ranges, rng), cv2.INTER_LINEAR, 0) if i == colour
-               else warped(image, cv2.INTER_NEAREST, 0) for i, image in enumerate(images)]
-    return changed, warped(label, cv2.INTER_NEAREST, void_id)
+    # Only light may be interpolated: between two colours of a jet map is the colour of another
+    # depth.
+    changed = [warp(_change_light(image, ranges, rng), cv2.INTER_LINEAR, 0) if i == colour
+               else warp(image, cv2.INTER_NEAREST, 0) for i, image in enumerate(images)]
+    return changed, warp(label, cv2.INTER_NEAREST, void_id)
 
 
 def _geometry(width: int, height: int, ranges: Augmentation, rng: np.random.Generator) -> Matrix:
-    """2×3, from a pixel of the frame to its place in the result."""
-    angle = np.deg2rad(_either_way(0, ranges.rotation, ranges, rng))
-    skew = _either_way(*ranges.skew, ranges, rng)
-    scale = _drawn(*ranges.scale, 1, ranges, rng) / _drawn(*ranges.crop, 1, ranges, rng)
+    """A 2×3 matrix from a pixel's position in the frame to its position in the result."""
+    angle = np.deg2rad(_draw_signed(0, ranges.rotation, ranges, rng))
+    skew = _draw_signed(*ranges.skew, ranges, rng)
+    scale = _draw(*ranges.scale, 1, ranges, rng) / _draw(*ranges.crop, 1, ranges, rng)
     mirror = -1.0 if rng.uniform() < 0.5 else 1.0
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     linear = scale * rotation @ np.array([[mirror, skew], [0, 1]])
-    # The middle of the result shows a place drawn so that, seen upright, no more of the
-    # surroundings comes in than the scale asks for.
+    # The frame's point that moves to the middle of the result is drawn such that, without rotation,
+    # no more of the outside becomes visible than the scale requires.
     size = np.array([width, height])
     seen = size / 2 + rng.uniform(-0.5, 0.5, 2) * size * (1 - 1 / scale)
     centre = (size - 1) / 2
     return np.column_stack([linear, centre - linear @ (seen - 0.5)])
 
 
-def _relit(image: Image, ranges: Augmentation, rng: np.random.Generator) -> Image:
-    contrast = _drawn(*ranges.contrast, 1, ranges, rng)
-    brightness = _either_way(0, ranges.brightness, ranges, rng)
+def _change_light(image: Image, ranges: Augmentation, rng: np.random.Generator) -> Image:
+    contrast = _draw(*ranges.contrast, 1, ranges, rng)
+    brightness = _draw_signed(0, ranges.brightness, ranges, rng)
     values = (np.arange(256) - 128) * contrast + 128 + brightness
     image = np.clip(values, 0, 255).astype(np.uint8)[image]
-    deviation = _drawn(*ranges.vignetting, np.inf, ranges, rng)
-    return image if np.isinf(deviation) else _vignetted(image, deviation)
+    deviation = _draw(*ranges.vignetting, np.inf, ranges, rng)
+    return image if np.isinf(deviation) else _vignette(image, deviation)
 
 
-def _vignetted(image: Image, deviation: float) -> Image:
+def _vignette(image: Image, deviation: float) -> Image:
     height, width = image.shape[:2]
     fall_x, fall_y = (np.exp(-0.5 * ((np.arange(n) - (n - 1) / 2) / (deviation * width)) ** 2)
                       for n in (width, height))
@@ -113,14 +116,14 @@ def _vignetted(image: Image, deviation: float) -> Image:
     return np.asarray(image * brightness[..., None], np.uint8)
 
 
-def _drawn(least: float, greatest: float, unchanged: float, ranges: Augmentation,
+def _draw(least: float, greatest: float, unchanged: float, ranges: Augmentation,
            rng: np.random.Generator) -> float:
-    # Always two draws: whether one change happens must not decide what the next ones are.
+    # Always two draws: the next changes must not depend on whether this one happens.
     happens, value = rng.uniform() < ranges.probability, rng.uniform(least, greatest)
     return float(value) if happens else unchanged
 
 
-def _either_way(least: float, greatest: float, ranges: Augmentation,
+def _draw_signed(least: float, greatest: float, ranges: Augmentation,
                 rng: np.random.Generator) -> float:
     sign = 1 if rng.uniform() < 0.5 else -1
-    return sign * _drawn(least, greatest, 0, ranges, rng)
+    return sign * _draw(least, greatest, 0, ranges, rng)

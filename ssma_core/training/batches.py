@@ -1,4 +1,4 @@
-"""From frames to the batches of a stage, in worker processes."""
+"""Makes the batches of a stage from frames, in worker processes."""
 from __future__ import annotations
 
 import math
@@ -24,11 +24,11 @@ VALIDATION_BATCH = 8
 
 @dataclass(frozen=True)
 class Batches(Dataset[Batch]):
-    """What one of `world` processes gets of a stage: `stage.accumulate` items a step, each images
-    (a tensor n×H×W×3 uint8 for each input of the stage's model) and labels (n×H×W uint8).
+    """The training data of one of `world` processes: `stage.accumulate` items per step. An item is
+    (images, labels): for each input of the stage's model n×H×W×3 uint8, and n×H×W uint8.
 
-    Every frame is changed by random numbers that depend on seed, step and its place in the batch
-    alone: neither the number of workers nor that of processes changes what the network sees.
+    The random numbers of a frame's augmentation depend only on seed, step and its place in the
+    batch. So the network gets the same data with any number of workers and processes.
     """
 
     training: Training
@@ -39,29 +39,29 @@ class Batches(Dataset[Batch]):
 
     def __getitem__(self, item: int) -> Batch:
         step, part = divmod(item, self.stage.accumulate)
-        share = share_of_part(self.stage, self.world)
+        share = micro_batch_size(self.stage, self.world)
         first = (part * self.world + self.rank) * share
         indices = batch_indices(len(self.frames), self.stage.batch_size, step, self.training.seed)
-        return _stacked([self._frame(indices[place], step, place)
-                         for place in range(first, first + share)])
+        return _stack([self._frame(indices[place], step, place)
+                       for place in range(first, first + share)])
 
     def _frame(self, index: int, step: int, place: int) -> tuple[list[Image], Image]:
         spec, inputs = self.training.model, self.training.inputs(self.stage)
         rng = np.random.default_rng((self.training.seed, step, place))
         images, label = self.frames[index]
-        # The colour image is the first modality. Another of encoding "image" came encoded (HHA, an
-        # index in jet colours): its values are measurements, not light.
+        # The colour image is the first modality. Another one of encoding "image" was encoded before
+        # (HHA, an index in jet colours): its values are measurements, not light.
         changed, label = augment([images[k] for k in inputs], label, self.training.augmentation,
                                  rng, colour=0 if 0 in inputs else None, void_id=spec.void_id)
         if rng.uniform() < self.stage.modality_dropout:
-            changed[rng.integers(len(changed))][:] = 0  # black: what a dead sensor gives
+            changed[rng.integers(len(changed))][:] = 0  # black, as from a dead sensor
         return changed, label
 
 
 @dataclass(frozen=True)
-class HeldOut(Dataset[Batch]):
-    """What one of `world` processes gets of a stage's validation: the frames as they are, some at a
-    time, laid out as those of `Batches`."""
+class ValidationBatches(Dataset[Batch]):
+    """The validation data of one of `world` processes: frames without augmentation, at most
+    VALIDATION_BATCH per item. Items are as those of `Batches`."""
 
     training: Training
     stage: Stage
@@ -76,47 +76,47 @@ class HeldOut(Dataset[Batch]):
         inputs = self.training.inputs(self.stage)
         first = item * VALIDATION_BATCH
         read = (self.frames[index] for index in self._mine()[first:first + VALIDATION_BATCH])
-        return _stacked([([images[k] for k in inputs], label) for images, label in read])
+        return _stack([([images[k] for k in inputs], label) for images, label in read])
 
     def _mine(self) -> range:
         return range(self.rank, len(self.frames), self.world)
 
 
-def _stacked(frames: Sequence[tuple[Sequence[Image], Image]]) -> Batch:
+def _stack(frames: Sequence[tuple[Sequence[Image], Image]]) -> Batch:
     images = [torch.from_numpy(np.stack(same)) for same in zip(*(images for images, _ in frames))]
     return images, torch.from_numpy(np.stack([label for _, label in frames]))
 
 
 def loader(training: Training, stage: Stage, frames: TrainingFrames, *, first_step: int = 0,
            rank: int = 0, world: int = 1) -> Iterator[Batch]:
-    """The items of `Batches` from `first_step` on: see `prefetch`.
+    """Prefetches the items of `Batches` from `first_step` (counted from 0) on: see `prefetch`.
 
-    Raises SsmaError as `share_of_part`.
+    Raises SsmaError as `micro_batch_size` does.
     """
-    share_of_part(stage, world)
+    micro_batch_size(stage, world)
     items = range(first_step * stage.accumulate, stage.steps * stage.accumulate)
     return prefetch(Batches(training, stage, frames, rank, world), items, training.workers)
 
 
 def prefetch(batches: Dataset[Batch], items: Sequence[int], workers: int) -> Iterator[Batch]:
-    """These items, in order, made ahead by so many processes (0: by this one, when they are asked
-    for). Raises what they raise."""
-    for made in DataLoader(_Handed(batches), batch_size=None, sampler=items, num_workers=workers,
-                           pin_memory=torch.cuda.is_available(),
-                           # Forked workers share the frames in memory instead of copying them.
-                           multiprocessing_context="fork" if workers else None,
-                           # Its own, or the first batch of a run that goes on would take a number
-                           # from those of that step.
-                           generator=torch.Generator(), worker_init_fn=_one_thread):
-        if isinstance(made, SsmaError):
-            raise made
-        yield made
+    """Yields these items, in order, prefetched by `workers` processes (0: made by this process when
+    needed). Raises the SsmaError that an item raises."""
+    for batch in DataLoader(_CaughtErrors(batches), batch_size=None, sampler=items,
+                            num_workers=workers, pin_memory=torch.cuda.is_available(),
+                            # Forked workers share the frames in memory instead of copying them.
+                            multiprocessing_context="fork" if workers else None,
+                            # Its own generator: from torch's default one it would take a number
+                            # when a run is resumed, and change the random numbers of that step.
+                            generator=torch.Generator(), worker_init_fn=_one_thread):
+        if isinstance(batch, SsmaError):
+            raise batch
+        yield batch
 
 
 @dataclass(frozen=True)
-class _Handed(Dataset["Batch | SsmaError"]):
-    """A user's mistake comes out of a worker as it is: raised there, torch would tell it with the
-    worker's traceback."""
+class _CaughtErrors(Dataset["Batch | SsmaError"]):
+    """Returns an SsmaError instead of raising it: if a worker raised it, torch would add the
+    worker's traceback to the message."""
 
     batches: Dataset[Batch]
 
@@ -127,15 +127,17 @@ class _Handed(Dataset["Batch | SsmaError"]):
             return error
 
 
-def share_of_part(stage: Stage, world: int) -> int:
-    """How many frames of a batch's part each of `world` processes gets.
+def micro_batch_size(stage: Stage, world: int) -> int:
+    """The number of frames that each of `world` processes computes at once: one of `accumulate`
+    parts of its share of a batch.
 
-    Raises SsmaError when a batch cannot be dealt out evenly.
+    Raises SsmaError when a batch cannot be divided equally.
     """
     if stage.batch_size % (world * stage.accumulate):
-        raise SsmaError(f"stage {stage.name}: a batch of {stage.batch_size} cannot be dealt out to "
-                        f"{world} processes in {stage.accumulate} part(s) each; change batch_size "
-                        "or accumulate, or run this stage with --stage on fewer processes")
+        raise SsmaError(f"stage {stage.name}: a batch of {stage.batch_size} cannot be divided "
+                        f"equally among {world} processes in {stage.accumulate} part(s) each; "
+                        "change batch_size or accumulate, or run this stage with --stage on fewer "
+                        "processes")
     return stage.batch_size // (world * stage.accumulate)
 
 
@@ -145,8 +147,8 @@ def _one_thread(worker: int) -> None:
 
 
 def batch_indices(count: int, batch_size: int, step: int, seed: int) -> list[int]:
-    """Which of `count` frames the batch of `step` holds: every frame once before any frame again,
-    in an order drawn anew each time."""
+    """The indices (of `count` frames) of the batch of `step`: every frame once before any frame
+    again, in a new random order each time."""
     places = (divmod(at, count) for at in range(step * batch_size, (step + 1) * batch_size))
     return [int(_order(count, epoch, seed)[place]) for epoch, place in places]
 
@@ -157,5 +159,5 @@ def _order(count: int, epoch: int, seed: int) -> npt.NDArray[np.int64]:
 
 
 def image_tensor(images: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """n×H×W×3 uint8 as n×3×H×W float32, 0–255, on `device`; the memory stays channels last."""
+    """Converts n×H×W×3 uint8 to n×3×H×W float32, 0–255, on `device`, in channels-last memory."""
     return images.to(device, non_blocking=True).permute(0, 3, 1, 2).float()

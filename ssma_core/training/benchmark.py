@@ -1,4 +1,4 @@
-"""Whether a stage's frames come as fast as its network can learn from them."""
+"""Measures whether the data path makes a stage's frames as fast as its network learns."""
 from __future__ import annotations
 
 import itertools
@@ -11,15 +11,18 @@ import torch
 
 from ssma_core.datasets.frames import TrainingFrames
 from ssma_core.training.batches import loader
-from ssma_core.training.distributed import joined
+from ssma_core.training.distributed import process_group
 from ssma_core.training.stages import Stage, Training
-from ssma_core.training.trainer import Trainer, check_precision, compute_repeatably
+from ssma_core.training.trainer import Trainer, check_precision, make_deterministic
 
 
 @dataclass(frozen=True)
-class Rates:
-    """Frames a second: made by the data path alone, learned by the network alone from one batch
-    again and again, and both together, as in training."""
+class Throughput:
+    """Frames per second.
+
+    data: of the data path only. learning: of the network only, which gets the same batch again and
+    again. together: of both, as in training.
+    """
 
     data: float
     learning: float
@@ -34,17 +37,17 @@ class Rates:
 
 
 def measure(training: Training, stage: Stage, frames: TrainingFrames, output: Path,
-            steps: int) -> Rates:
-    """Takes `steps` steps of each kind, after some that do not count: what the workers have made
-    ahead by then must not either, so `steps` should be many times `training.workers`.
+            steps: int) -> Throughput:
+    """Measures `steps` steps of each kind, after a warm-up. Batches that workers prefetched during
+    the warm-up should not matter, so `steps` should be many times `training.workers`.
 
-    output: the folder where the stage finds what it starts from. Nothing is written there.
+    output: the folder with the models that the stage starts from. Nothing is written there.
     """
     warm_up = 2 + training.workers
     long_enough = replace(stage, steps=steps + warm_up)
-    with joined() as processes:
+    with process_group() as processes:
         check_precision(training, processes.device)
-        compute_repeatably(processes.device)
+        make_deterministic(processes.device)
         trainer = Trainer(training, stage, output, processes)
 
         def rate(step: Callable[[int], object]) -> float:
@@ -62,7 +65,7 @@ def measure(training: Training, stage: Stage, frames: TrainingFrames, output: Pa
         together = rate(lambda number: trainer.step(number, batches))
         batches = loader(training, long_enough, frames)
         data = rate(lambda number: list(itertools.islice(batches, stage.accumulate)))
-    return Rates(data, learning, together)
+    return Throughput(data, learning, together)
 
 
 def _now(device: torch.device) -> float:

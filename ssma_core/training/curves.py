@@ -1,4 +1,4 @@
-"""A picture of how a stage went."""
+"""The picture of a stage's curves."""
 from __future__ import annotations
 
 import numpy as np
@@ -11,8 +11,8 @@ from ssma_core.training.resume import History, StageFiles, durable_write
 
 
 def draw(files: StageFiles, history: History) -> None:
-    """Writes the stage's PNG: above the loss of every step, below the IoU of every class at each
-    validation."""
+    """Writes the stage's PNG: at the top the loss of every step, at the bottom the IoU of every
+    class at each validation. Raises SsmaError when it cannot be written."""
     figure = Figure(figsize=(9, 7), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
     steps = np.arange(1, history.step + 1)
@@ -35,7 +35,7 @@ def _draw_validation(axes: Axes, history: History) -> None:
     # Ten strong colours, then ten pale ones.
     axes.set_prop_cycle(color=colormaps["tab20"]([*range(0, 20, 2), *range(1, 20, 2)]))
     for name in names:
-        # None, where a class does not occur, leaves a gap.
+        # None (the class does not occur) leaves a gap.
         values = [_percent(result["iou"][name]) for result in history.validation]
         axes.plot(at, values, marker=".", label=name)
     axes.plot(at, [_percent(result["miou"]) for result in history.validation], color="black",

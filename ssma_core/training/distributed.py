@@ -1,4 +1,4 @@
-"""Several processes, one a GPU, that train one network as if they were one."""
+"""Several processes, one per GPU, that train one network with the result of a single process."""
 from __future__ import annotations
 
 import os
@@ -15,8 +15,8 @@ from ssma_core.errors import SsmaError
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among the `world` that train together; `rank` counts from 0. The first one
-    writes and prints for all."""
+    """This process and the number of processes, `world`, that train together. rank: 0 to world − 1.
+    Only the first process writes files and prints."""
 
     rank: int
     world: int
@@ -27,18 +27,19 @@ class Processes:
         return self.rank == 0
 
     def sum(self, values: torch.Tensor) -> torch.Tensor:
-        """The sum over all processes, in place."""
+        """Replaces `values` by their sum over all processes, and returns them."""
         if self.world > 1:
             distributed.all_reduce(values)
         return values
 
     def wait(self) -> None:
-        """Until every process has come here."""
+        """Waits until every process has called this."""
         if self.world > 1:
             distributed.barrier()
 
     def average_gradients(self, network: nn.Module) -> None:
-        """As one tensor, so that it is one message; always cut alike, so that a run repeats."""
+        """Replaces every gradient by its mean over all processes. All gradients are one tensor, so
+        that it is one message, always in the same order, so that a run is repeatable."""
         gradients = [p.grad for p in network.parameters() if p.grad is not None]
         if self.world == 1 or not gradients:
             return
@@ -47,22 +48,24 @@ class Processes:
             gradient.copy_(mean.view(gradient.shape))
 
     def share_batch_norm(self, network: nn.Module) -> nn.Module:
-        """The network with batch norms that see the batches of all processes."""
+        """Returns the network with synchronized batch norms, which use the batches of all
+        processes."""
         if self.world == 1:
             return network
         if self.device.type == "cuda":
             return nn.SyncBatchNorm.convert_sync_batchnorm(network)
         for module in network.modules():
             if type(module) is nn.BatchNorm2d:
-                module.__class__ = SharedBatchNorm  # all that it holds stays as it is
+                module.__class__ = SharedBatchNorm  # its parameters and buffers are kept
         return network
 
 
 @contextmanager
-def joined() -> Iterator[Processes]:
-    """The processes that torchrun started, or this one alone. On GPUs where there are any.
+def process_group() -> Iterator[Processes]:
+    """Connects the processes that torchrun started, or uses only this one. On GPUs, if there are
+    any.
 
-    Raises SsmaError where there are more processes than GPUs.
+    Raises SsmaError when there are more processes than GPUs.
     """
     local, world = int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     device = torch.device("cpu")
@@ -81,12 +84,12 @@ def joined() -> Iterator[Processes]:
     else:
         distributed.init_process_group("gloo")
     yield Processes(distributed.get_rank(), world, device)
-    # Not after an error: the others are not at their end, torchrun stops them.
+    # Not after an error: the other processes have not ended yet; torchrun stops them.
     distributed.destroy_process_group()
 
 
 class _Sum(torch.autograd.Function):
-    """Over all processes; its gradient is the sum of what all of them make of it."""
+    """The sum over all processes. Its gradient is the sum of the gradients of all processes."""
 
     @staticmethod
     def forward(ctx: Any, values: torch.Tensor) -> torch.Tensor:
@@ -100,8 +103,8 @@ class _Sum(torch.autograd.Function):
 
 
 class SharedBatchNorm(nn.BatchNorm2d):
-    """What torch's SyncBatchNorm does, which runs on GPUs only: in training, mean and variance are
-    taken over the batches of all processes, which are of one size."""
+    """Synchronized batch norm for CPUs. Own code on purpose: torch's SyncBatchNorm needs GPUs. In
+    training, mean and variance are those of the batches of all processes, which have one size."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self.training:

@@ -1,4 +1,4 @@
-"""The loss and the learning rate's schedule, as the reference computes them."""
+"""The loss and the learning-rate schedule, as the reference computes them."""
 from __future__ import annotations
 
 import torch
@@ -12,7 +12,7 @@ def segmentation_loss(logits: torch.Tensor, label: torch.Tensor, void_id: int) -
     """Cross entropy −log(softmax + 1e-10) of the true class, averaged over all pixels.
 
     Void pixels add nothing to the sum but count in the divisor, as in the reference: a frame that
-    is half void weighs half as much.
+    is half void has half the weight.
 
     logits: N×C×H×W float, before softmax; label: N×H×W of any integer type, ids 0…C−1.
     Returns a scalar tensor.
@@ -31,3 +31,8 @@ def poly(step: int, steps: int, power: float = 0.9, end: float = 0.1) -> float:
     its learning rate.
     """
     return (1.0 - end) * (1.0 - min(step, steps) / steps) ** power + end
+
+
+def learning_rate(first: float, step: int, steps: int) -> float:
+    """The rate of step `step` of `steps`, counted from 0, where that of step 0 is `first`."""
+    return first * poly(step, steps)

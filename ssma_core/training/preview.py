@@ -1,4 +1,4 @@
-"""A picture of what augmentation makes of the data, to be looked at before training."""
+"""A picture of augmented frames, to look at before training."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -7,18 +7,18 @@ from ssma_core.datasets.frames import Streamed
 from ssma_core.files import write_picture
 from ssma_core.pictures import colourize, contact_sheet
 from ssma_core.training.batches import loader
-from ssma_core.training.stages import ALONE, Training, chosen
+from ssma_core.training.stages import ALONE, Training, select_stages
 
 
 def write_preview(training: Training, path: Path, only: str | None = None) -> None:
-    """Writes a contact sheet of the first frames that a stage is going to see, as it sees them: a
-    row each of every modality's image and the label.
+    """Writes a contact sheet of a stage's first batch, with augmentation: one row per frame, with
+    every modality's image and the label.
 
-    only: the stage's name; None: the last one that trains an expert or a fusion.
+    only: the stage's name; None: the last stage that trains an expert or a fusion.
     Raises SsmaError for wrong data, when there is no such stage, or when the picture cannot be
     written.
     """
-    stages = chosen(training, only)
+    stages = select_stages(training, only)
     stage = next((stage for stage in reversed(stages) if stage.trains != ALONE), stages[-1])
     frames = Streamed(training.data.train.samples(), training.model)
     images, labels = next(loader(training, stage, frames))

@@ -1,4 +1,4 @@
-"""How a stage goes, while it goes: a progress bar, and scalars for TensorBoard."""
+"""Shows the progress of a stage: a progress bar, and scalars for TensorBoard."""
 from __future__ import annotations
 
 from types import TracebackType
@@ -7,22 +7,25 @@ import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from ssma_core.training.loss import poly
+from ssma_core.training.loss import learning_rate
 from ssma_core.training.resume import History, StageFiles
 from ssma_core.training.stages import Stage
 
-# The bar shows the mean loss of so many steps.
+# The bar shows the mean loss of this many steps.
 SMOOTHED = 20
 
 
 class TrainingReport:
-    """shown: False in all processes but the first; then nothing is shown or written."""
+    """Progress bar and TensorBoard writer of one stage; a context manager.
+
+    shown: False in all processes except the first: nothing is shown or written.
+    """
 
     def __init__(self, files: StageFiles, stage: Stage, history: History, shown: bool) -> None:
         self._stage, self._history, self._written = stage, history, history.step
         self._bar = tqdm(desc=stage.name, total=stage.steps, initial=history.step, unit="step",
                          disable=not shown)
-        # What a run wrote after the state that it now goes on from is taken back.
+        # Removes what the stopped run wrote after the state from which this one resumes.
         self._writer = SummaryWriter(str(files.tensorboard),
                                      purge_step=history.step + 1) if shown else None
 
@@ -36,7 +39,7 @@ class TrainingReport:
             self._writer.close()
 
     def step(self) -> None:
-        """A step is done; shows what the history has of it by now."""
+        """To be called after each step; shows what is new in the history."""
         self._bar.update()
         first, self._written = self._written, self._history.step
         if first == self._history.step:
@@ -49,10 +52,10 @@ class TrainingReport:
             self._write(self._writer, first)
 
     def _write(self, writer: SummaryWriter, first: int) -> None:
-        """The history from step `first` on, counted from 0."""
+        """Writes the history from step `first` on, counted from 0."""
         for step, loss in enumerate(self._history.losses[first:], start=first):
             writer.add_scalar("loss", loss, step + 1)
-            rate = self._stage.learning_rate * poly(step, self._stage.steps)
+            rate = learning_rate(self._stage.learning_rate, step, self._stage.steps)
             writer.add_scalar("learning_rate", rate, step + 1)
         for result in self._history.validation:
             if result["step"] > first:

@@ -1,4 +1,4 @@
-"""A stage's files in the output folder: the state to go on from, the log of a finished one."""
+"""A stage's files in the output folder: the state to resume from, the log of a finished stage."""
 from __future__ import annotations
 
 import hashlib
@@ -20,13 +20,16 @@ from ssma_core.training.stages import Stage, Training
 from ssma_core.training.start import start_files
 from ssma_core.training.trainer import Trainer
 
-_NAMED_AT_MOST = 5
+_MAX_LISTED = 5
 
 
 @dataclass
 class History:
-    """losses: one value a step. validation: a mapping a validation, {"step", "miou", "iou",
-    "counts"}. seconds: of training so far, without those that were lost when it was stopped."""
+    """The results of a stage so far.
+
+    losses: one value per step. validation: for each validation a mapping {"step", "miou", "iou",
+    "counts"}. seconds: of training, without the time lost when it was stopped.
+    """
 
     losses: list[float] = field(default_factory=list)
     validation: list[dict[str, Any]] = field(default_factory=list)
@@ -34,13 +37,13 @@ class History:
 
     @property
     def step(self) -> int:
-        """How many steps are done."""
+        """The number of steps done."""
         return len(self.losses)
 
 
 @dataclass(frozen=True)
 class StageFiles:
-    """The names of what a stage leaves in `output`."""
+    """The files that a stage writes to `output`."""
 
     output: Path
     name: str
@@ -70,32 +73,33 @@ class StageFiles:
         return self.output / "tensorboard" / self.name
 
     def remove(self) -> None:
-        """All of them: the stage begins anew. The log first: without it nothing else counts."""
+        """Removes all files, so that the stage starts again. The log is first: without it, no other
+        file counts."""
         for file in (self.log, self.state, self.model, self.best, self.curves):
             file.unlink(missing_ok=True)
         shutil.rmtree(self.tensorboard, ignore_errors=True)
 
-    def remove_halves(self) -> None:
-        """What a process that was killed while it wrote has left."""
+    def remove_partial_files(self) -> None:
+        """Removes what a process left that was killed while it wrote."""
         for file in self.output.glob(f".{self.name}.*"):
             file.unlink()
-        if self.log.exists():  # killed between the stage's last two acts
+        if self.log.exists():  # it was killed between writing the log and deleting the state
             self.state.unlink(missing_ok=True)
 
 
 @contextmanager
 def durable_write(path: Path) -> Iterator[Path]:
-    """As `atomic_write`; and when it returns, not even a power loss takes the file away.
+    """As `atomic_write`, and durable: after it returns, the file survives a power loss.
 
-    Raises SsmaError when it cannot be written, such as on a full disk."""
+    Raises SsmaError when it cannot be written, for example on a full disk."""
     try:
         with atomic_write(path) as temporary:
             yield temporary
             _flush(temporary)
         _flush(path.parent)
     except (OSError, RuntimeError) as error:  # RuntimeError: torch.save's
-        raise SsmaError(f"cannot write {path}: {error}; the same command goes on from the last "
-                        "state when there is room") from error
+        raise SsmaError(f"cannot write {path}: {error}; make room, and the same command resumes "
+                        "from the last state") from error
 
 
 def _flush(path: Path) -> None:
@@ -107,8 +111,8 @@ def _flush(path: Path) -> None:
 
 
 def configuration(training: Training, stage: Stage, output: Path) -> dict[str, Any]:
-    """What decides what a stage learns and logs, as plain data, with the beginning of the SHA-256
-    of the files that it starts from."""
+    """Everything that determines what a stage learns and logs, as plain data, with the first 16
+    digits of the SHA-256 of the files that it starts from."""
     start = {name: hashlib.sha256(file.read_bytes()).hexdigest()[:16]
              for name, file in zip(stage.start, start_files(stage, output)) if file.exists()}
     data = {"train": asdict(training.data.train), "validation": asdict(training.data.validation)}
@@ -127,9 +131,9 @@ def save_state(files: StageFiles, trainer: Trainer, history: History,
 
 
 def load_state(files: StageFiles, trainer: Trainer, settings: dict[str, Any]) -> History:
-    """Brings the trainer where the stage was last; the history until there.
+    """Restores the trainer from the stage's last state, if there is one. Returns its history.
 
-    Raises SsmaError when the file is damaged, or of another configuration.
+    Raises SsmaError when the file is damaged, or is of another configuration.
     """
     if not files.state.exists():
         return History()
@@ -137,7 +141,7 @@ def load_state(files: StageFiles, trainer: Trainer, settings: dict[str, Any]) ->
         # weights_only: nothing in the file is executed.
         state = torch.load(files.state, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise SsmaError(f"cannot read {files.state}: it is damaged; begin the stage anew with "
+        raise SsmaError(f"cannot read {files.state}: it is damaged; start the stage again with "
                         "--restart") from error
     _check_same(files, state["configuration"], settings)
     trainer.load_state(state)
@@ -145,13 +149,14 @@ def load_state(files: StageFiles, trainer: Trainer, settings: dict[str, Any]) ->
 
 
 def is_finished(files: StageFiles, settings: dict[str, Any]) -> bool:
-    """Raises SsmaError when the stage was finished with another configuration."""
+    """Whether the stage has a log. Raises SsmaError when the log cannot be read, or is of another
+    configuration."""
     try:
         log = json.loads(files.log.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return False
     except (OSError, ValueError) as error:
-        raise SsmaError(f"cannot read {files.log}; begin the stage anew with --restart") from error
+        raise SsmaError(f"cannot read {files.log}; start the stage again with --restart") from error
     _check_same(files, log.get("configuration", {}), settings)
     return True
 
@@ -160,17 +165,17 @@ def _check_same(files: StageFiles, there: dict[str, Any], here: dict[str, Any]) 
     was, now = _flat(there), _flat(here)
     changed = [f"{name} was {was.get(name)!r}, is {now.get(name)!r}" for name in {**was, **now}
                if was.get(name) != now.get(name)
-               and (name in now or not name.startswith("start."))]  # a start that was since deleted
+               and (name in now or not name.startswith("start."))]  # the start may be deleted since
     if changed:
-        more = len(changed) - _NAMED_AT_MOST
-        listed = "\n  ".join(changed[:_NAMED_AT_MOST] + ([f"and {more} more"] if more > 0 else []))
+        more = len(changed) - _MAX_LISTED
+        listed = "\n  ".join(changed[:_MAX_LISTED] + ([f"and {more} more"] if more > 0 else []))
         raise SsmaError(f"{files.output} holds the stage {files.name} of another configuration:\n"
-                        f"  {listed}\nGive another folder with --output, or throw that stage away "
-                        "and begin it anew with --restart")
+                        f"  {listed}\nGive another folder with --output, or delete that stage and "
+                        "start it again with --restart")
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} as {"a.b": 1}."""
+    """Flattens {"a": {"b": 1}} to {"a.b": 1}."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, dict):

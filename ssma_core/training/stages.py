@@ -1,4 +1,4 @@
-"""What a training run is made of: model, data and stages, read from one YAML file."""
+"""The configuration of a training run: model, data and stages, read from one YAML file."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -19,8 +19,11 @@ FUSION, ALONE = "fusion", "alone"
 
 @dataclass(frozen=True)
 class Data:
-    """in_memory: whether frames are decoded once and kept (7 bytes a pixel at the model's input
-    size), or read anew whenever they are needed."""
+    """The data of a run.
+
+    in_memory: True: frames are decoded once and kept (7 bytes per pixel at the model's input size).
+      False: they are read again each time.
+    """
 
     train: Source
     validation: Source
@@ -29,26 +32,27 @@ class Data:
 
 @dataclass(frozen=True)
 class Stage:
-    """One training from start to end, with Adam and the poly schedule.
+    """One training, from start to end, with Adam and the poly schedule. Raises SsmaError when the
+    fields do not fit together.
 
-    name: of the model file that it writes.
-    trains: a modality's name, for its expert with a decoder of its own; "fusion", for SSMA; or
-      "alone", for decoders that let each of a fusion's experts go on when the other's sensor is
-      dead: they alone learn, and the fusion stays as it is.
-    start: where the weights come from: names of earlier stages, or paths of .safetensors files as
-      seen from the run's output folder. An expert: none, for random weights, or one model of its
-      own kind. A fusion: its two experts, the first modality's first, or one fusion. "alone": the
-      fusion and its two experts, whose decoders are a start.
+    name: also the name of the model file.
+    trains: the name of a modality: its expert with a decoder; "fusion": SSMA; or "alone": the
+      decoders with which each expert of a fusion labels alone when the other sensor is dead. Only
+      these decoders learn; the fusion does not change.
+    start: where the weights come from: names of earlier stages, or paths of .safetensors files
+      relative to the run's output folder. For an expert: none, for random weights, or one model of
+      its own kind. For a fusion: its two experts, the first modality's first, or one fusion. For
+      "alone": the fusion and its two experts, whose decoders are the start.
     steps: of one batch each.
-    accumulate: into how many equal parts a batch is cut, to be computed one after the other where
-      it does not fit into memory whole.
-    learning_rate: at the first step; of the fusion, for all but the experts inside.
-    encoder_learning_rate: fusion only: the learning rate of the experts inside; 0 freezes them.
-    auxiliary_weights: experts only: of the losses of the heads on the decoder's second and first
-      upsampling.
-    dropout_keep: share of the values that the encoders' dropout keeps.
-    modality_dropout: fusion only: share of the frames that come with one of their two images black,
-      so that the fusion learns to do without. 0 is the paper's protocol.
+    accumulate: the number of equal parts of a batch that are computed one after the other, when the
+      whole batch does not fit into memory.
+    learning_rate: at the first step. For a fusion: of everything except its experts.
+    encoder_learning_rate: fusion only: the learning rate of its experts; 0 freezes them.
+    auxiliary_weights: experts only: weights of the losses of the heads on the decoder's second and
+      first upsampling.
+    dropout_keep: share of the values that the encoders' dropout keeps, above 0, at most 1.
+    modality_dropout: fusion only: share of the frames, 0–1, in which one of the two images is made
+      black, so that the fusion learns to work without it. 0 is the paper's protocol.
     """
 
     name: str
@@ -66,7 +70,7 @@ class Stage:
     def __post_init__(self) -> None:
         where = f"stage {self.name!r}"
         if not self.name or Path(self.name).name != self.name or self.name.startswith("."):
-            raise SsmaError(f"{where}: the name becomes a file's name, it cannot be {self.name!r}")
+            raise SsmaError(f"{where}: the name is also a file's name, it cannot be {self.name!r}")
         for field in ("steps", "batch_size", "accumulate", "learning_rate"):
             if getattr(self, field) <= 0:
                 raise SsmaError(f"{where}: {field} must be positive, got {getattr(self, field)}")
@@ -104,15 +108,16 @@ class Stage:
 
 @dataclass(frozen=True)
 class Training:
-    """A whole run. `model` is the fusion's spec; an expert's follows from it.
+    """A whole run. Raises SsmaError when the fields do not fit together.
 
+    model: the spec of the fusion; those of the experts follow from it.
     seed: of weights, batches, augmentation and dropout; with the same seed, machine and number of
-      threads a run repeats.
+      threads a run gives the same result.
     validate_every, checkpoint_every: steps between two validations, and between two states from
-      which a run that was stopped goes on; both happen at the end of a stage in any case.
+      which a stopped run resumes; both also happen at the end of a stage.
     precision: "bf16" and "fp16" compute the network in 16 bits (autocast), the loss in 32.
-    compile: whether torch.compile makes the network faster, after a minute or more of its own.
-    workers: processes that read and change frames ahead; 0: done between two steps.
+    compile: whether torch.compile makes the network faster; compiling takes a minute or more.
+    workers: processes that read, augment and prefetch frames; 0: done between two steps.
     """
 
     model: ModelSpec
@@ -150,7 +155,7 @@ class Training:
     def _check_start(self, stage: Stage, earlier: Mapping[str, Stage]) -> None:
         for start, wanted in zip(stage.start, self.start_specs(stage)):
             if start.endswith(".safetensors"):
-                continue  # what is in it is known when it is there
+                continue  # checked when the file exists
             if start not in earlier:
                 raise SsmaError(f"stage {stage.name!r} starts from {start!r}, which is neither "
                                 "an earlier stage nor the path of a .safetensors file")
@@ -160,27 +165,27 @@ class Training:
                                 f"a model of {' and '.join(m.name for m in wanted.modalities)}")
 
     def inputs(self, stage: Stage) -> tuple[int, ...]:
-        """Which of the modalities the stage's model takes."""
+        """The indices of the modalities that the stage's model takes."""
         return tuple(i for i, modality in enumerate(self.model.modalities)
                      if stage.trains in (modality.name, FUSION, ALONE))
 
     def spec(self, stage: Stage) -> ModelSpec:
-        """Of the model that the stage trains."""
+        """The spec of the model that the stage trains."""
         if stage.trains in (FUSION, ALONE):
             return self.model
         (modality,) = self.inputs(stage)
         return self.model.of_expert(modality)
 
     def start_specs(self, stage: Stage) -> tuple[ModelSpec, ...]:
-        """Of the models that it starts from, in the order of `start`."""
+        """The specs of the models that the stage starts from, in the order of `start`."""
         if stage.trains not in (FUSION, ALONE):
             return (self.spec(stage),) * len(stage.start)
         fusion, experts = (self.model,), (self.model.of_expert(0), self.model.of_expert(1))
         return {1: fusion, 2: experts, 3: (*fusion, *experts)}[len(stage.start)]
 
 
-def chosen(training: Training, only: str | None) -> list[Stage]:
-    """The stage of that name, or all. Raises SsmaError when there is none."""
+def select_stages(training: Training, only: str | None) -> list[Stage]:
+    """The stage named `only`, or all for None. Raises SsmaError when there is no such stage."""
     stages = [stage for stage in training.stages if only in (None, stage.name)]
     if not stages:
         names = ", ".join(stage.name for stage in training.stages)
@@ -191,9 +196,8 @@ def chosen(training: Training, only: str | None) -> list[Stage]:
 def read_training(path: str | Path, settings: Sequence[str] = ()) -> Training:
     """Reads a configuration.
 
-    settings: values that take the place of the file's, such as "seed=1" or
-      "data.validation.take=[2]" or "stages.fusion.steps=500": the field by its path, the value as
-      YAML.
+    settings: values that replace those of the file, such as "seed=1", "data.validation.take=[2]" or
+      "stages.fusion.steps=500": the path of the field, and the value as YAML.
     Raises SsmaError naming the file and the field that is wrong.
     """
     values = read_yaml(path)

@@ -1,4 +1,4 @@
-"""The network as a stage finds it: random weights, or what other stages have trained."""
+"""The network at the start of a stage: with random weights, or with those of other stages."""
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -14,14 +14,15 @@ Network = AdapNetPP | Ssma
 
 
 def starting_network(training: Training, stage: Stage, output: Path) -> Network:
-    """On the CPU, in training mode. Random weights are drawn from torch's generator.
+    """Makes the network of a stage, on the CPU, in training mode. Random weights are drawn from
+    torch's default generator.
 
-    Raises SsmaError when a model that it starts from is not there, or is another than needed.
+    Raises SsmaError when a model that the stage starts from does not exist or is the wrong one.
     """
     network = build(training.spec(stage), alone=stage.trains == ALONE)
-    given = [_load(file, wanted) for file, wanted in starts(training, stage, output)]
+    given = [_load(file, wanted) for file, wanted in start_models(training, stage, output)]
     if len(given) in (1, 3):
-        # Not strict: a file without auxiliary heads, or without decoders alone, is a start, too.
+        # Not strict: the file may lack auxiliary heads or unimodal decoders.
         network.load_state_dict(given[0].state_dict(), strict=False)
     if isinstance(network, Ssma):
         if len(given) in (2, 3):
@@ -39,13 +40,14 @@ def start_files(stage: Stage, output: Path) -> list[Path]:
             for start in stage.start]
 
 
-def starts(training: Training, stage: Stage, output: Path) -> Iterable[tuple[Path, ModelSpec]]:
-    """The files, and what each has to be."""
+def start_models(training: Training, stage: Stage,
+                 output: Path) -> Iterable[tuple[Path, ModelSpec]]:
+    """The files that a stage starts from, with the spec that each must have."""
     return zip(start_files(stage, output), training.start_specs(stage))
 
 
 def check_start(file: Path, wanted: ModelSpec) -> None:
-    """Raises SsmaError when the file is not there, or holds another model."""
+    """Raises SsmaError when the file does not exist or contains another model."""
     if not file.exists():
         raise SsmaError(f"the stage starts from {file}, which is not there; train the stage "
                         f"{file.stem} first, or give another `start`")
@@ -56,7 +58,7 @@ def check_start(file: Path, wanted: ModelSpec) -> None:
 
 
 def _take_experts(network: Ssma, colour: SegmentationNetwork, second: SegmentationNetwork) -> None:
-    """Of two experts' models: the experts; or their decoders, where the network wants these."""
+    """Copies the experts of two models; or, if the network has unimodal decoders, the decoders."""
     assert isinstance(colour, AdapNetPP) and isinstance(second, AdapNetPP)  # as their specs say
     if network.alone is None:
         network.load_experts(colour, second)

@@ -1,4 +1,4 @@
-"""What learns in a stage, and one step of it."""
+"""The network of a stage with its optimizer, and one training step."""
 from __future__ import annotations
 
 import os
@@ -13,7 +13,7 @@ from ssma_core.errors import SsmaError
 from ssma_core.model import Ssma
 from ssma_core.training.batches import Batch, image_tensor
 from ssma_core.training.distributed import Processes
-from ssma_core.training.loss import poly, segmentation_loss
+from ssma_core.training.loss import learning_rate, segmentation_loss
 from ssma_core.training.stages import ALONE, Stage, Training
 from ssma_core.training.start import Network, starting_network
 
@@ -21,11 +21,11 @@ AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Trainer:
-    """A stage's network on its device, with Adam and what 16-bit gradients need.
+    """A stage's network on its device, with Adam and the gradient scaler for fp16.
 
-    Step s depends on the weights and Adam's moments before it, the batch, the seed and s, and on
-    nothing else: no schedule and no random generator has a state of its own.
-    Raises SsmaError when a model that the stage starts from is missing or another than needed.
+    Step s depends only on the weights and Adam's moments before it, the batch, the seed and s:
+    neither the schedule nor a random generator has a state.
+    Raises SsmaError when a model that the stage starts from does not exist or is the wrong one.
     """
 
     def __init__(self, training: Training, stage: Stage, output: Path,
@@ -34,19 +34,19 @@ class Trainer:
         device = processes.device
         torch.manual_seed(training.seed)
         network = processes.share_batch_norm(starting_network(training, stage, output))
-        # Channels last: two to four times faster on a CPU, and what tensor cores want.
+        # Channels last: two to four times faster on a CPU, and the layout for tensor cores.
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = torch.optim.Adam(_parameter_groups(self.network, stage))
         self.scaler = torch.amp.GradScaler(device.type, enabled=training.precision == "fp16")
         self._logits = torch.compile(self._eager_logits) if training.compile else self._eager_logits
 
     def step(self, step: int, batches: Iterator[Batch]) -> torch.Tensor:
-        """Learns step `step`, counted from 0, from the next `accumulate` items of `batches`.
-        Returns this process's loss, a scalar on its device."""
+        """Does step `step`, counted from 0, with the next `accumulate` items of `batches`. Returns
+        this process's loss, a scalar on its device."""
         seed = np.random.SeedSequence((self.training.seed, step, self.processes.rank))
         torch.manual_seed(int(seed.generate_state(1, np.uint64)[0]))  # dropout's
         for group in self.optimizer.param_groups:
-            group["lr"] = group["first_lr"] * poly(step, self.stage.steps)
+            group["lr"] = learning_rate(group["first_lr"], step, self.stage.steps)
         total = torch.zeros((), device=self.processes.device)
         for _ in range(self.stage.accumulate):
             loss = self._loss(*next(batches)) / self.stage.accumulate
@@ -71,21 +71,22 @@ class Trainer:
         return torch.stack(losses).sum()
 
     def _eager_logits(self, *images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """What the stage's losses look at: the network's own, with its auxiliary heads' where the
-        stage has a use for them; or those of its experts alone."""
+        """The logits for the stage's losses: those of `answers`, and those of the auxiliary heads
+        if the stage uses them."""
         if self.stage.auxiliary_weights is not None:
             return self.network.forward_with_auxiliary(*images)
         return self.answers(*images)
 
     def answers(self, *images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """The logits that the stage is about: the network's, or each of its experts' alone."""
+        """The logits that the stage trains, N×classes×H×W each: the network's, or in a stage
+        "alone" those of each unimodal expert."""
         if self.stage.trains == ALONE:
             assert isinstance(self.network, Ssma)
             return tuple(self.network.unimodal_logits(i, image) for i, image in enumerate(images))
         return (self.network(*images),)
 
     def state(self) -> dict[str, Any]:
-        """All that changes from step to step."""
+        """Everything that changes from step to step."""
         return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(),
                 "scaler": self.scaler.state_dict()}
 
@@ -101,16 +102,17 @@ def check_precision(training: Training, device: torch.device) -> None:
         raise SsmaError("precision fp16 needs an NVIDIA GPU, and there is none; use fp32 or bf16")
 
 
-# What a step computes by MKL's vector functions on a CPU: the loss and Adam.
+# The functions of the loss and of Adam for which a CPU uses MKL's vector functions.
 BY_MKL = (torch.log, torch.sqrt)
 
 
-def compute_repeatably(device: torch.device) -> None:
-    """A GPU's fastest ways to add up round differently from run to run.
+def make_deterministic(device: torch.device) -> None:
+    """Makes results repeatable from run to run. A GPU's fastest algorithms add in a different order
+    each time, so deterministic ones are used.
 
-    On a CPU, MKL looks for a function's kernel when it is first called. Where several threads do so
-    at once, one of them may get a far less exact one that time (pytorch's issue 188792; seen with
-    MKL 2024.2: a loss that was off by 2e-6). So one thread calls them here.
+    On a CPU, MKL selects a function's kernel at the first call. If several threads call it first at
+    the same time, one of them may get a much less exact kernel once (PyTorch issue 188792; seen
+    with MKL 2024.2: a loss that was wrong by 2e-6). So one thread calls the functions here.
     """
     for function in BY_MKL:
         function(torch.ones(1))
@@ -121,7 +123,8 @@ def compute_repeatably(device: torch.device) -> None:
 
 
 def _parameter_groups(network: Network, stage: Stage) -> list[dict[str, Any]]:
-    """For Adam: a fusion's experts learn at a rate of their own, all else at the stage's."""
+    """Adam's parameter groups: a fusion's experts have their own learning rate, everything else has
+    the stage's."""
     if not isinstance(network, Ssma):
         return [{"params": list(network.parameters()), "first_lr": stage.learning_rate}]
     if network.alone is not None:

@@ -1,4 +1,4 @@
-"""What keeps labels from coming as they should, in words for whoever can mend it."""
+"""What keeps labels from coming as they should, and what the user can do about it."""
 from __future__ import annotations
 
 import math
@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ssma_core import OTHER, STREAMS, Stream
-from ssma_ros.node.health.statistics import NEWS_S, RECEIVED, Statistics, is_news
+from ssma_ros.node.health.statistics import RECEIVED, RECENT_S, Statistics, is_recent
 from ssma_ros.node.pipeline import Pipeline
 
-FEW = 0.5  # of the slower stream's images: so many pair at least where nothing is wrong
+FEW = 0.5  # of the slower stream's images: fewer pairs mean that something is wrong
 ENOUGH = 10  # images to judge by
 ANOTHER_TIME_S = 3600.0
 
 
 @dataclass(frozen=True)
 class Subscribed:
-    """A topic's full name, the name of the type that is subscribed, and of each publisher's."""
+    """A topic's full name, the name of the subscribed type, and of each publisher's type."""
 
     topic: str
     type: str
@@ -24,14 +24,16 @@ class Subscribed:
 
 
 def problems(pipeline: Pipeline, inputs: Mapping[Stream, Subscribed]) -> list[str]:
-    """What is wrong now, apart from what was said when it happened (`Statistics.recent_errors`)."""
+    """What is wrong now, apart from errors that were logged when they happened, see
+    `Statistics.recent_errors`."""
     statistics, names = pipeline.statistics, pipeline.labelling.names
     topics = {stream: subscribed.topic for stream, subscribed in inputs.items()}
-    silent = [stream for stream in STREAMS if not is_news(statistics.last_seen[stream])]
+    silent = [stream for stream in STREAMS if not is_recent(statistics.last_seen[stream])]
     found = [_silent(statistics, stream, inputs[stream]) for stream in silent]
-    dead = {stream: reason for stream, (reason, when) in statistics.dead.items() if is_news(when)}
+    blank = {stream: reason for stream, (reason, when) in statistics.blank.items()
+             if is_recent(when)}
     found += [f"the images on {topics[stream]} show nothing: {reason}"
-              for stream, reason in dead.items()]
+              for stream, reason in blank.items()]
     if not silent:
         found += _unpaired(pipeline, topics)
     for stream in STREAMS:
@@ -39,7 +41,7 @@ def problems(pipeline: Pipeline, inputs: Mapping[Stream, Subscribed]) -> list[st
         found += _two_sources(statistics, inputs[stream])
     found += _other_time([age for stream in STREAMS if stream not in silent
                           and (age := pipeline.age(stream)) is not None])
-    missing = {*silent, *dead}
+    missing = {*silent, *blank}
     if len(missing) == 1:
         stream = missing.pop()
         if not pipeline.labelling.unimodal[OTHER[stream]]:
@@ -53,26 +55,26 @@ def problems(pipeline: Pipeline, inputs: Mapping[Stream, Subscribed]) -> list[st
 
 def _silent(statistics: Statistics, stream: Stream, subscribed: Subscribed) -> str:
     topic, types = subscribed.topic, sorted({*subscribed.published})
-    said = f"no new image on {topic} for {NEWS_S:g} s: "
+    text = f"no new image on {topic} for {RECENT_S:g} s: "
     if statistics.is_going_on(RECEIVED[stream]):
-        return said + ("images come, but they are refused, or repeat one stamp as a driver that "
+        return text + ("images come, but they are refused, or repeat one stamp as a driver that "
                        "hangs does")
     if not types:
-        return said + ("nobody publishes it; is the sensor's driver running, and the topic "
+        return text + ("no one publishes it; is the sensor's driver running, and the topic "
                        "remapped to it?")
     if subscribed.type not in types:
-        return said + (f"it is published as {' and '.join(types)}, but subscribed as "
+        return text + (f"it is published as {' and '.join(types)}, but subscribed as "
                        f"{subscribed.type}. Remap {stream}/image to the raw images' topic, without "
-                       f"the transport's name behind it, and say with {stream}_transport how they "
-                       "come")
+                       f"the transport's name at its end, and set {stream}_transport to the way "
+                       "they come")
     if stream in statistics.qos_mismatch:
         policy = statistics.qos_mismatch[stream]
-        return said + (
+        return text + (
             f"a publisher's QoS does not fit this node's ({policy}). `ros2 topic info -v {topic}` "
             f"shows both; set qos_overrides.{topic}.subscription.{policy.lower()} to what is "
             "offered")
     several = len(subscribed.published) > 1
-    return said + (f"{len(subscribed.published)} publisher{'s are' if several else ' is'} there, "
+    return text + (f"{len(subscribed.published)} publisher{'s are' if several else ' is'} there, "
                    "so look at its own log, and at rate and QoS with `ros2 topic info -v`")
 
 
@@ -85,7 +87,7 @@ def _two_sources(statistics: Statistics, subscribed: Subscribed) -> list[str]:
 
 
 def _unchanged(pipeline: Pipeline, stream: Stream, topic: str) -> list[str]:
-    """That the one camera that is left may hang: nothing moves beside it by which to tell."""
+    """That the only camera left may hang: there is no other one to compare it with."""
     seconds = pipeline.statistics.unchanged.get(stream, 0.0)
     if seconds <= pipeline.given.frozen_timeout:
         return []
@@ -94,12 +96,12 @@ def _unchanged(pipeline: Pipeline, stream: Stream, topic: str) -> list[str]:
 
 
 def _unpaired(pipeline: Pipeline, topics: Mapping[Stream, str]) -> list[str]:
-    """That of what comes on both topics few images or none find a partner, and why."""
+    """That few or none of the images on both topics find a partner, and why."""
     statistics = pipeline.statistics
-    if not is_news(statistics.last_paired):
+    if not is_recent(statistics.last_paired):
         return [f"images come on {topics['rgb']} and {topics['aux']}, but none pair: "
                 + _why_not(pipeline, topics)]
-    paired, images = statistics.lately("paired"), min(map(statistics.lately, RECEIVED.values()))
+    paired, images = statistics.recent("paired"), min(map(statistics.recent, RECEIVED.values()))
     if images < ENOUGH or paired >= FEW * images:
         return []
     return [f"of the last {images} images on the slower of {topics['rgb']} and {topics['aux']} "
@@ -111,11 +113,11 @@ def _why_not(pipeline: Pipeline, topics: Mapping[Stream, str]) -> str:
     apart = pairing.apart()
     if apart is not None and apart > pairing.slop:
         return (f"the nearest stamps lie {apart:g} s apart, beyond the slop of {pairing.slop:g} s. "
-                "Are both of one clock? Then a slop of that would pair them, or an aux_delay where "
-                "the second sensor's stamps are always as late")
+                "Are both of one clock? Then a slop of that size would pair them, or an aux_delay "
+                "where the second sensor's stamps are always that late")
     behind = _behind(pipeline)
     if behind is None:
-        return "they were refused, or came late, as the counters say"
+        return "they were refused, or came late, as the counters show"
     stream, seconds, images = behind
     return (f"images on {topics[stream]} come {seconds:.2g} s after those of the same stamp on "
             f"{topics[OTHER[stream]]}, of which no more than {pairing.queue_size} wait. Does the "
@@ -124,8 +126,8 @@ def _why_not(pipeline: Pipeline, topics: Mapping[Stream, str]) -> str:
 
 
 def _behind(pipeline: Pipeline) -> tuple[Stream, float, int] | None:
-    """The stream whose images come after their partners' have made room, by how many seconds, and
-    how many of the other's would have to wait."""
+    """The stream whose images come when their partners no longer wait, by how many seconds they are
+    late, and how many of the other stream's images would have to wait."""
     ages = {stream: pipeline.age(stream) for stream in STREAMS}
     if None in ages.values():
         return None
@@ -136,16 +138,16 @@ def _behind(pipeline: Pipeline) -> tuple[Stream, float, int] | None:
 
 
 def _other_time(ages: Sequence[float]) -> list[str]:
-    """That stamps are of another time than the node's clock. ages: of what comes, in seconds."""
+    """That stamps are of another time than the node's clock. ages: of the images, in seconds."""
     if not ages or min(map(abs, ages)) < ANOTHER_TIME_S:
         return []
     return ["the images' stamps are of another time than this node's clock: with use_sim_time "
-            "somebody must publish /clock, and where a bag or a simulation stamps them, the node "
-            "needs use_sim_time. Until then ages, and times from stamp to label, mean nothing"]
+            "some program must publish /clock, and where a bag or a simulation stamps them, the "
+            "node needs use_sim_time. Until then ages, and times from stamp to label, mean nothing"]
 
 
 def _slow(pipeline: Pipeline, stream: Stream, topic: str) -> list[str]:
-    """That the other stream's images, which come more often, do not wait for this one's."""
+    """That the other stream's images, which come more often, stop waiting before this one's."""
     period, others = map(pipeline.pairing.period, (stream, OTHER[stream]))
     timeout = pipeline.timeout(OTHER[stream])
     if period is None or others is None or not others <= timeout < period:

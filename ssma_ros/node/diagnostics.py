@@ -1,4 +1,4 @@
-"""What /diagnostics and the log say of the node, with which figures."""
+"""The node's messages and figures on /diagnostics and in the log."""
 from __future__ import annotations
 
 from collections import Counter, deque
@@ -11,22 +11,22 @@ from ssma_core import STREAMS, Cause
 from ssma_ros.node.health.statistics import RECEIVED, Event, Statistics
 from ssma_ros.node.pipeline import NO_MODE, Pipeline
 
-if TYPE_CHECKING:  # the words are needed where there is no ROS, too
+if TYPE_CHECKING:  # `remarks` is needed without ROS too
     from diagnostic_msgs.msg import DiagnosticStatus
 
-BOTTLENECK = 0.05  # of what comes in; less is overwritten by mere chance
+BOTTLENECK = 0.05  # of the offered images; fewer are overwritten by chance
 
 
 def remarks(statistics: Statistics) -> list[str]:
-    """What is as it must be, but good to know."""
+    """What is not wrong, but good to know."""
     return _jumped(statistics) + _bottleneck(statistics)
 
 
 def _jumped(statistics: Statistics) -> list[str]:
     if not statistics.is_going_on("clock jump"):
         return []
-    return ["the images' stamps went back, as where a bag begins again or a clock was set: pairing "
-            "began anew"]
+    return ["the images' stamps went back, as when a bag begins again or a clock was set: pairing "
+            "began again"]
 
 
 def _bottleneck(statistics: Statistics) -> list[str]:
@@ -40,8 +40,8 @@ def _bottleneck(statistics: Statistics) -> list[str]:
 
 def status(name: str, facts: Mapping[str, str], pipeline: Pipeline,
            troubles: Sequence[str]) -> DiagnosticStatus:
-    """The node's line of /diagnostics: an error while nothing is labelled, a warning while
-    something is wrong. facts: what does not change, as the model's name."""
+    """The node's status for /diagnostics: an error while nothing is labelled, a warning while
+    something is wrong. facts: what does not change, such as the model's name."""
     from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
     statistics = pipeline.statistics

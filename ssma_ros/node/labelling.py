@@ -1,8 +1,8 @@
-"""What the worker does with images that belong together: look, segment, publish."""
+"""What the worker does with images that belong together: look at them, segment, publish."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -24,13 +24,14 @@ from ssma_ros.node.health.blank import BlankDetector
 from ssma_ros.node.health.statistics import Statistics
 from ssma_ros.node.messages import UNLABELED
 from ssma_ros.node.parameters import Parameters
+from ssma_ros.node.warm_up import WarmUp
 
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Output:
-    """A publisher's method, and whether anybody wants what it publishes."""
+    """A publisher's method, and whether it has a subscriber."""
 
     publish: Callable[[Any], None]
     wanted: Callable[[], bool]
@@ -41,7 +42,7 @@ class Outputs:
     """Where results go. All are called in the worker's thread, mode and error also in the node's.
 
     label, confidence, trust, overlay: sensor_msgs/Image; points: sensor_msgs/PointCloud2. The label
-      is always made, the others when they are wanted.
+      is always made, the others only when they are wanted.
     mode: publishes the mode's name. error: logs a line. now_ns: the time by which images are
       stamped, in nanoseconds.
     """
@@ -68,30 +69,30 @@ Work = Mapping[Stream, Arrived]
 
 
 class Labelling:
-    """Labels what it gets by both experts, or by one where the other's image shows nothing or does
-    not fit.
+    """Labels images with both experts, or with one where the other's image is blank or misfits.
 
-    given: may be replaced by others between two labels. camera_info: the newest
-      sensor_msgs/CameraInfo of the colour image. complain: logs an error, at a calm rate.
+    given: may be replaced between two labels. camera_info: the newest sensor_msgs/CameraInfo of the
+      colour image. report: logs an error, throttled.
     """
 
     def __init__(self, segmenter: Segmenter, given: Parameters, outputs: Outputs,
-                 statistics: Statistics, complain: Callable[[Exception], None]) -> None:
+                 statistics: Statistics, report: Callable[[Exception], None]) -> None:
         self.given = given
         self.camera_info: Any = None
         self.names = dict(zip(STREAMS, (m.name for m in segmenter.spec.modalities)))
         self.unimodal = dict(zip(STREAMS, segmenter.unimodal))
         self._segmenter, self._outputs, self._statistics = segmenter, outputs, statistics
-        self._complain = complain
+        self._report = report
         self._blank_detector = BlankDetector({
             stream: modality.encoding in ("jet", "hha")
             for stream, modality in zip(STREAMS, segmenter.spec.modalities)})
+        self._warm_up = WarmUp(segmenter, self._wanted)
         self._idle_since = 0.0
 
     def label(self, work: Work) -> str | None:
-        """Publishes what comes of it. Returns what the label was made from, such as "rgb+depth", or
-        None when the images show nothing. A second image that does not fit colour is left out,
-        which is complained of. Raises SsmaError where nothing can be labelled."""
+        """Publishes the label and the other outputs. Returns what the label was made from, such as
+        "rgb+depth", or None when the images are blank. A second image that does not fit colour is
+        left out, and that is reported. Raises SsmaError where nothing can be labelled."""
         try:
             images, used = self._look(work)
             if not used:
@@ -103,8 +104,18 @@ class Labelling:
                 if len(used) == 1 or not self.unimodal["rgb"]:
                     raise
                 self._statistics.happened("aux left out")
-                self._complain(error)
+                self._report(error)
                 return self._label_from(("rgb",), images, work)
+        finally:
+            self._idle_since = time.monotonic()
+
+    def prepare(self) -> None:
+        """Prepares what the next images may need, see `WarmUp`; to be called after `label`. What
+        fails is logged."""
+        try:
+            self._warm_up.prepare_one()
+        except Exception as error:
+            self._report(error)
         finally:
             self._idle_since = time.monotonic()
 
@@ -117,35 +128,35 @@ class Labelling:
 
     def _look(self, work: Work) -> tuple[dict[Stream, Array], tuple[Stream, ...]]:
         """The images that can be read, and the streams to label from."""
-        images, dead = {}, {}
+        images, blank = {}, {}
         for stream, arrived in work.items():
             try:
                 images[stream] = arrived.image.array()
             except SsmaError as error:
-                dead[stream] = str(error)
+                blank[stream] = str(error)
+        self._warm_up.came(images)
         now = max(arrived.time for arrived in work.values())
-        dead |= self._blank_detector.dead(images, now, min_valid_depth=self.given.min_valid_depth,
-                                   frozen_timeout=self.given.frozen_timeout)
-        self._statistics.looked_at(work, dead)
+        blank |= self._blank_detector.blank(
+            images, now, min_valid_depth=self.given.min_valid_depth,
+            frozen_timeout=self.given.frozen_timeout)
+        self._statistics.looked_at(work, blank)
         self._statistics.unchanged = self._blank_detector.unchanged(now)
-        alive = tuple(s for s in STREAMS if s in images and s not in dead)
-        if len(alive) == len(work) or (alive and self.unimodal[alive[0]]):
-            return images, alive
-        nothing_better = alive == ("rgb",) and "aux" in images
+        good = tuple(s for s in STREAMS if s in images and s not in blank)
+        if len(good) == len(work) or (good and self.unimodal[good[0]]):
+            return images, good
+        nothing_better = good == ("rgb",) and "aux" in images
         return images, STREAMS if nothing_better else ()
 
     def _publish(self, images: Mapping[Stream, Array], work: Work) -> None:
-        """The label first, and at once."""
+        """The label first; the other outputs are made after it."""
         arrived = max(each.time for each in work.values())
         begin = max(arrived, self._idle_since)
         image = work["rgb" if "rgb" in images else "aux"].image
-        rgb, aux = images.get("rgb"), images.get("aux")
-        with_points = aux is not None and self._outputs.points.wanted()
+        rgb, outputs = images.get("rgb"), self._wanted(images)
         before = time.monotonic()
-        found = self._segmenter.segment(
-            rgb, aux, confidence=with_points or self._outputs.confidence.wanted(),
-            trust=self._outputs.trust.wanted())
+        found = self._segmenter.segment(rgb, images.get("aux"), **outputs)
         inference = time.monotonic() - before
+        self._warm_up.ran(images, outputs)
         header = image.message.header
         labels = self._published(found.labels)
         self._outputs.label.publish(messages.image(labels, "mono8", header))
@@ -156,10 +167,18 @@ class Labelling:
             age=(self._outputs.now_ns() - image.stamp_ns) / 1e9)
         try:
             self._publish_images(found, rgb, header)
-            if with_points and found.confidence is not None:
+            if self._has_points(images) and found.confidence is not None:
                 self._publish_points(images, labels, found.confidence, header)
-        except Exception as error:  # the label is out already, and good
-            self._complain(error)
+        except Exception as error:  # the label is published already, and good
+            self._report(error)
+
+    def _wanted(self, streams: Collection[Stream]) -> dict[str, bool]:
+        """What is asked for of images of these streams, besides labels."""
+        return {"confidence": self._has_points(streams) or self._outputs.confidence.wanted(),
+                "trust": self._outputs.trust.wanted()}
+
+    def _has_points(self, streams: Collection[Stream]) -> bool:
+        return "aux" in streams and self._outputs.points.wanted()
 
     def _published(self, labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         if not self.given.void_as_unlabeled:

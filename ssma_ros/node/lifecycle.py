@@ -1,4 +1,4 @@
-"""The node: lifecycle and wiring. What is wired together stands in the modules imported here."""
+"""The node: lifecycle and wiring of the modules that it imports."""
 from __future__ import annotations
 
 import functools
@@ -22,8 +22,6 @@ except ImportError as error:
     sys.exit(f"segmentation_node: ROS 2 is not here ({error}): source the setup.bash of a ROS "
              "distribution, or install ROS's Python packages with this one's extra 'ros' (pip)")
 
-import numpy as np
-
 from ssma_core import STREAMS, Segmenter, SsmaError, Stream
 from ssma_ros import distro
 from ssma_ros.node import diagnostics, memory, parameters, topics
@@ -33,16 +31,17 @@ from ssma_ros.node.labelling import Output, Outputs
 from ssma_ros.node.messages import label_info
 from ssma_ros.node.parameters import Parameters
 from ssma_ros.node.pipeline import NO_MODE, Pipeline
+from ssma_ros.node.warm_up import warm_up
 
 DIAGNOSTICS_PERIOD_S = 1.0
-TICK_S = 0.02  # so much later than it might a sensor's death is noticed
+TICK_S = 0.02  # by so much later a failed sensor is noticed
 
 Transition = Callable[["SegmentationNode", LifecycleState], TransitionCallbackReturn]
 
 
 def _logged(transition: Transition) -> Transition:
-    """rclpy swallows what a transition raises: say it, and let the transition fail. A mistake of
-    the user leaves the node in the state it was in, anything else goes to on_error."""
+    """rclpy ignores what a transition raises: this logs it and lets the transition fail. After a
+    mistake of the user the node stays in its state, after any other error it goes to on_error."""
 
     @functools.wraps(transition)
     def logged(node: SegmentationNode, state: LifecycleState) -> TransitionCallbackReturn:
@@ -59,7 +58,7 @@ def _logged(transition: Transition) -> Transition:
 
 
 class SegmentationNode(LifecycleNode):
-    """Subscribes rgb/image and aux/image, publishes semantic/label and what goes with it."""
+    """Subscribes rgb/image and aux/image, publishes semantic/label and the other outputs."""
 
     def __init__(self) -> None:
         try:
@@ -81,7 +80,8 @@ class SegmentationNode(LifecycleNode):
     def _answer(self, change_state: Callable[..., ChangeState.Response],
                 request: ChangeState.Request, response: ChangeState.Response
                 ) -> ChangeState.Response:
-        """Refuses what its state does not allow, as rclcpp's nodes do; rclpy would end."""
+        """Refuses a transition that the state does not allow, as rclcpp's nodes do; rclpy would end
+        the program."""
         wanted = request.transition.label or request.transition.id
         if not any(wanted in (transition, label) for transition, label, *_
                    in self._state_machine.available_transitions):
@@ -99,7 +99,7 @@ class SegmentationNode(LifecycleNode):
             made.callback(memory.give_back)
             segmenter = made.enter_context(closing(_opened(self._given)))
             _check(segmenter, self._given.model)
-            _warm_up(segmenter)
+            warm_up(segmenter)
             self.get_logger().info(_in_words(self._given.model, segmenter))
             self._outputs = topics.outputs(self, made, segmenter.spec)
             self._label_info = topics.label_info_output(self, made)
@@ -112,20 +112,20 @@ class SegmentationNode(LifecycleNode):
     @_logged
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         with ExitStack() as made:
-            super().on_activate(state)  # publishers first: the labels' meaning goes before them
+            super().on_activate(state)  # publishers first: label_info is published before labels
             made.callback(super().on_deactivate, state)
-            self._say_labels()
+            self._publish_label_info()
             made.callback(self._outputs.mode, NO_MODE)
             assert self._segmenter
             pipeline = Pipeline(self._segmenter, self._given, self._outputs)
             made.callback(pipeline.worker.stop)
-            pipeline.say_mode()
+            pipeline.publish_mode()
             inputs = topics.subscriptions(self, made, self._given, pipeline)
-            parameters.tell_unknown_qos(self)
+            parameters.log_unknown_qos(self)
             diagnose = functools.partial(
                 self._diagnose, pipeline, inputs, Throttle())
             for period, call in ((TICK_S, pipeline.tick), (DIAGNOSTICS_PERIOD_S, diagnose)):
-                # Steady time: with use_sim_time and no /clock, "nothing comes" must still be said.
+                # Steady time: with use_sim_time and no /clock, silent topics are still reported.
                 timer = self.create_timer(period, _going_on(call, pipeline),
                                           clock=Clock(clock_type=ClockType.STEADY_TIME))
                 made.callback(self.destroy_timer, timer)
@@ -159,16 +159,24 @@ class SegmentationNode(LifecycleNode):
 
     def _deactivate(self) -> None:
         self._pipeline = None
-        self._active.close()
+        self._close(self._active)
 
     def _release(self) -> None:
-        """Ends and frees whatever there is; the worker before the model that it uses."""
+        """Ends and frees everything; the worker before the model that it uses."""
         self._deactivate()
         self._segmenter = None
-        self._configured.close()
+        self._close(self._configured)
+
+    def _close(self, resources: ExitStack) -> None:
+        """Closes all of them, also where one raises. That is only logged: the transition goes on,
+        so that the node can be configured again."""
+        try:
+            resources.close()
+        except Exception:
+            self.get_logger().error(f"something could not be freed:\n{traceback.format_exc()}")
 
     def _change(self, wanted: list[Parameter]) -> SetParametersResult:
-        """Takes other values while the node runs, or says why not."""
+        """Takes other values while the node runs, or returns why not."""
         try:
             given = parameters.changed(
                 self._given, {p.name: p.value for p in wanted},
@@ -180,10 +188,10 @@ class SegmentationNode(LifecycleNode):
         meaning_changed = given.void_as_unlabeled != self._given.void_as_unlabeled
         self._given = given
         if self._pipeline and meaning_changed:
-            self._say_labels()
+            self._publish_label_info()
         return SetParametersResult(successful=True)
 
-    def _say_labels(self) -> None:
+    def _publish_label_info(self) -> None:
         assert self._segmenter
         if self._label_info is not topics.NOWHERE:
             self._label_info.publish(label_info(
@@ -211,12 +219,12 @@ class SegmentationNode(LifecycleNode):
 
 
 def _going_on(call: Callable[[], None], pipeline: Pipeline) -> Callable[[], None]:
-    """The call, after which the node goes on whatever is wrong with it: rclpy would end it."""
+    """The call, of which errors are only reported: rclpy would end the program."""
     def safely() -> None:
         try:
             call()
         except Exception as error:
-            pipeline.complain(error)
+            pipeline.report(error)
 
     return safely
 
@@ -233,19 +241,6 @@ def _check(segmenter: Segmenter, path: str) -> None:
     if len(names) != len(STREAMS):
         raise SsmaError(f"{path} takes {' and '.join(names)} alone, but this node pairs two "
                         "images: give it a model of two modalities")
-
-
-def _warm_up(segmenter: Segmenter) -> None:
-    """Runs every mode once: the first time allocates, and takes many times as long."""
-    frame = segmenter.frame
-    width, height = frame.size if frame else segmenter.spec.input_size
-    rgb = aux = np.zeros((height, width, 3), np.uint8)
-    if frame and frame.aux != "encoded":
-        aux = np.zeros((height, width), frame.aux)
-    segmenter.segment(rgb, aux)
-    for images, can in zip(((rgb, None), (None, aux)), segmenter.unimodal):
-        if can:
-            segmenter.segment(*images)
 
 
 def _in_words(path: str, segmenter: Segmenter) -> str:

@@ -1,4 +1,4 @@
-"""What the node takes and gives as messages: images, and what the labels mean."""
+"""Messages that the node takes and publishes: images, and the classes' names."""
 from __future__ import annotations
 
 from typing import Any, Literal
@@ -9,11 +9,11 @@ import numpy.typing as npt
 from ssma_core import ImageMessage, ModelSpec, SsmaError, Stream, image_messages
 from ssma_ros import distro
 
-UNLABELED = 255  # by the definition of vision_msgs/VisionClass, in images of 8 bits
+UNLABELED = 255  # as vision_msgs/VisionClass defines it for images of 8 bits
 
 
 def checked(message: Any, stream: Stream, topic: str) -> ImageMessage:
-    """See `image_messages.checked`; cv_bridge decodes where there is one."""
+    """See `image_messages.checked`; cv_bridge decodes where it can be used."""
     return image_messages.checked(message, stream, topic, distro.imgmsg_to_cv2)
 
 
@@ -25,8 +25,8 @@ def check_registered(rgb: ImageMessage, aux: ImageMessage) -> None:
             f"{aux.topic} is in frame {aux.frame_id!r}, but {rgb.topic} in {rgb.frame_id!r}: the "
             "second sensor's images must be registered to the colour image, pixel by pixel "
             "(RealSense: align_depth.enable:=true and the topic aligned_depth_to_color/image_raw; "
-            "others: depth_image_proc's register node). Where they are, and the driver only names "
-            "their frame otherwise, set check_frame_id:=false")
+            "others: depth_image_proc's register node). Where they are, and the driver only gives "
+            "their frame another name, set check_frame_id:=false")
 
 
 def image(pixels: npt.NDArray[np.uint8], encoding: Literal["mono8", "bgr8"], header: Any) -> Any:
@@ -36,14 +36,14 @@ def image(pixels: npt.NDArray[np.uint8], encoding: Literal["mono8", "bgr8"], hea
 
 def label_info(spec: ModelSpec, void_as_unlabeled: bool, header: Any) -> Any:
     """vision_msgs/LabelInfo: the classes of a model by the ids that are published, in the order of
-    its own ids. To be called only where distro.LabelInfo is there.
+    its own ids. To be called only where distro.LabelInfo is not None.
 
-    void_as_unlabeled: whether void is published as UNLABELED; it is called so then.
+    void_as_unlabeled: whether void is published as UNLABELED; that is then its name too.
     """
     names = dict(enumerate(spec.class_names))
     if void_as_unlabeled:
         del names[spec.void_id]
         names[UNLABELED] = "UNLABELED"
-    # No threshold: every pixel has the likeliest class, and semantic/confidence says how likely.
+    # No threshold: every pixel has the likeliest class; its probability is semantic/confidence.
     return distro.LabelInfo(header=header, threshold=0.0, class_map=[
         distro.VisionClass(class_id=number, class_name=name) for number, name in names.items()])

@@ -1,4 +1,4 @@
-"""Every parameter of the node: name, type, default, range and what it means, each said once."""
+"""Every parameter of the node, in one place: name, type, default, range and meaning."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -6,28 +6,29 @@ from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from ssma_core import SsmaError
+from ssma_core import PairingSettings, SsmaError
 
-if TYPE_CHECKING:  # the defaults are needed where there is no ROS, too
+if TYPE_CHECKING:  # the defaults are needed without ROS too
     from rcl_interfaces.msg import ParameterDescriptor
     from rclpy.node import Node
 
 QOS = "qos_overrides."
-# image_transport's, which send CompressedImage below the raw images' topic.
+PAIRING = PairingSettings()
+# image_transport's names; CompressedImage comes on a topic below the raw images'.
 COMPRESSED = ("compressed", "compressedDepth")
 
 
 def _parameter(default: Any, description: str, allowed: tuple[Any, ...] | None = None, *,
                live: bool = True) -> Any:
-    """allowed: least and most of a number, or all that a string can be. live: whether a node that
-    is configured takes another value."""
+    """allowed: least and greatest number, or all values of a string. live: whether a configured
+    node takes another value."""
     return field(default=default, metadata={
         "description": description, "allowed": allowed, "live": live})
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """What the node is to go by. Times in seconds."""
+    """The node's parameters. Times in seconds."""
 
     model: str = _parameter("", "path of the model file, .onnx, .engine or .safetensors",
                             live=False)
@@ -35,24 +36,24 @@ class Parameters:
         0, "CPU threads for one frame; 0 leaves the choice to the inference library", (0, 256),
         live=False)
     slop: float = _parameter(
-        0.02, "seconds that the stamps of a pair may lie apart; below half a frame's period, or "
-        "neighbours can be taken for partners", (0.0, 10.0))
+        PAIRING.slop, "seconds that the stamps of a pair may lie apart; below half a frame's "
+        "period, or neighbours can be taken for partners", (0.0, 10.0))
     aux_delay: float = _parameter(
-        0.0, "seconds that the second sensor's stamps are late: what it sees together with a "
-        "colour image of stamp t, it stamps t + aux_delay; negative where its stamps are early",
-        (-10.0, 10.0))
+        PAIRING.aux_delay, "seconds that the second sensor's stamps are late: what it sees "
+        "together with a colour image of stamp t, it stamps t + aux_delay; negative where its "
+        "stamps are early", (-10.0, 10.0))
     queue_size: int = _parameter(
-        10, "how many images of a topic may wait for their partner", (1, 1000))
+        PAIRING.queue_size, "how many images of a topic may wait for their partner", (1, 1000))
     aux_timeout: float = _parameter(
         0.5, "seconds without a pair after which colour images are labelled alone", (0.05, 3600.0))
     rgb_timeout: float = _parameter(
         0.5, "seconds without a colour image after which the second sensor's images are labelled "
         "alone", (0.05, 3600.0))
     frozen_timeout: float = _parameter(
-        2.0, "seconds after which a camera is taken for dead that repeats its image to the byte "
+        2.0, "seconds after which a camera counts as dead that repeats its image to the byte "
         "while the other one's changes", (0.1, 3600.0))
     min_valid_depth: float = _parameter(
-        0.01, "share of the depth image's pixels that must be valid, or it is taken for dead; 0, "
+        0.01, "share of the depth image's pixels that must be valid, or it counts as dead; 0, "
         "NaN and infinity are invalid", (0.0, 1.0))
     rgb_transport: str = _parameter(
         "raw", "how colour images come: raw on rgb/image, compressed (jpeg, png) on "
@@ -68,10 +69,9 @@ class Parameters:
 
 
 def declare(node: Node) -> Parameters:
-    """Declares all of them and returns their values. Names that were given and that no parameter
-    has are told in the log.
+    """Declares all of them and returns their values. Given names that no parameter has are logged.
 
-    Raises SsmaError, with ROS's own reason, when the value of one was given and cannot be taken.
+    Raises SsmaError, with ROS's own reason, for a value that cannot be taken.
     """
     from rclpy.exceptions import ParameterException
 
@@ -81,27 +81,28 @@ def declare(node: Node) -> Parameters:
             for f in fields(Parameters)})
     except ParameterException as error:
         raise SsmaError(f"a parameter's value is refused: {error}") from error
-    _tell_unknown(node)
+    _log_unknown(node)
     return changed(Parameters(), vars(given), configured=False)
 
 
-def _tell_unknown(node: Node) -> None:
-    """rclpy passes over a misspelt name in silence. Topics' QoS is declared with the topics."""
+def _log_unknown(node: Node) -> None:
+    """rclpy ignores a misspelt name without a message. Topics' QoS is declared with the topics."""
     given = [name for name in node._parameter_overrides if not name.startswith(QOS)]
-    _tell(node, given, [f.name for f in fields(Parameters)],
+    _log_unknown_names(node, given, [f.name for f in fields(Parameters)],
           "there is no parameter {!r}, so its value has no effect")
 
 
-def tell_unknown_qos(node: Node) -> None:
-    """Names in the log the QoS that is given for no topic of the node, once all are made."""
+def log_unknown_qos(node: Node) -> None:
+    """Logs the QoS that is given for no topic of the node; to be called when all are made."""
     given, known = ([name for name in names if name.startswith(QOS)]
                     for names in (node._parameter_overrides, node._parameters))
-    _tell(node, given, known, "no topic of this node has {!r}, so its value has no effect: it "
-                              "takes full names, as remapped")
+    _log_unknown_names(
+        node, given, known, "no topic of this node has {!r}, so its value has no effect: it takes "
+                            "full names, as remapped")
 
 
-def _tell(node: Node, given: Sequence[str], known: Sequence[str], why: str) -> None:
-    """Those given that are not declared, and which of the known ones is meant."""
+def _log_unknown_names(node: Node, given: Sequence[str], known: Sequence[str], why: str) -> None:
+    """Logs the given names that are not declared, and the known name that is nearest."""
     for name in given:
         if not node.has_parameter(name):
             near = get_close_matches(name, known, 1)
@@ -110,11 +111,11 @@ def _tell(node: Node, given: Sequence[str], known: Sequence[str], why: str) -> N
 
 
 def changed(given: Parameters, wanted: Mapping[str, Any], *, configured: bool) -> Parameters:
-    """What was given, with what is wanted now; names that are not ours are left out.
+    """Returns what was given, with the values that are wanted now; names of others are left out.
 
-    configured: whether a model is loaded and topics are chosen, so that some come too late.
-    Raises SsmaError, with the reason, for a value that cannot be taken (ROS itself looks after
-    types and ranges).
+    configured: whether a model is loaded and topics are chosen: some parameters are fixed then.
+    Raises SsmaError, with the reason, for a value that cannot be taken (ROS itself checks types and
+    ranges).
     """
     for parameter in fields(Parameters):
         name, allowed = parameter.name, parameter.metadata["allowed"]

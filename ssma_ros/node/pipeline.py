@@ -10,7 +10,7 @@ from typing import Any
 from ssma_core import OTHER, OVERTAKE_NS, Pairing, Segmenter, SsmaError, Stream
 from ssma_ros.node import messages
 from ssma_ros.node.health.statistics import ALONE, RECEIVED, Statistics
-from ssma_ros.node.health.throttle import REMIND_S, Throttle
+from ssma_ros.node.health.throttle import REPEAT_S, Throttle
 from ssma_ros.node.health.watchdog import Watchdog
 from ssma_ros.node.labelling import Arrived, Labelling, Outputs, Work
 from ssma_ros.node.parameters import Parameters
@@ -20,24 +20,25 @@ NO_MODE = "none"
 
 
 class Pipeline:
-    """Takes image messages of both topics and publishes a label image for the newest pair; while a
-    stream is silent, and the model can label without it, for the other's newest image.
+    """Takes image messages of both topics and publishes a label image for the newest pair. While a
+    stream is silent and the model can label without it, the other's newest image is labelled.
 
-    Frames that cannot be used are counted, and why is logged at a calm rate; it always goes on.
-    No label is of an earlier moment than one before it, unless the clock was set back.
+    Frames that cannot be used are counted, and the reason is logged, throttled; the pipeline always
+    goes on. No label is of an earlier moment than the label before it, unless the clock was set
+    back.
     """
 
     def __init__(self, segmenter: Segmenter, given: Parameters, outputs: Outputs) -> None:
         self.statistics = Statistics()
         self.pairing: Pairing[Arrived] = Pairing(given.slop, given.queue_size, given.aux_delay)
-        self.labelling = Labelling(segmenter, given, outputs, self.statistics, self.complain)
+        self.labelling = Labelling(segmenter, given, outputs, self.statistics, self.report)
         self._outputs = outputs
         self._watchdog = Watchdog(time.monotonic())
         self._newest: dict[Stream, Arrived] = {}
-        self._offered_ns: dict[Stream, int] = {}  # the newest stamps that the worker was offered
+        self._offered_ns: dict[Stream, int] = {}  # the newest stamps offered to the worker
         self._last_label = (NO_MODE, float("-inf"))
-        self._mode_said = ""
-        self._saying = threading.Lock()
+        self._published_mode = ""
+        self._publishing_mode = threading.Lock()
         self._throttle = Throttle()
         self.worker: Worker[Work] = Worker(self._work, self._failed)
 
@@ -46,7 +47,7 @@ class Pipeline:
         return self.labelling.given
 
     def change(self, given: Parameters) -> None:
-        """Goes by other values from the next frame on. Raises SsmaError where they cannot be."""
+        """Uses other values from the next frame on. Raises SsmaError for values out of range."""
         self.pairing.change(given.slop, given.queue_size, given.aux_delay)
         self.labelling.given = given
 
@@ -74,53 +75,52 @@ class Pipeline:
         return self.given.aux_timeout if stream == "rgb" else self.given.rgb_timeout
 
     def tick(self) -> None:
-        """What time brings, while nothing comes: to be called many times a second, by who calls
-        `receive`. Labels the image that has waited in vain, and publishes the mode where it is
-        another than before."""
+        """Labels the image whose partner did not come in time, and publishes the mode where it
+        changed. To be called many times a second, in the thread that calls `receive`."""
         for stream, arrived in self._newest.items():
             if self._watchdog.is_over(stream, time.monotonic(), self.timeout(stream)):
                 self._offer_alone(stream, arrived)
-        self.say_mode()
+        self.publish_mode()
 
-    def say_mode(self) -> None:
-        """Publishes the mode if it is another than before."""
-        with self._saying:
+    def publish_mode(self) -> None:
+        """Publishes the mode if it changed."""
+        with self._publishing_mode:
             mode = self.mode
-            if mode != self._mode_said:
-                self._mode_said = mode
+            if mode != self._published_mode:
+                self._published_mode = mode
                 self._outputs.mode(mode)
 
     def receive(self, message: Any, stream: Stream, topic: str) -> None:
-        """Takes an image in. Returns at once: the work is the worker's."""
+        """Takes an image. Returns at once: the worker does the work."""
         self.statistics.happened(RECEIVED[stream])
-        self.say_mode()
+        self.publish_mode()
         try:
             image = messages.checked(message, stream, topic)
         except Exception as error:  # rclpy would end the node
             self.statistics.happened("refused")
-            self.complain(error)
+            self.report(error)
             return
         try:
             self._pair(stream, Arrived(image, time.monotonic()))
         except Exception as error:  # a zero stamp, counted in the pairing; or a fault of ours
-            self.complain(error)
+            self.report(error)
 
     def _pair(self, stream: Stream, arrived: Arrived) -> None:
-        """Offers the worker the pairs that the frame makes certain, or the frame alone."""
+        """Offers the worker the pairs that this image completes, or the image alone."""
         image, now = arrived
         jumps = self.pairing.clock_jumps
         pairs = self.pairing.add(stream, image.stamp_ns, arrived)
         self._newest[stream] = arrived
         alone = (self.statistics.image_seen(stream, image.stamp_ns)
                  and self._watchdog.image_came(stream, now, self.timeout(stream),
-                                              shows=stream not in self.statistics.dead))
+                                              blank=stream in self.statistics.blank))
         for pair in pairs:
             self.statistics.last_paired = now
             self.statistics.happened("paired")
             self._watchdog.pair_came(now)
             if not self._offer({"rgb": pair.rgb, "aux": pair.aux}):
                 self.statistics.happened("overtaken")
-        if self.pairing.clock_jumps > jumps:  # the pairs were of before
+        if self.pairing.clock_jumps > jumps:  # the pairs are of the time before it
             self.statistics.happened("clock jump")
             self._offered_ns = {}
             self._newest = {stream: arrived}
@@ -132,7 +132,7 @@ class Pipeline:
             self.statistics.happened(ALONE[stream])
 
     def _offer(self, work: Work) -> bool:
-        """Whether it is newer than all before, and so was offered to the worker."""
+        """Offers it to the worker if it is newer than all before. Returns whether it was."""
         stamps = {stream: arrived.image.stamp_ns for stream, arrived in work.items()}
         if any(self._is_past(stream, stamp_ns) for stream, stamp_ns in stamps.items()):
             return False
@@ -143,9 +143,9 @@ class Pipeline:
         return True
 
     def _is_past(self, stream: Stream, stamp_ns: int) -> bool:
-        """Whether that moment, or a later one, was offered already. The other stream's clock counts
-        for as long as it can be the same one: what is stamped an hour ahead must not end the labels
-        of an hour."""
+        """Whether that moment, or a later one, was offered already. The other stream's stamps count
+        only where both can be of one clock: a stamp an hour ahead must not stop the labels for an
+        hour."""
         time_ns = self.pairing.time(stream, stamp_ns)
         offered = {s: self.pairing.time(s, newest) for s, newest in self._offered_ns.items()}
         ahead_ns = offered.get(OTHER[stream], -math.inf) - time_ns
@@ -154,22 +154,23 @@ class Pipeline:
     def _work(self, work: Work) -> None:
         if mode := self.labelling.label(work):
             self._last_label = mode, time.monotonic()
-            self.say_mode()
+            self.publish_mode()
+        self.labelling.prepare()
 
     def _failed(self, error: Exception) -> None:
         self.statistics.happened("failed")
-        self.complain(error)
+        self.report(error)
 
-    def complain(self, error: Exception) -> None:
-        """Logs what went wrong, each cause every REMIND_S at most. It ends nothing."""
+    def report(self, error: Exception) -> None:
+        """Logs what went wrong, each cause every REPEAT_S seconds at most. It ends nothing."""
         if isinstance(error, SsmaError):
-            self._say(str(error))
-        else:  # a fault of ours: whoever mends it needs the traceback
-            self._say(f"{type(error).__name__}: {error}",
+            self._log(str(error))
+        else:  # a fault of ours: the traceback is needed
+            self._log(f"{type(error).__name__}: {error}",
                       details="".join(traceback.format_exception(error)))
 
-    def _say(self, reason: str, details: str = "") -> None:
-        self.statistics.error(reason)  # /diagnostics has it as long as it lasts
+    def _log(self, reason: str, details: str = "") -> None:
+        self.statistics.error(reason)  # /diagnostics shows it as long as it lasts
         if self._throttle.is_due(reason):
-            self._outputs.error(f"{reason} (said every {REMIND_S:g} s while it lasts)\n{details}"
+            self._outputs.error(f"{reason} (logged every {REPEAT_S:g} s while it lasts)\n{details}"
                                 .rstrip())

@@ -9,13 +9,13 @@ import numpy.typing as npt
 
 from ssma_core import SsmaError
 
-# rgb is three bytes in a float32's place, as PCL packs them. Its fourth byte is 0, not 255, which
-# would make NaN of bright reds, and readers that skip NaNs would skip these points.
+# rgb is three bytes packed in a float32, as in PCL. The fourth byte is 0: 255 would make NaN of
+# bright reds, and readers that skip NaNs would skip these points.
 FIELDS = {"x": ("<f4", 0), "y": ("<f4", 4), "z": ("<f4", 8), "rgb": ("<f4", 12),
           "label": ("u1", 16), "confidence": ("u1", 17)}
 POINT_BYTES = 20  # so that every point's floats lie at multiples of four
 
-STRIP = 64  # rows at a time: what is made on the way stays in the cache
+STRIP = 64  # rows at a time: intermediate results stay in the cache
 
 
 def cloud(  # noqa: PLR0917
@@ -26,10 +26,10 @@ def cloud(  # noqa: PLR0917
 
     depth: H×W, uint16 millimetres or float metres; 0, NaN, infinity and below 0 are invalid.
     rgb: H×W×3 BGR; None leaves the points black. labels, confidence: H×W uint8.
-    camera_info: of the image that all are registered to, in any of the camera's resolutions. Its P
-      is used, which is that of rectified images, or K where there is no P.
-    Raises SsmaError when it is not calibrated or of an image of another shape, and for arrays whose
-    sizes differ.
+    camera_info: of the image to which all are registered, in any of the camera's resolutions. Its
+      P, of rectified images, is used, or K where P is 0.
+    Raises SsmaError for a camera that is not calibrated or has another aspect ratio, and for arrays
+    whose sizes differ.
     """
     size = depth.shape
     for name, other in (("labels", labels), ("confidence", confidence), ("colours", rgb)):
@@ -81,13 +81,13 @@ def _pinhole(info: Any, size: tuple[int, ...]) -> tuple[float, float, float, flo
                         f"{_text(size)}: it must be that of the camera which they are registered "
                         "to, and not of a cropped image")
     across, down = size[1] / width, size[0] / height
-    # Pixels' centres have whole numbers, so that the image begins half a pixel before 0.
+    # The centres of pixels have integer coordinates: the image begins half a pixel before 0.
     return (fx * across, fy * down, (cx - roi.x_offset + 0.5) * across - 0.5,
             (cy - roi.y_offset + 0.5) * down - 0.5)
 
 
 def _message(size: tuple[int, ...], header: Any) -> Any:
-    """With room for its points, all 0."""
+    """A PointCloud2 with memory for all its points, filled with 0."""
     from sensor_msgs.msg import PointCloud2, PointField
 
     kinds = {"u1": PointField.UINT8, "<f4": PointField.FLOAT32}
@@ -96,7 +96,7 @@ def _message(size: tuple[int, ...], header: Any) -> Any:
     message = PointCloud2(
         header=header, height=size[0], width=size[1], fields=fields, is_bigendian=False,
         point_step=POINT_BYTES, row_step=POINT_BYTES * size[1], is_dense=False)
-    data = message.data  # filled where it is: assigning would copy it, since Jazzy
+    data = message.data  # filled in place: since Jazzy, an assignment copies
     data.append(0)
     data *= size[0] * size[1] * POINT_BYTES
     return message

@@ -1,7 +1,7 @@
-"""The program around the node: its arguments, its life, and its end in order by a signal.
+"""The program around the node: its arguments, its executor, and an orderly end after a signal.
 
-ROS and the rest are imported in here as late as can be: that takes a second, in which a signal must
-end the program as well.
+ROS and the rest are imported as late as possible: that takes a second, and a signal must end the
+program in that second too.
 """
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ GRACE_S = 0.7  # of the one second in which a node should be gone after a signal
 def main(arguments: Sequence[str] | None = None) -> int:
     """The console script. Returns the exit status: 0 after SIGINT or SIGTERM, or 1 after a message
     on standard error."""
-    signals.handle(lambda *_: os._exit(0))  # there is nothing yet that could be lost
-    from ssma_ros.node.lifecycle import SegmentationNode  # first: where there is no ROS, it says so
+    signals.handle(lambda *_: os._exit(0))  # nothing can be lost yet
+    from ssma_ros.node.lifecycle import SegmentationNode  # first: without ROS it says so
     import rclpy  # isort: skip
 
     from ssma_core import SsmaError
 
     memory.share()  # before the node's thread begins
-    # rclpy's own handlers end the context at once, under whatever is going on; here the worker
-    # finishes its frame and the node goes in order.
+    # rclpy's own handlers end the context at once, whatever uses it; here the worker finishes its
+    # frame first, and the node is destroyed after it.
     ended = threading.Event()
     signals.handle(lambda *_: ended.set())
     try:
         _init(arguments)
-        # Python takes signals in the main thread alone, and only between two of its lines: the
-        # node lives beside it, or the loading of a model would keep every signal waiting.
+        # Python handles signals only in the main thread, and only between two of its lines: the
+        # node runs in another thread, or every signal would wait while a model is loaded.
         life = futures.ThreadPoolExecutor(1).submit(_live, SegmentationNode(), ended)
         life.add_done_callback(lambda _: ended.set())
         ended.wait()
@@ -48,13 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"segmentation_node: {error}", file=sys.stderr)
         return 1
     except futures.TimeoutError:
-        print("segmentation_node: ended in the midst of loading a model or of a long inference",
+        print("segmentation_node: ended while a model was loaded or during a long inference",
               file=sys.stderr, flush=True)
         os._exit(0)
     finally:
         rclpy.try_shutdown()
         # Ctrl-C under `ros2 launch` comes twice, from the terminal and from launch: a second one
-        # must not kill what is ending already, and be told as a crash.
+        # must not kill a program that is ending already: that would be reported as a crash.
         signals.handle(signal.SIG_IGN)
     return 0
 
@@ -73,7 +73,7 @@ def _init(arguments: Sequence[str] | None) -> None:
 
 
 def _live(node: SegmentationNode, ended: threading.Event) -> None:
-    """The node's life, until its end in order."""
+    """Runs the node until the event is set, and destroys it."""
     from rclpy.executors import SingleThreadedExecutor
 
     try:

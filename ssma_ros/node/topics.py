@@ -1,6 +1,6 @@
 """The node's topics: names, types and QoS, which a user may override.
 
-What is made is put on an ExitStack, which ends it.
+Whatever is made is put on an ExitStack, which destroys it.
 """
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ except ImportError:  # before ROS 2 Iron
 RELIABLE = QoSProfile(depth=5)
 NEWEST = QoSProfile(depth=1)  # for clouds of many megabytes each
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-# rclpy's default ones, and durability, which a subscriber may ask for in vain.
+# rclpy's default ones, and durability: a subscriber may ask for more than we offer.
 OVERRIDABLE = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY,
                QoSPolicyKind.DURABILITY)
 NOWHERE = Output(publish=lambda _: None, wanted=lambda: False)
 
 
 def outputs(node: LifecycleNode, made: ExitStack, spec: ModelSpec) -> Outputs:
-    """All that a frame leads to. Points need depth to be the second modality."""
+    """All outputs of a frame. Points exist only where the second modality is depth."""
     output = partial(_output, node, made)
     return Outputs(
         label=output(Image, "semantic/label"),
@@ -59,7 +59,7 @@ def outputs(node: LifecycleNode, made: ExitStack, spec: ModelSpec) -> Outputs:
 
 
 def label_info_output(node: LifecycleNode, made: ExitStack) -> Output:
-    """Of vision_msgs/LabelInfo, or NOWHERE without that package, which is said."""
+    """Of vision_msgs/LabelInfo; without that package NOWHERE, and that is logged."""
     if distro.LabelInfo is None:
         node.get_logger().info("no vision_msgs here, so no semantic/label_info, without which "
                                "Nav2's semantic segmentation layer crashes")
@@ -69,8 +69,8 @@ def label_info_output(node: LifecycleNode, made: ExitStack) -> Output:
 
 def subscriptions(node: LifecycleNode, made: ExitStack, given: Parameters, pipeline: Pipeline
                   ) -> dict[Stream, tuple[str, str]]:
-    """The pipeline gets what comes. Returns the image topics' full names and types. Raises
-    SsmaError where both images are to come from one topic."""
+    """Subscribes the pipeline to its images and CameraInfo. Returns the image topics' full names
+    and types. Raises SsmaError where both images would come from one topic."""
     transports = {"rgb": given.rgb_transport, "aux": given.aux_transport}
     found = {}
     for stream in STREAMS:
@@ -115,8 +115,8 @@ def _publish_text(text_publisher: Any, text: str) -> None:
 def _subscribe(node: LifecycleNode, made: ExitStack, message_type: type, topic: str,
                receive: Callable[[Any, str], None], *,
                events: SubscriptionEventCallbacks | None = None) -> str:
-    """Calls receive(message, the topic's full name), which is returned, for what comes. Best
-    effort, as sensors send it."""
+    """Calls receive(message, the topic's full name) for every message, and returns that name. Best
+    effort, as sensors publish."""
     with _overridable(qos_profile_sensor_data, topic) as options:
         subscriber = distro.Subscriber(
             node, message_type, topic, event_callbacks=events, **options)
@@ -131,16 +131,16 @@ def _receive(pipeline: Pipeline, stream: Stream, message: Any, topic: str) -> No
 
 
 def _mismatch(pipeline: Pipeline, stream: Stream, event: Any) -> None:
-    """A publisher's images do not reach us for the QoS policy that the event names."""
+    """A publisher's images do not reach us because of the QoS policy that the event names."""
     pipeline.statistics.qos_mismatch[stream] = qos_policy_name_from_kind(event.last_policy_kind)
 
 
 @contextmanager
 def _overridable(qos: QoSProfile, topic: str) -> Iterator[dict[str, Any]]:
-    """The options of a profile that parameters may override. Raises SsmaError for what they cannot
-    be, and for a topic that cannot be opened."""
+    """The options of a QoS profile that parameters may override. Raises SsmaError for values that
+    cannot be taken, and for a topic that cannot be opened."""
     try:
-        # rclpy writes the user's values into the profile: ours is for other topics, too.
+        # A copy: rclpy writes the user's values into it, and ours serves other topics too.
         yield {"qos_profile": copy.copy(qos),
                "qos_overriding_options": QoSOverridingOptions(OVERRIDABLE)}
     except (RuntimeError, ParameterException) as error:

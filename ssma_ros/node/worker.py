@@ -1,17 +1,20 @@
 """One thread, one slot: the newest item is worked on, what it overwrites is counted."""
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
+_log = logging.getLogger(__name__)
 
 
 class Worker(Generic[Item]):
     """Calls work(item) in a thread of its own, until stopped.
 
-    failed: gets what `work` raises, in that thread; the worker goes on with the next item.
+    failed: is called in that thread with what `work` raises; the worker goes on with the next item.
+      If it raises too, that is logged on standard error.
     """
 
     def __init__(self, work: Callable[[Item], None], failed: Callable[[Exception], None]) -> None:
@@ -24,8 +27,8 @@ class Worker(Generic[Item]):
         self._thread.start()
 
     def offer(self, item: Item) -> bool:
-        """Puts an item into the slot. Never waits for the work that is going on. Returns whether it
-        replaced one whose turn had not come."""
+        """Puts an item into the slot, and never waits for the work. Returns whether it overwrote an
+        item that was not worked on yet."""
         with self._changed:
             overwrites = self._slot is not None
             self._slot = item
@@ -33,7 +36,7 @@ class Worker(Generic[Item]):
         return overwrites
 
     def stop(self) -> None:
-        """Ends the thread after the item it is working on; what waits in the slot is dropped."""
+        """Ends the thread after the item that it works on; the item in the slot is dropped."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
@@ -44,7 +47,13 @@ class Worker(Generic[Item]):
             try:
                 self._work(item)
             except Exception as error:  # a bad frame must not end the thread
-                self._failed(error)
+                self._handle(error)
+
+    def _handle(self, error: Exception) -> None:
+        try:
+            self._failed(error)
+        except Exception:  # nor may its report; the traceback shows both errors
+            _log.exception("an error of the worker could not be reported")
 
     def _next(self) -> Item | None:
         with self._changed:

@@ -1,4 +1,4 @@
-"""What the node publishes while a bag is replayed: gathered as it comes, then counted."""
+"""What the node publishes while a bag is replayed: collected as it comes, then counted."""
 from __future__ import annotations
 
 import math
@@ -23,7 +23,7 @@ TakeLabel = Callable[[int, int, npt.NDArray[Any]], None]
 
 @dataclass
 class Collected:
-    """What came out of the node.
+    """What the node published.
 
     take: gets each label. tick: gets the bag's time, in nanoseconds, 40 times a second.
     bag_time_ns: at first, when its first colour image was recorded: labels may come before the
@@ -80,7 +80,7 @@ class Collected:
         return (self.arrivals_ns[stamp_ns] - self.clock_offset_ns - stamp_ns) / 1e6
 
     def causes_of_drops(self, sent: int) -> dict[str, int]:
-        """How many of the colour frames sent came to no label, by cause.
+        """How many of the colour frames that were sent got no label, by cause.
 
         What the node counts (overwritten, failed, unmatched …) is checked against what follows from
         frames sent, received, paired, published and collected. Images of the second sensor that
@@ -106,7 +106,7 @@ class Collected:
         return causes
 
     def _at_work(self) -> int:
-        """How many of the images and pairs that the worker was offered have not come to an end."""
+        """How many of the images and pairs that the worker was offered are not finished."""
         node = self._counts()
         offered = node["paired"] - node["overtaken"] + node["rgb alone"] + node["aux alone"]
         return offered - sum(node[end] for end in ("overwritten", "dead", "failed", "published"))

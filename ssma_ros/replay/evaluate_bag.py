@@ -1,99 +1,38 @@
 """`evaluate_bag`: how good and how fast a model is on rosbag2s with true labels, in words, as JSON
-and as a page to look at; or two such results side by side.
+and as a page to look at; or two results side by side.
 
 The frames go the node's own way, without DDS and with nothing dropped, so that the figures are the
 model's and do not depend on how fast this machine is. With --live they also go through the node
-itself, and what its pace costs is told beside it.
+itself, and what its pace costs is shown beside it.
 """
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
 
-import cv2
-import numpy as np
 from tqdm import tqdm
 
 from ssma_core import (
+    BagSource,
+    DriveResult,
     ModelSpec,
-    Segmenter,
+    OverDds,
+    PairingSettings,
     SsmaError,
-    atomic_write,
-    bag_results,
     check_writable,
-    cpu,
-    gpu,
-    looks,
-    of_bag,
-    page,
-    processes,
+    compare_files,
+    evaluate_bags,
+    in_words,
     rosbag2,
-    versions,
-    words,
+    write_comparison,
+    write_report,
+    write_result,
 )
-from ssma_core import report_compare as compare
-from ssma_ros.node.parameters import Parameters
 from ssma_ros.replay import dds
-
-
-class Job(NamedTuple):
-    """A bag to evaluate. threads: the CPU's share of it; None leaves the choice to the library."""
-
-    bag: str
-    settings: bag_results.Settings
-    model: Path
-    threads: int | None
-
-
-class Done(NamedTuple):
-    """What came out of a bag, and the model's own facts."""
-
-    run: bag_results.Run
-    sheet: looks.Sheet
-    spec: ModelSpec
-    backend: str
-    precision: str
-
-
-def evaluate(paths: Sequence[str], model: Path, settings: bag_results.Settings,
-             jobs: int | None = None, over_dds: bool = False
-             ) -> tuple[bag_results.Report, list[looks.Look], list[looks.Look]]:
-    """The report on all bags, and the worst and the typical frames of them.
-
-    jobs: how many bags at once; None: one a core. over_dds: whether they go through the node, too.
-    Raises SsmaError for what cannot be used, naming it.
-    """
-    live = _live() if over_dds else None  # what is not here is told before the work begins
-    total = sum(_messages(bag, settings) for bag in paths)
-    cpus = len(os.sched_getaffinity(0))
-    at_once = min(jobs or cpus, len(paths))
-    threads = max(1, cpus // at_once) if at_once > 1 else None
-    work = [Job(bag, settings, model, threads) for bag in paths]
-    with tqdm(total=total, desc="evaluate", unit="message", disable=None) as bar:
-        if at_once == 1:
-            done = [_one(job, bar.update) for job in work]
-        else:
-            done = processes.each(_one, work, at_once, bar.update)
-    _, _, spec, backend, precision = done[0]
-    runs = tuple(each.run for each in done)
-    over = tuple(_over_dds(live, run, model, spec, settings) for run in runs) if live else ()
-    report = bag_results.Report(str(model), backend, precision, _machine(backend, cpus), spec,
-                    versions(backend), settings, at_once, runs, over)
-    scores = np.concatenate([run.scores(spec.void_id) for run in runs])
-    return report, *looks.chosen([each.sheet for each in done], scores)
-
-
-def write_page(path: Path, report: bag_results.Report, worst: Sequence[looks.Look],
-               typical: Sequence[looks.Look]) -> None:
-    """Of what `evaluate` returns, whole or not at all."""
-    _write(path, page.report_page(report, worst, typical))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -139,7 +78,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _parser() -> argparse.ArgumentParser:
-    defaults = Parameters()
     parser = argparse.ArgumentParser(
         prog="evaluate_bag", description="Segments every frame of bags, without DDS and with "
         "nothing dropped, and compares with the true labels in them.")
@@ -149,11 +87,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rgb", metavar="TOPIC", help="colour images")
     parser.add_argument("--aux", metavar="TOPIC", help="the second sensor's images")
     parser.add_argument("--label", metavar="TOPIC", help="true labels, mono8")
-    parser.add_argument("--slop", type=float, default=defaults.slop, metavar="SECONDS",
+    parser.add_argument("--slop", type=float, default=PairingSettings.slop, metavar="SECONDS",
                         help="how far the stamps of a pair may lie apart (default: %(default)g)")
-    parser.add_argument("--queue-size", type=int, default=defaults.queue_size, metavar="N",
+    parser.add_argument("--queue-size", type=int, default=PairingSettings.queue_size, metavar="N",
                         help="how many frames may wait for a partner (default: %(default)d)")
-    parser.add_argument("--aux-delay", type=float, default=defaults.aux_delay, metavar="SECONDS",
+    parser.add_argument("--aux-delay", type=float, default=PairingSettings.aux_delay,
+                        metavar="SECONDS",
                         help="how late the second sensor's stamps are (default: %(default)g)")
     parser.add_argument("--report", type=Path, metavar="FILE.html",
                         help="write a page to look at: one file, needs no network")
@@ -168,50 +107,23 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    settings = bag_results.Settings(options.rgb, options.aux, options.label, options.slop,
-                                    options.queue_size, options.aux_delay)
-    report, *looks = evaluate(options.bags, options.model, settings, options.jobs, options.live)
-    print(words.in_words(report))
+    source = BagSource(options.slop, options.queue_size, options.aux_delay, rgb=options.rgb,
+                       aux=options.aux, label=options.label)
+    # Without ROS, this is reported before the work begins.
+    over_dds = _over_dds(_live(), options.model, source) if options.live else None
+    evaluation = evaluate_bags(options.bags, options.model, source, options.jobs, over_dds)
+    print(in_words(evaluation.result))
     if options.json:
-        bag_results.write(report, options.json)
+        write_result(evaluation.result, options.json)
     if options.report:
-        write_page(options.report, report, *looks)
+        write_report(options.report, evaluation)
 
 
 def _compare(options: argparse.Namespace) -> None:
-    both = compare.both(*options.compare)
-    print(compare.in_words(both))
+    found = compare_files(*options.compare)
+    print(in_words(found))
     if options.report:
-        _write(options.report, compare.comparison_page(both))
-
-
-def _write(path: Path, page: str) -> None:
-    with atomic_write(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
-
-
-def _messages(bag: str, settings: bag_results.Settings) -> int:
-    """How many images of both sensors a bag has. Raises SsmaError when it lacks a topic."""
-    rosbag2.check_topics(bag, [settings.rgb, settings.aux, settings.label])
-    found = rosbag2.topics(bag)
-    return found[settings.rgb].messages + found[settings.aux].messages
-
-
-def _one(job: Job, progress: Callable[[], Any]) -> Done:
-    if job.threads:
-        cv2.setNumThreads(job.threads)
-    with closing(Segmenter(job.model, job.threads)) as segmenter:
-        try:
-            found = of_bag.evaluate(job.bag, job.settings, segmenter, progress)
-        except SsmaError as error:
-            raise SsmaError(f"{job.bag}: {error}") from error
-        return Done(*found, segmenter.spec, segmenter.backend, segmenter.precision)
-
-
-def _machine(backend: str, cpus: int) -> str:
-    words = f"{cpu()}, {cpus} core{'s' * (cpus > 1)}"
-    card = None if backend == "onnxruntime" else gpu()
-    return f"{words}; {card}" if card else words
+        write_comparison(options.report, found)
 
 
 def _live() -> ModuleType:
@@ -226,16 +138,18 @@ def _live() -> ModuleType:
     return live
 
 
-def _over_dds(live: ModuleType, run: bag_results.Run, model: Path, spec: ModelSpec,
-              settings: bag_results.Settings) -> bag_results.Run:
-    begin_ns = next(rosbag2.messages(run.bag, [settings.rgb, settings.aux])).time_ns
-    seconds = round(rosbag2.seconds(run.bag))
-    with tqdm(total=seconds, desc="over DDS", unit="s", disable=None) as bar:
-        def tick(now_ns: int) -> None:
-            bar.update(min(seconds, (now_ns - begin_ns) // 10**9) - int(bar.n))
+def _over_dds(live: ModuleType, model: Path, source: BagSource) -> OverDds:
+    def evaluate(bag: str, spec: ModelSpec) -> DriveResult:
+        begin_ns = next(rosbag2.messages(bag, [source.rgb, source.aux])).time_ns
+        seconds = round(rosbag2.seconds(bag))
+        with tqdm(total=seconds, desc="over DDS", unit="s", disable=None) as bar:
+            def tick(now_ns: int) -> None:
+                bar.update(min(seconds, (now_ns - begin_ns) // 10**9) - int(bar.n))
 
-        found: bag_results.Run = live.evaluate(run.bag, model, spec, settings, tick)
-    return found
+            found: DriveResult = live.evaluate(bag, model, spec, source, tick)
+        return found
+
+    return evaluate
 
 
 if __name__ == "__main__":

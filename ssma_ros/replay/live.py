@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -23,7 +24,21 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
-from ssma_core import ModelSpec, SsmaError, bag_results, ground_truth, rosbag2
+from ssma_core import (
+    BagSource,
+    DriveResult,
+    FrameResult,
+    GroundTruth,
+    Mode,
+    ModelSpec,
+    Recordings,
+    SsmaError,
+    Timeline,
+    TimelineEvent,
+    rosbag2,
+    score,
+    stacked,
+)
 from ssma_ros.node.parameters import COMPRESSED
 from ssma_ros.node.pipeline import NO_MODE
 from ssma_ros.replay import dds
@@ -34,52 +49,53 @@ PATIENCE_S = 30
 LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-def evaluate(bag: str, model: Path, spec: ModelSpec, settings: bag_results.Settings,
-             tick: Callable[[int], None]) -> bag_results.Run:
-    """What becomes of a bag's frames, and when. The labels are scored as they come, so that none
-    has to be kept. tick, and errors: as of `replay_through_node`."""
-    truths = ground_truth.GroundTruth(bag, settings.label, settings.slop)
-    recordings = ground_truth.Recordings(bag, [settings.rgb, settings.aux])
-    counts: dict[int, bag_results.Counts | None] = {}
+def evaluate(bag: str, model: Path, spec: ModelSpec, source: BagSource,
+             tick: Callable[[int], None]) -> DriveResult:
+    """What happens to a bag's frames, and when. Labels are scored as they come, so that none has to
+    be kept. tick, and errors: as of `replay_through_node`."""
+    truths = GroundTruth(bag, source.label, source.slop)
+    recordings = Recordings(bag, [source.rgb, source.aux])
+    counts: dict[int, npt.NDArray[np.int64] | None] = {}
 
     def take(stamp_ns: int, bag_time_ns: int, labels: npt.NDArray[Any]) -> None:
         # Not when the label came: a slow model's come seconds later.
         truth = truths.near(stamp_ns, recordings.of(stamp_ns, bag_time_ns))
-        counts[stamp_ns] = bag_results.plain_counts(truth.matrix(labels, spec)) if truth else None
+        counts[stamp_ns] = score(truth, labels, spec).counts if truth else None
 
     with tempfile.TemporaryDirectory(prefix="evaluate_bag.") as logs:
-        collected = replay_through_node(bag, model, settings, Path(logs, "live"), take=take,
+        collected = replay_through_node(bag, model, source, Path(logs, "live"), take=take,
                                         tick=tick)
-    sent = recordings.stamps_ns[settings.rgb]
+    sent = recordings.stamps_ns[source.rgb]
     causes = {cause: n for cause, n in collected.causes_of_drops(len(sent)).items() if n}
-    drops = tuple(bag_results.Event(stamp, "no label") for stamp in sent if stamp not in counts)
-    frames = tuple(bag_results.Labelled(stamp, round(collected.latency_ms(stamp), 3), counts[stamp])
-                   for stamp in sorted(counts))
-    modes = tuple(_modes(collected.modes, spec, max(sent)))
-    return bag_results.Run(bag, bag_results.Timeline(min(sent), max(sent), drops, modes),
-               {"rgb": {"labelled": len(counts), **causes}}, frames)
+    drops = tuple(TimelineEvent(stamp, "no label") for stamp in sent if stamp not in counts)
+    frames = tuple(FrameResult(stamp_ns=stamp, latency_ms=round(collected.latency_ms(stamp), 3),
+                               scored=counts[stamp] is not None) for stamp in sorted(counts))
+    scored = (counts[stamp] for stamp in sorted(counts))
+    return DriveResult(
+        bag, frames, stacked((each for each in scored if each is not None), spec.classes),
+        Timeline(min(sent), max(sent), drops, tuple(_modes(collected.modes, spec, max(sent)))),
+        {"rgb": {"labelled": len(counts), **causes}})
 
 
 def _modes(modes: Iterable[tuple[int, str]], spec: ModelSpec,
-           end_ns: int) -> Iterator[bag_results.Event]:
+           end_ns: int) -> Iterator[TimelineEvent]:
     """In the report's words."""
     colour, second = (modality.name for modality in spec.modalities)
-    words: dict[str, bag_results.Mode] = {f"{colour}+{second}": "fused", colour: "colour only",
+    words: dict[str, Mode] = {f"{colour}+{second}": "fused", colour: "colour only",
                               second: "second only", NO_MODE: "none"}
-    return (bag_results.Event(stamp_ns, words[mode])
-            for stamp_ns, mode in modes if stamp_ns < end_ns)
+    return (TimelineEvent(stamp_ns, words[mode]) for stamp_ns, mode in modes if stamp_ns < end_ns)
 
 
-def replay_through_node(bag: str | Path, model: Path, settings: bag_results.Settings, logs: Path, *,
+def replay_through_node(bag: str | Path, model: Path, source: BagSource, logs: Path, *,
                         take: TakeLabel,
                         tick: Callable[[int], None] = lambda _: None) -> Collected:
     """Starts node and replay; collects until the bag is over and the node has nothing left to do.
 
     logs: path and beginning of the name of the two log files. take, tick: see `Collected`.
-    Raises SsmaError, with the end of a program's log, when one of them fails, and when not a label
+    Raises SsmaError, with the end of a program's log, when one of them fails, and when no label
     comes.
     """
-    first = next(rosbag2.messages(bag, [settings.rgb]))
+    first = next(rosbag2.messages(bag, [source.rgb]))
     collected = Collected(take, tick, first.time_ns)
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     here = Node("evaluation", enable_rosout=False, start_parameter_services=False)
@@ -88,10 +104,10 @@ def replay_through_node(bag: str | Path, model: Path, settings: bag_results.Sett
     here.create_subscription(Clock, "/clock", collected.take_clock, 100)
     here.create_subscription(DiagnosticArray, "/diagnostics", collected.take_diagnostics, 10)
     try:
-        with running(logs, "segmentation_node", *_node_arguments(bag, model, settings)) as node:
+        with running(logs, "segmentation_node", *_node_arguments(bag, model, source)) as node:
             _bring_up(here, node)
-            with running(logs, "replay", str(bag), "--clock", "--topics", settings.rgb,
-                          settings.aux, "--wait-for-subscribers", str(PATIENCE_S),
+            with running(logs, "replay", str(bag), "--clock", "--topics", source.rgb,
+                          source.aux, "--wait-for-subscribers", str(PATIENCE_S),
                           "--clock-subscribers", "2") as replay:  # the node's and ours
                 _spin(here, node, lambda: replay.process.poll() is not None, float("inf"))
                 replay.check()
@@ -107,25 +123,25 @@ def replay_through_node(bag: str | Path, model: Path, settings: bag_results.Sett
     return collected
 
 
-def _node_arguments(bag: str | Path, model: Path, settings: bag_results.Settings) -> list[str]:
+def _node_arguments(bag: str | Path, model: Path, source: BagSource) -> list[str]:
     recorded = rosbag2.topics(bag)
     (rgb, rgb_transport), (aux, aux_transport) = (
-        _subscribed(recorded[topic].type, topic) for topic in (settings.rgb, settings.aux))
-    parameters = {"model": str(model), "slop": f"{settings.slop:.9f}",
-                  "queue_size": str(settings.queue_size),
-                  "aux_delay": f"{settings.aux_delay:.9f}",
+        _subscribed(recorded[topic].type, topic) for topic in (source.rgb, source.aux))
+    parameters = {"model": str(model), "slop": f"{source.slop:.9f}",
+                  "queue_size": str(source.queue_size),
+                  "aux_delay": f"{source.aux_delay:.9f}",
                   "rgb_transport": rgb_transport, "aux_transport": aux_transport,
-                  "check_frame_id": "false",  # as without DDS: the bag is what it is
+                  "check_frame_id": "false",  # as without DDS: a recorded bag cannot be mended
                   "use_sim_time": "true"}  # the bag's, from /clock
     return ["--ros-args", "-r", f"rgb/image:={rgb}", "-r", f"aux/image:={aux}",
             *(part for name, value in parameters.items() for part in ("-p", f"{name}:={value}"))]
 
 
 def _subscribed(type_name: str, topic: str) -> tuple[str, str]:
-    """What the node is to be told so that it subscribes to a recorded topic: the image topic's name
-    and the transport, which has its images below it.
+    """The image topic's name and the transport that make the node subscribe to a recorded topic. A
+    transport's images are on a topic below the image topic.
 
-    Raises SsmaError where a compressed topic is named otherwise.
+    Raises SsmaError where a compressed topic has another kind of name.
     """
     if not type_name.endswith("CompressedImage"):
         return topic, "raw"

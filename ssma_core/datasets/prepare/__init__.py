@@ -1,5 +1,5 @@
-"""Public data sets, from the folders they are published in to list files and encoded images: one
-module a data set, and one loop for all."""
+"""Public data sets, from the published folders to list files and encoded images: one module for
+each data set, and one loop for all."""
 from __future__ import annotations
 
 from ssma_core.datasets.prepare.cityscapes import CITYSCAPES

@@ -1,5 +1,5 @@
-"""Cityscapes (Cordts et al., CVPR 2016). Layout, ids and the meaning of its files are described in
-its scripts, mcordts/cityscapesScripts: README.md and helpers/labels.py."""
+"""Cityscapes (Cordts et al., CVPR 2016). Its scripts describe layout, ids and the meaning of the
+files: mcordts/cityscapesScripts, README.md and helpers/labels.py."""
 from __future__ import annotations
 
 import json
@@ -37,8 +37,8 @@ LABELS = dict(enumerate((
     "terrain", "sky", "person", "rider", "car", "truck", "bus", "caravan", "trailer", "train",
     "motorcycle", "bicycle")))
 
-# Pixels. The original's scale is not published; on the flat road of its own example picture
-# (camera 1.22 m above it) the colours are those of 85 to 95 pixels as their far end.
+# Pixels. The original's scale is not published. On the flat road of its own example picture
+# (camera 1.22 m above it) the colours fit a scale that ends at 85 to 95 pixels.
 NEAREST_DISPARITY = 96.0
 
 
@@ -64,8 +64,8 @@ def _file(kind: tuple[Path, str], name: str) -> Path:
 
 
 def disparity(frame: PublishedFrame) -> Array:
-    """Pixels, H×W float32, 0 where nothing was measured. The file has 0 for that, and else
-    256·disparity + 1; what is infinitely far keeps a little disparity, to be told from that."""
+    """Pixels, H×W float32, 0 where nothing was measured. The file has 0 there, and 256·disparity +
+    1 elsewhere; an infinitely far point keeps a small disparity, so that it differs from 0."""
     written = sixteen_bits(frame.second)
     shifted = np.maximum(written.astype(np.float32) - 1, 1) / 256
     return np.where(written > 0, shifted, 0).astype(np.float32)

@@ -1,5 +1,5 @@
-"""What networks learn on the public data sets: the classes of the released SSMA checkpoints, in
-their order, with a colour each. Class 0 is void everywhere."""
+"""The classes that networks learn on the public data sets: those of the released SSMA checkpoints,
+in their order, each with a colour. Class 0 is always void."""
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Class:
-    """A class. colour: (red, green, blue). labels: what data sets call the things that belong to
-    it; left out, just its own name."""
+    """A class. colour: (red, green, blue). labels: the data sets' labels that belong to it; empty:
+    only its own name."""
 
     name: str
     colour: Colour
@@ -27,9 +27,9 @@ VOID = Class("void", (0, 0, 0))
 
 
 def numbers(classes: Classes, labels: Mapping[int, str]) -> dict[int, int]:
-    """Which class each published id becomes: its number, or 0 where no class takes the label.
+    """The number of the class that each published id becomes; 0 where no class takes the label.
 
-    labels: published id → what the data set calls it.
+    labels: published id → the data set's label.
     """
     return {published: next((number for number, each in enumerate(classes, 1)
                              if each.takes(label)), 0)
@@ -49,9 +49,9 @@ CITYSCAPES_19: Classes = (
     Class("train", (0, 80, 100)), Class("motorcycle", (0, 0, 230)), Class("bicycle", (119, 11, 32)),
 )
 
-# Cityscapes and Synthia share these. Which of the two data sets' further labels (wall, terrain,
-# traffic light, train …) the authors of SSMA counted where is not published; here they are void.
-# A lane marking is road, as Cityscapes' own definition of road has it.
+# Cityscapes and Synthia share these. It is not published to which classes the authors of SSMA
+# counted the other labels of the two data sets (wall, terrain, traffic light, train …); here they
+# are void. A lane marking is road, as in Cityscapes' own definition of road.
 STREET_11: Classes = (
     Class("sky", (70, 130, 180)), Class("building", (70, 70, 70)),
     Class("road", (128, 64, 128), ("road", "lane marking")), Class("sidewalk", (244, 35, 232)),
@@ -90,13 +90,14 @@ NYU_LABELS = {0: VOID.name} | {number: each.name for number, each in enumerate(N
 
 SUN_RGBD_37: Classes = NYU_40[:37]
 
-# ScanNet's benchmark evaluates these ids of the 40, and has another word for one of them.
+# ScanNet's benchmark evaluates these ids of the 40, and has another name for one of them.
 SCANNET_20: Classes = tuple(
     Class("refrigerator", each.colour, ("fridge",)) if each.name == "fridge" else each
     for each in (NYU_40[number - 1] for number in (
         1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 24, 28, 33, 34, 36, 39)))
 
-# Colours of the data set's own readme, but for obstacles: they are black there, as void is here.
+# Colours of the data set's own readme, except for obstacles: they are black there, and void is
+# black here.
 FREIBURG_FOREST_5: Classes = (
     Class("trail", (170, 170, 170)), Class("grass", (0, 255, 0)),
     Class("vegetation", (102, 102, 51), ("vegetation", "tree")), Class("sky", (0, 120, 255)),

@@ -1,9 +1,9 @@
-"""What the loop has to know of a public data set, and what its modules share."""
+"""What the loop needs to know about a public data set, and what the data sets' modules share."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +17,7 @@ from ssma_core.spec import Camera, Modality
 Array = npt.NDArray[Any]
 Split = Literal["train", "validation"]
 
-# Every hole is filled, as the original does it: no image is as wide.
+# Every hole is filled, as in the original: no image is this wide.
 ALL_HOLES = 10_000
 
 IS_IT_WHOLE = ("is the download complete, and unpacked with the layout that this command's --help "
@@ -28,8 +28,8 @@ IS_IT_WHOLE = ("is the download complete, and unpacked with the layout that this
 class PublishedFrame:
     """The published files of one frame.
 
-    name: what its prepared files are called, without suffix; may have folders in it.
-    camera: the depth camera's calibration, where there is one and it is asked for.
+    name: of its prepared files, without suffix; may contain folders.
+    camera: the depth camera's calibration, where there is one and it is needed.
     """
 
     name: str
@@ -62,13 +62,13 @@ class Second:
     camera: Callable[[PublishedFrame, tuple[int, int]], Camera] | None = None
 
     def of_frame(self, frame: PublishedFrame, size: tuple[int, int]) -> Modality:
-        """What encodes a frame's array of the given (width, height)."""
+        """The modality that encodes a frame's array of the given (width, height)."""
         camera = self.camera(frame, size) if self.camera else None
         return Modality(self.name, self.encoding, self.range, self.fill, camera)
 
     def of_model(self) -> Modality:
-        """What a model's spec says. HHA needs a camera, and every frame was taken by its own, so
-        that to the model it is an image that came encoded."""
+        """The modality in a model's spec. HHA needs a camera, and each frame has its own camera; so
+        for the model it is an image that is already encoded."""
         if self.encoding == "hha":
             return Modality(self.name, "image")
         return Modality(self.name, self.encoding, self.range, self.fill)
@@ -78,15 +78,15 @@ class Second:
 class DataSet:
     """A public data set.
 
-    layout: the folders it is published in, in words and lines.
-    classes: how many classes → which; the first are what is prepared when nobody says.
-    labels: published id → what the data set calls it. Other ids are an error.
-    seconds: the first is what is prepared when nobody says.
-    frames: (the data set's root, the second's name) → each split's frames, those too that lack a
-      file, whichever it is: the loop names it. Raises SsmaError where there is no such layout.
+    layout: the published folders, as text of several lines.
+    classes: number of classes → the classes; the first entry is the default.
+    labels: published id → the data set's label. Other ids are an error.
+    seconds: the first is the default.
+    frames: (the data set's root, the second's name) → each split's frames, also those that lack a
+      file: the loop reports it. Raises SsmaError where the layout is another one.
     read_ids: a label file → H×W integers, published ids.
     published: how many frames each split has, where that is known.
-    id_name: how an error calls an id that is not in `labels`.
+    id_name: the name of an id that is not in `labels`, for errors.
     """
 
     title: str
@@ -112,14 +112,14 @@ def folder(path: Path) -> Path:
 
 
 def frame_names(*kinds: tuple[Path, str], within: str = "") -> list[str]:
-    """The names of all frames that any of the folders has a file of, sorted. Listed by one kind of
-    file alone, a frame would be gone without a word where it is that file that was lost.
+    """The names of all frames of which any folder has a file, sorted. With one kind of file alone,
+    a frame whose file of that kind is lost would be left out without an error.
 
-    kinds: a folder, and what follows the frame's name in its files' names.
-    within: "*/" where the files lie in folders of that folder; they are then in the names.
-    Raises SsmaError where there is none.
+    kinds: a folder, and the part of its files' names after the frame's name.
+    within: "*/" where the files are in subfolders; the names then contain these.
+    Raises SsmaError where there is no frame.
     """
-    # What begins with a dot is no frame's: macOS leaves a "._NAME" beside a file.
+    # A file that begins with a dot is no frame's: macOS leaves a "._NAME" beside a file.
     found = {file.relative_to(place).as_posix().removesuffix(ending)
              for place, ending in kinds for file in place.glob(f"{within}[!.]*{ending}")}
     if not found:
@@ -129,23 +129,49 @@ def frame_names(*kinds: tuple[Path, str], within: str = "") -> list[str]:
     return sorted(found)
 
 
-def lines(path: Path) -> list[str]:
-    """A text file's lines that are not empty. Raises SsmaError where there is none, or no file."""
+def lines(path: Path) -> dict[int, str]:
+    """A text file's lines that are not empty, by their numbers from 1, without the blanks around
+    them. Raises SsmaError where there is no file, or no such line in it."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise SsmaError(f"cannot read {path} ({error}); this command's --help says where it comes "
                         "from") from error
-    found = [line.strip() for line in text.splitlines() if line.strip()]
+    found = {number: line.strip() for number, line in enumerate(text.splitlines(), 1)
+             if line.strip()}
     if not found:
         raise SsmaError(f"{path} is empty; this command's --help says where it comes from")
+    return found
+
+
+@dataclass(frozen=True)
+class ListedPath:
+    """A path from a list of the data set. where: the list and the line, for errors."""
+
+    path: str
+    where: str
+
+
+def listed_paths(path: Path) -> list[ListedPath]:
+    """The lines of a list, each a relative path that stays in its folder.
+
+    Frames get their names from such paths, and the prepared files get theirs from the frames'.
+    Raises SsmaError, naming the line, for an absolute path and for one with ".." in it; and as
+    `lines` does.
+    """
+    found = [ListedPath(line, f"{path}, line {number}") for number, line in lines(path).items()]
+    for listed in found:
+        inside = PurePath(listed.path)
+        if inside.is_absolute() or ".." in inside.parts or "\0" in listed.path:
+            raise SsmaError(f"{listed.where}: {listed.path!r} leads out of the data set's folder: "
+                            "get the list again, as it was published")
     return found
 
 
 def matrix(path: Path, size: int) -> list[float]:
     """The numbers of a text file, row by row. Raises SsmaError unless it is size×size numbers."""
     try:
-        values = [float(word) for line in lines(path) for word in line.split()]
+        values = [float(word) for line in lines(path).values() for word in line.split()]
     except ValueError as error:
         raise SsmaError(f"{path} is no camera matrix: {error}") from error
     if len(values) != size * size:

@@ -1,5 +1,5 @@
-"""Freiburg Forest (Valada et al., ISER 2016). Layout and colours are described in the readme that
-comes with it, and in issue 17 of DeepSceneSeg/AdapNet-pp."""
+"""Freiburg Forest (Valada et al., ISER 2016). Its readme and issue 17 of DeepSceneSeg/AdapNet-pp
+describe layout and colours."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -26,7 +26,7 @@ the package freiburg_forest_annotated, unpacked; partners share their name up to
   train/depth_color/b1-09517….png, train/evi_color/b1-09517….png
   test/…                      the same; the 136 frames that are used for validation"""
 
-# What a folder's viewer leaves there beside them, such as Thumbs.db, is no frame's.
+# Other files, such as Thumbs.db of a file viewer, belong to no frame.
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 
@@ -34,7 +34,7 @@ def _packed(red: int, green: int, blue: int) -> int:
     return red << 16 | green << 8 | blue
 
 
-# The readme has no colour for void; two public loaders of the data set take white for it.
+# The readme has no colour for void; two public loaders of the data set use white.
 LABELS = {
     _packed(255, 255, 255): VOID.name, _packed(170, 170, 170): "trail",
     _packed(0, 255, 0): "grass", _packed(102, 102, 51): "vegetation", _packed(0, 60, 0): "tree",
@@ -50,8 +50,8 @@ def _split(root: Path, split: str, second: str) -> list[PublishedFrame]:
     rgb, label, other = kinds = [root / split / kind
                                  for kind in ("rgb", "GT_color", f"{second}_color")]
     found = {kind: _by_name(kind) for kind in kinds}
-    # Not what has a second image alone: the readme says of a frame that it was taken out of the
-    # test images, and not whether out of all folders.
+    # Not the frames with nothing but a second image: the readme says that a frame was taken out of
+    # the test images, and does not say whether out of all folders.
     return [PublishedFrame(f"{split}/{name}", found[rgb].get(name, rgb / f"{name}….jpg"),
                   found[other].get(name, other / f"{name}….png"),
                   found[label].get(name, label / f"{name}….png"))
@@ -73,7 +73,7 @@ def _by_name(place: Path) -> dict[str, Path]:
 
 
 def encoded(frame: PublishedFrame) -> Array:
-    """The published colour picture, H×W×3 uint8 BGR: it is what the original's networks saw."""
+    """The published colour picture, H×W×3 uint8 BGR: the original's networks saw it like this."""
     return read_colour(frame.second)
 
 

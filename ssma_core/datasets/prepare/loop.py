@@ -1,17 +1,10 @@
-"""The loop that prepares any of the data sets: labels first, so that what is wrong with the
-download is known in minutes; then the second modality, which takes hours for some."""
+"""The loop that prepares any of the data sets: the labels first, so that errors in the download
+appear within minutes; then the second modality, which takes hours for some data sets."""
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import signal
 import struct
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,20 +15,27 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from ssma_core import processes
 from ssma_core.datasets.file_list import as_listed, write_list
 from ssma_core.datasets.prepare.classes import VOID, Classes, numbers
-from ssma_core.datasets.prepare.data_set import IS_IT_WHOLE, DataSet, PublishedFrame, Second, Split
+from ssma_core.datasets.prepare.data_set import (
+    IS_IT_WHOLE,
+    Array,
+    DataSet,
+    PublishedFrame,
+    Second,
+    Split,
+)
 from ssma_core.errors import SsmaError
 from ssma_core.files import atomic_write, read_colour, read_sensor, write_picture
 from ssma_core.modalities import encode, width_x_height
-
-Array = npt.NDArray[Any]
+from ssma_core.processes import Outcome, ProcessEnded, TaskFunction
 
 
 @dataclass(frozen=True)
 class Prepared:
     """frames: how many each split has. share: of each class, void first, in all labels; sums to 1.
-    new: how many frames' second modality this run encoded; the others were there."""
+    new: of how many frames this run encoded the second modality; the others were there."""
 
     frames: dict[Split, int]
     share: tuple[float, ...]
@@ -49,10 +49,10 @@ def prepare(data_set: DataSet, root: Path, output: Path, classes: Classes, secon
       model.yaml           class_names, class_colours and modalities, for a training's YAML
       label/….png          H×W uint8 class numbers, 0 for void
       <second>/….png       H×W×3 uint8 BGR, encoded
-      train.txt, validation.txt   list files; last, so that a list lists only what is there
+      train.txt, validation.txt   list files; last, so that a list names only files that exist
 
-    What is there already is not made again. Raises SsmaError for what is wrong with the data set,
-    or where `output` holds something prepared otherwise.
+    Files that exist are not made again. Raises SsmaError for errors in the data set, and where
+    `output` holds another preparation.
     """
     splits = data_set.frames(root.absolute(), second.name)
     frames = [frame for split in splits.values() for frame in split]
@@ -63,19 +63,17 @@ def prepare(data_set: DataSet, root: Path, output: Path, classes: Classes, secon
     _claim(output, _model_yaml(data_set, classes, second), ("label", second.name))
     missing = [each for each in frames if not _path(output, second.name, each).exists()]
     try:
-        with _workers(min(workers, len(frames))) as mapped:
-            labelled = mapped(partial(_label, output, data_set, classes), frames)
-            counts = sum(tqdm(labelled, "labels", len(frames), unit="frame"))
-            encoded = mapped(partial(_second, output, second), missing)
-            for _ in tqdm(encoded, second.name, len(missing), unit="frame"):
-                pass
+        labelled = _in_processes(partial(_label, output, data_set, classes), frames, workers,
+                                 "labels")
+        _in_processes(partial(_second, output, second), missing, workers, second.name)
         for split, listed in rows.items():
             write_list(output / f"{split}.txt", listed)
     except OSError as error:
         raise SsmaError(f"cannot write under {output}: {error.strerror}; give a folder that can be "
                         "written, on a disk with room") from error
+    counts = np.sum(labelled, axis=0)
     return Prepared({split: len(members) for split, members in splits.items()},
-                    tuple(counts / counts.sum()), len(missing))
+                    tuple((counts / counts.sum()).tolist()), len(missing))
 
 
 def _path(output: Path, kind: str, frame: PublishedFrame) -> Path:
@@ -92,7 +90,7 @@ def _check_files(frames: Sequence[PublishedFrame]) -> None:
 
 def _check_rows(rows: Mapping[Split, Sequence[tuple[Path, Path, Path]]], root: Path,
                 output: Path) -> None:
-    """Raises SsmaError for what the lists could not say, which are written after all the work."""
+    """Raises SsmaError for paths that a list file cannot hold: the lists are written last."""
     folder = output.resolve()
     for split, listed in rows.items():
         if not listed:
@@ -118,8 +116,8 @@ def _model_yaml(data_set: DataSet, classes: Classes, second: Second) -> str:
 
 
 def _claim(output: Path, model_yaml: str, kinds: tuple[str, ...]) -> None:
-    """Makes the folder, or goes on in one that an earlier run of the same command left: without
-    what that run had begun to write into the folders `kinds` when it was killed."""
+    """Makes the folder, or uses the one that an earlier run of the same command left. Removes the
+    files in the folders `kinds` that the run was writing when it was killed."""
     described = output / "model.yaml"
     try:
         if described.exists():
@@ -136,8 +134,8 @@ def _claim(output: Path, model_yaml: str, kinds: tuple[str, ...]) -> None:
         temporary.write_text(model_yaml, encoding="utf-8")
 
 
-def _label(output: Path, data_set: DataSet, classes: Classes,
-           frame: PublishedFrame) -> npt.NDArray[np.int64]:
+def _label(output: Path, data_set: DataSet, classes: Classes, frame: PublishedFrame,
+           done: Callable[[], Any]) -> npt.NDArray[np.int64]:
     """Writes the frame's label unless it is there. Returns its pixels of each class, void first."""
     path = _path(output, "label", frame)
     if path.exists():
@@ -147,11 +145,12 @@ def _label(output: Path, data_set: DataSet, classes: Classes,
         ids = data_set.read_ids(frame.label)
         rgb = read_colour(frame.rgb)
         label = _sized(_classes_of(ids, table, data_set, frame), frame, frame.label, rgb)
-        size = _png_size(frame.second)  # which is not opened for hours, the header apart
+        size = _png_size(frame.second)  # apart from the header, it is not opened for hours
         if size:
             _check_view(size, frame, frame.second, rgb)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_picture(path, label)
+    done()
     return np.bincount(label.ravel(), minlength=len(classes) + 1)
 
 
@@ -166,11 +165,11 @@ def _classes_of(ids: Array, table: Mapping[int, int], data_set: DataSet,
     if unknown.size:
         raise SsmaError(f"{frame.label} has {data_set.id_name(int(unknown[0]))} at {unknown.size} "
                         f"pixels, which {data_set.title} does not have: is this the label file "
-                        "that was published, and read by nothing in between?")
+                        "that was published, and did no program save it again?")
     return np.array([table[each] for each in known], np.uint8)[place]
 
 
-def _second(output: Path, second: Second, frame: PublishedFrame) -> None:
+def _second(output: Path, second: Second, frame: PublishedFrame, done: Callable[[], Any]) -> None:
     """Writes the frame's encoded second modality."""
     array = second.read(frame)
     modality = second.of_frame(frame, (array.shape[1], array.shape[0]))
@@ -179,18 +178,19 @@ def _second(output: Path, second: Second, frame: PublishedFrame) -> None:
     path = _path(output, second.name, frame)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_picture(path, image)
+    done()
 
 
 def _sized(array: Array, frame: PublishedFrame, path: Path, rgb: Array) -> Array:
     """The array, which is from `path`, at the colour image's size, by nearest neighbour: some data
-    sets publish the same view in several sizes. Raises SsmaError where it cannot be the same."""
+    sets publish the same view in several sizes. Raises SsmaError where it is another view."""
     _check_view((array.shape[1], array.shape[0]), frame, path, rgb)
     return cv2.resize(array, (rgb.shape[1], rgb.shape[0]), interpolation=cv2.INTER_NEAREST)
 
 
 def _check_view(size: tuple[int, int], frame: PublishedFrame, path: Path, rgb: Array) -> None:
-    """Raises SsmaError where an image of that (width, height) cannot show what the colour image
-    shows."""
+    """Raises SsmaError where an image of that (width, height) cannot have the colour image's view.
+    """
     width, height = size
     if abs(width * rgb.shape[0] / (height * rgb.shape[1]) - 1) > 0.02:
         raise SsmaError(f"{path} is {width}x{height}, but {frame.rgb} is {width_x_height(rgb)} "
@@ -198,7 +198,7 @@ def _check_view(size: tuple[int, int], frame: PublishedFrame, path: Path, rgb: A
 
 
 def _png_size(path: Path) -> tuple[int, int] | None:
-    """(width, height) as a PNG's header says; None where it is no PNG that says so."""
+    """(width, height) from a PNG's header; None where the file is no PNG or is damaged."""
     try:
         with path.open("rb") as file:
             start = file.read(24)
@@ -210,34 +210,20 @@ def _png_size(path: Path) -> tuple[int, int] | None:
     return (width, height) if width and height else None
 
 
-@contextmanager
-def _workers(count: int) -> Iterator[Callable[..., Iterator[Any]]]:
-    """A `map` that is done by so many processes; as lazy as map itself for one."""
-    if count == 1:
-        yield map
-        return
-    # Spawned: OpenCV's threads do not survive a fork.
-    fresh = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, fresh, _begin_worker) as pool:
+def _in_processes(work: TaskFunction[PublishedFrame, Outcome], frames: Sequence[PublishedFrame],
+                  workers: int, title: str) -> list[Outcome]:
+    """Each frame's result, with a progress bar."""
+    with tqdm(desc=title, total=len(frames), unit="frame") as bar:
+        if min(workers, len(frames)) <= 1:
+            return [work(frame, bar.update) for frame in frames]
         try:
-            yield pool.map
-        except BrokenProcessPool as error:
-            raise SsmaError("a worker was killed, perhaps for want of memory: give fewer "
-                            "--workers; the same command goes on where it stopped") from error
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # else the pool would first finish all frames
-            raise
+            return processes.each(partial(_with_one_thread, work), frames, workers, bar.update)
+        except ProcessEnded as error:
+            raise SsmaError(f"{error}: give fewer --workers; the same command goes on where it "
+                            "stopped") from error
 
 
-def _begin_worker() -> None:
-    """One thread a worker; Ctrl-C is the parent's to handle; and no worker outlives it."""
+def _with_one_thread(work: TaskFunction[PublishedFrame, Outcome], frame: PublishedFrame,
+                     step: Callable[[], Any]) -> Outcome:
     cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None  # it is a worker
-    parent.join()
-    os._exit(1)
+    return work(frame, step)

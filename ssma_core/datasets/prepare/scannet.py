@@ -1,5 +1,5 @@
-"""ScanNet v2 (Dai et al., CVPR 2017), the frames of its 2D benchmark. Ids and files are described
-in ScanNet/ScanNet: README.md, BenchmarkScripts/README.md and Tasks/Benchmark."""
+"""ScanNet v2 (Dai et al., CVPR 2017), the frames of its 2D benchmark. ScanNet/ScanNet describes ids
+and files: README.md, BenchmarkScripts/README.md and Tasks/Benchmark."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from ssma_core.datasets.prepare.data_set import (
     Second,
     Split,
     frame_names,
-    lines,
+    listed_paths,
     matrix,
     sixteen_bits,
 )
@@ -39,7 +39,7 @@ def frames(root: Path, second: str) -> dict[Split, list[PublishedFrame]]:
 
 def _split(root: Path, scenes: str, second: str) -> list[PublishedFrame]:
     found = []
-    for scene in lines(root / scenes):
+    for scene in (listed.path for listed in listed_paths(root / scenes)):
         place = root / "scannet_frames_25k" / scene
         camera_file = place / "intrinsics_depth.txt" if second == "hha" else None
         rgb, depth_file, label = place / "color", place / "depth", place / "label"

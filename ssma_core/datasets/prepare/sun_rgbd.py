@@ -11,11 +11,12 @@ from ssma_core.datasets.prepare.data_set import (
     ALL_HOLES,
     Array,
     DataSet,
+    ListedPath,
     PublishedFrame,
     Second,
     Split,
     folder,
-    lines,
+    listed_paths,
     matrix,
     sixteen_bits,
 )
@@ -37,7 +38,8 @@ LABELS = {number: name for number, name in NYU_LABELS.items() if number <= len(S
 
 def frames(root: Path, second: str) -> dict[Split, list[PublishedFrame]]:
     testing, training = (root / f"sunrgbd_{each}_images.txt" for each in ("testing", "training"))
-    listed: dict[Split, list[str]] = {"validation": lines(testing), "train": lines(training)}
+    listed: dict[Split, list[ListedPath]] = {"validation": listed_paths(testing),
+                                             "train": listed_paths(training)}
     folder(root / "SUNRGBD")
     labels = folder(root / "sunrgbd_train_test_labels")
     first = {"validation": 1, "train": 1 + len(listed["validation"])}
@@ -47,10 +49,10 @@ def frames(root: Path, second: str) -> dict[Split, list[PublishedFrame]]:
         for split in listed}
     total = sum(map(len, listed.values()))
     beyond = _label_file(labels, total + 1)
-    if beyond.is_file():  # a line lost from a list gives all frames behind it another's label
-        raise SsmaError(f"{beyond} is no listed frame's: {testing} and {training} list {total} "
-                        "frames, and the labels are numbered by their lines: get both lists again, "
-                        "whole")
+    if beyond.is_file():  # a list lost a line: the frames after it would get another's label
+        raise SsmaError(f"{beyond} belongs to no listed frame: {testing} and {training} list "
+                        f"{total} frames, and the labels are numbered by their lines: get both "
+                        "lists again, whole")
     return found
 
 
@@ -58,13 +60,12 @@ def _label_file(labels: Path, number: int) -> Path:
     return labels / f"img-{number:06d}.png"
 
 
-def _frame(root: Path, image: str, label: Path, second: str) -> PublishedFrame:
-    """image: as the lists have it: SUNRGBD/…/FRAME/image/NAME.jpg."""
-    rgb = root / image
+def _frame(root: Path, image: ListedPath, label: Path, second: str) -> PublishedFrame:
+    """image: SUNRGBD/…/FRAME/image/NAME.jpg."""
+    rgb = root / image.path
     place = rgb.parent.parent
     if root / "SUNRGBD" not in place.parents:
-        raise SsmaError(f"{image!r}, in a list of images, is not below SUNRGBD/: get the list "
-                        "again")
+        raise SsmaError(f"{image.where}: {image.path!r} is not below SUNRGBD/: get the list again")
     return PublishedFrame(place.relative_to(root / "SUNRGBD").as_posix(), rgb, _depth_file(place),
                           label, place / "intrinsics.txt" if second == "hha" else None)
 

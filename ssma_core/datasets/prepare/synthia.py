@@ -1,5 +1,4 @@
-"""SYNTHIA-RAND-CITYSCAPES (Ros et al., CVPR 2016). Layout and ids are described in the README.txt
-that comes with it."""
+"""SYNTHIA-RAND-CITYSCAPES (Ros et al., CVPR 2016). Its README.txt describes layout and ids."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -30,8 +29,8 @@ LABELS = dict(enumerate((
     "traffic sign", "pedestrian", "bicycle", "motorcycle", "parking slot", "road work",
     "traffic light", "terrain", "rider", "truck", "bus", "train", "wall", "lane marking")))
 
-# Millimetres. The original's scale is not published; the near half of a street is told apart by
-# this one, and what is farther, sky included, has the colour of the far end.
+# Millimetres. The original's scale is not published. This one resolves the near half of a street;
+# all that is farther, sky included, has the colour of the far end.
 FARTHEST = 50_000.0
 EVERY = 10
 
@@ -41,14 +40,14 @@ def frames(root: Path, second: str) -> dict[Split, list[PublishedFrame]]:
     found = [PublishedFrame(name, rgb / f"{name}.png", depth / f"{name}.png", label / f"{name}.png")
              for name in frame_names(*((kind, ".png") for kind in kinds))
              if name.isdecimal()]  # others' tools leave 0000003_labelTrainIds.png in LABELS
-    # By the number in the name: by its place among those that are there, one frame that was never
-    # downloaded would send those behind it to the other split.
+    # By the number in the name: by its place among the files, one frame that was not downloaded
+    # would move the frames after it to the other split.
     return {"train": [each for each in found if int(each.name) % EVERY],
             "validation": [each for each in found if int(each.name) % EVERY == 0]}
 
 
 def depth(frame: PublishedFrame) -> Array:
-    """Metres, H×W float32. All channels of the file say the same."""
+    """Metres, H×W float32. All channels of the file are equal."""
     written = read_sensor(frame.second)
     if written.dtype != np.uint16:
         raise SsmaError(f"{frame.second} is no depth image of Synthia: it must have 16 bits, got "

@@ -1,4 +1,8 @@
-"""Charts: shapes as SVG that stretches with the page, words as HTML beside it, which does not."""
+"""Charts: where shapes and words go; `templates/charts.html` draws them.
+
+Own code on purpose: a page must work offline, in one file, and a plotting library would bring a
+heavy dependency or JavaScript.
+"""
 from __future__ import annotations
 
 import math
@@ -8,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from markupsafe import Markup
 
-from ssma_core.evaluation.bag_results import Timeline
-from ssma_core.evaluation.report.html import Html, joined, tag
+from ssma_core.evaluation.report.render import part, short
+from ssma_core.evaluation.results import Timeline
 
 Values = npt.NDArray[np.float64]
 Stamps = npt.NDArray[np.int64]
@@ -30,22 +35,18 @@ class Mark:
     target: str
 
 
-def histogram(values: Values, end: float, unit: str, css_class: str = "a") -> Html:
+def histogram(values: Values, end: float, unit: str, css_class: str = "a") -> Markup:
     """How often which value, from 0 to `end`; what is beyond counts in the last bar. p50 and p99
     are marked."""
     counts, edges = np.histogram(np.minimum(values, end), BINS, (0, end))
-    bars = [tag("rect", tag("title", f"{low:.3g} to {high:.3g} {unit}: {count}"),
-                x=i + 0.06, y=_short(1 - count / counts.max()), width=0.88,
-                height=_short(count / counts.max()))
+    bars = [(i, count / counts.max(), f"{low:.3g} to {high:.3g} {unit}: {count}")
             for i, (count, low, high) in enumerate(zip(counts.tolist(), edges, edges[1:])) if count]
-    lines = [_percentile(name, value, min(value, end) / end, to_the_left_from)
+    lines = [(name, f"{value:.1f}", min(value, end) / end, min(value, end) / end > to_the_left_from)
              for name, value, to_the_left_from in zip(
                  ("p50", "p99"), np.percentile(values, [50, 99]).tolist(), (0.2, 0.75))]
-    return tag("figure",
-               tag("div", _svg(BINS, 1, *bars), *lines, class_="plot tall"),
-               _axis((value / end, f"{value:g}" if value else f"0 {unit}")
-                     for value in ticks(end)),
-               class_=f"chart {css_class}")
+    return _drawn("histogram", bins=BINS, bars=bars, percentiles=lines, css_class=css_class,
+                  places=[(value / end, f"{value:g}" if value else f"0 {unit}")
+                          for value in ticks(end)])
 
 
 def nice_end(values: Values) -> float:
@@ -56,66 +57,55 @@ def nice_end(values: Values) -> float:
 
 
 def score_lane(timeline: Timeline, series: Sequence[tuple[str, Stamps, Values]],
-               marks: Iterable[Mark] = ()) -> Html:
+               marks: Iterable[Mark] = ()) -> Markup:
     """Scores over time, up to 100 %. series: a CSS class, stamps in nanoseconds and scores each."""
     floor = _floor(*(scores for _, _, scores in series))
-    curves = [part for css_class, stamps, scores in series
-              for part in _curve(css_class, _places(timeline, stamps), _above(floor, scores))]
-    anchors = [tag("a", mark.text, href=f"#{mark.target}", class_="mark",
-                   style=f"left:{_percent(_place(timeline, mark.stamp_ns))};"
-                         f"top:{_percent(1 - _above(floor, mark.score))}") for mark in marks]
-    return _slot("mIoU of the frame", "", tag(
-        "div", _svg(1, 1, *curves), *_levels(floor), *anchors, class_="plot score"))
+    return _drawn(
+        "score_lane", levels_at=_levels(floor),
+        curves=[(css_class, *_curve(_places(timeline, stamps), _above(floor, scores)))
+                for css_class, stamps, scores in series],
+        marks=[(mark, _place(timeline, mark.stamp_ns), _above(floor, mark.score))
+               for mark in marks])
 
 
-def mode_lane(timeline: Timeline) -> Html:
+def mode_lane(timeline: Timeline) -> Markup:
     """In which mode the labels were made, and for how long."""
     ends = [*(event.stamp_ns for event in timeline.modes[1:]), timeline.end_ns]
     spans = [(event.kind, max(event.stamp_ns, timeline.begin_ns), end)
              for event, end in zip(timeline.modes, ends)]
     seconds = {kind: sum((end - begin) / 1e9 for k, begin, end in spans if k == kind)
                for kind in dict.fromkeys(kind for kind, _, _ in spans)}
-    bars = [tag("rect", tag("title", kind), class_=_mode_class(kind),
-                x=_short(_place(timeline, begin)), y=0, height=1,
-                width=_short(_place(timeline, end) - _place(timeline, begin)))
-            for kind, begin, end in spans]
-    key = [tag("span", tag("i", class_=_mode_class(kind)), f"{kind} {clock(length)}")
-           for kind, length in seconds.items()]
-    return _slot("mode", "", tag("div", _svg(1, 1, *bars), class_="plot band"),
-                 tag("div", *key, class_="key"))
+    return _drawn("mode_lane",
+                  spans=[(_mode_class(kind), kind, _place(timeline, begin), _place(timeline, end))
+                         for kind, begin, end in spans],
+                  key=[(_mode_class(kind), f"{kind} {clock(length)}")
+                       for kind, length in seconds.items()])
 
 
-def drop_lanes(timeline: Timeline) -> Html:
+def drop_lanes(timeline: Timeline) -> Markup:
     """A line for every cause, a tick for every frame that it took."""
     lanes = []
     for kind in dict.fromkeys(event.kind for event in timeline.drops):
         stamps = [event.stamp_ns for event in timeline.drops if event.kind == kind]
         places = sorted({round(TICKS * _place(timeline, stamp)) for stamp in stamps})
-        path = "".join(f"M{place} 0V1" for place in places)
-        lanes.append(_slot(kind, str(len(stamps)), tag(
-            "div", _svg(TICKS, 1, tag("path", d=path)), class_="plot drops")))
-    return joined(lanes)
+        lanes.append((kind, len(stamps), "".join(f"M{place} 0V1" for place in places)))
+    return _drawn("drop_lanes", ticks=TICKS, lanes=lanes)
 
 
-def time_axis(timeline: Timeline) -> Html:
+def time_axis(timeline: Timeline) -> Markup:
     seconds = timeline.seconds
     step = next((step for step in (60, 120, 300, 600, 1800) if 60 < seconds <= 8 * step), None)
-    return _slot("", "", _axis([(value / seconds if seconds else 0.0, clock(value))
-                                for value in ticks(seconds, step)]))
+    return _drawn("time_axis", places=[(value / seconds if seconds else 0.0, clock(value))
+                                       for value in ticks(seconds, step)])
 
 
-def scatter(a: Values, b: Values) -> Html:
+def scatter(a: Values, b: Values) -> Markup:
     """The scores of the same frames: A to the right, B upwards."""
     floor = _floor(a, b)
-    path = "".join(f"M{_short(x)} {_short(1 - y)}h.0001"
+    path = "".join(f"M{short(x)} {short(1 - y)}h.0001"
                    for x, y in zip(_above(floor, a), _above(floor, b)))
-    return tag("figure",
-               tag("div", _svg(1, 1, tag("path", d="M0 1L1 0", class_="diagonal"),
-                               tag("path", d=path, class_="dots")), *_levels(floor),
-                   class_="plot square"),
-               _axis((_above(floor, level), f"A {100 * level:.0f} %" if level == floor else
-                      f"{100 * level:.0f} %") for level in (floor, (1 + floor) / 2, 1.0)),
-               class_="chart")
+    places = [(place, f"A {words}" if place == 0 else words) for place, words in _levels(floor)]
+    return _drawn("scatter", path=path, levels_at=_levels(floor), places=places)
 
 
 def clock(seconds: float) -> str:
@@ -134,19 +124,15 @@ def ticks(end: float, step: float | None = None) -> list[float]:
     return [i * step for i in range(math.floor(end / step + 1e-9) + 1)]
 
 
-def _percentile(name: str, value: float, place: float, to_the_left_from: float) -> Html:
-    return tag("span", tag("b", name), f" {value:.1f}", style=f"left:{_percent(place)}",
-               class_="percentile" + " left" * (place > to_the_left_from))
-
-
 def _step(length: float, about: int) -> float:
     raw = length / about
     power = 10.0 ** math.floor(math.log10(raw))
     return next(power * m for m in (1, 2, 5, 10) if power * m >= raw * 0.999)
 
 
-def _curve(css_class: str, places: Values, scores: Values) -> list[Html]:
-    """The mean, and from the least to the greatest, of each column; broken where there is none."""
+def _curve(places: Values, scores: Values) -> tuple[str, str]:
+    """(area, line) as paths: from the least to the greatest of each column, and its mean; broken
+    where there are no frames."""
     known = ~np.isnan(scores)
     places, scores = places[known], scores[known]
     columns = np.minimum((places * COLUMNS).astype(int), COLUMNS - 1)
@@ -161,8 +147,7 @@ def _curve(css_class: str, places: Values, scores: Values) -> list[Html]:
     area = "".join(_line([(x, values.min()) for x, values in part]
                          + [(x, values.max()) for x, values in reversed(part)]) + "Z"
                    for part in parts)
-    return [tag("path", d=area, class_=f"area {css_class}"),
-            tag("path", d=line, class_=f"line {css_class}")]
+    return area, line
 
 
 def _floor(*scores: Values) -> float:
@@ -171,9 +156,9 @@ def _floor(*scores: Values) -> float:
     return max(0.0, math.floor(10 * min(known, default=0.0) - 0.5) / 10)
 
 
-def _levels(floor: float) -> list[Html]:
-    return [tag("span", f"{100 * level:.0f} %", class_="level",
-                style=f"top:{_percent(1 - _above(floor, level))}")
+def _levels(floor: float) -> list[tuple[float, str]]:
+    """Places on an axis of scores, 0 to 1, and their words."""
+    return [(_above(floor, level), f"{100 * level:.0f} %")
             for level in (floor, (1 + floor) / 2, 1.0)]
 
 
@@ -182,7 +167,7 @@ def _above(floor: float, score: Any) -> Any:
 
 
 def _line(points: Sequence[tuple[float, float]]) -> str:
-    path = "L".join(f"{_short(x)} {_short(1 - y)}" for x, y in points)
+    path = "L".join(f"{short(x)} {short(1 - y)}" for x, y in points)
     return f"M{path}" + ("h.0001" if len(points) == 1 else "")
 
 
@@ -200,25 +185,5 @@ def _mode_class(kind: str) -> str:
     return f"mode{known.index(kind)}" if kind in known else "mode3"
 
 
-def _slot(name: str, figure: str, *content: Html) -> Html:
-    return tag("div", tag("div", tag("span", name), tag("b", figure), class_="name"),
-               tag("div", *content), class_="lane")
-
-
-def _axis(places: Iterable[tuple[float, str]]) -> Html:
-    return tag("div", *(tag("span", words, style=f"left:{_percent(place)}",
-                            class_="end" if place > 0.95 else None)
-                        for place, words in places), class_="axis")
-
-
-def _svg(width: float, height: float, *shapes: Html) -> Html:
-    return tag("svg", *shapes, viewBox=f"0 0 {width} {height}", preserveAspectRatio="none",
-               aria_hidden="true")
-
-
-def _short(value: float) -> str:
-    return f"{value:.4f}".rstrip("0").rstrip(".")
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f}%"
+def _drawn(name: str, **computed: Any) -> Markup:
+    return part("charts.html", name, **computed)

@@ -1,5 +1,5 @@
-"""The frames that a report shows, the worst and typical ones: kept as encoded pictures, so that a
-long bag takes no more memory than a short one."""
+"""The frames that a report shows, the worst and typical ones. They are kept as encoded pictures, so
+that a long bag takes no more memory than a short one."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
@@ -28,7 +28,7 @@ _RIGHT = (20, 14, 10, 170)
 
 @dataclass(frozen=True)
 class Look:
-    """A frame and its score, as `ConfusionMatrix.frame_score`.
+    """A frame to show. score: as `ConfusionMatrix.frame_score`.
 
     ious: its classes' IoU, by class id, those that occur. Pictures: colour and second JPEG, label,
     truth and wrong PNG; wrong darkens what is right or void.
@@ -48,11 +48,11 @@ class Look:
 
 @dataclass
 class Sheet:
-    """Takes the frames of one bag in turn and keeps few.
+    """Takes the frames of one bag one after the other and keeps few.
 
-    seconds: how long the bag is. worst: at most WORST, no two within a sixtieth of the bag, or a
-    second. sampled: at most SAMPLED, each frame with the same chance (reservoir sampling), the same
-    in every run.
+    seconds: how long the bag is. worst: at most WORST; two of them are at least a sixtieth of the
+    bag, and a second, apart. sampled: at most SAMPLED, each frame with the same chance (reservoir
+    sampling), the same ones in every run.
     """
 
     seconds: float
@@ -62,8 +62,8 @@ class Sheet:
     _random: Random = field(default_factory=lambda: Random(0))
 
     def offer(self, score: float, stamp_ns: int, look: Callable[[], Look]) -> None:
-        """score: NaN for a frame that cannot be judged, and is not kept. look: encodes the frame;
-        called only if it is kept."""
+        """score: NaN for a frame that cannot be judged; it is not kept. look: encodes the frame; it
+        is called only if the frame is kept."""
         if np.isnan(score):
             return
         made: Look | None = None

@@ -1,28 +1,69 @@
-"""The report in words, for a terminal."""
+"""Results and comparisons in words, for a terminal."""
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from ssma_core.evaluation import bag_results
-from ssma_core.evaluation.bag_results import Report, Run
+import numpy as np
+
+from ssma_core.evaluation import figures
+from ssma_core.evaluation.comparison import LEVEL, Comparison, Interval, MatchedResults
+from ssma_core.evaluation.metrics import ConfusionMatrix
+from ssma_core.evaluation.results import (
+    GROUPS,
+    BagSource,
+    DatasetSource,
+    DriveResult,
+    Result,
+    columns,
+)
 from ssma_core.spec import ModelSpec
 
 
-def in_words(report: Report) -> str:
-    names = report.spec.class_names
-    several = ["", *_by_bag(report)] if len(report.runs) > 1 else []
-    live = ["", "over DDS, at the bags' own pace", *_figures(report.live, report.spec)
-            ] if report.live else []
-    return "\n".join([
-        *(f"bag      {run.bag}" for run in report.runs),
-        f"model    {report.model} ({report.backend}, {report.precision})",
-        *_figures(report.runs, report.spec), "",
-        bag_results.total(report.runs, report.spec).table(names), *several, *live])
+def in_words(found: Result | MatchedResults) -> str:
+    """The figures of a result, or of two that are compared."""
+    if isinstance(found, MatchedResults):
+        return _comparison(found)
+    source = found.source
+    return "\n".join(_of_bags(found) if isinstance(source, BagSource)
+                     else _of_data_set(found, source))
 
 
-def _figures(runs: Sequence[Run], spec: ModelSpec) -> list[str]:
-    found = bag_results.figures(runs, spec)
+def _of_data_set(result: Result, source: DatasetSource) -> list[str]:
+    names = result.spec.class_names
+    lines = [f"{result.model} on {source.configuration}, {source.split}: {len(result.scored)} "
+             f"frames, {source.options}", result.total().table(names)]
+    for group in reversed(GROUPS):
+        frames = result.groups(group)
+        if frames and (group == "condition" or len(frames) > 1):
+            numbers = {name: len(chosen) for name, chosen in frames.items()}
+            lines += ["", *_group_table(group, result.matrices(group), numbers, names)]
+    return lines
+
+
+def _group_table(group: str, matrices: dict[str, ConfusionMatrix], numbers: dict[str, int],
+                 names: Sequence[str]) -> list[str]:
+    """A class that does not occur counts as 0 in the mean, so it is named."""
+    table = columns([(group, "mIoU %", "frames"), *(
+        (name, f"{100 * matrix.mean_iou():.1f}", str(numbers[name]))
+        for name, matrix in matrices.items())])
+    absent = ["", *(matrix.absent(names) for matrix in matrices.values())]
+    return [line + (f"  no {', no '.join(missing)}" if missing else "")
+            for line, missing in zip(table, absent)]
+
+
+def _of_bags(result: Result) -> list[str]:
+    several = ["", *_by_bag(result)] if len(result.drives) > 1 else []
+    live = ["", "over DDS, at the bags' own pace", *_figures(result.live, result.spec)
+            ] if result.live else []
+    return [*(f"bag      {drive.name}" for drive in result.drives),
+            f"model    {result.model} ({result.backend}, {result.precision})",
+            *_figures(result.drives, result.spec), "",
+            result.total().table(result.spec.class_names), *several, *live]
+
+
+def _figures(drives: Sequence[DriveResult], spec: ModelSpec) -> list[str]:
+    found = figures.of_bags(drives, spec)
     latency = found["latency_ms"]
     ends = [f"{'colour' if stream == 'rgb' else 'second':<9}"
             + ", ".join(f"{count} {cause}" for cause, count in counts.items())
@@ -33,11 +74,11 @@ def _figures(runs: Sequence[Run], spec: ModelSpec) -> list[str]:
             f"latency  p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms"]
 
 
-def _by_bag(report: Report) -> list[str]:
-    width = max(map(len, [*report.names, "bag"]))
+def _by_bag(result: Result) -> list[str]:
+    width = max(map(len, [*result.names, "bag"]))
     lines = [f"{'bag':<{width}}  mIoU %  frames  p50 ms"]
-    for name, run in zip(report.names, report.runs):
-        found = bag_results.figures([run], report.spec)
+    for name, drive in zip(result.names, result.drives):
+        found = figures.of_bags([drive], result.spec)
         lines.append(f"{name:<{width}}  {_percent(found):>6}  {found['scored']:>6}  "
                      f"{found['latency_ms']['p50']:>6.1f}")
     return lines
@@ -45,3 +86,43 @@ def _by_bag(report: Report) -> list[str]:
 
 def _percent(figures: dict[str, Any]) -> str:
     return "–" if figures["miou"] is None else f"{100 * figures['miou']:.1f}"
+
+
+def _comparison(found: MatchedResults) -> str:
+    a, b, comparison = found.a, found.b, found.comparison
+    which = "frames of both" if a.of_bags else "frames"
+    lines = [f"A: {found.file_a} ({a.model}, {a.settings})",
+             f"B: {found.file_b} ({b.model}, {b.settings})",
+             f"{len(found.frames)} {which}, {comparison.drawn_from()}", "", *_class_table(found)]
+    if conditions := found.conditions():
+        lines += ["", *_condition_table(conditions)]
+    return "\n".join([*lines, "", comparison.conclusion()])
+
+
+def _class_table(found: MatchedResults) -> list[str]:
+    spec, comparison = found.a.spec, found.comparison
+    a, b = found.matrices
+    rows = [_row("mean", a.mean_iou(), b.mean_iou(), comparison.mean, comparison)]
+    rows += [_row(name, float(a.iou()[i]), float(b.iou()[i]), comparison.classes[i], comparison)
+             for i, name in enumerate(spec.class_names) if i != spec.void_id]
+    return columns([("IoU %", "A", "B", "B − A", f"{LEVEL} % interval", ""), *rows])
+
+
+def _condition_table(conditions: dict[str, MatchedResults]) -> list[str]:
+    rows = []
+    for name, part in conditions.items():
+        a, b = (matrix.mean_iou() for matrix in part.matrices)
+        comparison = part.comparison
+        rows.append((*_row(name, a, b, comparison.mean, comparison),
+                     f"{comparison.units} {comparison.kind}"))
+    return columns([("mIoU %", "A", "B", "B − A", f"{LEVEL} % interval", "", "drawn from"), *rows])
+
+
+def _row(name: str, a: float, b: float, interval: Interval,
+         comparison: Comparison) -> tuple[str, ...]:
+    values = ["–" if np.isnan(value) else f"{100 * value:.1f}" for value in (a, b)]
+    if np.isnan(interval.difference):
+        return name, *values, "–", "–", ""
+    return (name, *values, f"{100 * interval.difference:+.2f}",
+            f"{100 * interval.low:+.2f} to {100 * interval.high:+.2f}",
+            comparison.verdict(interval))

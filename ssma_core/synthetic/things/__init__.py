@@ -1,1 +1,1 @@
-"""What stands in the forest, as pictures."""
+"""The things in the forest, as sprites."""

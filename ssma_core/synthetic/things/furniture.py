@@ -1,4 +1,4 @@
-"""What people have put up along a trail: posts, signs, fences, benches, barrels, stacked logs."""
+"""Things that people put beside a trail: posts, signs, fences, benches, barrels, stacked logs."""
 from __future__ import annotations
 
 import numpy as np
@@ -6,14 +6,15 @@ import numpy as np
 from ssma_core.synthetic.things.obstacles import cut_end
 from ssma_core.synthetic.things.palette import Material, Palette
 from ssma_core.synthetic.things.plants import Rng, limb
-from ssma_core.synthetic.things.sprites import Stamps, Sun, join
+from ssma_core.synthetic.things.sprites import Polygons, Sun, join
 
-# Colours that a wood has not, but for the dark green; in the near infrared dyes look any way.
+# Colours that a wood does not have, except the dark green. In the near infrared, dyes have any
+# brightness.
 PAINTS: tuple[Material, ...] = ((58, 84, 62, 80), (178, 184, 188, 130), (44, 56, 176, 150),
                                 (164, 96, 40, 70), (40, 158, 214, 175), (36, 104, 216, 120))
 
 
-def post(rng: Rng, sun: Sun, palette: Palette, height: float) -> Stamps:
+def post(rng: Rng, sun: Sun, palette: Palette, height: float) -> Polygons:
     """A post of raw wood, or painted: green ones are hard to tell from leaves."""
     paints = (palette.bark[1], *PAINTS)
     radius = rng.uniform(0.07, 0.14)
@@ -25,7 +26,7 @@ def post(rng: Rng, sun: Sun, palette: Palette, height: float) -> Stamps:
 
 
 def panel(rng: Rng, sun: Sun, material: Material, centre: tuple[float, float], *, wide: float,
-          tall: float, toward: float) -> Stamps:
+          tall: float, toward: float) -> Polygons:
     """A flat, weathered board facing the trail. centre: (right, up); metres."""
     columns, rows = 24, 14
     x = centre[0] + np.linspace(-0.5, 0.5, columns + 1) * wide
@@ -36,11 +37,11 @@ def panel(rng: Rng, sun: Sun, material: Material, centre: tuple[float, float], *
                        ((left, low), (right, low), (right, high), (left, high))], axis=1)
     stain = rng.lognormal(0, 0.06, (rows, columns)) * rng.lognormal(0, 0.07, (rows, 1))
     bright = stain.reshape(-1, 1) * sun.shade(np.array([[0.0, 0.1, 1.0]]))
-    return Stamps(points, np.multiply(material, bright), np.full(rows * columns, toward))
+    return Polygons(points, np.multiply(material, bright), np.full(rows * columns, toward))
 
 
-def sign(rng: Rng, sun: Sun, palette: Palette, height: float) -> Stamps:
-    """A board on two legs under a little roof, with a sheet and its lines of text."""
+def sign(rng: Rng, sun: Sun, palette: Palette, height: float) -> Polygons:
+    """A board on two legs under a small roof, with a sheet and its lines of text."""
     wood = palette.bark[int(rng.integers(2))]
     legs = [limb(rng, sun, wood, np.array([x, 0, 0]), np.array([x, height, 0]), thick=0.05,
                  thin=0.05) for x in (-0.5, 0.5)]
@@ -58,8 +59,8 @@ def sign(rng: Rng, sun: Sun, palette: Palette, height: float) -> Stamps:
     return join(*legs, board, sheet, *lines, picture, roof)
 
 
-def fence(rng: Rng, sun: Sun, palette: Palette, height: float) -> Stamps:
-    """Posts and rails of raw or silvered wood or painted, two metres of them."""
+def fence(rng: Rng, sun: Sun, palette: Palette, height: float) -> Polygons:
+    """Two metres of posts and rails, of raw, weathered or painted wood."""
     kinds = (palette.bark[0], (132, 142, 148, 125), *PAINTS[1:3])
     wood = kinds[int(rng.integers(len(kinds)))]
     thick = rng.uniform(0.06, 0.09)
@@ -71,7 +72,7 @@ def fence(rng: Rng, sun: Sun, palette: Palette, height: float) -> Stamps:
     return join(*posts, *rails)
 
 
-def bench(rng: Rng, sun: Sun, palette: Palette, wide: float) -> Stamps:
+def bench(rng: Rng, sun: Sun, palette: Palette, wide: float) -> Polygons:
     """Seat and back of boards on two blocks."""
     kinds: tuple[Material, ...] = ((132, 142, 148, 125), (58, 108, 158, 140), PAINTS[0], PAINTS[2])
     wood = kinds[int(rng.integers(len(kinds)))]
@@ -85,7 +86,7 @@ def bench(rng: Rng, sun: Sun, palette: Palette, wide: float) -> Stamps:
     return join(*blocks, *boards)
 
 
-def barrel(rng: Rng, sun: Sun, palette: Palette, height: float) -> Stamps:
+def barrel(rng: Rng, sun: Sun, palette: Palette, height: float) -> Polygons:
     """A bin or a barrel, painted, with a darker lid."""
     paint = (*PAINTS, palette.bark[2])[int(rng.integers(len(PAINTS) + 1))]
     radius = height * rng.uniform(0.26, 0.4)
@@ -96,7 +97,7 @@ def barrel(rng: Rng, sun: Sun, palette: Palette, height: float) -> Stamps:
     return join(body, lid)
 
 
-def pile(rng: Rng, sun: Sun, palette: Palette, height: float) -> Stamps:
+def pile(rng: Rng, sun: Sun, palette: Palette, height: float) -> Polygons:
     """Felled stems stacked, their cut ends toward the trail."""
     bark = palette.bark[int(rng.integers(len(palette.bark)))]
     radius = rng.uniform(0.11, 0.17)

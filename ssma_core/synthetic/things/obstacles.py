@@ -1,17 +1,17 @@
-"""Rocks, fallen trunks and people as heaps of stamps."""
+"""Rocks, fallen trunks and people, as polygons."""
 from __future__ import annotations
 
 import numpy as np
 
 from ssma_core.synthetic.things.palette import Material, Palette
 from ssma_core.synthetic.things.plants import Rng, directions, limb
-from ssma_core.synthetic.things.sprites import Floats, Stamps, Sun, far_to_near, join, ovals
+from ssma_core.synthetic.things.sprites import Floats, Polygons, Sun, far_to_near, join, ovals
 
 SKIN: Material = (120, 150, 200, 165)
 
 
-def rock(rng: Rng, sun: Sun, palette: Palette, wide: float) -> Stamps:
-    """A boulder of facets, moss on top now and then. wide: metres."""
+def rock(rng: Rng, sun: Sun, palette: Palette, wide: float) -> Polygons:
+    """A boulder of facets, sometimes with moss on top. wide: metres."""
     n = 900
     lumps = rng.normal(size=(5, 3))
     normals = directions(rng, n)
@@ -27,11 +27,11 @@ def rock(rng: Rng, sun: Sun, palette: Palette, wide: float) -> Stamps:
     shade *= 0.45 + 0.55 * np.clip(place[:, 1] / (0.25 * wide), 0, 1)
     size = wide * rng.uniform(0.06, 0.16, n)
     points = ovals(place[:, :2], size, size * 0.8, rng.uniform(0, np.pi, n))
-    return far_to_near(Stamps(points, base * shade[:, None], place[:, 2]))
+    return far_to_near(Polygons(points, base * shade[:, None], place[:, 2]))
 
 
-def log(rng: Rng, sun: Sun, palette: Palette, length: float) -> Stamps:
-    """A fallen stem, its cut end showing; about half of them have lost their bark."""
+def log(rng: Rng, sun: Sun, palette: Palette, length: float) -> Polygons:
+    """A fallen stem with a visible cut end; about half of them have no bark. length: metres."""
     bare: Material = (104, 138, 162, 140)
     kinds = (*palette.bark, bare, bare, bare)
     bark = kinds[int(rng.integers(len(kinds)))]
@@ -48,7 +48,7 @@ def log(rng: Rng, sun: Sun, palette: Palette, length: float) -> Stamps:
 
 
 def cut_end(sun: Sun, bark: Material, centre: Floats, radii: tuple[float, float], *, toward: float,
-            bright: float) -> Stamps:
+            bright: float) -> Polygons:
     """The end of a sawn stem: bark around rings of pale wood. centre, radii: right, up; metres."""
     rings = np.linspace(1, 0.15, 6)
     angle = np.linspace(0, 2 * np.pi, 12, endpoint=False)
@@ -56,11 +56,11 @@ def cut_end(sun: Sun, bark: Material, centre: Floats, radii: tuple[float, float]
     points = centre + rings[:, None, None] * circle
     tone = np.multiply((120, 158, 188, 150), (0.95 + 0.1 * (np.arange(6) % 2))[:, None])
     tone[0] = bark
-    return Stamps(points, tone * bright * (sun.ambient + 0.5 * sun.direct), np.full(6, toward))
+    return Polygons(points, tone * bright * (sun.ambient + 0.5 * sun.direct), np.full(6, toward))
 
 
 def ball(rng: Rng, sun: Sun, material: Material, centre: Floats,
-         radii: tuple[float, float, float]) -> Stamps:
+         radii: tuple[float, float, float]) -> Polygons:
     """A rounded body in patches. centre, radii: right, up, toward the camera; metres."""
     n = 420
     normals = directions(rng, n)
@@ -69,11 +69,12 @@ def ball(rng: Rng, sun: Sun, material: Material, centre: Floats,
     points = ovals(place[:, :2], size * radii[1] / max(radii), size * radii[0] / max(radii),
                    np.full(n, np.pi / 2) + rng.normal(0, 0.3, n))
     shade = sun.shade(normals) * rng.lognormal(0, 0.05, n)
-    return far_to_near(Stamps(points, np.multiply(material, shade[:, None]), place[:, 2]))
+    return far_to_near(Polygons(points, np.multiply(material, shade[:, None]), place[:, 2]))
 
 
-def person(rng: Rng, sun: Sun, height: float) -> Stamps:
-    """Somebody walking, seen from behind or ahead; some wear the forest's own colours."""
+def person(rng: Rng, sun: Sun, height: float) -> Polygons:
+    """A walking person, seen from behind or ahead; some wear colours of the forest. height: metres.
+    """
     coats: tuple[Material, ...] = (
         (52, 82, 66, 150), (48, 66, 84, 130), (130, 76, 44, 90), (44, 46, 130, 175),
         (50, 50, 52, 70), (56, 160, 185, 210), (36, 118, 232, 190), (190, 148, 84, 120))
@@ -83,13 +84,13 @@ def person(rng: Rng, sun: Sun, height: float) -> Stamps:
     step, swing = rng.uniform(0.0, 0.05), rng.uniform(-0.04, 0.04)
 
     def part(material: Material, x0: float, y0: float, x1: float, y1: float, *, r0: float,
-             r1: float, toward: float = 0.0) -> Stamps:
+             r1: float, toward: float = 0.0) -> Polygons:
         return limb(rng, sun, material, np.array([x0, y0, toward]) * height,
                     np.array([x1, y1, toward]) * height, thick=r0 * height, thin=r1 * height,
                     rough=0.045)
 
     def body(material: Material, x: float, y: float, toward: float,
-             *radii: float) -> Stamps:
+             *radii: float) -> Polygons:
         return ball(rng, sun, material, np.array([x, y, toward]) * height,
                     tuple(r * height for r in radii))  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""Seasons: what colour and how bright in the near infrared each material is."""
+"""Seasons: the colour and the near-infrared brightness of each material."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ Material = tuple[float, float, float, float]  # blue, green, red, near infrared;
 
 @dataclass(frozen=True)
 class Palette:
-    """The materials of one drive. leaves: several kinds, trees and bushes choose among them.
+    """The materials of one drive. leaves: several kinds, from which trees and bushes choose.
     bare: share of the deciduous trees without leaves."""
 
     leaves: tuple[Material, ...]
@@ -48,7 +48,7 @@ SEASONS = {
 
 
 def draw(rng: np.random.Generator) -> Palette:
-    """A season, each of its colours a little off, as no two forests are alike."""
+    """A random season with slightly varied colours, because no two forests are alike."""
     base = SEASONS[str(rng.choice(list(SEASONS), p=[0.5, 0.25, 0.25]))]
 
     def vary(material: Material) -> Material:

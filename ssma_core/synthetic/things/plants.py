@@ -1,23 +1,23 @@
-"""Trees, bushes and tufts of grass as heaps of stamps."""
+"""Trees, bushes and tufts of grass, as polygons."""
 from __future__ import annotations
 
 import numpy as np
 
 from ssma_core.synthetic.things.palette import Material
-from ssma_core.synthetic.things.sprites import Floats, Stamps, Sun, far_to_near, join, ovals
+from ssma_core.synthetic.things.sprites import Floats, Polygons, Sun, far_to_near, join, ovals
 
 Rng = np.random.Generator
 
 
 def directions(rng: Rng, n: int) -> Floats:
-    """n×3 directions, even over the half of the sphere that faces the camera, and a little more."""
+    """n×3 unit vectors, uniform over the hemisphere that faces the camera, and slightly beyond."""
     v = rng.normal(size=(n, 3))
     v[:, 2] = np.abs(v[:, 2]) - 0.2
     return v / np.linalg.norm(v, axis=1, keepdims=True)
 
 
 def foliage(rng: Rng, sun: Sun, material: Material, centres: Floats, radii: Floats, *, leaves: int,
-            leaf: float) -> Stamps:
+            leaf: float) -> Polygons:
     """Leaves on clumps. centres: m×3 metres (right, up, toward the camera), radii: m metres,
     leaf: metres. Dark between and beneath clumps, light where a clump faces the sun."""
     share = radii ** 2 / (radii ** 2).sum()
@@ -37,13 +37,13 @@ def foliage(rng: Rng, sun: Sun, material: Material, centres: Floats, radii: Floa
     size = leaf * rng.lognormal(0, 0.3, leaves)
     points = ovals(place[:, :2], size, size * rng.uniform(0.35, 0.75, leaves),
                    rng.uniform(0, np.pi, leaves))
-    return far_to_near(Stamps(points, np.multiply(material, tint) * shade[:, None], place[:, 2]))
+    return far_to_near(Polygons(points, np.multiply(material, tint) * shade[:, None], place[:, 2]))
 
 
 def limb(rng: Rng, sun: Sun, material: Material, start: Floats, end: Floats, *, thick: float,
-         thin: float, rough: float = 0.16) -> Stamps:
+         thin: float, rough: float = 0.16) -> Polygons:
     """A round, tapering piece of wood from start to end (right, up, toward the camera; metres;
-    thick and thin are radii), its bark in flakes. rough: how unlike each other the flakes are."""
+    thick and thin are radii), with flaky bark. rough: how different the flakes are."""
     length = float(np.linalg.norm(end - start))
     across = 14 if thick > 0.06 else 5 if thick > 0.03 else 2
     along = max(2, min(int(length / max(thick * 0.5, 0.09)), 60 if across > 2 else 5))
@@ -65,12 +65,12 @@ def limb(rng: Rng, sun: Sun, material: Material, start: Floats, end: Floats, *, 
     shade = np.tile(sun.shade(normals), (along, 1)) * flakes * furrows
     depth = start[2] + t[:-1, None] * (end - start)[2] + radius[:-1, None] * normals[:, 2]
     colour = np.multiply(material, shade[..., None] * rng.normal(1, rough / 3, (along, across, 4)))
-    return Stamps(points.reshape(-1, 4, 2), colour.reshape(-1, 4), depth.reshape(-1))
+    return Polygons(points.reshape(-1, 4, 2), colour.reshape(-1, 4), depth.reshape(-1))
 
 
 def branches(rng: Rng, sun: Sun, material: Material, start: Floats, heading: Floats, *,
-             length: float, thick: float, generations: int) -> list[Stamps]:
-    """A branch and, growing from it, finer ones."""
+             length: float, thick: float, generations: int) -> list[Polygons]:
+    """A branch and the finer ones that grow from it."""
     end = start + heading * length
     grown = [limb(rng, sun, material, start, end, thick=thick, thin=thick * 0.55)]
     if generations == 0:
@@ -86,8 +86,8 @@ def branches(rng: Rng, sun: Sun, material: Material, start: Floats, heading: Flo
     return grown
 
 
-def trunk(rng: Rng, sun: Sun, material: Material, height: float, radius: float) -> list[Stamps]:
-    """The stem with its flare at the foot; darker toward the ground, mossy now and then."""
+def trunk(rng: Rng, sun: Sun, material: Material, height: float, radius: float) -> list[Polygons]:
+    """The stem, wider and darker at the foot. height, radius: metres."""
     lean = rng.normal(0, 0.03) * height
     knee = np.array([lean * 0.3, height * 0.06, 0.0])
     top = np.array([lean, height, 0.0])
@@ -96,7 +96,8 @@ def trunk(rng: Rng, sun: Sun, material: Material, height: float, radius: float) 
     return [foot, limb(rng, sun, material, knee, top, thick=radius * 1.08, thin=radius * 0.45)]
 
 
-def deciduous(rng: Rng, sun: Sun, leaf_material: Material, bark: Material, height: float) -> Stamps:
+def deciduous(rng: Rng, sun: Sun, leaf_material: Material, bark: Material,
+              height: float) -> Polygons:
     """A broad-leaved tree: stem, boughs and a crown of clumps with gaps of sky."""
     radius = height * rng.uniform(0.012, 0.02)
     wood = trunk(rng, sun, bark, height * 0.8, radius)
@@ -114,30 +115,30 @@ def deciduous(rng: Rng, sun: Sun, leaf_material: Material, bark: Material, heigh
     crown = foliage(rng, sun, leaf_material, centres, radii, leaves=6500,
                     leaf=0.02 * height ** 0.75)
     behind = crown.relief < -0.1 * wide
-    back = Stamps(crown.points[behind], crown.colour[behind] * 0.75, crown.relief[behind])
-    front = Stamps(crown.points[~behind], crown.colour[~behind], crown.relief[~behind])
+    back = Polygons(crown.points[behind], crown.colour[behind] * 0.75, crown.relief[behind])
+    front = Polygons(crown.points[~behind], crown.colour[~behind], crown.relief[~behind])
     return join(back, *wood, front)
 
 
-def bare(rng: Rng, sun: Sun, leaf_material: Material, bark: Material, height: float) -> Stamps:
-    """A tree without leaves, or with the last of them: stem, branches, twigs."""
+def bare(rng: Rng, sun: Sun, leaf_material: Material, bark: Material, height: float) -> Polygons:
+    """A tree with only a few leaves: stem, branches, twigs."""
     radius = height * rng.uniform(0.011, 0.017)
-    heaps = trunk(rng, sun, bark, height * 0.85, radius)
+    parts = trunk(rng, sun, bark, height * 0.85, radius)
     for _ in range(13):
         at = rng.uniform(0.25, 0.95)
         heading = np.array([rng.normal(0, 0.8), rng.uniform(0.3, 0.9), rng.normal(0, 0.4)])
         heading /= np.linalg.norm(heading)
-        heaps += branches(rng, sun, bark, np.array([0.0, height * 0.85 * at, 0.0]), heading,
+        parts += branches(rng, sun, bark, np.array([0.0, height * 0.85 * at, 0.0]), heading,
                           length=height * 0.26 * (1.25 - at), thick=radius * (1.1 - at) * 0.7,
                           generations=2)
     n = 500
     centres = np.stack([rng.normal(0, 0.14, n), rng.uniform(0.35, 1, n), rng.normal(0, 0.1, n)], 1)
     last = foliage(rng, sun, leaf_material, centres * height, np.full(n, 0.02 * height), leaves=n,
                    leaf=0.007 * height)
-    return join(last, *heaps)
+    return join(last, *parts)
 
 
-def conifer(rng: Rng, sun: Sun, needles: Material, bark: Material, height: float) -> Stamps:
+def conifer(rng: Rng, sun: Sun, needles: Material, bark: Material, height: float) -> Polygons:
     """A spruce: drooping boughs with hanging twigs, shorter toward the tip."""
     m, n = 110, 5200
     level = 1 - np.sqrt(rng.uniform(0, 1, m))
@@ -159,11 +160,11 @@ def conifer(rng: Rng, sun: Sun, needles: Material, bark: Material, height: float
     points = ovals(np.stack([right, up], 1), size, size * 0.3,
                    np.where(right > 0, -0.6, np.pi + 0.6) + rng.normal(0, 0.45, n))
     colour = np.multiply(needles, shade[:, None] * rng.normal(1, 0.06, (n, 4)))
-    boughs = far_to_near(Stamps(points, colour, toward))
+    boughs = far_to_near(Polygons(points, colour, toward))
     return join(*trunk(rng, sun, bark, height * 0.9, height * 0.014), boughs)
 
 
-def bush(rng: Rng, sun: Sun, material: Material, height: float, wide: float) -> Stamps:
+def bush(rng: Rng, sun: Sun, material: Material, height: float, wide: float) -> Polygons:
     """A bush, wide metres across, leafy to the ground."""
     m = int(rng.integers(14, 26))
     across = rng.normal(0, 0.22, m).clip(-0.42, 0.42) * wide
@@ -175,7 +176,7 @@ def bush(rng: Rng, sun: Sun, material: Material, height: float, wide: float) -> 
 
 
 def tuft(rng: Rng, sun: Sun, material: Material, dry: Material, height: float, *, wide: float,
-         blades: int) -> Stamps:
+         blades: int) -> Polygons:
     """Grass: bent blades from the ground, dark at the foot and dry at some tips."""
     foot = np.stack([rng.normal(0, 0.2, blades) * wide, np.zeros(blades)], 1)
     lean = rng.normal(0, 0.45, blades) + foot[:, 0] / wide
@@ -191,4 +192,4 @@ def tuft(rng: Rng, sun: Sun, material: Material, dry: Material, height: float, *
     toward = rng.normal(0, 0.12, blades) * wide
     blade = np.stack([lower, upper], 1).reshape(-1, 4, 2)
     tones = np.stack([colour * 0.62, colour * 1.08], 1).reshape(-1, 4)
-    return far_to_near(Stamps(blade, tones, np.repeat(toward, 2)))
+    return far_to_near(Polygons(blade, tones, np.repeat(toward, 2)))

@@ -1,8 +1,8 @@
-"""Sprites: things painted once a drive out of many small stamps, and shown as upright billboards.
+"""Sprites: things that are painted once per drive and shown as upright billboards.
 
-A thing is a heap of small polygons ("stamps": leaves, blades, flakes of bark). Each stamp has a
-colour, a near-infrared reflectance and a depth relief of its own; they are drawn back to front into
-one plane of stamp numbers, from which colour, relief and outline are looked up.
+A thing consists of many small polygons (leaves, blades, flakes of bark). Each polygon has its own
+colour, near-infrared reflectance and depth relief. They are drawn back to front into one plane of
+polygon numbers, from which colour, relief and outline are looked up.
 """
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Level:
 @dataclass(frozen=True)
 class Sprite:
     """width, height: metres; the sprite's foot is the middle of its lower edge.
-    levels: the finest first, each half the size of the one before. label: class number."""
+    levels: the finest first, each half the size of the previous one. label: class id."""
 
     width: float
     height: float
@@ -36,7 +36,7 @@ class Sprite:
 
 
 @dataclass(frozen=True)
-class Stamps:
+class Polygons:
     """n convex polygons in metres. points: n×k×2 (right, up). colour: n×4 (blue, green, red, near
     infrared, 0–255). relief: n, metres toward the camera."""
 
@@ -55,25 +55,26 @@ class Sun:
     ambient: float
 
     def shade(self, normals: Floats, glow: float = 0.0) -> Floats:
-        """Brightness of surfaces (n×3 normals). glow: share of light from behind that leaves let
-        through."""
+        """Brightness of surfaces (n×3 normals). glow: share of the light from behind that passes
+        through leaves."""
         facing = normals @ np.asarray(self.direction)
         lit = np.maximum(facing, 0) + glow * np.maximum(-facing, 0)
         return self.ambient * (0.7 + 0.3 * normals[:, 1]) + self.direct * lit
 
 
-def join(*heaps: Stamps) -> Stamps:
-    """Heaps one over the other, the last in front. Polygons get as many corners as the richest."""
-    corners = max(h.points.shape[1] for h in heaps)
-    padded = [np.pad(h.points, ((0, 0), (0, corners - h.points.shape[1]), (0, 0)), mode="edge")
-              for h in heaps]
-    return Stamps(np.concatenate(padded), np.concatenate([h.colour for h in heaps]),
-                  np.concatenate([h.relief for h in heaps]))
+def join(*sets: Polygons) -> Polygons:
+    """All polygons in one, the last in front. All get as many corners as the one with most."""
+    corners = max(s.points.shape[1] for s in sets)
+    padded = [np.pad(s.points, ((0, 0), (0, corners - s.points.shape[1]), (0, 0)), mode="edge")
+              for s in sets]
+    return Polygons(np.concatenate(padded), np.concatenate([s.colour for s in sets]),
+                    np.concatenate([s.relief for s in sets]))
 
 
-def far_to_near(heap: Stamps) -> Stamps:
-    order = np.argsort(heap.relief, kind="stable")
-    return Stamps(heap.points[order], heap.colour[order], heap.relief[order])
+def far_to_near(polygons: Polygons) -> Polygons:
+    """Sorts polygons by relief, the farthest first."""
+    order = np.argsort(polygons.relief, kind="stable")
+    return Polygons(polygons.points[order], polygons.colour[order], polygons.relief[order])
 
 
 def ovals(centres: Floats, length: Floats, width: Floats, angle: Floats) -> Floats:
@@ -86,28 +87,28 @@ def ovals(centres: Floats, length: Floats, width: Floats, angle: Floats) -> Floa
     return centres[:, None] + turned
 
 
-def paint(heap: Stamps, width: float, height: float, pixels_per_metre: float,
+def paint(polygons: Polygons, width: float, height: float, pixels_per_metre: float,
           label: int) -> Sprite:
-    """Draws the stamps in their order into a sprite of width×height metres."""
+    """Draws the polygons in their order into a sprite of width×height metres. label: class id."""
     columns = max(round(width * pixels_per_metre), 4)
     rows = max(round(height * pixels_per_metre), 4)
     numbers = np.zeros((rows, columns), np.int32)
     scale = np.array([columns / width, -rows / height])
-    corners = (heap.points * scale + [columns / 2, rows]) * 16
+    corners = (polygons.points * scale + [columns / 2, rows]) * 16
     for number, polygon in enumerate(corners.astype(np.int32), start=1):
         cv2.fillConvexPoly(numbers, polygon, number, shift=4)
     numbers = _trimmed(numbers)
     width, height = width * numbers.shape[1] / columns, height * numbers.shape[0] / rows
-    mean = heap.colour.mean(axis=0)  # hidden behind the outline: what bleeds into its edge
-    colour = np.concatenate([mean[None], heap.colour]).clip(1, 255).astype(np.uint8)[numbers]
-    relief = np.concatenate([[0], heap.relief]).astype(np.float32)[numbers]
+    mean = polygons.colour.mean(axis=0)  # outside the outline: the colour that blends into its edge
+    colour = np.concatenate([mean[None], polygons.colour]).clip(1, 255).astype(np.uint8)[numbers]
+    relief = np.concatenate([[0], polygons.relief]).astype(np.float32)[numbers]
     shape = np.stack([(numbers > 0).astype(np.float32), relief], axis=2)
     return Sprite(width, height, label, _halved(colour, shape))
 
 
 def _trimmed(numbers: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """Without empty rows above, and without columns empty on both sides alike: the foot stays in
-    the middle."""
+    """Removes the empty rows at the top, and empty columns, the same number on both sides, so that
+    the foot stays in the middle."""
     top = int(np.argmax(numbers.any(axis=1)))
     used = np.asarray(numbers.any(axis=0))
     margin = int(np.argmax(used | used[::-1]))

@@ -1,1 +1,1 @@
-"""Whether the sensors work: what comes, what is blank, what stays away."""
+"""The sensors' health: which images come, which are blank, which stay away."""

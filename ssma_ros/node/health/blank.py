@@ -1,6 +1,6 @@
-"""Images that come, but show nothing: black, without depth, or the same one again and again.
+"""Blank images, which come but show nothing: black, without depth, or the same one again and again.
 
-Of every image some rows are looked at, so that it costs far less than a millisecond.
+Some rows of every image are examined, so that it takes far less than a millisecond.
 """
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ Array = npt.NDArray[Any]
 Span = tuple[float, float]
 
 ROWS = 64
-DARK = 8  # a lens cap's pixels, in the unit of any sensor that counts in whole numbers
+DARK = 8  # pixels behind a lens cap, in the unit of any sensor with integer values
 
 
 def looked_at(image: Array) -> Array:
-    """Some ROWS rows of an image, from top to bottom, as a copy."""
+    """About ROWS rows of an image, from top to bottom, as a copy."""
     return np.ascontiguousarray(image[::max(1, len(image) // ROWS)])
 
 
 def is_black(rows: Array) -> bool:
-    """Whether nothing is brighter than DARK, or than 0 where a sensor counts in fractions."""
+    """Whether no pixel is brighter than DARK, or than 0 where a sensor's values are floats."""
     return bool(rows.max() <= (DARK if np.issubdtype(rows.dtype, np.integer) else 0))
 
 
 def valid_share(rows: Array) -> float:
-    """How much of a map says something, 0…1. Invalid: 0 and below, NaN, infinity."""
+    """The share of valid pixels in a map, 0…1. Invalid: 0 and below, NaN, infinity."""
     return float(np.mean((rows > 0) & np.isfinite(rows)))
 
 
 class Repetition:
-    """Tells the stream that repeats its image to the byte while the other's changes.
+    """Finds the stream that repeats its image to the byte while the other's changes.
 
-    That one hangs: a camera's noise is never twice the same. Where both repeat, the scene stands
-    still, as in a simulation, and where one changed but now and then, who knows.
+    Its camera hangs: a camera's noise is never the same twice. Where both repeat, the scene stands
+    still, as in a simulation. Where the other changed only now and then, nothing is certain.
     """
 
     def __init__(self) -> None:
         self._seen: dict[Stream, Array] = {}
-        self._alone: dict[Stream, Span] = {}  # the other's first and last change since the last own
-        self._changed: dict[Stream, float] = {}  # when an own one came last
+        self._alone: dict[Stream, Span] = {}  # the other's first and last change since its own
+        self._changed: dict[Stream, float] = {}  # when its own image changed last
 
     def look(self, rows: Mapping[Stream, Array], now: float) -> None:
-        """Takes in what one image of a stream, or of each, shows at the time `now`, in seconds."""
+        """Takes the rows of one image of a stream, or of each, at the time `now` in seconds."""
         changed = {stream for stream, shown in rows.items()
                    if not _same(shown, self._seen.get(stream))}
         self._seen |= rows
@@ -60,28 +60,28 @@ class Repetition:
                 self._alone[stream] = first, now
 
     def seconds(self, stream: Stream) -> float:
-        """For how long the other stream's images have changed while this one's were the same."""
+        """For how many seconds the other stream's images changed while this one's did not."""
         first, last = self._alone.get(stream, (0.0, 0.0))
         return last - first
 
     def unchanged(self, now: float) -> dict[Stream, float]:
-        """For how many seconds each stream's image has been the same, whatever the other's did."""
+        """For how many seconds each stream's image did not change."""
         return {stream: now - changed for stream, changed in self._changed.items()}
 
 
 class BlankDetector:
-    """Judges the images of both streams, one after the other.
+    """Finds blank images of both streams; images are given in the order in which they come.
 
-    is_map: of which streams the pixels are measurements, of which 0 and below are invalid.
+    is_map: for each stream, whether its pixels are measurements, where 0 and below are invalid.
     """
 
     def __init__(self, is_map: Mapping[Stream, bool]) -> None:
         self._is_map = is_map
         self._repetition = Repetition()
 
-    def dead(self, images: Mapping[Stream, Array], now: float, *, min_valid_depth: float,
-             frozen_timeout: float) -> dict[Stream, str]:
-        """Which of the images show nothing, and why, in words.
+    def blank(self, images: Mapping[Stream, Array], now: float, *, min_valid_depth: float,
+              frozen_timeout: float) -> dict[Stream, str]:
+        """The streams whose image is blank, and why, in words.
 
         images: one of each stream that has one, H×W or H×W×3. now: when they came, in seconds.
         """
@@ -106,6 +106,6 @@ class BlankDetector:
 
 
 def _same(rows: Array, before: Array | None) -> bool:
-    """To the byte: NaNs are equal."""
+    """Byte for byte: NaNs are equal."""
     return (before is not None and rows.shape == before.shape and rows.dtype == before.dtype
             and np.array_equal(rows.view(np.uint8), before.view(np.uint8)))

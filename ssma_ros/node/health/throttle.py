@@ -1,4 +1,4 @@
-"""When something is said again that was said before."""
+"""When a message that was logged before is logged again."""
 from __future__ import annotations
 
 import math
@@ -6,34 +6,34 @@ import re
 import time
 from collections.abc import Sequence
 
-REMIND_S, CALM_S = 30.0, 10.0
+REPEAT_S, CALM_S = 30.0, 10.0
 
 
 class Throttle:
-    """Knows what was said when, whatever the numbers in it."""
+    """Knows when each message was logged last, apart from the numbers in it."""
 
     def __init__(self) -> None:
-        self._said: dict[str, float] = {}
+        self._logged: dict[str, float] = {}
         self._lasts: set[str] = set()
 
-    def is_due(self, text: str, after_s: float = REMIND_S) -> bool:
-        """Whether it has not been said for so long; then it counts as said now."""
+    def is_due(self, text: str, after_s: float = REPEAT_S) -> bool:
+        """Whether it was not logged for so long; it then counts as logged now."""
         cause, now = _without_numbers(text), time.monotonic()
-        due = now - self._said.get(cause, -math.inf) >= after_s
+        due = now - self._logged.get(cause, -math.inf) >= after_s
         if due:
-            self._said[cause] = now
+            self._logged[cause] = now
         return due
 
     def due(self, texts: Sequence[str]) -> list[str]:
-        """Which of all that holds now is to be said now: what is new at once, what lasts every
-        REMIND_S, and what comes and goes no sooner than after CALM_S."""
+        """texts: all that holds now. Returns those to log now: new ones at once, those that last
+        every REPEAT_S seconds, those that come and go every CALM_S seconds at most."""
         causes = {_without_numbers(text): text for text in texts}
         due = [text for cause, text in causes.items()
-               if self.is_due(text, REMIND_S if cause in self._lasts else CALM_S)]
+               if self.is_due(text, REPEAT_S if cause in self._lasts else CALM_S)]
         self._lasts = set(causes)
         return due
 
 
 def _without_numbers(text: str) -> str:
-    """Those in the names of topics and files stay: two cameras have two causes."""
+    """Numbers in the names of topics and files stay: two cameras have two causes."""
     return re.sub(r"(\S*/\S*)|\d+(?:\.\d+)?", lambda found: found[1] or "#", text)

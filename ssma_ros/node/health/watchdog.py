@@ -1,11 +1,10 @@
-"""When a stream has waited long enough for the other, and its images are to be labelled alone.
+"""When a stream has waited long enough for the other one, so that its images are labelled alone.
 
-Pure Python and without a clock of its own. Colour waits for pairs, and so goes on alone also where
-both streams are alive and none pair; the second sensor waits for colour images that show something,
-so that never both are labelled in turns.
+Colour waits for pairs: it is labelled alone also where images of both streams come and none pair.
+The second sensor waits for colour images that are not blank: the two are never labelled in turns.
 
-Nobody waits for the other while nothing comes of either, as before a bag begins: a stream's wait
-then begins with its first image. At low rates, too, an image's partner has its time to come.
+While no image comes of either stream, as before a bag begins, neither waits: a stream's wait begins
+with its first image. An image's partner has the whole timeout to come, at low rates too.
 """
 from __future__ import annotations
 
@@ -13,16 +12,16 @@ from ssma_core import STREAMS, Stream
 
 
 class Watchdog:
-    """now, everywhere: seconds of one steady clock."""
+    """now, in every method: seconds of one steady clock."""
 
     def __init__(self, now: float) -> None:
         self._since = dict.fromkeys(STREAMS, now)
         self._waits: set[Stream] = set()  # an image came since
 
-    def image_came(self, stream: Stream, now: float, timeout: float, shows: bool = True) -> bool:
-        """Whether it is to be labelled alone: see `is_over`. shows: something, as far as is known;
-        for a colour image that shows nothing the second sensor does not wait."""
-        if stream == "rgb" and shows:
+    def image_came(self, stream: Stream, now: float, timeout: float, blank: bool = False) -> bool:
+        """Whether the image is to be labelled alone: see `is_over`. blank: whether the stream's
+        last image was; the second sensor does not wait for blank colour images."""
+        if stream == "rgb" and not blank:
             self._ended("aux", now)
         if stream not in self._waits:
             self._waits.add(stream)
@@ -32,7 +31,7 @@ class Watchdog:
 
     def is_over(self, stream: Stream, now: float, timeout: float) -> bool:
         """Whether a stream's images have waited for longer than the timeout in seconds: no pair was
-        made (rgb), or no colour image came that shows something (aux)."""
+        made (rgb), or no colour image came that is not blank (aux)."""
         return stream in self._waits and now - self._since[stream] > timeout
 
     def pair_came(self, now: float) -> None:

@@ -1,35 +1,24 @@
-"""The true labels in a bag, found by the stamp of the image that they are about."""
+"""The true labels in a bag, found by the stamp of the image that they belong to."""
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
 from ssma_core.bags import image_messages, rosbag2
-from ssma_core.errors import SsmaError
-from ssma_core.evaluation.metrics import ConfusionMatrix
-from ssma_core.spec import ModelSpec
 
-RECORDED_WITHIN_NS = 2_000_000_000  # of its image, a true label is looked for
+RECORDED_WITHIN_NS = 2_000_000_000  # a true label is searched so long before and after its image
 
 
-class Truth(NamedTuple):
+class TrueLabel(NamedTuple):
     """labels: H×W class ids, unchecked."""
 
     message: rosbag2.Recorded
     stamp_ns: int
     labels: npt.NDArray[Any]
-
-    def matrix(self, prediction: npt.NDArray[Any], spec: ModelSpec) -> ConfusionMatrix:
-        """Raises SsmaError, naming the message, for another size or an id that is no class."""
-        matrix = ConfusionMatrix(spec.classes, spec.void_id)
-        with about(self.message):
-            matrix.add(self.labels, prediction)
-        return matrix
 
 
 class Recordings:
@@ -47,15 +36,15 @@ class Recordings:
             self._times.setdefault(stamp_ns, []).append(message.time_ns)
 
     def of(self, stamp_ns: int, until_ns: int) -> int:
-        """When the image of that stamp was recorded; of several, as in a loop, the last one until
-        then."""
+        """When the image with that stamp was recorded; where there are several, as in a loop, the
+        last one until `until_ns`."""
         times = self._times[stamp_ns]
         return max((time_ns for time_ns in times if time_ns <= until_ns), default=times[0])
 
 
 class GroundTruth:
-    """Reads the label topic as far as it is asked, and keeps no more than 2 s before and after.
-    Gives each label once.
+    """Reads the label topic only as far as needed, and keeps the labels recorded up to 2 s before
+    and after. Gives each label once.
 
     slop: the most seconds that the stamps of image and label may lie apart.
     """
@@ -63,22 +52,22 @@ class GroundTruth:
     def __init__(self, bag: str | Path, topic: str, slop: float) -> None:
         self._messages = rosbag2.messages(bag, [topic])
         self._slop_ns = round(slop * 1e9)
-        self._kept: deque[Truth] = deque()
+        self._kept: deque[TrueLabel] = deque()
         self._next: rosbag2.Recorded | None = next(self._messages, None)
 
-    def near(self, stamp_ns: int, recorded_ns: int) -> Truth | None:
+    def near(self, stamp_ns: int, recorded_ns: int) -> TrueLabel | None:
         """The label whose stamp is nearest to that of an image, within the slop.
 
-        recorded_ns: when the bag recorded the image, roughly; it rises from call to call. Raises
+        recorded_ns: roughly when the bag recorded the image; it rises from call to call. Raises
         SsmaError for a label message that cannot be read.
         """
         while self._kept and self._kept[0].message.time_ns < recorded_ns - RECORDED_WITHIN_NS:
             self._kept.popleft()
         while (self._next and self._next.time_ns <= recorded_ns + RECORDED_WITHIN_NS
-               and all(truth.stamp_ns != stamp_ns for truth in self._kept)):
+               and all(label.stamp_ns != stamp_ns for label in self._kept)):
             self._kept.append(_read(self._next))
             self._next = next(self._messages, None)
-        apart = [abs(truth.stamp_ns - stamp_ns) for truth in self._kept]
+        apart = [abs(label.stamp_ns - stamp_ns) for label in self._kept]
         if not apart or min(apart) > self._slop_ns:
             return None
         place = apart.index(min(apart))
@@ -87,19 +76,8 @@ class GroundTruth:
         return nearest
 
 
-@contextmanager
-def about(message: rosbag2.Recorded) -> Iterator[None]:
-    """Says at which message an error came up."""
-    try:
-        yield
-    except SsmaError as error:
-        raise SsmaError(f"at the message on {message.topic} recorded at "
-                        f"{message.time_ns / 1e9:.3f}: {error}") from error
-
-
-def _read(message: rosbag2.Recorded) -> Truth:
-    with about(message):
+def _read(message: rosbag2.Recorded) -> TrueLabel:
+    with rosbag2.about(message):
         image = rosbag2.decode(message)
         image_messages.check(image, image_messages.LABEL_ENCODINGS, message.topic)
-        stamp = image.header.stamp
-        return Truth(message, stamp.sec * 10**9 + stamp.nanosec, image_messages.to_array(image))
+        return TrueLabel(message, rosbag2.stamp_ns(message), image_messages.to_array(image))

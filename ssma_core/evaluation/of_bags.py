@@ -1,0 +1,115 @@
+"""A model on several bags at once, and the page of what was found."""
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+from tqdm import tqdm
+
+from ssma_core import processes
+from ssma_core.bags import rosbag2
+from ssma_core.errors import SsmaError
+from ssma_core.evaluation import of_bag
+from ssma_core.evaluation.comparison import MatchedResults
+from ssma_core.evaluation.of_bag import BagResult
+from ssma_core.evaluation.provenance import machine, versions
+from ssma_core.evaluation.report import looks
+from ssma_core.evaluation.report.compare import comparison_page
+from ssma_core.evaluation.report.looks import Look
+from ssma_core.evaluation.report.page import report_page
+from ssma_core.evaluation.results import BagSource, DriveResult, Result
+from ssma_core.files import atomic_write
+from ssma_core.segmenter import Segmenter
+from ssma_core.spec import ModelSpec
+
+# Takes a bag through the node over DDS; gets its path and the model's spec.
+OverDds = Callable[[str, ModelSpec], DriveResult]
+
+
+class BagJob(NamedTuple):
+    """A bag to evaluate. threads: the CPU's share of it; None leaves the choice to the library."""
+
+    bag: str
+    source: BagSource
+    model: Path
+    threads: int | None
+
+
+class DoneBag(NamedTuple):
+    """What was found in a bag, and facts about the model."""
+
+    found: BagResult
+    spec: ModelSpec
+    backend: str
+    precision: str
+
+
+class BagsEvaluation(NamedTuple):
+    """The result on all bags, and the frames to show of them: the worst and typical ones."""
+
+    result: Result
+    worst: list[Look]
+    typical: list[Look]
+
+
+def evaluate_bags(paths: Sequence[str], model: Path, source: BagSource, jobs: int | None = None,
+                  over_dds: OverDds | None = None) -> BagsEvaluation:
+    """Every frame of the bags, without DDS and with nothing dropped.
+
+    jobs: how many bags at once; None: one for each core. over_dds: takes each bag through the node,
+    too. Raises SsmaError for what cannot be used, naming it.
+    """
+    total = sum(_messages(bag, source) for bag in paths)
+    cpus = len(os.sched_getaffinity(0))
+    at_once = min(jobs or cpus, len(paths))
+    threads = max(1, cpus // at_once) if at_once > 1 else None
+    work = [BagJob(bag, source, model, threads) for bag in paths]
+    with tqdm(total=total, desc="evaluate", unit="message", disable=None) as bar:
+        if at_once == 1:
+            done = [_one(job, bar.update) for job in work]
+        else:
+            done = processes.each(_one, work, at_once, bar.update)
+    _, spec, backend, precision = done[0]
+    drives = tuple(each.found.drive for each in done)
+    live = tuple(over_dds(drive.name, spec) for drive in drives) if over_dds else ()
+    result = Result(str(model), spec, source, versions(backend), drives, live, backend, precision,
+                    machine(backend), at_once)
+    return BagsEvaluation(result, *looks.chosen([each.found.sheet for each in done],
+                                                result.frame_scores()))
+
+
+def write_report(path: Path, evaluation: BagsEvaluation) -> None:
+    """The page about bags, as HTML."""
+    _write(path, report_page(*evaluation))
+
+
+def write_comparison(path: Path, found: MatchedResults) -> None:
+    """The page about two results, as HTML."""
+    _write(path, comparison_page(found))
+
+
+def _write(path: Path, page: str) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _messages(bag: str, source: BagSource) -> int:
+    """How many images of both sensors a bag has. Raises SsmaError when it lacks a topic."""
+    rosbag2.check_topics(bag, [source.rgb, source.aux, source.label])
+    found = rosbag2.topics(bag)
+    return found[source.rgb].messages + found[source.aux].messages
+
+
+def _one(job: BagJob, progress: Callable[[], Any]) -> DoneBag:
+    if job.threads:
+        cv2.setNumThreads(job.threads)
+    with closing(Segmenter(job.model, job.threads)) as segmenter:
+        try:
+            found = of_bag.evaluate(job.bag, job.source, segmenter, progress)
+        except SsmaError as error:
+            raise SsmaError(f"{job.bag}: {error}") from error
+        return DoneBag(found, segmenter.spec, segmenter.backend, segmenter.precision)

@@ -1,0 +1,71 @@
+"""Every way to segment is prepared before it is needed.
+
+A way is: which images there are, of which sizes and types, and which outputs are wanted. Its first
+run opens sessions and captures CUDA graphs, and takes many times as long as the later ones. When a
+sensor fails, the labels of the other one must not wait for that.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ssma_core import STREAMS, Segmenter, Stream
+
+Array = npt.NDArray[Any]
+WantedOutputs = dict[str, bool]
+
+
+def warm_up(segmenter: Segmenter) -> None:
+    """Prepares every set of images at the model's own size, with labels alone: before the first
+    images come, it is not known how they will come. Raises SsmaError for a file that cannot run."""
+    frame = segmenter.frame
+    width, height = frame.size if frame else segmenter.spec.input_size
+    rgb = aux = np.zeros((height, width, 3), np.uint8)
+    if frame and frame.aux != "encoded":
+        aux = np.zeros((height, width), frame.aux)
+    for streams in _sets_of_images(segmenter):
+        segmenter.prepare(rgb if "rgb" in streams else None, aux if "aux" in streams else None)
+
+
+class WarmUp:
+    """Knows which ways were run, and prepares those that may be needed next.
+
+    wanted: returns the outputs that would be asked for of images of these streams.
+    """
+
+    def __init__(self, segmenter: Segmenter,
+                 wanted: Callable[[Collection[Stream]], WantedOutputs]) -> None:
+        self._segmenter, self._wanted = segmenter, wanted
+        self._newest: dict[Stream, Array] = {}
+        self._ran: set[object] = set()
+
+    def came(self, images: Mapping[Stream, Array]) -> None:
+        """Takes the newest image of each stream, as an example of its size and type."""
+        self._newest |= images
+
+    def ran(self, images: Mapping[Stream, Array], outputs: WantedOutputs) -> bool:
+        """Notes that a way was run. Returns whether that was the first time."""
+        way = (frozenset((stream, image.shape, image.dtype) for stream, image in images.items()),
+               frozenset(outputs.items()))
+        is_new = way not in self._ran
+        self._ran.add(way)
+        return is_new
+
+    def prepare_one(self) -> None:
+        """Prepares one way that was not run yet, if there is one: one for each label, so that the
+        next label never waits for more than one. A way that cannot be prepared raises SsmaError,
+        once."""
+        for streams in _sets_of_images(self._segmenter):
+            images = {s: self._newest[s] for s in streams if s in self._newest}
+            outputs = self._wanted(streams)
+            if len(images) == len(streams) and self.ran(images, outputs):
+                self._segmenter.prepare(images.get("rgb"), images.get("aux"), **outputs)
+                return
+
+
+def _sets_of_images(segmenter: Segmenter) -> list[tuple[Stream, ...]]:
+    """Both streams, and each one that the model can label without the other."""
+    return [STREAMS, *((stream,) for stream, can in zip(STREAMS, segmenter.unimodal) if can)]

@@ -1,0 +1,78 @@
+"""The kinds of tests: which are slow, which train, and which run in one process one after another.
+
+conftest.py marks the tests by these tables; docs/testing.md says how to run one kind.
+"""
+from __future__ import annotations
+
+import pytest
+
+# Whole files that train networks.
+TRAINING = {"test_trainer.py", "test_training.py", "test_training_benchmark.py",
+            "test_training_processes.py", "test_training_resume.py"}
+
+# By file: tests that take more than some 2 s, and fixtures whose set-up does. A test that needs
+# such a fixture is slow, too. "*" means the whole file.
+SLOW: dict[str, set[str]] = {
+    "test_benchmark.py": {"run", "test_int8_is_measured_on_the_frames_that_are_given",
+                          "test_an_engine_is_timed_with_two_frames_under_way"},
+    "test_build_engine.py": {"test_the_full_model_becomes_an_engine_for_a_camera",
+                             "test_a_checkpoint_becomes_an_engine_for_a_camera",
+                             "test_what_labels_without_the_other_sensor_is_an_engine_of_its_own"},
+    "test_cli.py": {"test_export_makes_a_file_that_predict_can_use"},
+    "test_end_to_end.py": {"*"},
+    "test_evaluate_bag.py": {"test_bags_are_counted_together_and_alone_however_many_at_once",
+                             "test_a_bag_that_cannot_be_used_is_named_among_others_and_ends_them",
+                             "test_two_results_are_compared_in_words_and_on_a_page"},
+    "test_export.py": {"test_a_failed_export_leaves_nothing", "test_a_file_tells_nothing_of_where_"
+                       "it_was_made_and_is_the_same_each_time"},
+    "test_int8.py": {"int8", "hard"},
+    "test_model_against_reference.py": {"*"},
+    "test_model_experts.py": {"test_onnx_answers_as_torch"},
+    "test_package.py": {"install"},
+    "test_parity.py": {"end_to_end", "test_a_disturbed_layer_closes_the_gate_and_is_named",
+                       "test_a_disturbed_checkpoint_s_layer_is_named",
+                       "test_a_file_in_int8_says_so_and_gets_the_wider_bound",
+                       "test_the_layer_is_found_behind_another_graph_and_precision",
+                       "test_an_engine_s_layers_are_those_of_the_onnx_file_behind_it",
+                       "test_a_bag_gives_the_figures_of_its_frames"},
+    "test_prepare.py": {"test_a_killed_run_leaves_whole_files_and_no_workers_and_goes_on"},
+    "test_shipped_models.py": {"test_a_forest_that_it_has_never_seen_is_understood"},
+    "test_synthetic_forest.py": {
+        "test_obstacles_stand_in_some_frames_and_are_never_most_of_one",
+        "test_the_near_infrared_is_bright_on_plants_and_dark_on_the_trail",
+        "test_dusk_is_darker_and_fog_paler_than_a_clear_day",
+        "test_the_command_writes_drives_and_a_contact_sheet",
+        "test_each_weather_comes_in_turn_whatever_the_seeds_would_draw",
+        "test_a_killed_run_leaves_no_half_drive_and_the_next_one_goes_on"},
+    "test_tf_import.py": {"test_a_published_checkpoint_becomes_the_same_model",
+                          "test_any_table_of_any_shards_is_read"},
+    "test_unimodal.py": {"end_to_end", "test_a_vegetation_index_needs_colour"},
+}
+
+# Tests of time that need the machine for themselves.
+ALONE: dict[str, set[str]] = {
+    "test_node_overhead.py": {"test_a_short_run_gives_figures_of_both_nodes"},
+    "test_replay.py": {"test_every_message_arrives_in_order_at_its_time", "test_rate_and_clock"},
+}
+
+
+def of(item: pytest.Item) -> set[str]:
+    """The markers that these tables give a test."""
+    file = item.path.name
+    names = {getattr(item, "originalname", item.name), "*", *getattr(item, "fixturenames", ())}
+    found = {kind for kind, table in (("slow", SLOW), ("alone", ALONE))
+             if names & table.get(file, set())}
+    return found | {"training"} if file in TRAINING else found
+
+
+def group(item: pytest.Item) -> str:
+    """The tests of one group run in one process, one after another: those over DDS, since a program
+    that they start takes its domain by chance, those on the GPU, and those of one file."""
+    return next((kind for kind in ("gpu", "ros") if item.get_closest_marker(kind)),
+                item.path.stem)
+
+
+def turn(item: pytest.Item) -> int:
+    """Where several processes run tests, long groups begin first, so that all end together."""
+    long = ("ros", "training", "slow")
+    return next((i for i, kind in enumerate(long) if item.get_closest_marker(kind)), len(long))
