@@ -13,7 +13,7 @@ from ssma_core.end_to_end.graph import TYPES
 from ssma_core.modalities import network_images
 from ssma_core.model_files import checkpoint
 from ssma_core.model_files.exported import Precision
-from ssma_core.pictures import resize_labels
+from ssma_core.pictures import resize_nearest
 
 Arrays = Sequence[npt.NDArray[Any]]
 
@@ -48,7 +48,7 @@ class Eager:
                    for modality in zip(*images)]
         logits = self._network(*batches)
         labels = (logits.cpu() if self._naive else logits).argmax(1).to(torch.uint8).cpu().numpy()
-        return [resize_labels(each, (arrays[0].shape[1], arrays[0].shape[0]))
+        return [resize_nearest(each, (arrays[0].shape[1], arrays[0].shape[0]))
                 for each, arrays in zip(labels, frames)]
 
     def close(self) -> None:
