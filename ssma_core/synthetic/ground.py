@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ssma_core.synthetic import noise
 from ssma_core.synthetic.camera import Pose
 from ssma_core.synthetic.canvas import GRASS
+from ssma_core.synthetic.noise import Plane
 from ssma_core.synthetic.things.palette import Palette
 from ssma_core.synthetic.things.sprites import ovals
 from ssma_core.synthetic.world import Trail, World

@@ -36,10 +36,10 @@ class Place(World):
         self.trees, self.bushes, self.clearing = place.trees, place.bushes, place.clearing
         self.grass = place.tufts
 
-    def _furnish(self, piece: int) -> list[Thing]:
+    def _place_things(self, piece: int) -> list[Thing]:
         rng = np.random.default_rng([self.seed, 7, piece + 1000])
         edge, place = self.trail.width / 2, self.place
-        found = super()._furnish(piece)
+        found = super()._place_things(piece)
         built = (("building", 0.35, edge + 7, 16.0), ("car", 0.3, edge + 1.5, 6.0),
                  ("lamp", 0.3, edge + 0.4, 2.5))
         for kind, share, nearest, reach in built:

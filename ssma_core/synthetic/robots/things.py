@@ -9,7 +9,7 @@ from ssma_core.synthetic.things.furniture import PAINTS, panel
 from ssma_core.synthetic.things.obstacles import cut_end
 from ssma_core.synthetic.things.palette import Material, Palette
 from ssma_core.synthetic.things.plants import Rng, bush, limb, tuft
-from ssma_core.synthetic.things.sprites import Floats, Sprite, Stamps, Sun, join, paint
+from ssma_core.synthetic.things.sprites import Floats, Polygons, Sprite, Sun, join, paint
 
 PLASTER: tuple[Material, ...] = (
     (176, 188, 194, 150), (150, 176, 196, 150), (128, 132, 134, 110), (84, 96, 146, 120),
@@ -41,14 +41,14 @@ def atlas(rng: Rng, colours: Palette, sun: Sun, focal: float) -> dict[str, list[
     return found
 
 
-def herbage(rng: Rng, sun: Sun, colours: Palette, tall: float) -> Stamps:
+def herbage(rng: Rng, sun: Sun, colours: Palette, tall: float) -> Polygons:
     """Nettles, reed and tall grass in seed: stalks as high as a man's chest, leaves between."""
     leaves = bush(rng, sun, tuple(np.multiply(colours.grass, 0.8)), 0.75 * tall, 1.5)
     blades = tuft(rng, sun, colours.grass, colours.dry_grass, tall, wide=1.7, blades=420)
     return join(leaves, blades)
 
 
-def wall(rng: Rng, sun: Sun, tall: float) -> Stamps:
+def wall(rng: Rng, sun: Sun, tall: float) -> Polygons:
     """Plaster, concrete or brick, three metres of it."""
     tone = PLASTER[int(rng.integers(len(PLASTER)))]
     body = panel(rng, sun, tone, (0, tall / 2), wide=3.0, tall=tall, toward=0.0)
@@ -57,7 +57,7 @@ def wall(rng: Rng, sun: Sun, tall: float) -> Stamps:
     return join(body, foot)
 
 
-def building(rng: Rng, sun: Sun, wide: float) -> Stamps:
+def building(rng: Rng, sun: Sun, wide: float) -> Polygons:
     """A front of one to four floors with windows, under a flat or a pitched roof."""
     tone = PLASTER[int(rng.integers(len(PLASTER)))]
     floors, high = int(rng.integers(1, 5)), float(rng.uniform(2.6, 3.4))
@@ -78,7 +78,7 @@ def building(rng: Rng, sun: Sun, wide: float) -> Stamps:
     return join(*parts, _roof(rng, sun, wide, tall))
 
 
-def _roof(rng: Rng, sun: Sun, wide: float, tall: float) -> Stamps:
+def _roof(rng: Rng, sun: Sun, wide: float, tall: float) -> Polygons:
     material: Material = ((56, 70, 140, 120), (60, 62, 66, 70))[int(rng.integers(2))]
     rise, eaves = float(rng.choice((0.35, rng.uniform(1.2, 3.0)))), wide / 2 + 0.4
     rows = np.linspace(0, 1, 13)
@@ -87,10 +87,10 @@ def _roof(rng: Rng, sun: Sun, wide: float, tall: float) -> Stamps:
         (-1, reach[:-1], rows[:-1]), (1, reach[:-1], rows[:-1]),
         (1, reach[1:], rows[1:]), (-1, reach[1:], rows[1:]))])
     bright = rng.lognormal(0, 0.06, (12, 1)) * sun.shade(np.array([[0.0, 0.7, 0.7]]))
-    return Stamps(corners.transpose(2, 0, 1), np.multiply(material, bright), np.full(12, 0.3))
+    return Polygons(corners.transpose(2, 0, 1), np.multiply(material, bright), np.full(12, 0.3))
 
 
-def car(rng: Rng, sun: Sun, seen: str) -> Stamps:
+def car(rng: Rng, sun: Sun, seen: str) -> Polygons:
     """A parked car or van, from its side or from ahead."""
     paint_ = LACQUER[int(rng.integers(len(LACQUER)))]
     long, tall = (4.2, rng.uniform(1.4, 1.9)) if seen == "side" else (1.8, rng.uniform(1.4, 1.9))
@@ -112,7 +112,7 @@ def car(rng: Rng, sun: Sun, seen: str) -> Stamps:
     return join(top, panes, body, *wheels, *lights)
 
 
-def _strips(rng: Rng, sun: Sun, material: Material, corners: Floats, toward: float) -> Stamps:
+def _strips(rng: Rng, sun: Sun, material: Material, corners: Floats, toward: float) -> Polygons:
     """A four-cornered sheet (lower left, lower right, upper right, upper left) in level strips,
     brighter toward the sky."""
     t = np.linspace(0, 1, 9)[:, None]
@@ -121,10 +121,10 @@ def _strips(rng: Rng, sun: Sun, material: Material, corners: Floats, toward: flo
     points = np.stack([left[:-1], right[:-1], right[1:], left[1:]], axis=1)
     normals = np.stack([np.zeros(8), np.linspace(-0.3, 0.8, 8), np.full(8, 0.6)], axis=1)
     bright = sun.shade(normals) * rng.lognormal(0, 0.04, 8)
-    return Stamps(points, np.multiply(material, bright[:, None]), np.full(8, toward))
+    return Polygons(points, np.multiply(material, bright[:, None]), np.full(8, toward))
 
 
-def lamp(rng: Rng, sun: Sun, tall: float) -> Stamps:
+def lamp(rng: Rng, sun: Sun, tall: float) -> Polygons:
     """A lamp post, or a pole that leans a little."""
     tones: tuple[Material, ...] = ((74, 76, 78, 70), (130, 134, 136, 112), (48, 66, 84, 92))
     tone, radius = tones[int(rng.integers(3))], rng.uniform(0.05, 0.11)
