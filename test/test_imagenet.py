@@ -138,7 +138,7 @@ def configured(folder: Path, frames: Path, *, expert: str = LITE0, **stage: Any)
     for modality in values["model"]["modalities"]:
         modality["expert"] = expert
     for expert_stage in values["stages"][:2]:
-        expert_stage |= {"start": ["imagenet"], "steps": 2} | stage
+        expert_stage.update({"start": ["imagenet"], "steps": 2} | stage)
     values["stages"][2]["steps"] = 2
     return read_training(write_configuration(folder, values))
 
