@@ -162,7 +162,7 @@ def test_the_comparison_in_words(tmp_path):
     a = write(tmp_path, "a", HITS)
     b = write(tmp_path, "b", [hit + 10 for hit in HITS])
     words = compare_files(a, b).splitlines()
-    assert words[2] == ("8 frames, drawn anew 10,000 times from 8 whole drives, whose frames "
+    assert words[2] == ("8 frames, drawn 10,000 times from 8 whole drives, whose frames "
                         "resemble each other")
     table = [line.split() for line in words[4:8]]
     assert " ".join(table[1]) == "mean 22.5 27.5 +5.00 +5.00 to +5.00 B is better"

@@ -178,14 +178,14 @@ def test_clock_waits_for_as_many_as_it_was_told_to(bag: Path, listener: Listener
     with replaying(bag, "--clock", "--wait-for-subscribers", 8, "--clock-subscribers", 2) as one:
         said, _ = one.communicate(timeout=40)
     assert one.returncode == 1
-    assert "nobody subscribed to /clock within 8 s, or fewer than were to" in said
+    assert "no one subscribed to /clock within 8 s, or fewer than were to" in said
 
 
 @pytest.mark.parametrize(("arguments", "says"), [
     (["--rate", "0"], "--rate must be positive, got 0"),
     (["--wait-for-subscribers", "nan"], "--wait-for-subscribers must be a number"),
     (["--topics", "/nir"], f"no topic /nir; it has\n  {RGB}"),
-    (["--wait-for-subscribers", "0.2"], f"nobody subscribed to {RGB} and {AUX} within 0.2 s"),
+    (["--wait-for-subscribers", "0.2"], f"no one subscribed to {RGB} and {AUX} within 0.2 s"),
     (["--clock", "--wait-for-subscribers", "0.2"], f"{RGB} and {AUX} and /clock within 0.2 s"),
     (["--ros-args", "-r", "a b:=c"], "remap rule"),
 ])

@@ -66,7 +66,7 @@ class Comparison:
 
     def drawn_from(self) -> str:
         """What the intervals are computed from."""
-        text = f"drawn anew {RESAMPLES:,} times from {self.units} "
+        text = f"drawn {RESAMPLES:,} times from {self.units} "
         if self.kind == "drives":
             return text + "whole drives, whose frames resemble each other"
         why = "no drives are known" if self.kind == "frames" else "they are all of one drive"

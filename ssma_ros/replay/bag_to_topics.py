@@ -203,7 +203,7 @@ def _wait_for_subscribers(wanted: Sequence[tuple[Publisher, int]], seconds: floa
     while waiting := [publisher.topic_name for publisher, least in wanted
                       if publisher.get_subscription_count() < least]:
         if time.monotonic() > deadline:
-            raise SsmaError(f"nobody subscribed to {' and '.join(waiting)} within {seconds:g} s, "
+            raise SsmaError(f"no one subscribed to {' and '.join(waiting)} within {seconds:g} s, "
                             "or fewer than were to")
         time.sleep(0.05)
     time.sleep(0.5)  # the other side may find us later than we found it

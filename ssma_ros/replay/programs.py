@@ -39,7 +39,7 @@ def running(logs: Path, name: str, *arguments: str) -> Iterator[Program]:
     log = logs.with_name(f"{logs.name}_{name}.log")
     process = None
     try:
-        # In the midst of its start a signal would lose the process that has just begun.
+        # A signal during its start would lose the process that has just begun.
         with log.open("wb") as output, signals.wait():
             process = subprocess.Popen([sys.executable, "-m", MODULES[name], *arguments],
                                        stdout=output, stderr=subprocess.STDOUT)
