@@ -15,10 +15,12 @@ import numpy as np
 import pytest
 import yaml
 
+from ssma_core import SsmaError
 from ssma_core.cli import main
 from ssma_core.datasets.file_list import ListFile
 from ssma_core.datasets.prepare import DATA_SETS
 from ssma_core.datasets.prepare.classes import CITYSCAPES_19, SCANNET_20, STREET_11, SUN_RGBD_37
+from ssma_core.datasets.prepare.data_set import PublishedFrame
 from ssma_core.files import read_colour, read_sensor
 
 SIZE = (16, 32)  # height, width
@@ -481,6 +483,13 @@ def test_sun_rgbds_list_of_another_folder_is_refused(tmp_path: Path,
     assert prepare("sun-rgbd", root, tmp_path / "prepared") == 1
     said = capsys.readouterr().err
     assert "'elsewhere/" in said and "is not below SUNRGBD/" in said
+
+
+@pytest.mark.parametrize("name", ["/elsewhere/1", "../1", "train/../../1"])
+def test_no_data_set_can_name_a_frame_outside_the_output_folder(name: str) -> None:
+    file = Path("file.png")
+    with pytest.raises(SsmaError, match="outside the output folder"):
+        PublishedFrame(name, file, file, file)
 
 
 @pytest.mark.parametrize(("name", "listing", "line"), [

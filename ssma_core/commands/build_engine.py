@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from ssma_core.backends import tensorrt_library
-from ssma_core.commands import add_bag_arguments, count, pairing_asked
+from ssma_core.commands import add_bag_arguments, count, pairing_settings
 from ssma_core.commands.export import add_graph_arguments, frame_asked
 from ssma_core.commands.export import write as export
 from ssma_core.errors import SsmaError
@@ -84,7 +84,7 @@ def _build(options: argparse.Namespace, engine: Path) -> EngineHeader:
     if options.data is not None:
         from ssma_core.export.gate import gate
         print(gate(options.model, engine, options.data, options.topics,
-                   pairing_asked(options), built_from=onnx))
+                   pairing_settings(options), built_from=onnx))
     return header
 
 

@@ -5,7 +5,7 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from ssma_core.commands import add_bag_arguments, pairing_asked, percent, size
+from ssma_core.commands import add_bag_arguments, pairing_settings, percent, size
 from ssma_core.errors import SsmaError
 from ssma_core.files import check_writable
 from ssma_core.model_files.exported import AUX_FORMATS, FrameFormat, Precision
@@ -57,7 +57,7 @@ def write(options: argparse.Namespace, output: Path) -> None:
     from ssma_core.datasets.inputs import open_inputs
     from ssma_core.export.int8 import export_int8
 
-    data = open_inputs(options.calibrate, spec, options.topics, pairing_asked(options))
+    data = open_inputs(options.calibrate, spec, options.topics, pairing_settings(options))
     asked = {} if options.agreement is None else {"agreement": options.agreement / 100}
     print(export_int8(network, spec, output, data, frame=frame, **asked).in_words())
 

@@ -50,11 +50,12 @@ def gate(a: Path, b: Path, data: Path, topics: Sequence[str] = (),
                                  encoding="utf-8")
         write_picture(output / "worst.png", worst_sheet(comparison))
     if not comparison.holds:
-        raise SsmaError(f"{b} does not give the labels of {a}: {in_words(comparison)}.\n{parting}")
-    return f"{b} gives the labels of {a}: {in_words(comparison)}"
+        raise SsmaError(f"{b} does not give the labels of {a}: {agreement_line(comparison)}.\n"
+                        f"{parting}")
+    return f"{b} gives the labels of {a}: {agreement_line(comparison)}"
 
 
-def in_words(comparison: ParityResult) -> str:
+def agreement_line(comparison: ParityResult) -> str:
     """The figures and their bounds, one line."""
     parity = comparison.parity
     words = (f"over {parity.frames} frames they agree on {100 * parity.agreement:.3f} % of the "

@@ -100,7 +100,7 @@ class SegmentationNode(LifecycleNode):
             segmenter = made.enter_context(closing(_opened(self._given)))
             _check(segmenter, self._given.model)
             warm_up(segmenter)
-            self.get_logger().info(_in_words(self._given.model, segmenter))
+            self.get_logger().info(_model_summary(self._given.model, segmenter))
             self._outputs = topics.outputs(self, made, segmenter.spec)
             self._label_info = topics.label_info_output(self, made)
             self._diagnostics = topics.publisher(self, made, DiagnosticArray, "/diagnostics")
@@ -243,7 +243,7 @@ def _check(segmenter: Segmenter, path: str) -> None:
                         "images: give it a model of two modalities")
 
 
-def _in_words(path: str, segmenter: Segmenter) -> str:
+def _model_summary(path: str, segmenter: Segmenter) -> str:
     spec = segmenter.spec
     names = [modality.name for modality in spec.modalities]
     alone = [name for name, can in zip(names, segmenter.unimodal) if can]
