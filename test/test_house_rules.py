@@ -30,7 +30,7 @@ def imports(source: str) -> Iterator[str]:
             assert node.level == 0 and node.module, "a relative import"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            # Whatever function it is given to, and under whatever name that is imported.
+            # For any function it is given to, and under any name that is imported.
             if re.fullmatch(r"(ssma_core|ssma_ros)(\.\w+)+", node.value):
                 yield node.value
         elif (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)

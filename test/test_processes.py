@@ -48,7 +48,7 @@ def is_deaf(job: int, progress: Callable[[], None]) -> bool:
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 5])
-def test_results_come_in_the_jobs_order_and_every_step_is_told(at_once: int) -> None:
+def test_results_come_in_the_jobs_order_and_every_step_is_reported(at_once: int) -> None:
     steps: list[int] = []
     assert processes.each(squared, [3, 1, 4], at_once, lambda: steps.append(1)) == [9, 1, 16]
     assert len(steps) == 3 + 1 + 4
