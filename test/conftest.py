@@ -77,7 +77,7 @@ def tiny_spec() -> ModelSpec:
 
 def save_untrained(path: Path, spec: ModelSpec) -> None:
     """A model with random weights and the batch-norm statistics that belong to them, so that it
-    answers with more than one class."""
+    gives more than one class."""
     import torch
 
     from ssma_core.model import build
@@ -138,7 +138,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Ro
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Of the pipelines on the bench: it stands until it is told to go."""
+    """Of the pipelines on the bench: it stands until a test moves it."""
     clock: Clock = pytest.importorskip("pipeline_rig", reason="needs ROS's messages").Clock()
     monkeypatch.setattr(time, "monotonic", clock)
     return clock

@@ -24,7 +24,7 @@ ROS = {"rclpy", "rcl_interfaces", "sensor_msgs", "std_msgs", "diagnostic_msgs", 
 
 
 def imports(source: str) -> Iterator[str]:
-    """What a source names in any import, wherever it stands: "a.b" for `import a.b` and for `from a
+    """The names in all imports of a source, wherever they stand: "a.b" for `import a.b` and for `from a
     import b`; and "a.b." for a string that names a module, or its beginning, whatever function
     gets it: `import_module("a.b")`, `__import__("a")`, `sys.modules["a"]`, `"a." + name`."""
     tree = ast.parse(source)

@@ -274,7 +274,7 @@ def test_a_bag_is_paired_as_the_options_say(
     assert "over 4 frames" in capsys.readouterr().out
 
 
-def test_without_labels_the_miou_is_left_out_and_that_is_said(
+def test_without_labels_the_miou_is_left_out_and_that_is_reported(
         forest: Path, tmp_path: Path) -> None:
     rosbag2.write(tmp_path / "bag", recording(forest))
     said = gate(FOREST, FOREST, tmp_path / "bag", ("/rgb", "/depth"), output=tmp_path)

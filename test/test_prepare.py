@@ -293,8 +293,8 @@ def test_the_classes_stand_in_the_order_of_the_released_checkpoints() -> None:
         "desk, curtain, refrigerator, shower curtain, toilet, sink, bathtub, other furniture")
 
 
-def test_the_summary_tells_frames_and_shares(tmp_path: Path,
-                                             capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_summary_reports_frames_and_shares(tmp_path: Path,
+                                               capsys: pytest.CaptureFixture[str]) -> None:
     assert prepare("sun-rgbd", sun_rgbd(tmp_path / "published"), tmp_path / "prepared") == 0
     printed = capsys.readouterr().out
     assert "train: 2 frames (of 5285 that were published)" in printed
@@ -322,7 +322,7 @@ def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
     assert all((output / name).stat().st_mtime_ns == when for name, when in before.items())
 
 
-def test_a_killed_run_leaves_whole_files_and_no_workers_and_goes_on(tmp_path: Path) -> None:
+def test_a_killed_run_leaves_whole_files_and_no_workers_and_continues(tmp_path: Path) -> None:
     root, output = synthia(tmp_path / "published", 150, (256, 512)), tmp_path / "prepared"
     command = [sys.executable, "-m", "ssma_core.cli", "prepare", "synthia", "--root", str(root),
                "--output", str(output), "--workers", "2"]

@@ -64,7 +64,7 @@ def test_a_progress_that_fails_is_raised_and_stops_no_process() -> None:
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 5])
-def test_results_come_in_the_jobs_order_and_every_step_is_told(at_once: int) -> None:
+def test_results_come_in_the_jobs_order_and_every_step_is_reported(at_once: int) -> None:
     steps: list[int] = []
     assert processes.each(squared, [3, 1, 4], at_once, lambda: steps.append(1)) == [9, 1, 16]
     assert len(steps) == 3 + 1 + 4

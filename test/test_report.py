@@ -72,7 +72,7 @@ def both_pages(classes: list[str], others: list[str]) -> str:
 @settings(max_examples=60, deadline=None)
 def test_any_name_is_text_and_nothing_else(classes: list[str], others: list[str]) -> None:
     """However classes, topics, bags, models, sensors, versions and causes are called, the pages
-    have the elements that they have for plain names, and show the names as they are."""
+    have the elements that they have for plain names, and show the names unchanged."""
     page = both_pages(classes, others)
     page.encode("utf-8")
     found = Document(page)
@@ -130,13 +130,13 @@ def test_what_is_no_result_is_named(tmp_path: Path, content: str) -> None:
     (["x/1/bag", "x/2/bag", "other"], ["1/bag", "2/bag", "other"]),
     (["bag", "x/bag"], ["bag", "x/bag"]),
 ])
-def test_bags_have_the_shortest_names_that_tell_them_apart(
+def test_bags_have_the_shortest_names_that_distinguish_them(
         paths: list[str], names: list[str]) -> None:
     assert short_names(paths) == names
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=200))
-def test_the_worst_frames_are_kept_whatever_their_order(scores: list[float]) -> None:
+def test_the_worst_frames_of_any_order_are_kept(scores: list[float]) -> None:
     sheet = Sheet(0)
     for i, score in enumerate(scores):
         sheet.offer(score, i * SECOND, lambda i=i, score=score: look(i * SECOND, score))
@@ -202,7 +202,7 @@ def test_a_frame_that_is_all_void_is_not_shown() -> None:
     assert chosen([sheet], np.array([np.nan])) == ([], [])
 
 
-def test_the_errors_are_where_label_and_truth_differ_and_the_truth_is_known() -> None:
+def test_the_errors_are_where_label_and_known_ground_truth_differ() -> None:
     labels = np.array([[0, 1, 2, 1]], np.uint8).repeat(2, 0)
     truth = np.array([[0, 1, 1, 0]], np.uint8).repeat(2, 0)
     matrix = ConfusionMatrix(3, 0)
@@ -244,7 +244,7 @@ def test_ticks_are_round_and_few(end: float) -> None:
 
 @pytest.mark.parametrize(("seconds", "words"), [
     (0, "0.0 s"), (12.34, "12.3 s"), (60, "1:00"), (187.4, "3:07"), (59.99, "1:00")])
-def test_time_is_told_in_seconds_and_then_in_minutes(seconds: float, words: str) -> None:
+def test_time_is_reported_in_seconds_and_then_in_minutes(seconds: float, words: str) -> None:
     assert charts.clock(seconds) == words
 
 

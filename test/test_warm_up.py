@@ -117,7 +117,7 @@ def test_what_the_model_cannot_label_alone_is_not_prepared(
     assert [images for images, _ in prepared(rig)] == sets
 
 
-def test_what_cannot_be_prepared_is_logged_once_and_labels_go_on(rig: Rig) -> None:
+def test_what_cannot_be_prepared_is_logged_once_and_labels_continue(rig: Rig) -> None:
     def fail() -> None:
         raise SsmaError("the GPU is out of memory")
 
