@@ -74,7 +74,7 @@ def test_the_last_camera_that_repeats_itself_is_reported(
     drive(rig, clock, STREAMS, 1000, 5000)
     assert troubles(rig) == []
     drive(rig, clock, [left], 5000, 9000)
-    said = f"the images on {TOPICS[left]} have been the same, to the byte, for 8 s"
+    said = f"the images on {TOPICS[left]} have not changed for 8 s"
     assert any(text.startswith(said) for text in troubles(rig))
     drive(rig, clock, STREAMS, 9000, 10_000)
     assert troubles(rig) == []
@@ -138,7 +138,7 @@ def test_few_pairs_are_reported_with_the_reason(rig: Rig, clock: Clock) -> None:
         clock.go(0.1)
     said, = troubles(rig)
     assert "only 10 found a partner" in said
-    assert "0.035 s apart, beyond the slop of 0.02 s" in said
+    assert "0.035 s apart, more than the slop of 0.02 s" in said
 
 
 def test_a_sensor_that_takes_longer_than_its_partners_wait_is_reported_with_the_queue_it_needs(
@@ -152,7 +152,7 @@ def test_a_sensor_that_takes_longer_than_its_partners_wait_is_reported_with_the_
         clock.go(0.1)
     said = troubles(rig)[0]
     assert "none pair: images on /front/depth come 1.5 s after those of the same stamp" in said
-    assert "of which no more than 10 wait" in said and "set queue_size to 17" in said
+    assert "where at most 10 images wait" in said and "set queue_size to 17" in said
     rig.pipeline.change(replace(GIVEN, queue_size=17))
     for milliseconds in range(now + 6000, now + 10_000, 100):
         rig.send("rgb", milliseconds)
@@ -176,7 +176,7 @@ def test_stamps_that_lie_apart_are_reported_with_the_slop_that_would_pair_them(
         rig.send("aux", milliseconds + 30)
         clock.go(0.1)
     said, *_ = troubles(rig)
-    assert "0.03 s apart, beyond the slop of 0.02 s" in said
+    assert "0.03 s apart, more than the slop of 0.02 s" in said
     rig.settle()
 
 
@@ -275,7 +275,7 @@ def test_a_model_slower_than_its_images_is_reported_with_both_rates(rig: Rig, cl
         go_on.release()
         rig.until(lambda t=turn: len(rig.labels) == t)  # type: ignore[misc]
     said, = diagnostics.remarks(rig.pipeline.statistics)
-    assert "holds 2.0 Hz of the 4.0 Hz that come in" in said
+    assert "labels 2.0 of 4.0 images a second" in said
     go_on.release()
 
 

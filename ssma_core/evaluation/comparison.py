@@ -1,4 +1,4 @@
-"""Whether one of two results is better, or was only lucky with its frames."""
+"""Whether one of two results is better than chance explains."""
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -22,8 +22,9 @@ from ssma_core.evaluation.results import Counts, DatasetSource, DriveResult, Res
 from ssma_core.files import atomic_write
 from ssma_core.plain import from_plain
 
-# The name in the file of `Result.drives`, and where the fields of `Result.source` stand there.
-DRIVES, BAG_SOURCE, DATASET_SOURCE = "runs", "settings", ("configuration", "split", "options")
+# `Result.drives` is called this in the file. `Result.source` is under these names.
+DRIVES = "runs"
+BAG_SOURCE, DATASET_SOURCE = "settings", ("configuration", "split", "options")
 # A quote within a JSON string is escaped, so what matches is the value of a key.
 _COUNTS = re.compile(rb'(?<!\\)"counts"\s*:\s*(\[[\[\]\d,\s]*\])')
 

@@ -100,16 +100,16 @@ def _parting(comparison: ParityResult, built_from: Path | None) -> tuple[list[La
                     f"{error.name!r}, which is not installed: pip install {error.name}")
     first = first_apart(layers)
     if not first.own:
-        return layers, ("In ONNX no layer differs: they part before the network or behind it, or "
-                        "in how their libraries compute.")
+        return layers, ("In ONNX no layer differs: the difference is before or after the network, "
+                        "or in the libraries.")
     largest = sorted((layer for layer in layers if layer.own), key=lambda layer: layer.own,
                      reverse=True)[:LARGEST]
     where = f"on {frame.name}"
     if built_from:
         where += f"; in {built_from.name}, since an engine's own layers cannot be looked into"
     return layers, "\n".join([
-        f"They part first in {first.name}: by itself it is {_percent(first.own)} % off, and a "
-        f"usual layer {_percent(usual(layers))} % ({where}). The largest:",
+        f"The first difference is in {first.name}: by itself it is {_percent(first.own)} % off, "
+        f"and a usual layer {_percent(usual(layers))} % ({where}). The largest:",
         *columns([("layer", "by itself %", "with those before %"), *(
             (layer.name, _percent(layer.own), _percent(layer.whole)) for layer in largest)])])
 

@@ -34,7 +34,7 @@ from ssma_ros.node.pipeline import NO_MODE, Pipeline
 from ssma_ros.node.warm_up import warm_up
 
 DIAGNOSTICS_PERIOD_S = 1.0
-TICK_S = 0.02  # by so much later a failed sensor is noticed
+TICK_S = 0.02  # a failed sensor is noticed at most this much later
 
 Transition = Callable[["SegmentationNode", LifecycleState], TransitionCallbackReturn]
 
@@ -219,7 +219,7 @@ class SegmentationNode(LifecycleNode):
 
 
 def _going_on(call: Callable[[], None], pipeline: Pipeline) -> Callable[[], None]:
-    """The call, of which errors are only reported: rclpy would end the program."""
+    """Runs the call and reports its errors; rclpy would end the program."""
     def safely() -> None:
         try:
             call()
@@ -248,6 +248,6 @@ def _model_summary(path: str, segmenter: Segmenter) -> str:
     names = [modality.name for modality in spec.modalities]
     alone = [name for name, can in zip(names, segmenter.unimodal) if can]
     return (f"{path}: {' and '.join(names)}, {spec.classes} classes, runs on {segmenter.backend}; "
-            f"should the other fail, it labels from {' or '.join(alone) or 'neither'} alone; "
+            f"if one sensor fails, it labels from {' or '.join(alone) or 'neither'} alone; "
             f"{distro.CV_BRIDGE}, "
             f"{'' if distro.HAS_MESSAGE_FILTERS else 'no '}message_filters here")

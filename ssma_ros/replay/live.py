@@ -114,9 +114,9 @@ def replay_through_node(bag: str | Path, model: Path, source: BagSource, logs: P
             collected.counters.clear()
             _spin(here, node, lambda: collected.settled and bool(collected.counters))
         if not collected.arrivals_ns:
-            raise SsmaError(f"no label came\n{node.last_words()}")
+            raise SsmaError(f"no label came\n{node.end_of_log()}")
         if not collected.has_clock:
-            raise SsmaError(f"no /clock came\n{replay.last_words()}")
+            raise SsmaError(f"no /clock came\n{replay.end_of_log()}")
     finally:
         here.destroy_node()
         rclpy.try_shutdown()
@@ -162,7 +162,7 @@ def _bring_up(here: Node, node: Program) -> None:
         answer = client.call_async(request)
         _spin(here, node, answer.done)
         if not answer.result().success:
-            raise SsmaError(f"{node.name} refused to start\n{node.last_words()}")
+            raise SsmaError(f"{node.name} refused to start\n{node.end_of_log()}")
 
 
 def _spin(here: Node, node: Program, done: Callable[[], bool],
@@ -173,4 +173,4 @@ def _spin(here: Node, node: Program, done: Callable[[], bool],
         rclpy.spin_once(here, timeout_sec=0.05)
         node.check()
         if time.monotonic() > end:
-            raise SsmaError(f"{node.name} did not answer in {patience_s} s\n{node.last_words()}")
+            raise SsmaError(f"{node.name} did not answer in {patience_s} s\n{node.end_of_log()}")
