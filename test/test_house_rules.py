@@ -24,9 +24,9 @@ ROS = {"rclpy", "rcl_interfaces", "sensor_msgs", "std_msgs", "diagnostic_msgs", 
 
 
 def imports(source: str) -> Iterator[str]:
-    """The names in all imports of a source, wherever they stand: "a.b" for `import a.b` and for `from a
-    import b`; and "a.b." for a string that names a module, or its beginning, whatever function
-    gets it: `import_module("a.b")`, `__import__("a")`, `sys.modules["a"]`, `"a." + name`."""
+    """The names in all imports of a source, wherever they stand: "a.b" for `import a.b` and for
+    `from a import b`; and "a.b." for a string that names a module, or its beginning, in any
+    function: `import_module("a.b")`, `__import__("a")`, `sys.modules["a"]`, `"a." + name`."""
     tree = ast.parse(source)
     given = {argument for node in ast.walk(tree) if isinstance(node, ast.Call)
              and ast.unparse(node.func) != "metadata.version"  # of a distribution, not a module

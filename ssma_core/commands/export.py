@@ -49,7 +49,7 @@ def write(options: argparse.Namespace, output: Path) -> None:
     from ssma_core.export.onnx import export
     from ssma_core.model_files import checkpoint
 
-    frame = frame_asked(options)
+    frame = wanted_frame(options)
     network, spec = checkpoint.load(options.model)
     if options.precision != "int8":
         export(network, spec, output, frame, options.precision or "fp32")
@@ -70,7 +70,7 @@ def check_calibration(options: argparse.Namespace) -> None:
                         "for them: int8 is measured on frames like those that the model will see")
 
 
-def frame_asked(options: argparse.Namespace) -> FrameFormat | None:
+def wanted_frame(options: argparse.Namespace) -> FrameFormat | None:
     if options.aux and not options.camera:
         raise SsmaError("--aux describes the camera's arrays: give their size too, with "
                         "--camera WIDTHxHEIGHT")

@@ -94,10 +94,10 @@ def _parting(comparison: ParityResult, built_from: Path | None) -> tuple[list[La
             b = _as_onnx(built_from or comparison.b.file, Path(folder) / "b.onnx")
             layers = compare_layers(a, b, frame.arrays)
     except SsmaError as error:
-        return [], f"In which layer they part is not known: {error}"
+        return [], f"In which layer the difference begins is not known: {error}"
     except ModuleNotFoundError as error:
-        return [], ("In which layer they part is not known: that needs the Python package "
-                    f"{error.name!r}, which is not installed: pip install {error.name}")
+        return [], ("In which layer the difference begins is not known: that needs the Python "
+                    f"package {error.name!r}, which is not installed: pip install {error.name}")
     first = first_apart(layers)
     if not first.own:
         return layers, ("In ONNX no layer differs: the difference is before or after the network, "

@@ -75,9 +75,9 @@ class SegmentationNode(LifecycleNode):
         self._diagnostics: Any
         self.add_on_set_parameters_callback(self._change)
         self._service_change_state.callback = functools.partial(
-            self._answer, self._service_change_state.callback)
+            self._change_state, self._service_change_state.callback)
 
-    def _answer(self, change_state: Callable[..., ChangeState.Response],
+    def _change_state(self, change_state: Callable[..., ChangeState.Response],
                 request: ChangeState.Request, response: ChangeState.Response
                 ) -> ChangeState.Response:
         """Refuses a transition that the state does not allow, as rclcpp's nodes do; rclpy would end

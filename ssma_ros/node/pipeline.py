@@ -77,7 +77,7 @@ class Pipeline:
         changed. To be called many times a second, in the thread that calls `receive`."""
         for stream, arrived in self._newest.items():
             if self._watchdog.is_over(stream, time.monotonic(), self.timeout(stream)):
-                self._offer_alone(stream, arrived)
+                self._offer_unimodal(stream, arrived)
         self.publish_mode()
 
     def publish_mode(self) -> None:
@@ -123,9 +123,9 @@ class Pipeline:
             self._offered_ns = {}
             self._newest = {stream: arrived}
         if alone and not pairs:
-            self._offer_alone(stream, arrived)
+            self._offer_unimodal(stream, arrived)
 
-    def _offer_alone(self, stream: Stream, arrived: Arrived) -> None:
+    def _offer_unimodal(self, stream: Stream, arrived: Arrived) -> None:
         if self.labelling.unimodal[stream] and self._offer({stream: arrived}):
             self.statistics.happened(ALONE[stream])
 

@@ -71,5 +71,7 @@ class WarmUp:
 
 
 def _sets_of_images(segmenter: Segmenter) -> list[tuple[Stream, ...]]:
-    """Both streams, and each one that the model can label without the other."""
-    return [STREAMS, *((stream,) for stream, can in zip(STREAMS, segmenter.unimodal) if can)]
+    """Each stream that the model can label without the other: a failing sensor needs that first;
+    then both."""
+    alone = ((stream,) for stream, can in zip(STREAMS, segmenter.unimodal) if can)
+    return [*alone, STREAMS]

@@ -53,13 +53,13 @@ def evaluate(bag: str, model: Path, spec: ModelSpec, source: BagSource,
              tick: Callable[[int], None]) -> DriveResult:
     """What happens to a bag's frames, and when. Labels are scored as they come, so that none has to
     be kept. tick, and errors: as of `replay_through_node`."""
-    truths = GroundTruth(bag, source.label, source.slop)
+    ground_truth = GroundTruth(bag, source.label, source.slop)
     recordings = Recordings(bag, [source.rgb, source.aux])
     counts: dict[int, npt.NDArray[np.int64] | None] = {}
 
     def take(stamp_ns: int, bag_time_ns: int, labels: npt.NDArray[Any]) -> None:
         # Not when the label came: a slow model's come seconds later.
-        truth = truths.near(stamp_ns, recordings.of(stamp_ns, bag_time_ns))
+        truth = ground_truth.near(stamp_ns, recordings.of(stamp_ns, bag_time_ns))
         counts[stamp_ns] = score(truth, labels, spec).counts if truth else None
 
     with tempfile.TemporaryDirectory(prefix="evaluate_bag.") as logs:
