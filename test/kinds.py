@@ -4,6 +4,9 @@ conftest.py marks the tests by these tables; docs/testing.md says how to run one
 """
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
+
 import pytest
 
 # Whole files that train networks.
@@ -67,11 +70,13 @@ def of(item: pytest.Item) -> set[str]:
     return found | {"training"} if file in TRAINING else found
 
 
-def group(item: pytest.Item) -> str:
-    """The tests of one group run in one process, one after another: those over DDS, since a program
-    that they start takes its domain by chance, those on the GPU, and those of one file."""
-    return next((kind for kind in ("gpu", "ros") if item.get_closest_marker(kind)),
-                item.path.stem)
+@cache
+def group(file: Path) -> str:
+    """The tests of one group run in one process, one after another, and share their set-up: those of
+    a file; or of all files with tests over DDS, since a program that they start takes its domain by
+    chance; or of all with tests on the GPU."""
+    source = file.read_text(encoding="utf-8")
+    return next((kind for kind in ("ros", "gpu") if f"pytest.mark.{kind}" in source), file.stem)
 
 
 def turn(item: pytest.Item) -> int:
