@@ -72,7 +72,7 @@ def of(item: pytest.Item) -> set[str]:
 
 @cache
 def group(file: Path) -> str:
-    """The tests of one group run in one process, one after another, and share their set-up: those of
+    """The tests of a group run in one process, one after another, and share their set-up: those of
     a file; or of all files with tests over DDS, since a program that they start takes its domain by
     chance; or of all with tests on the GPU."""
     source = file.read_text(encoding="utf-8")
