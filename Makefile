@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 # How many tests run at the same time. Each has one core: more threads would only wait for each other.
 WORKERS ?= 2
-TESTS := OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses $(WORKERS) --dist loadgroup
+TESTS := OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder
 
 .PHONY: demo test check style models clean
 

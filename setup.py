@@ -53,7 +53,8 @@ setup(
         ("share/ssma_ros/models", glob("models/*.onnx") + glob("models/*.safetensors")),
     ],
     install_requires=["numpy>=1.26", "opencv-python-headless>=4.6", "tqdm>=4.66",
-                      "rosbags>=0.10", "google-crc32c>=1.5", "jinja2>=3.1"],
+                      "rosbags>=0.10", "google-crc32c>=1.5", "jinja2>=3.1",
+                      "markupsafe>=2.1"],
     extras_require={"cpu": CPU, "ros": ROS, "train": TRAIN, "gpu": GPU, "rtx": RTX,
                     "test": CPU + ROS + TRAIN + TEST},
     entry_points={"console_scripts": [

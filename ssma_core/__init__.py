@@ -39,6 +39,7 @@ from ssma_core.spec import Modality, ModelSpec
 if TYPE_CHECKING:
     from ssma_core.bags import rosbag2
     from ssma_core.bags.ground_truth import GroundTruth, Recordings
+    from ssma_core.commands import add_pairing_arguments
     from ssma_core.evaluation.comparison import compare_files
     from ssma_core.evaluation.of_bag import score
     from ssma_core.evaluation.of_bags import (
@@ -49,14 +50,16 @@ if TYPE_CHECKING:
     )
     from ssma_core.evaluation.report.words import in_words
     from ssma_core.evaluation.result_file import write_result
-    from ssma_core.processes import glibc
+    from ssma_core.processes import glibc, return_free_memory
 
 _LATE = {  # which module each name is in that is imported late
     "GroundTruth": "bags.ground_truth",
     "Recordings": "bags.ground_truth",
     "OverDds": "evaluation.of_bags",
+    "add_pairing_arguments": "commands",
     "compare_files": "evaluation.comparison",
     "glibc": "processes",
+    "return_free_memory": "processes",
     "evaluate_bags": "evaluation.of_bags",
     "score": "evaluation.of_bag",
     "in_words": "evaluation.report.words",
@@ -68,10 +71,11 @@ _LATE = {  # which module each name is in that is imported late
 __all__ = ["OTHER", "OVERTAKE_NS", "STREAMS", "BagSource", "Cause", "ConfusionMatrix",
            "DriveResult", "FrameResult", "GroundTruth", "ImageMessage", "Modality", "Mode",
            "ModelSpec", "OverDds", "Pairing", "PairingSettings", "Recordings", "Segmentation",
-           "Segmenter", "SsmaError", "Stream", "Timeline", "TimelineEvent", "atomic_write",
-           "check_writable", "colourize", "compare_files", "contact_sheet", "cpu", "evaluate_bags",
-           "glibc", "image_messages", "in_words", "overlay", "rosbag2", "score", "stacked",
-           "versions", "write_comparison", "write_report", "write_result"]
+           "Segmenter", "SsmaError", "Stream", "Timeline", "TimelineEvent",
+           "add_pairing_arguments", "atomic_write", "check_writable", "colourize", "compare_files",
+           "contact_sheet", "cpu", "evaluate_bags", "glibc", "image_messages", "in_words",
+           "overlay", "return_free_memory", "rosbag2", "score", "stacked", "versions",
+           "write_comparison", "write_report", "write_result"]
 
 
 def __getattr__(name: str) -> Any:

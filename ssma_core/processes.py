@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -35,6 +35,12 @@ class ProcessEnded(SsmaError):
 def glibc() -> ctypes.CDLL | None:
     """This process's C library, for `malloc_trim` and `mallopt`; None where it is no glibc."""
     return ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
+
+
+def return_free_memory() -> None:
+    """Freed memory goes back to the system, where the C library is glibc."""
+    if libc := glibc():
+        libc.malloc_trim(0)
 
 
 def each(work: TaskFunction[Task, Outcome], jobs: Sequence[Task], at_once: int,
@@ -66,9 +72,11 @@ def each(work: TaskFunction[Task, Outcome], jobs: Sequence[Task], at_once: int,
 
 @contextmanager
 def _shown(progress: Callable[[], Any]) -> Iterator[Connection]:
-    """A connection on which every message calls progress."""
+    """A connection on which every message calls progress. Raises at the end what progress raised
+    first; it is not called after that."""
     steps, step = SPAWN.Pipe(duplex=False)
-    watch = threading.Thread(target=_show, args=(steps, progress))
+    failures: list[BaseException] = []
+    watch = threading.Thread(target=_show, args=(steps, progress, failures))
     watch.start()
     try:
         yield step
@@ -76,15 +84,19 @@ def _shown(progress: Callable[[], Any]) -> Iterator[Connection]:
         step.close()
         watch.join()
         steps.close()
+    if failures:
+        raise failures[0]
 
 
-def _show(steps: Connection, progress: Callable[[], Any]) -> None:
-    """Until no process can send a step any more."""
-    try:
+def _show(steps: Connection, progress: Callable[[], Any], failures: list[BaseException]) -> None:
+    """Until no process can send a step any more: a full pipe would stop the processes."""
+    with suppress(EOFError):
         while steps.recv_bytes():
-            progress()
-    except EOFError:
-        return
+            try:
+                if not failures:
+                    progress()
+            except Exception as error:
+                failures.append(error)
 
 
 @contextmanager

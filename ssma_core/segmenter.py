@@ -23,7 +23,7 @@ class Segmentation:
     """One frame's answer. What was not asked for is None.
 
     labels: H×W uint8 class ids, at the colour image's size.
-    confidence: H×W uint8, the winning class's probability, 255 = certain.
+    confidence: H×W uint8, the network's own probability of the label, 255 = 1; not calibrated.
     trust: H×W uint8, how much the fusion relies on the second modality, 255 = on it alone.
     logits: h×w×classes float32 before softmax, at the model's input size.
     """

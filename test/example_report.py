@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ssma_core import ConfusionMatrix, Modality, ModelSpec
-from ssma_core.evaluation.report.looks import Look, look_at
+from ssma_core.evaluation.report.shown_frames import ShownFrame, show_frame
 from ssma_core.evaluation.results import (
     BagSource,
     DriveResult,
@@ -55,9 +55,9 @@ def report(of: ModelSpec, bags: Sequence[str] = ("drive",), *, model: str = "mod
                   drives if live else (), "onnxruntime", "fp32", "a CPU", 1)
 
 
-def looks(of: ModelSpec, bag: str = "drive", count: int = 2) -> list[Look]:
+def looks(of: ModelSpec, bag: str = "drive", count: int = 2) -> list[ShownFrame]:
     rng = np.random.default_rng(0)
-    return [look_at(of, bag, BEGIN + i * PERIOD, matrix(of, i),
+    return [show_frame(of, bag, BEGIN + i * PERIOD, matrix(of, i),
                     rgb=rng.integers(0, 256, (*SIZE, 3), np.uint8),
                     aux=rng.integers(0, 9000, SIZE, np.uint16),
                     labels=rng.integers(0, of.classes, SIZE, np.uint8),

@@ -1,6 +1,6 @@
 """A fake GPU: the few calls of pycuda, libcuda and TensorRT that an engine needs, on NumPy.
 
-Its streams do nothing until they are waited for, so that an answer read too early is a wrong one,
+Its streams do nothing until they are waited for, so that an output read too early is a wrong one,
 and its memory is forgotten when it is freed. A call without a current context is an error, and so
 is one after the context was detached: on a real GPU it may crash.
 """
@@ -28,7 +28,7 @@ class FakeGpu:
 
     done: what was asked of it and what it did, in order. live: what is allocated, by address.
     allocations: how many there ever were. faults: pycuda's and libcuda's calls that shall fail, and
-    how; "execute" is TensorRT's, with what its logger is told. sticky: the error that every call
+    how; "execute" is TensorRT's, with what its logger receives. sticky: the error that every call
     raises from now on, as after an illegal memory access. kernels: what TensorRT for RTX compiled;
     given: those it was given.
     """

@@ -4,6 +4,9 @@ conftest.py marks the tests by these tables; docs/testing.md says how to run one
 """
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
+
 import pytest
 
 # Whole files that train networks.
@@ -25,13 +28,13 @@ SLOW: dict[str, set[str]] = {
                              "test_a_bag_that_cannot_be_used_is_named_among_others_and_ends_them",
                              "test_two_results_are_compared_in_words_and_on_a_page",
                              "test_bad_input_is_named_and_no_figures_are_written"},
-    "test_export.py": {"test_a_failed_export_leaves_nothing", "test_a_file_tells_nothing_of_where_"
-                       "it_was_made_and_is_the_same_each_time"},
+    "test_export.py": {"test_a_failed_export_leaves_nothing", "test_a_file_does_not_name_where_it_"
+                       "was_made_and_is_the_same_each_time"},
     "test_full_disk.py": {"*"},
     "test_import_spec.py": {"*"},
     "test_int8.py": {"*"},
     "test_model_against_reference.py": {"*"},
-    "test_model_experts.py": {"test_onnx_answers_as_torch"},
+    "test_model_experts.py": {"test_onnx_gives_the_output_of_torch"},
     "test_package.py": {"install"},
     "test_parity.py": {"end_to_end", "test_a_disturbed_layer_closes_the_gate_and_is_named",
                        "test_a_disturbed_checkpoint_s_layer_is_named",
@@ -39,7 +42,7 @@ SLOW: dict[str, set[str]] = {
                        "test_the_layer_is_found_behind_another_graph_and_precision",
                        "test_an_engine_s_layers_are_those_of_the_onnx_file_behind_it",
                        "test_a_bag_gives_the_figures_of_its_frames"},
-    "test_prepare.py": {"test_a_killed_run_leaves_whole_files_and_no_workers_and_goes_on"},
+    "test_prepare.py": {"test_a_killed_run_leaves_whole_files_and_no_workers_and_continues"},
     "test_processes.py": {"*"},
     "test_report.py": {"test_any_name_is_text_and_nothing_else"},
     "test_report_in_a_browser.py": {"*"},
@@ -67,11 +70,13 @@ def of(item: pytest.Item) -> set[str]:
     return found | {"training"} if file in TRAINING else found
 
 
-def group(item: pytest.Item) -> str:
-    """The tests of one group run in one process, one after another: those over DDS, since a program
-    that they start takes its domain by chance, those on the GPU, and those of one file."""
-    return next((kind for kind in ("gpu", "ros") if item.get_closest_marker(kind)),
-                item.path.stem)
+@cache
+def group(file: Path) -> str:
+    """The tests of a group run in one process, one after another, and share their set-up: those of
+    a file; or of all files with tests over DDS, since a program that they start takes its domain by
+    chance; or of all with tests on the GPU."""
+    source = file.read_text(encoding="utf-8")
+    return next((kind for kind in ("ros", "gpu") if f"pytest.mark.{kind}" in source), file.stem)
 
 
 def turn(item: pytest.Item) -> int:

@@ -1,4 +1,4 @@
-"""A pipeline on a bench: a fake segmenter, and a clock that goes when it is told to."""
+"""A pipeline on a bench: a fake segmenter, and a clock that goes when a test moves it."""
 from __future__ import annotations
 
 import time
@@ -26,7 +26,7 @@ GIVEN = Parameters(aux_timeout=0.5, rgb_timeout=0.5, frozen_timeout=2.0, check_f
 
 
 class Clock:
-    """The steady clock, which goes when it is told to."""
+    """The steady clock, which goes when a test moves it."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -39,7 +39,7 @@ class Clock:
 
 
 class Rig:
-    """A pipeline, what it was told to segment and to prepare, and what came out of it.
+    """A pipeline, what it was given to segment and to prepare, and what came out of it.
 
     real: a Segmenter, in place of the fake one.
     """

@@ -119,7 +119,7 @@ def test_the_tiny_network_has_the_operations_it_was_designed_for() -> None:
     (Modality("nir", "ndvi"),),
     (Modality("depth", "jet", 20_000),),
 ], ids=lambda modalities: "+".join(m.name for m in modalities))
-def test_there_are_frames_for_whatever_sensors(modalities: tuple[Modality, ...]) -> None:
+def test_there_are_frames_for_any_sensors(modalities: tuple[Modality, ...]) -> None:
     spec = replace(TINY_SPEC, modalities=modalities,
                    architecture="ssma" if len(modalities) == 2 else "adapnet++")
     for arrays in camera_frames(spec, CAMERA):
@@ -134,7 +134,8 @@ def test_files_of_the_same_weights_are_one_model(
     assert [path for path, _ in model.exported] == [tiny_model]
 
 
-def test_an_untrained_network_is_the_same_each_time_and_tells_classes_apart(tmp_path: Path) -> None:
+def test_an_untrained_network_is_the_same_each_time_and_distinguishes_classes(
+        tmp_path: Path) -> None:
     first, second = (models(["tiny"], tmp_path)[0] for _ in range(2))
     assert first.weights == second.weights and not first.trained
     assert first.spec.size == "tiny" and first.spec.input_size == (768, 384)
@@ -154,7 +155,7 @@ def test_what_is_no_model_is_named(
 
 
 class Answers:
-    """Class 1 everywhere, but for the share of rows that is said for each kind of call."""
+    """Class 1 everywhere, but for the share of rows that is given for each kind of call."""
 
     def __init__(self, whole: float = 0, network: float = 0, together: float = 0) -> None:
         self.wrong = {CAMERA: whole, TINY_SPEC.input_size: network}
@@ -187,7 +188,7 @@ def check(*opened: Answers, trained: bool = True) -> list[Checked | LeftOut]:
 
 
 @pytest.mark.parametrize("kind", ["whole", "network", "together"])
-def test_a_way_that_answers_otherwise_is_left_out(kind: str) -> None:
+def test_a_way_with_another_output_is_left_out(kind: str) -> None:
     right, other = Answers(), Answers(**{kind: 0.0625})
     first, second = check(right, other)
     assert isinstance(first, Checked) and first.agreement == 1
@@ -325,7 +326,7 @@ def test_what_is_left_out_is_named_once_with_its_reason(report: dict[str, Any]) 
     assert "--calibrate" in reasons["int8"] and "GPU" in reasons["engines"]
 
 
-def test_the_run_is_told_whole(report: dict[str, Any]) -> None:
+def test_the_run_is_reported_in_full(report: dict[str, Any]) -> None:
     machine = report["machine"]
     assert machine["command"].split()[0] == "ssma" and machine["threads"] == 1
     named = {version.split()[0] for version in machine["versions"]}

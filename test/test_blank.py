@@ -62,7 +62,7 @@ def test_a_share_of_nothing_is_always_there() -> None:
     assert dead(min_valid_depth=0.0, aux=np.zeros(SIZE, np.uint16)) == set()
 
 
-def test_what_is_said_names_the_share_that_is_left() -> None:
+def test_the_reason_names_the_share_that_is_left() -> None:
     depth = np.zeros(SIZE, np.uint16)
     depth[:, :3] = 5
     said = BlankDetector({"rgb": False, "aux": True}).blank(
@@ -106,12 +106,12 @@ def test_a_camera_that_hangs_is_dead_until_it_shows_something_else() -> None:
     film = Film()
     for i in range(40):
         film.shows(i / 10, rgb=0, aux=i)
-    assert film.shows(4.0, rgb=0) == {"rgb"}  # though nobody else says so now
+    assert film.shows(4.0, rgb=0) == {"rgb"}  # though no one else says so now
     assert film.shows(4.1, rgb=0, aux=39) == {"rgb"}
     assert film.shows(4.2, rgb=1) == set()
 
 
-def test_nobody_hangs_where_only_one_stream_comes() -> None:
+def test_no_one_hangs_where_only_one_stream_comes() -> None:
     film = Film()
     assert all(film.shows(i / 10, rgb=0) == set() for i in range(50))
 

@@ -179,7 +179,7 @@ def test_an_onnx_file_that_is_cut_short_is_refused(tiny_model: Path, tmp_path: P
 
 @pytest.fixture
 def tensorrt(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """The stand-in, installed beside whatever is; the GPU is an L4."""
+    """The stand-in, installed beside any other; the GPU is an L4."""
     monkeypatch.syspath_prepend(ROOT / "test" / "stand_ins")
     monkeypatch.setattr("ssma_core.backends.cuda", SimpleNamespace(gpu=lambda: L4), raising=False)
     monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
@@ -201,7 +201,7 @@ def test_the_library_can_be_chosen(tensorrt: ModuleType) -> None:
     assert loaded.version == loaded.module.__version__
 
 
-def test_without_a_library_the_commands_that_install_one_are_told(
+def test_without_a_library_the_commands_that_install_one_are_named(
         tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(SsmaError, match=r"neither is installed: `pip install tensorrt` .* or "
@@ -211,7 +211,7 @@ def test_without_a_library_the_commands_that_install_one_are_told(
 
 @pytest.mark.parametrize(("library", "package"), [
     ("tensorrt", "tensorrt"), ("tensorrt_rtx", "tensorrt-rtx-cu13")])
-def test_a_library_that_is_asked_for_and_missing_is_named(
+def test_a_library_that_is_requested_and_missing_is_named(
         monkeypatch: pytest.MonkeyPatch, library: Any, package: str) -> None:
     monkeypatch.setitem(sys.modules, library, None)
     tensorrt_library._load.cache_clear()
@@ -345,7 +345,7 @@ def test_a_checkpoint_becomes_an_engine_for_a_camera(
 
 @needs_rtx
 def test_what_labels_without_the_other_sensor_is_an_engine_of_its_own(tmp_path: Path) -> None:
-    """The colour expert alone takes no depth; a vegetation index needs colour, whatever is lost."""
+    """The colour expert alone takes no depth; a vegetation index always needs colour."""
     output = tmp_path / "m.engine"
     assert build_with(ROOT / "models/tiny_forest.onnx", output, "--library", "tensorrt_rtx") == 0
     header, plans = engine_file.read(output)
@@ -416,7 +416,7 @@ def test_an_onnx_file_stays_what_it_is(
     assert re.search(message, capsys.readouterr().err)
 
 
-def test_what_an_onnx_file_is_may_be_said(
+def test_what_an_onnx_file_is_may_be_named(
         tmp_path: Path, tensorrt: ModuleType) -> None:
     end_to_end = replace(EXPORTED, precision="fp16", frame=FrameFormat((640, 480), "uint16"))
     one_node(tmp_path / "m.onnx", exported=end_to_end)

@@ -88,7 +88,7 @@ def test_a_class_that_occurs_for_neither_has_no_difference_and_adds_none():
     assert not found.classes[2].excludes_0
 
 
-def test_the_interval_holds_the_truth_as_often_as_it_says():
+def test_the_interval_holds_the_true_value_as_often_as_it_says():
     """300 sets of 30 drives of 4 frames. Of 100 pixels of ground and 100 of sky, a model errs on a
     share that is the frame's drive's own, so that both are good or bad together. B's expected share
     is 0.20, A's 0.25, alike for both classes: over endless drives, IoU = (1 − e) / (1 + e)."""
@@ -138,7 +138,7 @@ def drive(number, condition, counts):
     return DriveResult(f"drive_{number}", (FrameResult(f"{number}.png", condition),), counts)
 
 
-def other_truth(i):
+def other_ground_truth(i):
     """Nine pixels of ground, where all others have a hundred."""
     return replace_drive(i, counts=counts(9, of=9))
 
@@ -181,14 +181,14 @@ def test_an_interval_around_0_claims_nothing(tmp_path):
     assert compare_files(a, b).endswith("includes 0: these frames do not tell A and B apart.")
 
 
-def test_few_drives_are_said_aloud(tmp_path):
+def test_few_drives_are_reported(tmp_path):
     a, b = write(tmp_path, "a", HITS[:3]), write(tmp_path, "b", HITS[1:4])
     assert compare_files(a, b).endswith(
         "excludes 0: B is better than A on these frames; fewer than 6 drives are too few to say so "
         "of others.")
 
 
-def test_frames_are_matched_by_name_whatever_their_order(tmp_path):
+def test_frames_are_matched_by_name_in_any_order(tmp_path):
     a = write(tmp_path, "a", HITS)
     b = write(tmp_path, "b", HITS, drives=lambda result: result.drives[::-1])
     assert "The interval, +0.00 to +0.00" in compare_files(a, b)
@@ -198,7 +198,8 @@ def test_frames_are_matched_by_name_whatever_their_order(tmp_path):
     ({"drives": lambda r: r.drives[1:]}, r"a.json has the frame 0.png, .*b.json has not"),
     ({"drives": lambda r: (*r.drives, drive(8, "fog", counts(1)))},
      r"b.json has the frame 8.png, .*a.json has not"),
-    ({"drives": other_truth(1)}, r"true labels of 1.png are not the same .* at the label's size"),
+    ({"drives": other_ground_truth(1)},
+     r"true labels of 1.png are not the same .* at the label's size"),
     ({"spec": lambda r: replace(r.spec, class_names=("void", "soil", "sky"))},
      r"a.json is about the classes void, ground, sky, .*b.json about void, soil, sky"),
     ({"spec": lambda r: replace(r.spec, void_id=2)}, r"cannot be compared"),
@@ -252,7 +253,7 @@ def test_the_mean_over_seeds_worked_out_by_hand(tmp_path):
     ({"drives": lambda r: r.drives[1:]}, r"one.json has the frame 0.png, .*two.json has not"),
     ({"drives": replace_drive(7, frames=(FrameResult("7.png", "rain"),))},
      r"7.png is of the condition fog in .*one.json, of rain in .*two.json"),
-    ({"drives": other_truth(0)}, r"true labels of 0.png are not the same"),
+    ({"drives": other_ground_truth(0)}, r"true labels of 0.png are not the same"),
     ({"spec": lambda r: replace(r.spec, modalities=(Modality("depth", "jet", 20000.0),))},
      r"two.json \(m.onnx, at the label's size\) is of another model or other options than"),
     ({"source": flipped}, r"with mirror images\) is of another"),

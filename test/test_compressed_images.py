@@ -50,7 +50,7 @@ def decoded(image: Any, stream: Stream = "aux") -> npt.NDArray[Any]:
 @pytest.mark.parametrize("image_format", ["jpeg", "rgb8; jpeg compressed bgr8", "bgra8; jpeg", ""])
 @pytest.mark.parametrize("options", [
     (), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1), (cv2.IMWRITE_JPEG_RST_INTERVAL, 2)])
-def test_a_jpeg_whatever_its_format_is_called(
+def test_a_jpeg_under_any_name_of_its_format(
         image_format: str, like: str, options: tuple[int, ...]) -> None:
     pixels = decoded(message(image_format, encoded(".jpg", BLUISH, *options), like), "rgb")
     np.testing.assert_allclose(pixels, BLUISH.astype(float), atol=3)
@@ -116,7 +116,7 @@ def test_another_encoding_is_refused_by_name(stream: Stream, data: bytes, what: 
 
 @pytest.mark.parametrize("image_format, data, reason", [
     ("h264", b"\0\0\0\1\x67" + bytes(50), "'h264' are not understood; it must be jpeg, png"),
-    # What image_transport's compressed sends of depth where nobody has set it to png.
+    # What image_transport's compressed sends of depth where no one has set it to png.
     ("16UC1; jpeg compressed mono8", b"", "mono8' is empty: .* sent as png or by compressedDepth"),
     ("16UC1; compressedDepth rvl", bytes(100), "RVL.*send png.*compressedDepth.format"),
     ("jpeg", encoded(".jpg", BLUISH)[:30], "'jpeg' is cut short"),
@@ -142,7 +142,7 @@ def test_a_jpeg_that_is_cut_short_is_refused_by_old_opencv_too(
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
-def test_what_turns_out_to_be_damaged_is_said_by_whoever_reads_it(suffix: str) -> None:
+def test_what_turns_out_to_be_damaged_is_reported_by_its_reader(suffix: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
     data = encoded(suffix, noise)
     frame = messages.checked(message(suffix, data[:-1000]), "rgb", "/t/compressed")

@@ -1,4 +1,4 @@
-"""What a ROS distribution brings answers as our stand-ins for it do, and is used where it is.
+"""What a ROS distribution brings behaves as our stand-ins for it do, and is used where it is.
 
 PyPI has no cv_bridge or message_filters of ROS 2: stand_ins/ has what we use of them, our own, with
 the faults of cv_bridge that distro.py avoids.
@@ -139,7 +139,7 @@ def test_cv_bridge_is_left_aside_where_its_compiled_half_is_made_for_another(
 
 
 class Node:
-    """Keeps what it was asked to subscribe to, and sends a message when it is told to."""
+    """Keeps what it was to subscribe to, and sends a message when a test calls for it."""
 
     def create_subscription(self, message_type: type, topic: str, callback: Callable[[Any], None],
                             **options: Any) -> Node:

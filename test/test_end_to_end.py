@@ -1,5 +1,5 @@
-"""One ONNX file from the sensors' arrays to labels of the camera's size answers as the checkpoint
-does in torch after OpenCV."""
+"""One ONNX file from the sensors' arrays to labels of the camera's size gives the checkpoint's
+output in torch after OpenCV."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator

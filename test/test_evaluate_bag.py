@@ -88,7 +88,8 @@ def test_every_frame_is_accounted_for(bag: Path, tiny_model: Path) -> None:
     assert any(version.startswith("onnxruntime ") for version in about["versions"])
 
 
-def test_a_frame_without_partner_or_truth_is_told(tmp_path: Path, tiny_model: Path) -> None:
+def test_a_frame_without_partner_or_ground_truth_is_reported(
+        tmp_path: Path, tiny_model: Path) -> None:
     lost = {(AUX, 2), (LABEL, 4)}
     kept = (message for n, message in enumerate(recording())
             if (message.topic, n // 3) not in lost)
@@ -170,7 +171,7 @@ def test_a_pair_that_waits_for_something_nearer_at_the_end_counts_too(
 
 @pytest.mark.parametrize("option", ["--json", "--report"])
 @pytest.mark.parametrize("name", ["no/file", "."])
-def test_a_file_that_cannot_be_written_is_told_before_the_work(
+def test_a_file_that_cannot_be_written_is_reported_before_the_work(
         bag: Path, capsys: pytest.CaptureFixture[str], option: str, name: str) -> None:
     assert evaluate(bag, bag / "no_model.onnx", option, str(bag / name)) == 1
     assert f"cannot write {bag / name}: " in capsys.readouterr().err
@@ -292,7 +293,7 @@ def test_live_adds_what_becomes_of_the_frames_at_the_bags_own_pace(
 
 
 @pytest.mark.ros
-def test_live_tells_from_when_on_one_sensor_was_labelled_alone(tmp_path: Path) -> None:
+def test_live_reports_from_when_on_one_sensor_was_labelled_alone(tmp_path: Path) -> None:
     pytest.importorskip("rclpy", reason="needs rclpy")
     without_depth = (message for n, message in enumerate(recording(20))
                      if message.topic != AUX or n // 3 < 8)
@@ -306,7 +307,7 @@ def test_live_tells_from_when_on_one_sensor_was_labelled_alone(tmp_path: Path) -
     live, = json.loads((tmp_path / "figures.json").read_text())["live"]
     modes = [(mode["kind"], (mode["stamp_ns"] - START) / PERIOD)
              for mode in live["timeline"]["modes"] if mode["kind"] != "none"]
-    # A busy machine may stop for half a second in the midst of the pairs, and say "fused" again.
+    # A busy machine may stop for half a second during the pairs, and say "fused" again.
     assert [kind for kind, _ in groupby(modes, lambda mode: mode[0])] == ["fused", "colour only"]
     # Half a second after the last pair, which was the eighth. That is five images, or fewer where
     # a busy machine replays them late, or more where it labels late: test_pipeline.py has a clock.
@@ -343,7 +344,7 @@ def test_live_takes_compressed_images_where_the_node_finds_them(
     assert "Traceback" not in done.stderr
 
 
-def test_live_without_ros_is_told_before_the_work() -> None:
+def test_live_without_ros_is_reported_before_the_work() -> None:
     program = ("import sys; sys.modules['rclpy'] = None\n"
                "from ssma_ros.replay.evaluate_bag import main\n"
                "sys.exit(main('none --model m --rgb r --aux a --label l --live'.split()))")

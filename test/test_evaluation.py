@@ -1,4 +1,4 @@
-"""Evaluation: the model is asked as the options say, every frame is counted, nothing is lost on the
+"""Evaluation: the model runs as the options say, every frame is counted, nothing is lost on the
 way to JSON."""
 import json
 import resource
@@ -61,7 +61,7 @@ SAMPLES = [Drawn(0, "a", "clear"), Drawn(1, "a", "clear"), Drawn(2, "b", "fog"),
 
 
 def write_model(path: Path, spec: ModelSpec) -> Path:
-    """Random weights, with the batch-norm statistics that make it answer with several classes."""
+    """Random weights, with the batch-norm statistics that make it give several classes."""
     torch.manual_seed(1)
     network = build(spec)
     for module in network.modules():
@@ -83,7 +83,7 @@ def counted(model, options=Options(), samples=SAMPLES, data=SPEC):  # noqa: B008
 
 
 class Painted:
-    """A backend whose logits are the colour image's (blue, green, red) as it is, and that keeps
+    """A backend whose logits are the colour image's (blue, green, red), unchanged, and that keeps
     what it was shown."""
 
     name = "torch"
@@ -100,9 +100,9 @@ class Painted:
         return {"logits": logits, "labels": logits.argmax(0).astype(np.uint8)}
 
 
-# How the model is asked
+# How the model runs
 
-def test_by_default_it_is_asked_as_a_robot_asks(model):
+def test_by_default_it_runs_as_on_a_robot(model):
     segmenter = Segmenter(model)
     for sample, counts in zip(SAMPLES, counted(model)):
         rgb, depth, label = sample.read(3)
@@ -146,7 +146,7 @@ def test_probabilities_are_averaged_rather_than_logits():
     assert [images[0].shape[:2] for images in backend.shown] == [(32, 48), (48, 64), (64, 80)]
 
 
-def test_a_mirror_images_answer_is_mirrored_back():
+def test_a_mirror_images_prediction_is_mirrored_back():
     rgb, depth, _ = SAMPLES[0].read(3)
     one, both = (inference.predict(Painted(), (rgb, depth), Options(flip=flip))
                  for flip in (False, True))
@@ -175,7 +175,7 @@ def test_the_average_with_the_mirror_image_is_one():
         assert (answer[:, 32:] == right).all()
 
 
-def test_a_sensors_map_is_encoded_anew_at_every_size_so_that_no_depths_are_mixed():
+def test_a_sensors_map_is_encoded_again_at_every_size_so_that_no_depths_are_mixed():
     rgb = np.zeros((80, 96, 3), np.uint8)
     depth = np.random.default_rng(0).choice([0, 2000, 7000], (80, 96)).astype(np.uint16)
     backend = Painted()
@@ -215,7 +215,7 @@ def test_only_a_modality_of_a_fusion_can_be_lost(model, tmp_path):
 
 
 @pytest.mark.parametrize("file", ["tiny_forest.safetensors", "tiny_forest.onnx"])
-def test_an_expert_alone_is_asked_in_place_of_the_fusion(file):
+def test_an_expert_alone_runs_in_place_of_the_fusion(file):
     """And counted as any model is."""
     segmenter = Segmenter(ROOT / "models" / file)
     spec = replace(segmenter.spec, input_size=(64, 48))
@@ -226,7 +226,7 @@ def test_an_expert_alone_is_asked_in_place_of_the_fusion(file):
     np.testing.assert_array_equal(counts, expected.counts)
 
 
-def test_an_expert_is_asked_alone_only_where_it_can_answer(model):
+def test_an_expert_runs_alone_only_where_it_can(model):
     with pytest.raises(SsmaError, match="cannot label 'depth' alone; it can label only what is"):
         counted(model, Options(alone="depth"))
 

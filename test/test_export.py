@@ -1,5 +1,5 @@
-"""What is exported is the network: every rewriting of its graph keeps the answer, the file says
-what it is, and a frame is bound to it as it is or refused."""
+"""What is exported is the network: every rewriting of its graph keeps the output, the file says
+what it is, and a frame is bound to it unchanged or refused."""
 from __future__ import annotations
 
 from dataclasses import replace
@@ -51,7 +51,7 @@ def test_a_transposed_convolution_is_one_that_makes_sub_pixels(
 
 @pytest.mark.parametrize(("precision", "tolerance"), [
     (torch.float32, 1e-5), (torch.float16, 1e-2), (torch.bfloat16, 5e-2)])
-def test_a_frame_answers_as_its_network(precision: torch.dtype, tolerance: float) -> None:
+def test_a_frame_gives_the_output_of_its_network(precision: torch.dtype, tolerance: float) -> None:
     network, _ = checkpoint.load(SHIPPED[0].with_suffix(".safetensors"))  # trained
     images = [torch.from_numpy(cv2.resize(pixels, (96, 64))) for pixels in
               np.random.default_rng(0).integers(0, 256, (2, 6, 12, 3), np.uint8)]
@@ -134,7 +134,7 @@ def test_nodes_are_called_after_their_modules(file: Path) -> None:
         ("Conv2dSame", "Conv"), ("MultiscaleConvolution", "Conv"), ("Upsampling", "Conv")}
 
 
-def test_a_file_tells_nothing_of_where_it_was_made_and_is_the_same_each_time(
+def test_a_file_does_not_name_where_it_was_made_and_is_the_same_each_time(
         tiny_spec: ModelSpec, tmp_path: Path) -> None:
     colour = replace(tiny_spec, architecture="adapnet++", modalities=tiny_spec.modalities[:1])
     network = build(colour).eval()

@@ -1,6 +1,6 @@
 """Engines, and checkpoints in torch, on a real NVIDIA GPU: python -m pytest -m gpu
 
-Whatever of TensorRT, TensorRT for RTX and a PyTorch with CUDA is installed is tested.
+Of TensorRT, TensorRT for RTX and a PyTorch with CUDA, each one that is installed is tested.
 """
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_what_is_not_captured_gives_the_same_labels(
 
 
 @engines
-def test_many_frames_are_answered_in_their_order(
+def test_many_frames_give_their_outputs_in_order(
         build: Build, library: Library, frames: Any) -> None:
     from ssma_core.backends.tensorrt import TensorRtBackend
     backend = TensorRtBackend(build(library))

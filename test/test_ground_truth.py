@@ -66,7 +66,7 @@ def test_no_more_than_a_few_seconds_are_held(tmp_path: Path) -> None:
         assert len(truths._kept) <= 4 * 10 + 1
 
 
-def test_what_is_wrong_with_a_label_is_told_with_its_message(tmp_path: Path) -> None:
+def test_what_is_wrong_with_a_label_is_reported_with_its_message(tmp_path: Path) -> None:
     truth = GroundTruth(write(tmp_path / "bag", [(0, 0.25)] * 4), LABEL, 0.02).near(START, START)
     assert truth
     assert score(truth, np.zeros((2, 3), np.uint8), SPEC).counts.sum() == 6

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
+from types import ModuleType
 
 import kinds
 import pytest
@@ -17,32 +18,59 @@ from conftest import ROOT
 import ssma_core
 
 HEAVY = {"torch", "onnxruntime", "onnx", "tensorrt", "tensorrt_rtx", "pycuda", "safetensors"}
-ROS = {"rclpy", "sensor_msgs", "ssma_ros", "cv_bridge", "message_filters", "launch"}
+ROS = {"rclpy", "rcl_interfaces", "sensor_msgs", "std_msgs", "diagnostic_msgs", "lifecycle_msgs",
+       "rosgraph_msgs", "vision_msgs", "builtin_interfaces", "cv_bridge", "message_filters",
+       "launch", "launch_ros", "ament_index_python", "ssma_ros"}
 
 
 def imports(source: str) -> Iterator[str]:
-    """What a source names in any import, wherever it stands: "a.b" for `import a.b`, `from a import
-    b`, `from .. import b` below a, `import_module("a.b")` and `__import__("a.b")`."""
-    for node in ast.walk(ast.parse(source)):
+    """The names in all imports of a source, wherever they stand: "a.b" for `import a.b` and for
+    `from a import b`; and "a.b." for a string that names a module, or its beginning, in any
+    function: `import_module("a.b")`, `__import__("a")`, `sys.modules["a"]`, `"a." + name`."""
+    tree = ast.parse(source)
+    given = {argument for node in ast.walk(tree) if isinstance(node, ast.Call)
+             and ast.unparse(node.func) != "metadata.version"  # of a distribution, not a module
+             for argument in node.args}
+    given |= {node.slice for node in ast.walk(tree) if isinstance(node, ast.Subscript)
+              and isinstance(node.ctx, ast.Load)}
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0 and node.module, "a relative import"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            # Whatever function it is given to, and under whatever name that is imported.
-            if re.fullmatch(r"(ssma_core|ssma_ros)(\.\w+)+", node.value):
-                yield node.value
-        elif (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
-                and node.value.id == "ssma_core"):  # behind `import ssma_core`
-            yield f"ssma_core.{node.attr}"
+            root, dot, _ = node.value.partition(".")
+            if (root in ROS | {"ssma_core"} and (dot or node in given)
+                    and re.fullmatch(r"\w+(\.\w*)*", node.value)):
+                yield f"{node.value}."
 
 
 def beyond_the_front(source: str) -> set[str]:
     """What a source takes of the core that its front does not name."""
     named = {f"ssma_core.{name}" for name in ssma_core.__all__}
-    return {name for name in imports(source)
-            if name.startswith("ssma_core.") and name not in named}
+    taken = {name for name in imports(source) if name.startswith("ssma_core.")}
+    return (taken | set(_attributes(source))) - named
+
+
+def _attributes(source: str) -> Iterator[str]:
+    """"ssma_core.x" for core.x, where core is ssma_core under any name; and the modules that are
+    reached through a module of the front, as in image_messages.compressed_images."""
+    tree = ast.parse(source)
+    bound = {alias.asname or alias.name: alias.name for node in ast.walk(tree)
+             if isinstance(node, ast.Import) for alias in node.names if alias.name == "ssma_core"}
+    bound |= {alias.asname or alias.name: f"ssma_core.{alias.name}" for node in ast.walk(tree)
+              if isinstance(node, ast.ImportFrom) and node.module == "ssma_core"
+              for alias in node.names
+              if isinstance(getattr(ssma_core, alias.name, None), ModuleType)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            owner = bound.get(node.value.id)
+            if owner == "ssma_core":
+                yield f"ssma_core.{node.attr}"
+            elif owner and isinstance(getattr(getattr(ssma_core, owner.partition(".")[2]),
+                                              node.attr, None), ModuleType):
+                yield f"{owner}.{node.attr}"
 
 
 def files(package: str) -> list[Path]:
@@ -54,6 +82,14 @@ def files(package: str) -> list[Path]:
 @pytest.mark.parametrize("file", files("ssma_core"), ids=lambda f: str(f.relative_to(ROOT)))
 def test_the_core_knows_no_ros(file: Path) -> None:
     assert not {name.split(".")[0] for name in imports(file.read_text())} & ROS
+
+
+@pytest.mark.parametrize("source", [
+    "import rclpy", "from std_msgs.msg import Header", "def f():\n    import cv_bridge",
+    "from importlib import import_module\nimport_module('rclpy')",
+    "__import__('ssma_ros.node')", "from ssma_ros import distro"])
+def test_ros_in_the_core_is_seen_however_it_is_written(source: str) -> None:
+    assert {name.split(".")[0] for name in imports(source)} & ROS
 
 
 @pytest.mark.parametrize("file", files("ssma_ros"), ids=lambda f: str(f.relative_to(ROOT)))
@@ -74,6 +110,11 @@ def test_the_ros_side_sees_only_the_front_of_the_core(file: Path) -> None:
     "def f():\n    from ssma_core.bags import rosbag2",
     "from importlib import import_module\nimport_module('ssma_core.bags.rosbag2')",
     "__import__('ssma_core.files')",
+    "import ssma_core as core\ncore.files.read_json('x')",
+    "from importlib import import_module\nimport_module('.files', 'ssma_core')",
+    "from importlib import import_module\nimport_module('ssma_core.' + 'files')",
+    "import sys\nsys.modules['ssma_core'].files",
+    "from ssma_core import image_messages\nimage_messages.compressed_images.decode(1)",
 ])
 def test_a_way_around_the_front_is_seen_however_it_is_written(source: str) -> None:
     assert beyond_the_front(source)

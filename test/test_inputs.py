@@ -236,7 +236,7 @@ def test_compressed_images_are_frames_like_any_others(
     check_frames(list(open_inputs(tmp_path / "drive", tiny_spec, TOPICS)), expected)
 
 
-def test_a_bag_is_read_no_further_than_its_frames_are_asked_for(
+def test_a_bag_is_read_no_further_than_its_frames_are_requested(
         bag: Path, tiny_spec: ModelSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is read stays in memory until it is paired; 12 images make the 6 frames."""
     frames = open_inputs(bag, tiny_spec, TOPICS[:2])
@@ -269,7 +269,7 @@ def test_a_missing_topic_is_named_with_those_there_are(bag: Path, tiny_spec: Mod
 
 
 @pytest.mark.parametrize("topics", [(), (RGB,), (*TOPICS, "/more")])
-def test_a_bag_s_topics_are_asked_for(
+def test_a_bag_s_topics_are_required(
         bag: Path, tiny_spec: ModelSpec, topics: tuple[str, ...]) -> None:
     with pytest.raises(SsmaError, match=f"those of rgb and depth, in this order.*\n  {RGB}  "):
         open_inputs(bag, tiny_spec, topics)
@@ -339,7 +339,7 @@ def test_a_label_that_does_not_fit_is_refused(
         list(open_inputs(drives, tiny_spec))
 
 
-def test_what_is_no_data_is_said(tmp_path: Path, tiny_spec: ModelSpec) -> None:
+def test_what_is_no_data_is_reported(tmp_path: Path, tiny_spec: ModelSpec) -> None:
     (tmp_path / "empty" / "rgb").mkdir(parents=True)
     (tmp_path / "lists.txt").write_text("\n")
     for name, says in [("nowhere", "is no data, or is not there: give a folder"),

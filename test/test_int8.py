@@ -130,7 +130,7 @@ def test_a_block_that_loses_too_much_stays_in_float(hard: tuple[ModelProto, Fram
                    if node.name in ruined)
 
 
-def test_where_no_block_bears_it_that_is_said(hard: tuple[ModelProto, Frames]) -> None:
+def test_where_no_block_bears_it_that_is_reported(hard: tuple[ModelProto, Frames]) -> None:
     with pytest.raises(SsmaError, match=r"int8 changes more than 0 % of the labels on these "
                        r"frames, in every part of the network: .*--agreement"):
         calibrate(*hard, agreement=1)

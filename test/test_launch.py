@@ -150,7 +150,7 @@ def test_it_configures_and_then_activates_when_autostart_is_true(calls: list[Cal
     begin = [c for c in named(calls, "EmitEvent") if "condition" in c.options]
     then = named(calls, "RegisterEventHandler")[0]
     assert [str(c.options["condition"]) for c in (*begin, then)] == ["autostart"] * 2
-    # Who configures it anew by hand finds it inactive.
+    # Who configures it again by hand finds it inactive.
     assert named(calls, "OnStateTransition")[0].options["handle_once"]
 
 
@@ -170,7 +170,7 @@ def test_a_bag_is_replayed_with_its_time_when_the_node_listens(calls: list[Call]
     assert not is_true(condition, bag="")
 
 
-def test_the_overlay_is_republished_where_it_is_asked_for(calls: list[Call]) -> None:
+def test_the_overlay_is_republished_where_it_is_requested(calls: list[Call]) -> None:
     node, = named(calls, "Node")
     assert (node.options["package"], node.options["executable"]) == (
         "image_transport", "republish")
@@ -180,7 +180,7 @@ def test_the_overlay_is_republished_where_it_is_asked_for(calls: list[Call]) -> 
     parameters, = node.options["parameters"]  # after Humble
     assert {name: str(value) for name, value in parameters.items()} == {
         "in_transport": "raw", "out_transport": "republish"}
-    # Whatever plugin it is, it publishes beneath "out".
+    # Any plugin publishes beneath "out".
     *_, (beneath, topic) = node.options["remappings"]
     assert "".join(map(str, beneath)) == "out/republish"
     assert "".join(map(str, topic)) == "semantic/overlay/republish"

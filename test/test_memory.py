@@ -23,7 +23,7 @@ IMAGES = 4  # at once: of one alone glibc keeps the memory by itself
 ROUNDS = 5
 PAGES = IMAGES * IMAGE // resource.getpagesize()
 
-NO_HUGE_PAGES = 41  # PR_SET_THP_DISABLE of <linux/prctl.h>: a fault is a page, whatever the machine
+NO_HUGE_PAGES = 41  # PR_SET_THP_DISABLE of <linux/prctl.h>: a fault is a page, on every machine
 
 
 def in_a_process(program: str) -> list[int]:

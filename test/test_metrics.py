@@ -28,7 +28,7 @@ def test_agrees_with_the_reference(shared):
     assert 100 * matrix.mean_iou() == pytest.approx(float(golden["miou_percent"]), abs=1e-9)
 
 
-def test_where_the_truth_is_void_any_prediction_is_right():
+def test_where_the_ground_truth_is_void_any_prediction_is_right():
     matrix = counted([[0, 0, 1, 1]], [[1, 2, 1, 1]])
     np.testing.assert_array_equal(matrix.iou(), [np.nan, 1, np.nan, np.nan])
 
@@ -114,5 +114,5 @@ def test_frames_summed_are_as_counted_together():
     np.testing.assert_array_equal(summed.counts, first.counts)
 
 
-def test_absent_are_the_classes_that_no_truth_has():
+def test_absent_are_the_classes_that_no_ground_truth_has():
     assert counted([[0, 1, 1]], [[1, 1, 2]]).absent(NAMES) == ["grass", "sky"]

@@ -24,7 +24,7 @@ def plane_with_hole(height: int, width: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (4, 4), (12, 4), (4, 12)])
-def test_a_hole_as_narrow_as_asked_for_is_filled(height: int, width: int) -> None:
+def test_a_hole_as_narrow_as_requested_is_filled(height: int, width: int) -> None:
     assert (fill_holes(plane_with_hole(height, width), 4) == 2000).all()
 
 
@@ -41,7 +41,7 @@ def test_the_sky_stays_empty_at_the_edge_of_the_image_too() -> None:
     assert (fill_holes(depth, 6) == 2000).all()
 
 
-def test_everything_is_filled_up_to_the_top_when_asked_for() -> None:
+def test_everything_is_filled_up_to_the_top_when_requested() -> None:
     depth = np.zeros((20, 30), np.uint16)
     depth[19, 7] = 1234
     assert (fill_holes(depth, 20) == 1234).all()

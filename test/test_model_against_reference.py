@@ -1,4 +1,4 @@
-"""The networks answer, and learn, as the reference TensorFlow implementation does."""
+"""The networks compute, and learn, as the reference TensorFlow implementation does."""
 from __future__ import annotations
 
 import copy

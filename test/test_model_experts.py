@@ -98,7 +98,7 @@ def test_what_is_saved_comes_back(tmp_path: Path, spec: ModelSpec) -> None:
 
 @pytest.mark.parametrize("spec", [spec_of("light"), spec_of("adapnet++", "light")],
                          ids=["single", "mixed"])
-def test_onnx_answers_as_torch(tmp_path: Path, spec: ModelSpec) -> None:
+def test_onnx_gives_the_output_of_torch(tmp_path: Path, spec: ModelSpec) -> None:
     checkpoint.save(tmp_path / "m.safetensors", network_of(spec), spec)
     export(*checkpoint.load(tmp_path / "m.safetensors"), tmp_path / "m.onnx")
     random = np.random.default_rng(0)

@@ -119,7 +119,7 @@ def test_ssma_takes_over_trained_experts() -> None:
 def test_dropout_drops_in_training_and_only_there() -> None:
     network = build(TINY_ADAPNET_PP)
     image = torch.rand(2, 3, 32, 32) * 255
-    assert torch.equal(network(image), network(image))  # none unless asked for
+    assert torch.equal(network(image), network(image))  # none unless requested
     network.set_dropout(0.3)
     assert not torch.equal(network(image), network(image))
     network.eval()

@@ -44,7 +44,7 @@ def test_images_in_labels_out(start: Callable[..., Robot], tiny_model: Path) -> 
     assert "Traceback" not in robot.said()
 
 
-def test_bad_frames_are_named_and_the_node_goes_on(
+def test_bad_frames_are_named_and_the_node_continues(
         start: Callable[..., Robot], tiny_model: Path) -> None:
     begun = time.monotonic()
     robot = start("-p", f"model:={tiny_model}")
@@ -88,7 +88,7 @@ def test_a_silent_topic_is_named(start: Callable[..., Robot], tiny_model: Path) 
     assert "/front/depth" in robot.diagnostics[-1].message
 
 
-def test_streams_that_lie_apart_are_told_how_far(
+def test_how_far_streams_lie_apart_is_logged(
         start: Callable[..., Robot], tiny_model: Path) -> None:
     robot = start("-p", f"model:={tiny_model}", "-p", "slop:=0.004")
     robot.change(CONFIGURE, ACTIVATE)
@@ -135,7 +135,7 @@ def test_it_stops_frees_and_comes_back(start: Callable[..., Robot], tiny_model: 
     assert "Traceback" not in robot.said()
 
 
-def test_a_transition_that_its_state_does_not_allow_is_refused_and_the_node_goes_on(
+def test_a_transition_that_its_state_does_not_allow_is_refused_and_the_node_continues(
         start: Callable[..., Robot], tiny_model: Path) -> None:
     """As when a lifecycle manager configures what the launch file has brought up already."""
     robot = start("-p", f"model:={tiny_model}")
@@ -237,7 +237,7 @@ def test_a_signal_while_a_model_loads_ends_it(start: Callable[..., Robot]) -> No
     assert "ended while a model was loaded" in robot.said()
 
 
-def test_a_signal_in_the_midst_of_work(start: Callable[..., Robot], tiny_model: Path) -> None:
+def test_a_signal_during_work(start: Callable[..., Robot], tiny_model: Path) -> None:
     robot = start("-p", f"model:={tiny_model}")
     robot.change(CONFIGURE, ACTIVATE)
     robot.label()

@@ -1,4 +1,4 @@
-"""A sensor dies, the labels go on: over real DDS, with drivers that die and come back."""
+"""A sensor dies, the labels continue: over real DDS, with drivers that die and come back."""
 from __future__ import annotations
 
 import time
@@ -129,7 +129,7 @@ def test_images_that_show_nothing_are_left_out(
 @pytest.mark.parametrize("misfit, reason", [
     ("half the size", "96x48"), ("another frame", "must be registered"),
     ("one byte a pixel", "neither millimetres nor metres")])
-def test_a_second_image_that_does_not_fit_is_refused_with_the_reason_and_colour_goes_on(
+def test_a_second_image_that_does_not_fit_is_refused_with_the_reason_and_colour_continues(
         robot: Robot, frame: tuple[Any, Any], expected: dict[str, Labels], misfit: str,
         reason: str) -> None:
     """As after a driver's restart with other settings."""
@@ -155,7 +155,7 @@ def test_a_second_image_that_does_not_fit_is_refused_with_the_reason_and_colour_
     assert robot.values()["failed"] == "0"
 
 
-def test_without_a_decoder_for_it_nothing_is_labelled_alone_and_that_is_said(
+def test_without_a_decoder_for_it_nothing_is_labelled_alone_and_that_is_logged(
         start: Callable[..., Robot], tiny_model: Any, frame: tuple[Any, Any]) -> None:
     robot = start("-p", f"model:={tiny_model}")
     robot.change(CONFIGURE, ACTIVATE)
@@ -167,7 +167,7 @@ def test_without_a_decoder_for_it_nothing_is_labelled_alone_and_that_is_said(
     assert robot.mode() == "none"
 
 
-def test_whoever_comes_late_is_told_the_mode_and_none_when_the_node_stops(
+def test_a_late_subscriber_receives_the_mode_and_none_when_the_node_stops(
         robot: Robot, frame: tuple[Any, Any], expected: dict[str, Labels]) -> None:
     drive_until(robot, frame, "rgb+depth", expected["rgb+depth"])
 

@@ -54,7 +54,7 @@ def test_waiting_for_the_model_is_latency_and_not_the_nodes_own() -> None:
 
 
 def test_a_pair_that_waits_after_the_cameras_end_does_not_count() -> None:
-    """Nothing newer came in its place, as it would have while the camera went on."""
+    """Nothing newer came in its place, as it would have while the camera continued."""
     log = log_of(model=97)  # ready for every pair, just
     log["inferences"][-1] = (log["rgb"][-1][1] + 90 * MS, log["inferences"][-1][1] + 90 * MS)
     log["labels"][-1] = (log["labels"][-1][0], log["labels"][-1][1] + 90 * MS)

@@ -250,7 +250,7 @@ def test_an_override_that_cannot_be_taken_fails_the_transition(
     assert robot.node.count_subscribers("rgb/image") == 0
 
 
-def test_an_override_of_a_topic_that_is_not_there_is_told_with_the_one_that_is_meant(
+def test_an_override_of_a_topic_that_is_not_there_is_logged_with_the_one_that_is_meant(
         start: Callable[..., Robot], tiny_model: Path) -> None:
     wrong, right = (f"qos_overrides./{topic}.subscription.depth" for topic in (
         "rgb/imagee", "aux/image"))
@@ -284,11 +284,11 @@ def test_two_in_two_namespaces_do_not_see_each_other(
     assert front.set("slop", 0.5).successful
     names: set[str] = set()
 
-    def both_are_told_apart() -> bool:
+    def both_are_distinguished() -> bool:
         names.update(status.name for status in front.diagnostics)
         return names == {f"/{each}/segmentation_node: segmentation" for each in ("front", "rear")}
 
-    front.until(both_are_told_apart)
+    front.until(both_are_distinguished)
 
 
 def test_a_fault_in_a_transition_is_logged_and_the_transition_fails(

@@ -45,7 +45,7 @@ def test_no_part_computes_what_another_is_for(parts: dict[str, onnx.ModelProto])
     assert not any(name.startswith(("experts.0", "fuse_", "decoder")) for name in nodes["depth"])
 
 
-def test_a_part_answers_as_the_file_does() -> None:
+def test_a_part_gives_the_output_of_the_file() -> None:
     data, exported = onnx_parts.read(FOREST)
     image = np.random.default_rng(0).integers(0, 256, (192, 384, 3), np.uint8)
     for name, part in onnx_parts.parts(data, exported).items():
@@ -55,7 +55,7 @@ def test_a_part_answers_as_the_file_does() -> None:
             np.testing.assert_array_equal(one, other)
 
 
-def test_only_what_is_asked_for_is_computed() -> None:
+def test_only_what_is_requested_is_computed() -> None:
     data, _ = onnx_parts.read(FOREST)
     cut = onnx.load_model_from_string(onnx_parts.cuts(data, {"a": ["labels"]})["a"])
     onnx.checker.check_model(cut, full_check=True)

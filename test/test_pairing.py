@@ -47,7 +47,7 @@ def milliseconds(pairs: Sequence[Pair[int]]) -> list[tuple[float, float]]:
 
 
 def known(rgb_period: float, aux_period: float) -> list[Arrival]:
-    """What tells both streams' periods, long before anything else and too far apart to pair."""
+    """What shows both streams' periods, long before anything else and too far apart to pair."""
     return [*at("aux", -9000, -9000 + aux_period), *at("rgb", -5000, -5000 + rgb_period)]
 
 
@@ -117,7 +117,7 @@ gaps = st.lists(st.integers(4, 60), min_size=1, max_size=4)  # milliseconds, aga
 
 
 @given(gaps, gaps, st.integers(0, 60), st.randoms())
-def test_the_pairs_are_the_best_whatever_the_rates_and_whoever_comes_first(
+def test_the_pairs_are_the_best_at_any_rates_and_whichever_comes_first(
         rgb_gaps: list[int], aux_gaps: list[int], offset: int, random: Random) -> None:
     rgb, aux = list(accumulate(3 * rgb_gaps)), list(accumulate(3 * aux_gaps, initial=offset))
     stamps = {"rgb": iter(rgb), "aux": iter(aux)}
@@ -148,7 +148,7 @@ def test_at_constant_rates_a_pair_is_out_when_its_second_frame_is_in(
 
 @given(st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9)), min_size=1, max_size=50),
        st.randoms())
-def test_streams_of_one_rate_pair_completely_whatever_arrives_first(
+def test_streams_of_one_rate_pair_completely_whichever_arrives_first(
         jitters: list[tuple[int, int]], random: Random) -> None:
     """Stamps up to 18 ms apart every 100 ms; either sensor's message may come first."""
     arrived: list[Arrival] = []
@@ -166,7 +166,7 @@ def test_a_nearer_frame_that_may_still_come_is_waited_for(first: Stream, second:
     assert feed(under_test, at(first, 0) + at(second, 18)) == []
     pair, = feed(under_test, at(first, 33))
     assert sorted(milliseconds([pair])[0]) == [18, 33]
-    assert under_test.counts[first]["unmatched"] == 3  # two of them only told the period
+    assert under_test.counts[first]["unmatched"] == 3  # two of them only showed the period
 
 
 def test_if_the_nearer_frame_stays_away_the_pair_still_comes() -> None:
@@ -273,7 +273,7 @@ def test_a_clock_that_jumps_back_costs_no_pair(first: Stream) -> None:
 
 
 @pytest.mark.parametrize("first", STREAMS)
-def test_a_jump_too_short_to_tell_from_overtaking_costs_ten_frames(first: Stream) -> None:
+def test_a_jump_too_short_to_distinguish_from_overtaking_costs_ten_frames(first: Stream) -> None:
     under_test = pairing()
     feed(under_test, drive(0, first))
     assert len(feed(under_test, drive(0, first))) == 30 - 10
@@ -400,7 +400,7 @@ settings = st.tuples(st.integers(0, 40), st.integers(1, 8), st.integers(-50, 50)
 
 
 @given(st.lists(st.tuples(anything, settings), max_size=6))
-def test_changes_in_the_midst_use_no_frame_twice_and_lose_none(
+def test_changes_during_pairing_use_no_frame_twice_and_lose_none(
         parts: list[tuple[list[Arrival], tuple[int, int, int]]]) -> None:
     under_test = pairing()
     came = [arrival for arrived, _ in parts for arrival in arrived]

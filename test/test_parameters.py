@@ -51,7 +51,7 @@ def test_what_is_given_is_taken(context: Context) -> None:
     assert parameters.declare(node(context, **given)) == Parameters(**given)
 
 
-def test_a_name_that_no_parameter_has_is_told_with_the_one_that_is_meant(
+def test_a_name_that_no_parameter_has_is_logged_with_the_one_that_is_meant(
         context: Context, capfd: pytest.CaptureFixture[str]) -> None:
     parameters.declare(node(context, slopp=0.1, use_sim_time=True, **{
         "qos_overrides./rgb/image.subscription.depth": 3, "colour": "red"}))

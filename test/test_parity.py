@@ -168,7 +168,7 @@ def test_a_disturbed_layer_closes_the_gate_and_is_named(
     assert line.startswith(
         f"ssma parity: {tmp_path}/other.onnx does not give the labels of {FOREST}: over 4 frames ")
     assert "(at least 99.5 %)" in line and "points apart (at most 0.1)" in line
-    assert parting.startswith(f"They part first in {layer}: by itself it is ")
+    assert parting.startswith(f"The first difference is in {layer}: by itself it is ")
     assert table[1].split()[0] == layer
     figures = json.loads((tmp_path / "parity.json").read_text())
     assert not figures["holds"]
@@ -184,7 +184,7 @@ def test_a_disturbed_checkpoint_s_layer_is_named(forest: Path, tmp_path: Path) -
             "experts.1.encoder.block2.units.0.reduce.convolution").weight
         weight += weight.std() * torch.randn_like(weight)
     checkpoint.save(tmp_path / "other.safetensors", network, spec)
-    with pytest.raises(SsmaError, match=r"They part first in "
+    with pytest.raises(SsmaError, match=r"The first difference is in "
                        r"experts\.1/encoder/block2/units\.0/reduce/convolution/Conv: by itself"):
         gate(FOREST, tmp_path / "other.safetensors", forest)
 
@@ -210,7 +210,7 @@ def test_a_file_in_int8_says_so_and_gets_the_wider_bound(forest: Path, tmp_path:
 def test_the_layer_is_found_behind_another_graph_and_precision(
         end_to_end: Path, forest: Path, tmp_path: Path) -> None:
     layer = disturbed(end_to_end, tmp_path / "other.onnx", 60, strength=1.0)
-    with pytest.raises(SsmaError, match=f"They part first in {layer}: by itself"):
+    with pytest.raises(SsmaError, match=f"The first difference is in {layer}: by itself"):
         gate(FOREST, tmp_path / "other.onnx", forest)
 
 
@@ -219,9 +219,10 @@ def test_an_engine_s_layers_are_those_of_the_onnx_file_behind_it(
     """There is no GPU here to run one: another ONNX file stands in for the engine."""
     engine = tmp_path / "other.onnx"
     disturbed(FOREST, engine, 60, strength=1.0)
-    with pytest.raises(SsmaError, match=r"They part first in .*; in end_to_end\.onnx, since an"):
+    with pytest.raises(SsmaError, match=r"The first difference is in .*; in "
+                       r"end_to_end\.onnx, since an"):
         gate(FOREST, engine, forest, built_from=end_to_end)
-    with pytest.raises(SsmaError, match=r"In ONNX no layer differs: .* their libraries compute"):
+    with pytest.raises(SsmaError, match=r"In ONNX no layer differs: .* or in the libraries"):
         gate(FOREST, engine, forest, built_from=FOREST)
 
 
@@ -274,7 +275,7 @@ def test_a_bag_is_paired_as_the_options_say(
     assert "over 4 frames" in capsys.readouterr().out
 
 
-def test_without_labels_the_miou_is_left_out_and_that_is_said(
+def test_without_labels_the_miou_is_left_out_and_that_is_reported(
         forest: Path, tmp_path: Path) -> None:
     rosbag2.write(tmp_path / "bag", recording(forest))
     said = gate(FOREST, FOREST, tmp_path / "bag", ("/rgb", "/depth"), output=tmp_path)

@@ -47,7 +47,7 @@ def test_a_pair_becomes_a_label_image_with_the_colour_images_header(rig: Rig) ->
     assert bytes(label.data) == bytes([FUSED] * 24)
 
 
-def test_only_what_is_wanted_is_asked_for_and_made(rig: Rig) -> None:
+def test_only_what_is_wanted_is_requested_and_made(rig: Rig) -> None:
     rig.pair(3000)
     rig.settle()
     assert rig.asked == [{"confidence": False, "trust": False}]
@@ -95,7 +95,7 @@ def test_what_fails_after_the_label_costs_neither_label_nor_mode(rig: Rig) -> No
 
 
 @pytest.mark.parametrize("of, name", [("pairing", "add"), ("messages", "checked")])
-def test_a_fault_of_ours_in_taking_an_image_in_is_said_and_ends_nothing(
+def test_a_fault_of_ours_in_taking_an_image_in_is_logged_and_ends_nothing(
         rig: Rig, monkeypatch: pytest.MonkeyPatch, of: str, name: str) -> None:
     with monkeypatch.context() as faulty:
         faulty.setattr({"pairing": rig.pipeline.pairing, "messages": messages}[of], name,
@@ -113,7 +113,7 @@ def test_there_are_no_points_without_depth(rig: Rig) -> None:
     assert rig.asked == [{"confidence": False, "trust": False}]
 
 
-def test_a_refused_image_is_said_every_half_minute_and_counted_always(
+def test_a_refused_image_is_logged_every_half_minute_and_counted_always(
         rig: Rig, clock: Clock) -> None:
     for milliseconds in (1000, 1033, 1066):
         rig.send("rgb", milliseconds, encoding="bayer_rggb8")
@@ -444,7 +444,7 @@ def test_a_model_that_labels_nothing_alone_gives_nothing_while_a_stream_is_silen
 
 @pytest.mark.parametrize("alone, of_colour", [
     ((True, True), [(1000, COLOUR_ALONE)]), ((False, True), []), ((False, False), [])])
-def test_pairs_of_two_frames_are_refused_unless_asked_otherwise_and_colour_goes_on(
+def test_pairs_of_two_frames_are_refused_unless_set_otherwise_and_colour_continues(
         new_rig: Callable[..., Rig], alone: tuple[bool, bool], of_colour: list[tuple[int, int]]
         ) -> None:
     rig = new_rig(unimodal=alone, given=replace(GIVEN, check_frame_id=True))

@@ -94,7 +94,7 @@ def test_no_return_is_no_place(depth: npt.NDArray[Any]) -> None:
 
 
 def test_colours_are_packed_as_pcl_does() -> None:
-    """0x00RRGGBB in the float's bits: finite whatever the colour."""
+    """0x00RRGGBB in the float's bits: finite for every colour."""
     rgb = np.array([[(1, 2, 3), (255, 255, 255), (0, 0, 128)]], np.uint8)
     found = read(cloud(np.ones((1, 3), np.float32), rgb))["rgb"]
     assert list(found.view(np.uint32)[0]) == [0x030201, 0xFFFFFF, 0x800000]

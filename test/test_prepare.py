@@ -15,10 +15,12 @@ import numpy as np
 import pytest
 import yaml
 
+from ssma_core import SsmaError
 from ssma_core.cli import main
 from ssma_core.datasets.file_list import ListFile
 from ssma_core.datasets.prepare import DATA_SETS
 from ssma_core.datasets.prepare.classes import CITYSCAPES_19, SCANNET_20, STREET_11, SUN_RGBD_37
+from ssma_core.datasets.prepare.data_set import PublishedFrame
 from ssma_core.files import read_colour, read_sensor
 
 SIZE = (16, 32)  # height, width
@@ -291,8 +293,8 @@ def test_the_classes_stand_in_the_order_of_the_released_checkpoints() -> None:
         "desk, curtain, refrigerator, shower curtain, toilet, sink, bathtub, other furniture")
 
 
-def test_the_summary_tells_frames_and_shares(tmp_path: Path,
-                                             capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_summary_reports_frames_and_shares(tmp_path: Path,
+                                               capsys: pytest.CaptureFixture[str]) -> None:
     assert prepare("sun-rgbd", sun_rgbd(tmp_path / "published"), tmp_path / "prepared") == 0
     printed = capsys.readouterr().out
     assert "train: 2 frames (of 5285 that were published)" in printed
@@ -320,7 +322,7 @@ def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
     assert all((output / name).stat().st_mtime_ns == when for name, when in before.items())
 
 
-def test_a_killed_run_leaves_whole_files_and_no_workers_and_goes_on(tmp_path: Path) -> None:
+def test_a_killed_run_leaves_whole_files_and_no_workers_and_continues(tmp_path: Path) -> None:
     root, output = synthia(tmp_path / "published", 150, (256, 512)), tmp_path / "prepared"
     command = [sys.executable, "-m", "ssma_core.cli", "prepare", "synthia", "--root", str(root),
                "--output", str(output), "--workers", "2"]
@@ -481,6 +483,13 @@ def test_sun_rgbds_list_of_another_folder_is_refused(tmp_path: Path,
     assert prepare("sun-rgbd", root, tmp_path / "prepared") == 1
     said = capsys.readouterr().err
     assert "'elsewhere/" in said and "is not below SUNRGBD/" in said
+
+
+@pytest.mark.parametrize("name", ["/elsewhere/1", "../1", "train/../../1"])
+def test_no_data_set_can_name_a_frame_outside_the_output_folder(name: str) -> None:
+    file = Path("file.png")
+    with pytest.raises(SsmaError, match="outside the output folder"):
+        PublishedFrame(name, file, file, file)
 
 
 @pytest.mark.parametrize(("name", "listing", "line"), [

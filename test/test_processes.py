@@ -47,8 +47,24 @@ def is_deaf(job: int, progress: Callable[[], None]) -> bool:
     return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
+def many_steps(job: int, step: Callable[[], object]) -> int:
+    """More than a pipe can hold."""
+    for _ in range(20_000):
+        step()
+    return job
+
+
+def test_a_progress_that_fails_is_raised_and_stops_no_process() -> None:
+    def fails() -> None:
+        raise SsmaError("the bar broke")
+
+    with pytest.raises(SsmaError, match="the bar broke"):
+        processes.each(many_steps, [1, 2], 2, fails)
+
+
+
 @pytest.mark.parametrize("at_once", [1, 2, 5])
-def test_results_come_in_the_jobs_order_and_every_step_is_told(at_once: int) -> None:
+def test_results_come_in_the_jobs_order_and_every_step_is_reported(at_once: int) -> None:
     steps: list[int] = []
     assert processes.each(squared, [3, 1, 4], at_once, lambda: steps.append(1)) == [9, 1, 16]
     assert len(steps) == 3 + 1 + 4

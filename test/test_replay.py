@@ -108,7 +108,7 @@ def replaying(*arguments: object) -> Iterator[subprocess.Popen[str]]:
 
 
 def replayed(listener: Listener, *arguments: object) -> str:
-    """Replays to the end; returns what the process said."""
+    """Replays to the end; returns what the process printed."""
     bag, *rest = arguments
     with replaying(bag, "--wait-for-subscribers", 20, *rest) as process:
         while process.poll() is None:
@@ -173,7 +173,8 @@ def test_a_loop_jumps_back_until_a_signal_ends_it(
     assert len(stamps) >= 2.5 * FRAMES
 
 
-def test_clock_waits_for_as_many_as_it_was_told_to(bag: Path, listener: Listener) -> None:
+def test_clock_waits_for_as_many_subscribers_as_its_option_names(
+        bag: Path, listener: Listener) -> None:
     # On a busy machine discovery now and then takes three seconds more.
     with replaying(bag, "--clock", "--wait-for-subscribers", 8, "--clock-subscribers", 2) as one:
         said, _ = one.communicate(timeout=40)
@@ -233,7 +234,7 @@ def test_a_slow_consumer_delays_messages_and_loses_none(monkeypatch: pytest.Monk
     assert arrived == [(0, 0), (20, 100), (40, 100), (60, 100), (200, 200)]
 
 
-def test_a_bag_without_messages_is_told_and_not_looped(tmp_path: Path) -> None:
+def test_a_bag_without_messages_is_reported_and_not_looped(tmp_path: Path) -> None:
     with Writer(tmp_path / "bag", version=9) as writer:
         writer.add_connection(RGB, "sensor_msgs/msg/Image",
                               typestore=get_typestore(Stores.ROS2_JAZZY))

@@ -18,8 +18,16 @@ from ssma_core import ConfusionMatrix, SsmaError
 from ssma_core.evaluation.comparison import compare_files, matched
 from ssma_core.evaluation.report import charts
 from ssma_core.evaluation.report.compare import comparison_page
-from ssma_core.evaluation.report.looks import SAMPLED, TYPICAL, WORST, Look, Sheet, chosen, look_at
 from ssma_core.evaluation.report.page import report_page
+from ssma_core.evaluation.report.shown_frames import (
+    SAMPLED,
+    TYPICAL,
+    WORST,
+    FrameSelection,
+    ShownFrame,
+    chosen,
+    show_frame,
+)
 from ssma_core.evaluation.report.words import in_words
 from ssma_core.evaluation.result_file import read_result, write_result
 from ssma_core.evaluation.results import Timeline, TimelineEvent, short_names
@@ -48,8 +56,8 @@ class Document(HTMLParser):
         self.texts.add(data)
 
 
-def look(stamp_ns: int, score: float, bag: str = "drive") -> Look:
-    return Look(bag, stamp_ns, score, {}, (1, 1), *[b""] * 5)
+def look(stamp_ns: int, score: float, bag: str = "drive") -> ShownFrame:
+    return ShownFrame(bag, stamp_ns, score, {}, (1, 1), *[b""] * 5)
 
 
 def shown(name: str) -> str:
@@ -72,7 +80,7 @@ def both_pages(classes: list[str], others: list[str]) -> str:
 @settings(max_examples=60, deadline=None)
 def test_any_name_is_text_and_nothing_else(classes: list[str], others: list[str]) -> None:
     """However classes, topics, bags, models, sensors, versions and causes are called, the pages
-    have the elements that they have for plain names, and show the names as they are."""
+    have the elements that they have for plain names, and show the names unchanged."""
     page = both_pages(classes, others)
     page.encode("utf-8")
     found = Document(page)
@@ -130,14 +138,14 @@ def test_what_is_no_result_is_named(tmp_path: Path, content: str) -> None:
     (["x/1/bag", "x/2/bag", "other"], ["1/bag", "2/bag", "other"]),
     (["bag", "x/bag"], ["bag", "x/bag"]),
 ])
-def test_bags_have_the_shortest_names_that_tell_them_apart(
+def test_bags_have_the_shortest_names_that_distinguish_them(
         paths: list[str], names: list[str]) -> None:
     assert short_names(paths) == names
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=200))
-def test_the_worst_frames_are_kept_whatever_their_order(scores: list[float]) -> None:
-    sheet = Sheet(0)
+def test_the_worst_frames_of_any_order_are_kept(scores: list[float]) -> None:
+    sheet = FrameSelection(0)
     for i, score in enumerate(scores):
         sheet.offer(score, i * SECOND, lambda i=i, score=score: look(i * SECOND, score))
     assert [kept.score for kept in sheet.worst] == sorted(scores)[:WORST]
@@ -148,7 +156,7 @@ def test_the_worst_frames_are_kept_whatever_their_order(scores: list[float]) -> 
 def test_the_worst_frames_are_of_different_moments(
         seconds: float, apart: float, frames: list[tuple[int, float]]) -> None:
     """Ten neighbours that are bad for one reason are one frame to look at, the worst of them."""
-    sheet = Sheet(seconds)
+    sheet = FrameSelection(seconds)
     for stamp, score in frames:
         sheet.offer(score, stamp, lambda stamp=stamp, score=score: look(stamp, score))
     stamps = sorted(kept.stamp_ns for kept in sheet.worst)
@@ -157,10 +165,10 @@ def test_the_worst_frames_are_of_different_moments(
 
 
 def test_a_long_bag_takes_no_more_memory_and_encodes_few_frames() -> None:
-    sheet, encoded = Sheet(600), []
+    sheet, encoded = FrameSelection(600), []
     scores = np.random.default_rng(0).random(6000)
     for i, score in enumerate(scores.tolist()):
-        def encode(i: int = i, score: float = score) -> Look:
+        def encode(i: int = i, score: float = score) -> ShownFrame:
             encoded.append(i)
             return look(i * 10**8, score)
 
@@ -174,7 +182,7 @@ def test_every_frame_has_the_same_chance_to_be_sampled() -> None:
     """Of 100 frames 24 are kept: in 400 bags each 96 times, with a standard deviation of 9."""
     times = np.zeros(100)
     for seed in range(400):
-        sheet = Sheet(0)
+        sheet = FrameSelection(0)
         sheet._random.seed(seed)
         for i in range(100):
             sheet.offer(1.0, i, lambda i=i: look(i, 1.0))
@@ -183,7 +191,7 @@ def test_every_frame_has_the_same_chance_to_be_sampled() -> None:
 
 
 def test_typical_frames_are_those_near_the_median_that_are_not_shown_as_the_worst() -> None:
-    sheet = Sheet(0)
+    sheet = FrameSelection(0)
     scores = np.array([0.1, 0.2, *np.linspace(0.5, 0.9, 20)])
     for i, score in enumerate(scores):
         sheet.offer(score, i * SECOND, lambda i=i, score=score: look(i * SECOND, score))
@@ -197,17 +205,17 @@ def test_typical_frames_are_those_near_the_median_that_are_not_shown_as_the_wors
 
 
 def test_a_frame_that_is_all_void_is_not_shown() -> None:
-    sheet = Sheet(0)
+    sheet = FrameSelection(0)
     sheet.offer(float("nan"), 0, lambda: look(0, 0))
     assert chosen([sheet], np.array([np.nan])) == ([], [])
 
 
-def test_the_errors_are_where_label_and_truth_differ_and_the_truth_is_known() -> None:
+def test_the_errors_are_where_label_and_known_ground_truth_differ() -> None:
     labels = np.array([[0, 1, 2, 1]], np.uint8).repeat(2, 0)
     truth = np.array([[0, 1, 1, 0]], np.uint8).repeat(2, 0)
     matrix = ConfusionMatrix(3, 0)
     matrix.add(truth, labels)
-    made = look_at(SPEC, "drive", 0, matrix, rgb=np.full((2, 4, 3), 200, np.uint8),
+    made = show_frame(SPEC, "drive", 0, matrix, rgb=np.full((2, 4, 3), 200, np.uint8),
                    aux=np.full((2, 4), 9000, np.uint16), labels=labels, truth=truth)
     wrong = cv2.imdecode(np.frombuffer(made.wrong, np.uint8), cv2.IMREAD_UNCHANGED)
     assert (wrong[0, 2] != wrong[0, 0]).any()
@@ -219,7 +227,7 @@ def test_pictures_are_no_wider_than_a_page_needs() -> None:
     matrix = ConfusionMatrix(3, 0)
     big = np.ones((1080, 1920), np.uint8)
     matrix.add(big, big)
-    made = look_at(SPEC, "drive", 0, matrix, rgb=big[..., None].repeat(3, 2),
+    made = show_frame(SPEC, "drive", 0, matrix, rgb=big[..., None].repeat(3, 2),
                    aux=big.astype(np.uint16), labels=big, truth=big)
     for name in ("colour", "second", "label", "truth", "wrong"):
         picture = cv2.imdecode(np.frombuffer(getattr(made, name), np.uint8), cv2.IMREAD_UNCHANGED)
@@ -244,7 +252,7 @@ def test_ticks_are_round_and_few(end: float) -> None:
 
 @pytest.mark.parametrize(("seconds", "words"), [
     (0, "0.0 s"), (12.34, "12.3 s"), (60, "1:00"), (187.4, "3:07"), (59.99, "1:00")])
-def test_time_is_told_in_seconds_and_then_in_minutes(seconds: float, words: str) -> None:
+def test_time_is_reported_in_seconds_and_then_in_minutes(seconds: float, words: str) -> None:
     assert charts.clock(seconds) == words
 
 

@@ -1,4 +1,4 @@
-"""The pages in a real browser: no network is asked for anything, nothing goes wrong, sliders slide.
+"""The pages in a real browser: no network request is made, nothing goes wrong, sliders slide.
 
 Needs a chromium on PATH (`apt-get install chromium`).
 """
@@ -65,7 +65,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture
 def opened(browser: Any, files: dict[str, Path]) -> Iterator[Opened]:
-    """Opens a page; at the end nothing may have gone wrong in it, or been asked of anybody."""
+    """Opens a page; at the end nothing may have gone wrong in it, or been requested elsewhere."""
     wrong: list[str] = []
     contexts = []
 

@@ -155,7 +155,7 @@ def test_a_file_reads_however_its_json_is_laid_out(tmp_path: Path) -> None:
         assert read_result(tmp_path / "other.json") == result
 
 
-@pytest.mark.parametrize("table", ["[[4, 0, 0], [0, 10, 0], [0, 0, ]]",
+@pytest.mark.parametrize("table", ["[[4, 0, 0], [0, 10, 0], [0, 0, ]]", "[-1]", "[0]", "[]",
                                    "[[4, 0, 0], [0, 1 0, 0], [0, 0, 10]]"])
 def test_a_table_that_is_no_json_is_refused(tmp_path: Path, table: str) -> None:
     write_result(of_data_set(drive("a", [GOOD])), tmp_path / "result.json")

@@ -1,4 +1,4 @@
-"""The front door gives the same answer whatever runs the model, and refuses what it cannot use."""
+"""The front door gives the same output on every backend, and refuses what it cannot use."""
 from __future__ import annotations
 
 import subprocess
@@ -23,7 +23,7 @@ def segmenter(tiny_model: Path) -> Segmenter:
     return Segmenter(tiny_model)
 
 
-def test_both_backends_answer_the_same(tiny_model: Path, tiny_model_safetensors: Path) -> None:
+def test_both_backends_give_the_same_output(tiny_model: Path, tiny_model_safetensors: Path) -> None:
     onnx_answer = Segmenter(tiny_model).segment(
         RGB, DEPTH, confidence=True, trust=True, logits=True)
     torch_answer = Segmenter(tiny_model_safetensors).segment(
@@ -67,7 +67,7 @@ def test_labels_and_confidence_follow_from_the_logits(segmenter: Segmenter) -> N
     assert np.abs(answer.confidence - 255 * certainty).max() <= 0.51
 
 
-def test_metres_millimetres_and_the_encoded_image_are_one_answer(segmenter: Segmenter) -> None:
+def test_metres_millimetres_and_the_encoded_image_give_one_output(segmenter: Segmenter) -> None:
     from ssma_core.modalities import encode
     small, depth = RGB[::2, ::2], DEPTH[::2, ::2]
     labels = segmenter.segment(small, depth).labels

@@ -42,7 +42,7 @@ def test_it_is_what_its_configuration_makes(model: str) -> None:
 def test_a_forest_that_it_has_never_seen_is_understood(
         forest: list[SyntheticFrame], model: str, sensor: str, bound: float) -> None:
     """These drives give 84.7 and 79.6 %; four at a time, those of seeds 5000 to 5023 gave 75.7 to
-    85.9 and 69.2 to 81.3 %. The bounds lie below the worst of them, for a model trained anew."""
+    85.9 and 69.2 to 81.3 %. The bounds lie below the worst of them, for a model trained again."""
     segmenter = Segmenter(MODELS / f"{model}.onnx", threads=1)
     matrix = ConfusionMatrix(segmenter.spec.classes, segmenter.spec.void_id)
     for frame in forest:

@@ -16,7 +16,7 @@ def test_a_spec_is_the_same_after_json(tiny_spec: ModelSpec) -> None:
     assert ModelSpec.from_json(tiny_spec.to_json()) == tiny_spec
 
 
-def test_rates_are_the_released_ones_unless_said(tiny_spec: ModelSpec) -> None:
+def test_rates_are_the_released_ones_unless_given(tiny_spec: ModelSpec) -> None:
     values = json.loads(tiny_spec.to_json())
     del values["rates"]
     assert ModelSpec.from_dict(values).rates == "released"

@@ -98,7 +98,7 @@ def test_the_near_infrared_is_bright_on_plants_and_dark_on_the_trail():
 
 
 def test_the_error_of_depth_grows_with_distance():
-    """On the trail, which is smooth, neighbouring rows tell the noise of the sensor."""
+    """On the trail, which is smooth, neighbouring rows show the noise of the sensor."""
     frame = next(drive(5, 1, (384, 192), "clear"))
     rough = np.abs(cv2.Laplacian(frame.depth.astype(np.float32), cv2.CV_32F))
     whole = cv2.erode(((frame.label == TRAIL) & (frame.depth > 0)).astype(np.uint8),

@@ -1,4 +1,4 @@
-"""Engines are run as they should be, as far as a fake GPU can tell; test_gpu.py asks a real one."""
+"""Engines are run as they should be, as far as a fake GPU can show; test_gpu.py uses a real one."""
 from __future__ import annotations
 
 import builtins
@@ -89,7 +89,7 @@ def engine(tmp_path: Path) -> Path:
     return write(tmp_path / "m.engine")
 
 
-def test_an_engine_answers_at_the_cameras_size(gpu: FakeGpu, engine: Path) -> None:
+def test_an_engine_gives_its_output_at_the_cameras_size(gpu: FakeGpu, engine: Path) -> None:
     segmenter = Segmenter(engine)
     assert (segmenter.spec, segmenter.backend) == (TINY_SPEC, "tensorrt")
     for _ in range(3):
@@ -100,7 +100,7 @@ def test_an_engine_answers_at_the_cameras_size(gpu: FakeGpu, engine: Path) -> No
         np.testing.assert_array_equal(answer.trust, 255 - rgb[..., 0])
 
 
-def test_an_answer_stays_when_the_next_frame_comes(gpu: FakeGpu, engine: Path) -> None:
+def test_an_output_stays_when_the_next_frame_comes(gpu: FakeGpu, engine: Path) -> None:
     segmenter, (rgb, depth) = Segmenter(engine), frame()
     labels = segmenter.segment(rgb, depth).labels
     segmenter.segment(*frame())
@@ -180,7 +180,7 @@ def test_closing_frees_all_of_it(gpu: FakeGpu, engine: Path) -> None:
 
 
 def test_a_segmenter_of_a_module_is_freed_before_the_context_at_the_end(engine: Path) -> None:
-    """Nobody closes it: the process just ends. On a real GPU what is freed after the context was
+    """No one closes it: the process just ends. On a real GPU what is freed after the context was
     detached crashes; here it would be a traceback on standard error."""
     program = (
         "import sys, pytest\n"
@@ -280,7 +280,7 @@ def test_another_frame_than_the_engines_is_refused_with_the_command(
     ("execute", "Error Code 2: OutOfMemory (Requested size was 9 bytes.)",
      "TensorRT could not run the network: .*OutOfMemory.*; end other programs"),
 ])
-def test_what_goes_wrong_at_the_start_is_said_in_one_line_and_leaves_nothing(
+def test_what_goes_wrong_at_the_start_is_reported_in_one_line_and_leaves_nothing(
         gpu: FakeGpu, engine: Path, call: str, fault: Any, message: str) -> None:
     gpu.faults[call] = fault
     with pytest.raises(SsmaError, match=message) as raised:

@@ -1,4 +1,4 @@
-"""Checkpoints in torch as they run on a GPU, as far as a CPU can tell; test_gpu.py asks a GPU."""
+"""Checkpoints in torch as they run on a GPU, as far as a CPU can show; test_gpu.py uses a GPU."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -65,7 +65,7 @@ def test_of_many_frame_formats_the_graphs_of_those_used_last_are_kept(
 
 
 @pytest.mark.parametrize("size", [(768, 384), (640, 480)])
-def test_the_whole_way_gives_the_segmenters_answer(size: tuple[int, int]) -> None:
+def test_the_whole_way_gives_the_segmenters_output(size: tuple[int, int]) -> None:
     frame, = drive(seed=4, frames=1, size=size)
     arrays = (frame.rgb, frame.depth)
     network, spec = checkpoint.load(FOREST)

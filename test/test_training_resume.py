@@ -1,4 +1,4 @@
-"""A run that is killed goes on from its last checkpoint, and ends as if nothing had happened."""
+"""A run that is killed continues from its last checkpoint, and ends as if nothing had happened."""
 import json
 import multiprocessing
 import os
@@ -178,7 +178,7 @@ def test_a_damaged_state_is_named_and_restart_starts_again(training, undisturbed
 @pytest.mark.parametrize(("first", "then", "file"), [
     ("checkpoint_every", "validate_every", "expert_rgb.state.pt"),
     ("validate_every", "checkpoint_every", "expert_rgb.best.safetensors")])
-def test_a_full_disk_is_said_by_the_name_of_the_file(training, tmp_path, first, then, file):
+def test_a_full_disk_is_reported_by_the_name_of_the_file(training, tmp_path, first, then, file):
     """And nothing half-written is left. No file gets more than 100 kB: to those who write it is as
     if the disk were full."""
     before, most = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -83,7 +83,7 @@ def test_labels_have_the_size_of_the_image_that_there_is(frame: tuple[Array, Arr
     assert segmenter.segment(None, frame[1][:300, :500]).labels.shape == (300, 500)
 
 
-def test_what_an_expert_alone_does_not_give_is_said(
+def test_what_an_expert_alone_does_not_give_is_reported(
         segmenter: Segmenter, frame: tuple[Array, Array]) -> None:
     with pytest.raises(SsmaError, match="no logits of the rgb alone"):
         segmenter.segment(frame[0], logits=True)

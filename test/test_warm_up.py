@@ -92,7 +92,7 @@ def test_images_of_another_format_are_another_way(
 
 def test_an_image_that_shows_nothing_has_a_format_too(rig: Rig) -> None:
     drive(rig, 1000, 4, rgb=BLACK)
-    assert prepared(rig) == [("rgb+aux", NOTHING), ("rgb", NOTHING)]
+    assert prepared(rig) == [("rgb", NOTHING), ("rgb+aux", NOTHING)]
 
 
 def test_while_a_sensor_is_silent_what_its_return_needs_is_prepared(
@@ -105,7 +105,7 @@ def test_while_a_sensor_is_silent_what_its_return_needs_is_prepared(
         rig.send("rgb", milliseconds)
         rig.settle()
     assert rig.made()[-1] == (2900, COLOUR_ALONE)
-    assert [images for images, _ in prepared(rig)] == ["rgb+aux", "aux"]
+    assert [images for images, _ in prepared(rig)] == ["aux", "rgb+aux"]
 
 
 @pytest.mark.parametrize("unimodal, sets", [
@@ -117,7 +117,7 @@ def test_what_the_model_cannot_label_alone_is_not_prepared(
     assert [images for images, _ in prepared(rig)] == sets
 
 
-def test_what_cannot_be_prepared_is_logged_once_and_labels_go_on(rig: Rig) -> None:
+def test_what_cannot_be_prepared_is_logged_once_and_labels_continue(rig: Rig) -> None:
     def fail() -> None:
         raise SsmaError("the GPU is out of memory")
 

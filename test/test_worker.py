@@ -10,7 +10,7 @@ from ssma_ros.node.worker import Worker
 
 
 class Work:
-    """Work that is held up until it is told to go on."""
+    """Work that is held up until a test lets it continue."""
 
     def __init__(self) -> None:
         self.begun: list[int] = []
@@ -30,7 +30,7 @@ class Work:
         assert self.started.acquire(timeout=5)
 
 
-def test_the_newest_wins_and_what_is_overwritten_is_told() -> None:
+def test_the_newest_wins_and_what_is_overwritten_is_reported() -> None:
     work = Work()
     assert not work.worker.offer(1)
     work.wait_for_begin()

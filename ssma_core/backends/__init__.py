@@ -31,9 +31,9 @@ class Backend(Protocol):
     def run(self, images: Sequence[npt.NDArray[Any]],
             outputs: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
         """images: the frame, as `end_to_end` says.
-        outputs: some of "labels" (H×W uint8), "confidence" (H×W uint8, 255 = certain),
-        "trust" (H×W uint8, 255 = only the second modality; of two modalities) and, unless
-        end-to-end, "logits" (classes×H×W float32).
+        outputs: some of "labels" (H×W uint8), "confidence" (H×W uint8, the network's own
+        probability of the label, 255 = 1), "trust" (H×W uint8, 255 = only the second modality; of
+        two modalities) and, unless end-to-end, "logits" (classes×H×W float32).
         Raises SsmaError when the file does not take such a frame."""
 
     def run_unimodal(self, modality: int, image: npt.NDArray[Any],

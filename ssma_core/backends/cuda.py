@@ -168,7 +168,7 @@ class Buffer:
             self.host.base.free()  # type: ignore[union-attr]  # pycuda's allocation
 
 
-class Graph:
+class CudaGraph:
     """The captured work of a stream, launched in one call."""
 
     def __init__(self, handle: ctypes.c_void_p) -> None:
@@ -181,7 +181,7 @@ class Graph:
         _call("cuGraphExecDestroy", self._handle)
 
 
-def capture(stream: Any, enqueue: Callable[[], bool]) -> Graph | None:
+def capture(stream: Any, enqueue: Callable[[], bool]) -> CudaGraph | None:
     """enqueue: puts work on the stream, and returns whether it could. The work is recorded and not
     run. Returns None where it cannot be captured; it can still be enqueued as before."""
     handle, executable = ctypes.c_void_p(stream.handle), ctypes.c_void_p()
@@ -196,7 +196,7 @@ def capture(stream: Any, enqueue: Callable[[], bool]) -> Graph | None:
         if fault or not enqueued:
             return None
         _call("cuGraphInstantiateWithFlags", ctypes.byref(executable), graph, ctypes.c_ulonglong(0))
-    return Graph(executable)
+    return CudaGraph(executable)
 
 
 def _destroy(graph: ctypes.c_void_p) -> None:

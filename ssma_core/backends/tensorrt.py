@@ -170,7 +170,7 @@ class ExecutionSlot:
         self._stream: Any = None
         self._context: Any = None
         self._buffers: dict[str, cuda.Buffer] = {}
-        self._graph: cuda.Graph | None = None
+        self._graph: cuda.CudaGraph | None = None
         try:
             self._stream = cuda.new_stream()
             self._context = _done(

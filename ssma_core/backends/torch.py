@@ -55,9 +55,10 @@ class TorchBackend:
             torch.set_num_threads(threads)
         network, self.spec = checkpoint.load(model)
         self._network: SegmentationNetwork | None = network
-        self._running: Running | None = Running(network, self.spec, self.precision, self._on_gpu)
+        self._running: RunnableNetwork | None = RunnableNetwork(
+            network, self.spec, self.precision, self._on_gpu)
         self.end_to_end = self._running.end_to_end
-        self._experts: dict[int, Running] = {}  # made at their first run
+        self._experts: dict[int, RunnableNetwork] = {}  # made at their first run
         has_decoders = isinstance(network, Ssma) and network.alone is not None
         self.unimodal = tuple(m.name for m in self.spec.modalities) if has_decoders else ()
 
@@ -70,7 +71,7 @@ class TorchBackend:
         if name not in self.unimodal:
             raise SsmaError(f"the file cannot label {name} alone")
         if modality not in self._experts:
-            self._experts[modality] = Running(
+            self._experts[modality] = RunnableNetwork(
                 unimodal_network(cast(Ssma, self._network), self.spec, modality),
                 self.spec.of_expert(modality), self.precision, self._on_gpu)
         return self._experts[modality].run([image], outputs)
@@ -82,7 +83,7 @@ class TorchBackend:
             torch.cuda.empty_cache()
 
 
-class Running:
+class RunnableNetwork:
     """A network, and on a GPU its captured graphs: one for each of the CAPTURED_FORMATS that were
     used last, captured when the first frame of the format comes."""
 

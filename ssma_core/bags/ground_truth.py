@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ssma_core.bags import image_messages, rosbag2
 
-RECORDED_WITHIN_NS = 2_000_000_000  # a true label is searched so long before and after its image
+RECORDED_WITHIN_NS = 2_000_000_000  # a label is searched this long before and after its image
 
 
 class TrueLabel(NamedTuple):

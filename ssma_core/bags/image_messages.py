@@ -77,9 +77,9 @@ class ImageMessage:
         return str(self.message.header.frame_id).removeprefix("/")
 
     def array(self) -> npt.NDArray[Any]:
-        """What Segmenter.segment takes: H×W×3 uint8 BGR for colour images of any order and for the
-        colour camera's grey ones, otherwise the sensor's own H×W uint8, uint16 or float32. A view
-        of the message where it can be.
+        """What Segmenter.segment takes: H×W×3 uint8 BGR from the colour camera (grey is converted)
+        and for colour images of any channel order; otherwise the sensor's own H×W array of uint8,
+        uint16 or float32. A view of the message if possible.
 
         Raises SsmaError, naming the topic, for a compressed image that is damaged.
         """

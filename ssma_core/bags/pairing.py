@@ -8,14 +8,16 @@ Then come the closest two of the frames before that pair, and of the frames afte
 no pair crosses another, and labels never go back in time. The order in which the two streams'
 frames arrive does not matter.
 
-When: as soon as no better pair can come, that is, when the two are each other's nearest and the
-next frame of neither stream can be nearer. A stream's next frame is not expected before its newest
-stamp plus the shortest of its recent gaps (two slops, while there is no gap). So equal stamps never
-wait, and at constant rates a pair is given out when its second frame arrives. With gaps that vary,
-a pair may wait for the next frame of the stream that could bring a nearer one. If that frame does
-not come, the pair is given out when one of its frames must go: when there is no room for it, or
-when the other stream is OVERTAKE_NS past it. It is then paired with the nearest frame that waits. A
-pair thus waits for one period as a rule, and at most until `queue_size` frames of a stream came.
+When: a pair is given out as soon as no better pair can come. Then the two frames are each other's
+nearest. The next frame of neither stream can be nearer.
+A stream's next frame is expected at its newest stamp plus the shortest of its recent gaps, at the
+earliest. While there is no gap, two slops take its place.
+Equal stamps never wait. At constant rates a pair is given out when its second frame arrives.
+If the gaps vary, a pair may wait for the next frame of the stream that could bring a nearer one.
+If that frame does not come, the pair waits until one of its frames must go. A frame must go when
+there is no room for it, or when the other stream is OVERTAKE_NS past it. The pair is then made
+with the nearest frame that waits.
+A pair usually waits for one period. It waits at most until `queue_size` frames of a stream came.
 
 How it ends: every frame is paired, unmatched (no frame was near enough), late (newer frames were
 paired already) or a duplicate. Until they are late, frames that were overtaken are paired like the
@@ -65,7 +67,7 @@ class Pair(Generic[Item]):
 
 @dataclass(frozen=True)
 class PairingSettings:
-    """What decides which frames become pairs. The defaults of all that pairs stand here.
+    """The pairing parameters. This is the only place with their defaults.
 
     slop: the most seconds that a pair may lie apart, at least 0.
     queue_size: how many frames of a stream may wait, at least 1; the oldest one makes room.

@@ -42,8 +42,7 @@ def growth() -> Iterator[Growth]:
 def _give_back() -> None:
     """Freed memory goes back to the system: else the block could use it again, unmeasured."""
     gc.collect()
-    if libc := processes.glibc():
-        libc.malloc_trim(0)
+    processes.return_free_memory()
 
 
 def _resident(field: str) -> int | None:

@@ -21,7 +21,7 @@ network's first row. faster: times as fast as the table's first row."""
 NOTHING = "–"
 
 
-def in_words(report: BenchmarkReport) -> str:
+def figures_text(report: BenchmarkReport) -> str:
     machine = report.machine
     lines = [f"{machine.cpu}, {machine.threads} thread(s) of {machine.cores} cores"
              + (f"; {machine.gpu}" if machine.gpu else ""),
@@ -74,7 +74,8 @@ def write_into(document: Path, report: BenchmarkReport, picture: str) -> None:
     first, last = _marks(report.machine.gpu is not None)
     machine = report.machine
     block = (f"{first}\n`{machine.command}`, {machine.date}, {', '.join(machine.versions)}.\n\n"
-             f"```\n{in_words(report)}\n```\n\n![p50 of every way, p90 as a whisker]({picture})\n"
+             f"```\n{figures_text(report)}\n```\n\n"
+             f"![p50 of every way, p90 as a whisker]({picture})\n"
              f"{last}")
     before, _, rest = read_document(document, report.machine.gpu is not None).partition(first)
     _, _, after = rest.partition(last)

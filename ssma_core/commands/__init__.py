@@ -34,10 +34,15 @@ def percent(text: str) -> float:
 
 
 def add_bag_arguments(parser: argparse.ArgumentParser, option: str) -> None:
-    """The options for a bag that `option` names; `evaluate_bag` has the same."""
+    """The options for a bag that `option` names."""
     parser.add_argument("--topics", nargs="+", default=(), metavar="TOPIC",
                         help=f"where {option} is a bag: the topics of the sensors, in the model's "
                         "order, colour first; then that of the labels, if there is one")
+    add_pairing_arguments(parser)
+
+
+def add_pairing_arguments(parser: argparse.ArgumentParser) -> None:
+    """--slop and --aux-delay."""
     parser.add_argument("--slop", type=float, default=PairingSettings.slop, metavar="SECONDS",
                         help="how far the stamps of a pair may lie apart (default: %(default)g)")
     parser.add_argument("--aux-delay", type=float, default=PairingSettings.aux_delay,
@@ -45,6 +50,6 @@ def add_bag_arguments(parser: argparse.ArgumentParser, option: str) -> None:
                         help="how late the second sensor's stamps are (default: %(default)g)")
 
 
-def pairing_asked(options: argparse.Namespace) -> PairingSettings:
+def pairing_settings(options: argparse.Namespace) -> PairingSettings:
     """Raises SsmaError for values out of range."""
     return PairingSettings(slop=options.slop, aux_delay=options.aux_delay)

@@ -10,8 +10,8 @@ from pathlib import Path
 from ssma_core.benchmark.files import Setting
 from ssma_core.benchmark.measure import benchmark
 from ssma_core.benchmark.report import BenchmarkReport, write_json
-from ssma_core.benchmark.text import in_words, read_document, write_into
-from ssma_core.commands import add_bag_arguments, count, pairing_asked, size
+from ssma_core.benchmark.text import figures_text, read_document, write_into
+from ssma_core.commands import add_bag_arguments, count, pairing_settings, size
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation.provenance import gpu
 from ssma_core.files import make_folder
@@ -48,9 +48,9 @@ def run(options: argparse.Namespace) -> None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         make_folder(folder)
         setting = Setting(options.size, options.threads, options.calibrate, folder,
-                          tuple(options.topics), pairing_asked(options))
+                          tuple(options.topics), pairing_settings(options))
         report = benchmark(options.model, setting, options.frames)
-    print(in_words(report))
+    print(figures_text(report))
     if options.output:
         write_json(report, options.output / "benchmark.json")
         _write_chart(report, options.output / "benchmark.png")

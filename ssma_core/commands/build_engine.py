@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 
 from ssma_core.backends import tensorrt_library
-from ssma_core.commands import add_bag_arguments, count, pairing_asked
-from ssma_core.commands.export import add_graph_arguments, frame_asked
+from ssma_core.commands import add_bag_arguments, count, pairing_settings
+from ssma_core.commands.export import add_graph_arguments, wanted_frame
 from ssma_core.commands.export import write as export
 from ssma_core.errors import SsmaError
 from ssma_core.export.engine import build_engine, gpu_at_hand
@@ -84,7 +84,7 @@ def _build(options: argparse.Namespace, engine: Path) -> EngineHeader:
     if options.data is not None:
         from ssma_core.export.gate import gate
         print(gate(options.model, engine, options.data, options.topics,
-                   pairing_asked(options), built_from=onnx))
+                   pairing_settings(options), built_from=onnx))
     return header
 
 
@@ -95,18 +95,18 @@ def _onnx(options: argparse.Namespace, folder: Path) -> Path:
         export(options, onnx)
         return onnx
     if options.model.suffix == ".onnx":
-        _check_asked(options, onnx_parts.read(options.model)[1])
+        _check_options(options, onnx_parts.read(options.model)[1])
         return Path(options.model)
     raise SsmaError(f"{options.model}: an engine is built from a .safetensors or an .onnx file")
 
 
-def _check_asked(options: argparse.Namespace, exported: Exported) -> None:
+def _check_options(options: argparse.Namespace, exported: Exported) -> None:
     """Raises SsmaError where the options ask for another file than the ONNX file."""
     if options.calibrate is not None or options.agreement is not None:
         raise SsmaError(f"--calibrate and --agreement are for a .safetensors file; {options.model} "
                         f"is {_words(exported)} already")
     now = exported.frame
-    frame = frame_asked(argparse.Namespace(camera=options.camera or (now and now.size),
+    frame = wanted_frame(argparse.Namespace(camera=options.camera or (now and now.size),
                                            aux=options.aux or (now and now.aux)))
     precision = options.precision or exported.precision
     if (precision, frame) != (exported.precision, now):

@@ -5,7 +5,7 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from ssma_core.commands import add_bag_arguments, pairing_asked, percent, size
+from ssma_core.commands import add_bag_arguments, pairing_settings, percent, size
 from ssma_core.errors import SsmaError
 from ssma_core.files import check_writable
 from ssma_core.model_files.exported import AUX_FORMATS, FrameFormat, Precision
@@ -49,7 +49,7 @@ def write(options: argparse.Namespace, output: Path) -> None:
     from ssma_core.export.onnx import export
     from ssma_core.model_files import checkpoint
 
-    frame = frame_asked(options)
+    frame = wanted_frame(options)
     network, spec = checkpoint.load(options.model)
     if options.precision != "int8":
         export(network, spec, output, frame, options.precision or "fp32")
@@ -57,7 +57,7 @@ def write(options: argparse.Namespace, output: Path) -> None:
     from ssma_core.datasets.inputs import open_inputs
     from ssma_core.export.int8 import export_int8
 
-    data = open_inputs(options.calibrate, spec, options.topics, pairing_asked(options))
+    data = open_inputs(options.calibrate, spec, options.topics, pairing_settings(options))
     asked = {} if options.agreement is None else {"agreement": options.agreement / 100}
     print(export_int8(network, spec, output, data, frame=frame, **asked).in_words())
 
@@ -70,7 +70,7 @@ def check_calibration(options: argparse.Namespace) -> None:
                         "for them: int8 is measured on frames like those that the model will see")
 
 
-def frame_asked(options: argparse.Namespace) -> FrameFormat | None:
+def wanted_frame(options: argparse.Namespace) -> FrameFormat | None:
     if options.aux and not options.camera:
         raise SsmaError("--aux describes the camera's arrays: give their size too, with "
                         "--camera WIDTHxHEIGHT")

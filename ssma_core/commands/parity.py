@@ -4,7 +4,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ssma_core.commands import add_bag_arguments, pairing_asked
+from ssma_core.commands import add_bag_arguments, pairing_settings
 from ssma_core.export.gate import gate
 
 
@@ -21,5 +21,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    print(gate(options.a, options.b, options.data, options.topics, pairing_asked(options),
+    print(gate(options.a, options.b, options.data, options.topics, pairing_settings(options),
                output=options.output))

@@ -1,4 +1,4 @@
-"""Whether one of two results is better, or was only lucky with its frames."""
+"""Whether one of two results is better than chance explains."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -164,7 +164,7 @@ def matched(a: Result, b: Result, first: str, second: str) -> MatchedResults:
     in_a, in_b = ([places[key] for key in common] for places in (places_a, places_b))
     frames = [(*a.scored[i], b.scored[j][1]) for i, j in zip(in_a, in_b)]
     found = MatchedResults(first, second, a, b, frames, a.counts[in_a], b.counts[in_b])
-    _check_same_truth(found)
+    _check_same_ground_truth(found)
     return found
 
 
@@ -183,7 +183,7 @@ def _check_same_frames(places: dict[tuple[str, str | int | None], int],
                             "the same frames can be compared")
 
 
-def _check_same_truth(found: MatchedResults) -> None:
+def _check_same_ground_truth(found: MatchedResults) -> None:
     differs = (found.counts_a.sum(axis=2) != found.counts_b.sum(axis=2)).any(axis=1)
     if not differs.any():
         return

@@ -75,8 +75,8 @@ class ConfusionMatrix:
                 if i != self.void_id and not self.counts[i].any()]
 
     def row_normalised(self) -> tuple[list[int], list[int], npt.NDArray[np.float64]]:
-        """(rows, columns, shares): the true classes, what their pixels were taken for, and which
-        share of a row's pixels (0–1, rows×columns).
+        """(rows, columns, shares): the true classes, the predicted classes, and which share
+        of a row's pixels (0–1, rows×columns).
 
         Void has no row, since it is not judged, and a column only where it was predicted. The row
         of a class that does not occur is 0.

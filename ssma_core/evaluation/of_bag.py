@@ -17,7 +17,7 @@ from ssma_core.bags.image_messages import ImageMessage
 from ssma_core.bags.pairing import STREAMS, Pair, Pairing, Stream
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation.metrics import ConfusionMatrix
-from ssma_core.evaluation.report.looks import Sheet, look_at
+from ssma_core.evaluation.report.shown_frames import FrameSelection, show_frame
 from ssma_core.evaluation.results import (
     BagSource,
     DriveResult,
@@ -36,7 +36,7 @@ class BagResult(NamedTuple):
     """What was found in a bag, and the frames to show of it."""
 
     drive: DriveResult
-    sheet: Sheet
+    sheet: FrameSelection
 
 
 def evaluate(bag: str, source: BagSource, segmenter: Segmenter,
@@ -71,8 +71,8 @@ class _Walk:
         self._pairing: Pairing[ImageMessage] = Pairing(
             source.slop, source.queue_size, source.aux_delay)
         self._ended: dict[Stream, Counter[Any]] = {stream: Counter() for stream in STREAMS}
-        self._truths = GroundTruth(bag, source.label, source.slop)
-        self._sheet = Sheet(rosbag2.seconds(bag))
+        self._ground_truth = GroundTruth(bag, source.label, source.slop)
+        self._sheet = FrameSelection(rosbag2.seconds(bag))
         self._frames: list[FrameResult] = []
         self._counts: list[npt.NDArray[np.int64]] = []  # of those that have a true label
         self._drops: list[TimelineEvent] = []
@@ -119,7 +119,7 @@ class _Walk:
             begin = time.perf_counter()
             labels = self._segmenter.segment(rgb, aux).labels
         latency_ms = round(1000 * (time.perf_counter() - begin), 3)
-        truth = self._truths.near(stamp_ns, self._newest.time_ns)
+        truth = self._ground_truth.near(stamp_ns, self._newest.time_ns)
         self._frames.append(FrameResult(stamp_ns=stamp_ns, latency_ms=latency_ms,
                                         scored=truth is not None))
         if truth is None:
@@ -128,7 +128,7 @@ class _Walk:
         matrix = score(truth, labels, spec)
         self._counts.append(matrix.counts)
         self._sheet.offer(matrix.frame_score(), stamp_ns, partial(
-            look_at, spec, self._bag, stamp_ns, matrix, rgb=rgb, aux=aux, labels=labels,
+            show_frame, spec, self._bag, stamp_ns, matrix, rgb=rgb, aux=aux, labels=labels,
             truth=truth.labels))
 
     def _check(self, apart: float | None) -> None:

@@ -17,10 +17,10 @@ from ssma_core.evaluation import of_bag
 from ssma_core.evaluation.comparison import MatchedResults
 from ssma_core.evaluation.of_bag import BagResult
 from ssma_core.evaluation.provenance import machine, versions
-from ssma_core.evaluation.report import looks
+from ssma_core.evaluation.report import shown_frames
 from ssma_core.evaluation.report.compare import comparison_page
-from ssma_core.evaluation.report.looks import Look
 from ssma_core.evaluation.report.page import report_page
+from ssma_core.evaluation.report.shown_frames import ShownFrame
 from ssma_core.evaluation.results import BagSource, DriveResult, Result
 from ssma_core.files import atomic_write
 from ssma_core.segmenter import Segmenter
@@ -52,8 +52,8 @@ class BagsEvaluation(NamedTuple):
     """The result on all bags, and the frames to show of them: the worst and typical ones."""
 
     result: Result
-    worst: list[Look]
-    typical: list[Look]
+    worst: list[ShownFrame]
+    typical: list[ShownFrame]
 
 
 def evaluate_bags(paths: Sequence[str], model: Path, source: BagSource, jobs: int | None = None,
@@ -78,7 +78,7 @@ def evaluate_bags(paths: Sequence[str], model: Path, source: BagSource, jobs: in
     live = tuple(over_dds(drive.name, spec) for drive in drives) if over_dds else ()
     result = Result(str(model), spec, source, versions(backend), drives, live, backend, precision,
                     machine(backend), at_once)
-    return BagsEvaluation(result, *looks.chosen([each.found.sheet for each in done],
+    return BagsEvaluation(result, *shown_frames.chosen([each.found.sheet for each in done],
                                                 result.frame_scores()))
 
 

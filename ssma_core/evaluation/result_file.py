@@ -22,8 +22,9 @@ from ssma_core.evaluation.results import Counts, DatasetSource, DriveResult, Res
 from ssma_core.files import atomic_write
 from ssma_core.plain import from_plain
 
-# The name in the file of `Result.drives`, and where the fields of `Result.source` stand there.
-DRIVES, BAG_SOURCE, DATASET_SOURCE = "runs", "settings", ("configuration", "split", "options")
+# `Result.drives` is called this in the file. `Result.source` is under these names.
+DRIVES = "runs"
+BAG_SOURCE, DATASET_SOURCE = "settings", ("configuration", "split", "options")
 # A quote within a JSON string is escaped, so what matches is the value of a key.
 _COUNTS = re.compile(rb'(?<!\\)"counts"\s*:\s*(\[[\[\]\d,\s]*\])')
 
@@ -152,7 +153,7 @@ def _take_counts(drive: dict[str, Any], tables: list[bytes], classes: int) -> No
         if counts is None:
             continue
         name = frame.get("name", frame.get("stamp_ns", i))
-        if isinstance(counts, list) and len(counts) == 1 and type(counts[0]) is int:
+        if _is_place(counts, tables):
             texts.append(tables[counts[0]])
             places.append(scored)
             _check_shape(texts[-1], classes, name)
@@ -163,6 +164,12 @@ def _take_counts(drive: dict[str, Any], tables: list[bytes], classes: int) -> No
     drive["counts"][places] = _numbers(texts, classes)
     for place, array in others.items():
         drive["counts"][place] = array
+
+
+def _is_place(counts: Any, tables: list[bytes]) -> bool:
+    """Whether it stands for one of the tables, see `read_result`."""
+    return (isinstance(counts, list) and len(counts) == 1 and type(counts[0]) is int
+            and 0 <= counts[0] < len(tables))
 
 
 def _check_shape(text: bytes, classes: int, name: object) -> None:

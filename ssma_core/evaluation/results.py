@@ -140,11 +140,18 @@ class DriveResult:
 
 @dataclass(frozen=True)
 class Result:
-    """model: the file. backend, precision: what it ran on, and how, such as "fp16". machine: its
-    processors, in words. versions: of what computed it, "name version" each. processes: how many
-    bags were segmented at once, each on its share of the CPU. None where they are not known.
-    drives: all that was evaluated; bags without DDS. live: the same bags over DDS, where that was
-    wanted.
+    """The result of one evaluation. The last four fields are None if they are not known.
+
+    model: the model's file.
+    spec: the model's.
+    source: the data set's or the bags' settings.
+    versions: the libraries that computed it, "name version" each.
+    drives: all that was evaluated; bags without DDS.
+    live: the same bags over DDS, if that was wanted.
+    backend: what the model ran on.
+    precision: such as "fp16".
+    machine: its processors, in words.
+    processes: how many bags were segmented at once, each on its share of the CPU.
     Raises SsmaError where there is no frame, counts do not fit the spec's classes, frames lack what
     identifies them, or two have one name.
     """
@@ -208,7 +215,7 @@ class Result:
 
     @cached_property
     def names(self) -> list[str]:
-        """The drives'; of bags no longer than is needed to tell them apart."""
+        """The drives' names. Bags have the shortest names that differ."""
         names = [drive.name for drive in self.drives]
         return short_names(names) if self.of_bags else names
 

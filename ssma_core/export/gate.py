@@ -50,11 +50,12 @@ def gate(a: Path, b: Path, data: Path, topics: Sequence[str] = (),
                                  encoding="utf-8")
         write_picture(output / "worst.png", worst_sheet(comparison))
     if not comparison.holds:
-        raise SsmaError(f"{b} does not give the labels of {a}: {in_words(comparison)}.\n{parting}")
-    return f"{b} gives the labels of {a}: {in_words(comparison)}"
+        raise SsmaError(f"{b} does not give the labels of {a}: {agreement_line(comparison)}.\n"
+                        f"{parting}")
+    return f"{b} gives the labels of {a}: {agreement_line(comparison)}"
 
 
-def in_words(comparison: ParityResult) -> str:
+def agreement_line(comparison: ParityResult) -> str:
     """The figures and their bounds, one line."""
     parity = comparison.parity
     words = (f"over {parity.frames} frames they agree on {100 * parity.agreement:.3f} % of the "
@@ -93,22 +94,22 @@ def _parting(comparison: ParityResult, built_from: Path | None) -> tuple[list[La
             b = _as_onnx(built_from or comparison.b.file, Path(folder) / "b.onnx")
             layers = compare_layers(a, b, frame.arrays)
     except SsmaError as error:
-        return [], f"In which layer they part is not known: {error}"
+        return [], f"In which layer the difference begins is not known: {error}"
     except ModuleNotFoundError as error:
-        return [], ("In which layer they part is not known: that needs the Python package "
-                    f"{error.name!r}, which is not installed: pip install {error.name}")
+        return [], ("In which layer the difference begins is not known: that needs the Python "
+                    f"package {error.name!r}, which is not installed: pip install {error.name}")
     first = first_apart(layers)
     if not first.own:
-        return layers, ("In ONNX no layer differs: they part before the network or behind it, or "
-                        "in how their libraries compute.")
+        return layers, ("In ONNX no layer differs: the difference is before or after the network, "
+                        "or in the libraries.")
     largest = sorted((layer for layer in layers if layer.own), key=lambda layer: layer.own,
                      reverse=True)[:LARGEST]
     where = f"on {frame.name}"
     if built_from:
         where += f"; in {built_from.name}, since an engine's own layers cannot be looked into"
     return layers, "\n".join([
-        f"They part first in {first.name}: by itself it is {_percent(first.own)} % off, and a "
-        f"usual layer {_percent(usual(layers))} % ({where}). The largest:",
+        f"The first difference is in {first.name}: by itself it is {_percent(first.own)} % off, "
+        f"and a usual layer {_percent(usual(layers))} % ({where}). The largest:",
         *columns([("layer", "by itself %", "with those before %"), *(
             (layer.name, _percent(layer.own), _percent(layer.whole)) for layer in largest)])])
 

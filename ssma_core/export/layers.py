@@ -51,7 +51,7 @@ def compare_layers(a: Path, b: Path, arrays: Sequence[Array]) -> list[Layer]:
     Raises SsmaError when they are not of one spec, no layer has one name in both, or onnxruntime
     cannot run a file on the CPU, such as one of bf16.
     """
-    first, second = _Graph(a, arrays), _Graph(b, arrays)
+    first, second = _LayerGraph(a, arrays), _LayerGraph(b, arrays)
     names = [name for name in second.layers
              if name in first.layers and first.shape(name) == second.shape(name)]
     if first.spec != second.spec or not names:
@@ -79,7 +79,7 @@ def usual(layers: Sequence[Layer]) -> float:
     return float(np.median([layer.own for layer in layers]))
 
 
-class _Graph:
+class _LayerGraph:
     """A file, its inputs' values for a frame, and the layers that its labels need: the name of each
     one's output, in the order of computation."""
 
@@ -123,7 +123,7 @@ class _Graph:
                             ) from error
 
 
-def _apart(first: _Graph, second: _Graph, names: Sequence[str],
+def _apart(first: _LayerGraph, second: _LayerGraph, names: Sequence[str],
            given: Mapping[str, str]) -> list[Layer]:
     """given: by each layer's output in the second file the same layer's in the first."""
     outputs = [second.layers[name] for name in names]

@@ -51,9 +51,9 @@ def export(network: SegmentationNetwork, spec: ModelSpec, path: str | Path,
 def exported_as(network: SegmentationNetwork, spec: ModelSpec, frame: FrameFormat | None,
                 precision: Precision) -> Exported:
     """The description of the network's file, with unimodal decoders where the network has them."""
-    has_alone = isinstance(network, Ssma) and network.alone is not None
+    has_unimodal = isinstance(network, Ssma) and network.alone is not None
     return Exported(spec, precision, frame, weights_hash(network),
-                    unimodal_modalities(spec, frame) if has_alone else ())
+                    unimodal_modalities(spec, frame) if has_unimodal else ())
 
 
 def write(model: onnx.ModelProto, exported: Exported, path: str | Path) -> None:

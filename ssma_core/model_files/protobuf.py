@@ -1,5 +1,9 @@
 """Protocol buffers' wire format (protobuf.dev/programming-guides/encoding): only what the files of
-TensorFlow and ONNX need."""
+TensorFlow and ONNX need.
+
+This is our own code because onnx's and TensorFlow's protobuf packages are heavy and conflict in
+versions; a robot has neither.
+"""
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -1,4 +1,6 @@
-"""Reads a TensorFlow checkpoint (format V2) without TensorFlow.
+"""Reads a TensorFlow checkpoint (format V2).
+
+This is our own code so that a checkpoint can be read without TensorFlow.
 
 `<prefix>.index` is a LevelDB table: sorted keys, each sharing its beginning with the one before, in
 blocks that an index block lists (github.com/google/leveldb, doc/table_format.md). Key "" holds a

@@ -24,8 +24,7 @@ class Subscribed:
 
 
 def problems(pipeline: Pipeline, inputs: Mapping[Stream, Subscribed]) -> list[str]:
-    """What is wrong now, apart from errors that were logged when they happened, see
-    `Statistics.recent_errors`."""
+    """All current problems. Errors that were logged already are in `Statistics.recent_errors`."""
     statistics, names = pipeline.statistics, pipeline.labelling.names
     topics = {stream: subscribed.topic for stream, subscribed in inputs.items()}
     silent = [stream for stream in STREAMS if not is_recent(statistics.last_seen[stream])]
@@ -91,12 +90,12 @@ def _unchanged(pipeline: Pipeline, stream: Stream, topic: str) -> list[str]:
     seconds = pipeline.statistics.unchanged.get(stream, 0.0)
     if seconds <= pipeline.given.frozen_timeout:
         return []
-    return [f"the images on {topic} have been the same, to the byte, for {seconds:.0f} s: that "
-            "camera hangs, unless it is a simulated one in a scene that stands still"]
+    return [f"the images on {topic} have not changed for {seconds:.0f} s: the camera hangs, or a "
+            "simulated scene stands still"]
 
 
 def _unpaired(pipeline: Pipeline, topics: Mapping[Stream, str]) -> list[str]:
-    """That few or none of the images on both topics find a partner, and why."""
+    """Reports that few or no images pair, and why."""
     statistics = pipeline.statistics
     if not is_recent(statistics.last_paired):
         return [f"images come on {topics['rgb']} and {topics['aux']}, but none pair: "
@@ -112,17 +111,17 @@ def _why_not(pipeline: Pipeline, topics: Mapping[Stream, str]) -> str:
     pairing = pipeline.pairing
     apart = pairing.apart()
     if apart is not None and apart > pairing.slop:
-        return (f"the nearest stamps lie {apart:g} s apart, beyond the slop of {pairing.slop:g} s. "
-                "Are both of one clock? Then a slop of that size would pair them, or an aux_delay "
-                "where the second sensor's stamps are always that late")
+        return (f"the nearest stamps lie {apart:g} s apart, more than the slop of "
+                f"{pairing.slop:g} s. If both clocks are the same, set slop to this value; if the "
+                "second sensor is always late, set aux_delay")
     behind = _behind(pipeline)
     if behind is None:
         return "they were refused, or came late, as the counters show"
     stream, seconds, images = behind
     return (f"images on {topics[stream]} come {seconds:.2g} s after those of the same stamp on "
-            f"{topics[OTHER[stream]]}, of which no more than {pairing.queue_size} wait. Does the "
-            f"sensor take so long? Then set queue_size to {images}. Or does its clock lag? Then "
-            "set that, or aux_delay")
+            f"{topics[OTHER[stream]]}, where at most {pairing.queue_size} images wait. If the "
+            f"sensor needs this time, set queue_size to {images}. If its clock is late, correct "
+            "the clock or set aux_delay")
 
 
 def _behind(pipeline: Pipeline) -> tuple[Stream, float, int] | None:
@@ -147,7 +146,8 @@ def _other_time(ages: Sequence[float]) -> list[str]:
 
 
 def _slow(pipeline: Pipeline, stream: Stream, topic: str) -> list[str]:
-    """That the other stream's images, which come more often, stop waiting before this one's."""
+    """Reports that this stream is slower than the timeout of the other stream, whose images come
+    more often."""
     period, others = map(pipeline.pairing.period, (stream, OTHER[stream]))
     timeout = pipeline.timeout(OTHER[stream])
     if period is None or others is None or not others <= timeout < period:

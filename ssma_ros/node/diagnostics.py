@@ -33,9 +33,8 @@ def _bottleneck(statistics: Statistics) -> list[str]:
     rates = {event: statistics.rate(event) for event in ("offered", "published", "overwritten")}
     if rates["overwritten"] <= BOTTLENECK * rates["offered"]:
         return []
-    return [f"the model is the bottleneck: it holds {rates['published']:.1f} Hz of the "
-            f"{rates['offered']:.1f} Hz that come in; the newest images are labelled, the others "
-            "overwritten"]
+    return [f"the model is too slow: it labels {rates['published']:.1f} of {rates['offered']:.1f} "
+            "images a second; only the newest are labelled"]
 
 
 def status(name: str, facts: Mapping[str, str], pipeline: Pipeline,

@@ -69,7 +69,7 @@ Work = Mapping[Stream, Arrived]
 
 
 class Labelling:
-    """Labels images with both experts, or with one where the other's image is blank or misfits.
+    """Labels images with both experts, or with one if the other's image is blank or does not fit.
 
     given: may be replaced between two labels. camera_info: the newest sensor_msgs/CameraInfo of the
       colour image. report: logs an error, throttled.

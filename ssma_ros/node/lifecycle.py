@@ -34,7 +34,7 @@ from ssma_ros.node.pipeline import NO_MODE, Pipeline
 from ssma_ros.node.warm_up import warm_up
 
 DIAGNOSTICS_PERIOD_S = 1.0
-TICK_S = 0.02  # by so much later a failed sensor is noticed
+TICK_S = 0.02  # a failed sensor is noticed at most this much later
 
 Transition = Callable[["SegmentationNode", LifecycleState], TransitionCallbackReturn]
 
@@ -75,9 +75,9 @@ class SegmentationNode(LifecycleNode):
         self._diagnostics: Any
         self.add_on_set_parameters_callback(self._change)
         self._service_change_state.callback = functools.partial(
-            self._answer, self._service_change_state.callback)
+            self._change_state, self._service_change_state.callback)
 
-    def _answer(self, change_state: Callable[..., ChangeState.Response],
+    def _change_state(self, change_state: Callable[..., ChangeState.Response],
                 request: ChangeState.Request, response: ChangeState.Response
                 ) -> ChangeState.Response:
         """Refuses a transition that the state does not allow, as rclcpp's nodes do; rclpy would end
@@ -100,7 +100,7 @@ class SegmentationNode(LifecycleNode):
             segmenter = made.enter_context(closing(_opened(self._given)))
             _check(segmenter, self._given.model)
             warm_up(segmenter)
-            self.get_logger().info(_in_words(self._given.model, segmenter))
+            self.get_logger().info(_model_summary(self._given.model, segmenter))
             self._outputs = topics.outputs(self, made, segmenter.spec)
             self._label_info = topics.label_info_output(self, made)
             self._diagnostics = topics.publisher(self, made, DiagnosticArray, "/diagnostics")
@@ -219,7 +219,7 @@ class SegmentationNode(LifecycleNode):
 
 
 def _going_on(call: Callable[[], None], pipeline: Pipeline) -> Callable[[], None]:
-    """The call, of which errors are only reported: rclpy would end the program."""
+    """Runs the call and reports its errors; rclpy would end the program."""
     def safely() -> None:
         try:
             call()
@@ -243,11 +243,11 @@ def _check(segmenter: Segmenter, path: str) -> None:
                         "images: give it a model of two modalities")
 
 
-def _in_words(path: str, segmenter: Segmenter) -> str:
+def _model_summary(path: str, segmenter: Segmenter) -> str:
     spec = segmenter.spec
     names = [modality.name for modality in spec.modalities]
     alone = [name for name, can in zip(names, segmenter.unimodal) if can]
     return (f"{path}: {' and '.join(names)}, {spec.classes} classes, runs on {segmenter.backend}; "
-            f"should the other fail, it labels from {' or '.join(alone) or 'neither'} alone; "
+            f"if one sensor fails, it labels from {' or '.join(alone) or 'neither'} alone; "
             f"{distro.CV_BRIDGE}, "
             f"{'' if distro.HAS_MESSAGE_FILTERS else 'no '}message_filters here")

@@ -8,7 +8,7 @@ Without glibc nothing is done.
 """
 from __future__ import annotations
 
-from ssma_core import glibc
+from ssma_core import glibc, return_free_memory
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # mallopt's names, of <malloc.h>
 _LARGEST = 32 << 20  # bytes, glibc's limit. Colour images of 4K have 25 MB
@@ -26,22 +26,17 @@ def share() -> None:
 def keep() -> None:
     """From now on the process keeps freed memory for the next images; memory that is free already
     is returned. In other threads than the first this needs `share`."""
-    _give_back()
+    return_free_memory()
     _set(_LARGEST, -1)  # -1: never return memory
 
 
 def give_back() -> None:
     """Memory that is free now, or is freed from now on, returns to the system."""
     _set(_DEFAULT, _DEFAULT)
-    _give_back()
+    return_free_memory()
 
 
 def _set(mmap_threshold: int, trim_threshold: int) -> None:
     if libc := glibc():
         libc.mallopt(_MMAP_THRESHOLD, mmap_threshold)
         libc.mallopt(_TRIM_THRESHOLD, trim_threshold)
-
-
-def _give_back() -> None:
-    if libc := glibc():
-        libc.malloc_trim(0)

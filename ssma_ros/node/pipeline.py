@@ -24,8 +24,7 @@ class Pipeline:
     stream is silent and the model can label without it, the other's newest image is labelled.
 
     Frames that cannot be used are counted, and the reason is logged, throttled; the pipeline always
-    goes on. No label is of an earlier moment than the label before it, unless the clock was set
-    back.
+    goes on. Labels never go back in time, unless the clock was set back.
     """
 
     def __init__(self, segmenter: Segmenter, given: Parameters, outputs: Outputs) -> None:
@@ -57,9 +56,8 @@ class Pipeline:
 
     @property
     def mode(self) -> str:
-        """What the last label was made from: both modalities' names with a "+" between them, the
-        name of one, or "none" when nothing was labelled for longer than the longer timeout, and
-        than two frames take."""
+        """The last label's mode; "none" after the longer timeout and twice the last latency without
+        a label. A mode is both modalities' names with a "+" between them, or the name of one."""
         mode, when = self._last_label
         timeout = max(self.given.aux_timeout, self.given.rgb_timeout)
         takes = self.statistics.latencies[-1] if self.statistics.latencies else 0.0
@@ -79,7 +77,7 @@ class Pipeline:
         changed. To be called many times a second, in the thread that calls `receive`."""
         for stream, arrived in self._newest.items():
             if self._watchdog.is_over(stream, time.monotonic(), self.timeout(stream)):
-                self._offer_alone(stream, arrived)
+                self._offer_unimodal(stream, arrived)
         self.publish_mode()
 
     def publish_mode(self) -> None:
@@ -125,9 +123,9 @@ class Pipeline:
             self._offered_ns = {}
             self._newest = {stream: arrived}
         if alone and not pairs:
-            self._offer_alone(stream, arrived)
+            self._offer_unimodal(stream, arrived)
 
-    def _offer_alone(self, stream: Stream, arrived: Arrived) -> None:
+    def _offer_unimodal(self, stream: Stream, arrived: Arrived) -> None:
         if self.labelling.unimodal[stream] and self._offer({stream: arrived}):
             self.statistics.happened(ALONE[stream])
 

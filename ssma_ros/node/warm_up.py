@@ -1,8 +1,11 @@
-"""Every way to segment is prepared before it is needed.
+"""Every combination is prepared before it is needed.
 
-A way is: which images there are, of which sizes and types, and which outputs are wanted. Its first
-run opens sessions and captures CUDA graphs, and takes many times as long as the later ones. When a
-sensor fails, the labels of the other one must not wait for that.
+A combination is: the images, their sizes and types, and the wanted outputs. Its first run opens
+sessions and captures CUDA graphs, and takes many times as long as the later ones. When a sensor
+fails, the labels of the other one must not wait for that.
+
+A new subscription or format makes new combinations. If a sensor fails within the two or three
+labels after it, the combination without that sensor is still cold.
 """
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ def warm_up(segmenter: Segmenter) -> None:
 
 
 class WarmUp:
-    """Knows which ways were run, and prepares those that may be needed next.
+    """Knows which combinations were run, and prepares those that may be needed next.
 
     wanted: returns the outputs that would be asked for of images of these streams.
     """
@@ -47,17 +50,18 @@ class WarmUp:
         self._newest |= images
 
     def ran(self, images: Mapping[Stream, Array], outputs: WantedOutputs) -> bool:
-        """Notes that a way was run. Returns whether that was the first time."""
-        way = (frozenset((stream, image.shape, image.dtype) for stream, image in images.items()),
-               frozenset(outputs.items()))
-        is_new = way not in self._ran
-        self._ran.add(way)
+        """Notes that a combination was run. Returns whether that was the first time."""
+        combination = (frozenset((stream, image.shape, image.dtype)
+                                 for stream, image in images.items()),
+                       frozenset(outputs.items()))
+        is_new = combination not in self._ran
+        self._ran.add(combination)
         return is_new
 
     def prepare_one(self) -> None:
-        """Prepares one way that was not run yet, if there is one: one for each label, so that the
-        next label never waits for more than one. A way that cannot be prepared raises SsmaError,
-        once."""
+        """Prepares one new combination, if there is one. It is called after each label, so the next
+        label waits for one at most. A combination that cannot be prepared raises SsmaError, once.
+        """
         for streams in _sets_of_images(self._segmenter):
             images = {s: self._newest[s] for s in streams if s in self._newest}
             outputs = self._wanted(streams)
@@ -67,5 +71,7 @@ class WarmUp:
 
 
 def _sets_of_images(segmenter: Segmenter) -> list[tuple[Stream, ...]]:
-    """Both streams, and each one that the model can label without the other."""
-    return [STREAMS, *((stream,) for stream, can in zip(STREAMS, segmenter.unimodal) if can)]
+    """Each stream that the model can label without the other: a failing sensor needs that first;
+    then both."""
+    alone = ((stream,) for stream, can in zip(STREAMS, segmenter.unimodal) if can)
+    return [*alone, STREAMS]

@@ -1,4 +1,4 @@
-"""One thread, one slot: the newest item is worked on, what it overwrites is counted."""
+"""One thread and one slot. It processes the newest item and counts overwritten items."""
 from __future__ import annotations
 
 import logging
@@ -52,7 +52,8 @@ class Worker(Generic[Item]):
     def _handle(self, error: Exception) -> None:
         try:
             self._failed(error)
-        except Exception:  # nor may its report; the traceback shows both errors
+        except Exception:
+            # reporting must not end the thread either; the traceback shows both errors
             _log.exception("an error of the worker could not be reported")
 
     def _next(self) -> Item | None:

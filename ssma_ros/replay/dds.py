@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 PROFILE = Path("config", "fastdds_images.xml")
-# Who has found a service waits so long before he asks: until it has found him, too, its answers are
-# lost.
+# A client waits this long after it found a service: until the service has found the client, replies
+# are lost.
 MATCHED_S = 0.3
 
 

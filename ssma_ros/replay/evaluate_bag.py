@@ -23,6 +23,7 @@ from ssma_core import (
     OverDds,
     PairingSettings,
     SsmaError,
+    add_pairing_arguments,
     check_writable,
     compare_files,
     evaluate_bags,
@@ -87,13 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rgb", metavar="TOPIC", help="colour images")
     parser.add_argument("--aux", metavar="TOPIC", help="the second sensor's images")
     parser.add_argument("--label", metavar="TOPIC", help="true labels, mono8")
-    parser.add_argument("--slop", type=float, default=PairingSettings.slop, metavar="SECONDS",
-                        help="how far the stamps of a pair may lie apart (default: %(default)g)")
+    add_pairing_arguments(parser)
     parser.add_argument("--queue-size", type=int, default=PairingSettings.queue_size, metavar="N",
                         help="how many frames may wait for a partner (default: %(default)d)")
-    parser.add_argument("--aux-delay", type=float, default=PairingSettings.aux_delay,
-                        metavar="SECONDS",
-                        help="how late the second sensor's stamps are (default: %(default)g)")
     parser.add_argument("--report", type=Path, metavar="FILE.html",
                         help="write a page to look at: one file, needs no network")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")

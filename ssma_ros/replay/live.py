@@ -53,13 +53,13 @@ def evaluate(bag: str, model: Path, spec: ModelSpec, source: BagSource,
              tick: Callable[[int], None]) -> DriveResult:
     """What happens to a bag's frames, and when. Labels are scored as they come, so that none has to
     be kept. tick, and errors: as of `replay_through_node`."""
-    truths = GroundTruth(bag, source.label, source.slop)
+    ground_truth = GroundTruth(bag, source.label, source.slop)
     recordings = Recordings(bag, [source.rgb, source.aux])
     counts: dict[int, npt.NDArray[np.int64] | None] = {}
 
     def take(stamp_ns: int, bag_time_ns: int, labels: npt.NDArray[Any]) -> None:
         # Not when the label came: a slow model's come seconds later.
-        truth = truths.near(stamp_ns, recordings.of(stamp_ns, bag_time_ns))
+        truth = ground_truth.near(stamp_ns, recordings.of(stamp_ns, bag_time_ns))
         counts[stamp_ns] = score(truth, labels, spec).counts if truth else None
 
     with tempfile.TemporaryDirectory(prefix="evaluate_bag.") as logs:
@@ -114,9 +114,9 @@ def replay_through_node(bag: str | Path, model: Path, source: BagSource, logs: P
             collected.counters.clear()
             _spin(here, node, lambda: collected.settled and bool(collected.counters))
         if not collected.arrivals_ns:
-            raise SsmaError(f"no label came\n{node.last_words()}")
+            raise SsmaError(f"no label came\n{node.end_of_log()}")
         if not collected.has_clock:
-            raise SsmaError(f"no /clock came\n{replay.last_words()}")
+            raise SsmaError(f"no /clock came\n{replay.end_of_log()}")
     finally:
         here.destroy_node()
         rclpy.try_shutdown()
@@ -162,7 +162,7 @@ def _bring_up(here: Node, node: Program) -> None:
         answer = client.call_async(request)
         _spin(here, node, answer.done)
         if not answer.result().success:
-            raise SsmaError(f"{node.name} refused to start\n{node.last_words()}")
+            raise SsmaError(f"{node.name} refused to start\n{node.end_of_log()}")
 
 
 def _spin(here: Node, node: Program, done: Callable[[], bool],
@@ -173,4 +173,4 @@ def _spin(here: Node, node: Program, done: Callable[[], bool],
         rclpy.spin_once(here, timeout_sec=0.05)
         node.check()
         if time.monotonic() > end:
-            raise SsmaError(f"{node.name} did not answer in {patience_s} s\n{node.last_words()}")
+            raise SsmaError(f"{node.name} did not answer in {patience_s} s\n{node.end_of_log()}")

@@ -16,7 +16,7 @@ MODULES = {"segmentation_node": "ssma_ros.node.program", "replay": "ssma_ros.rep
 
 @dataclass(frozen=True)
 class Program:
-    """One of ssma_ros's programs, running, and where it says what it has to say."""
+    """A running program of ssma_ros, and its log file."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -26,16 +26,16 @@ class Program:
         """Raises SsmaError with the end of its log when it has failed."""
         if self.process.poll():
             raise SsmaError(f"{self.name} ended with status {self.process.returncode}\n"
-                            + self.last_words())
+                            + self.end_of_log())
 
-    def last_words(self) -> str:
+    def end_of_log(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines()[-10:]
         return "\n".join([f"the end of {self.log}:", *lines])
 
 
 @contextmanager
 def running(logs: Path, name: str, *arguments: str) -> Iterator[Program]:
-    """The program is over when the block is, however it ends."""
+    """The program ends when the block ends, also after an error."""
     log = logs.with_name(f"{logs.name}_{name}.log")
     process = None
     try:

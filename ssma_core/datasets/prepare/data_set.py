@@ -38,6 +38,12 @@ class PublishedFrame:
     label: Path
     camera: Path | None = None
 
+    def __post_init__(self) -> None:
+        place = PurePath(self.name)
+        if place.is_absolute() or ".." in place.parts:
+            raise SsmaError(f"the frame {self.name!r} would be written outside the output folder: "
+                            "its name must be a path below it")
+
     @property
     def files(self) -> tuple[Path, ...]:
         needed = (self.rgb, self.second, self.label)

@@ -146,7 +146,8 @@ def _label(output: Path, data_set: DataSet, classes: Classes, frame: PublishedFr
         ids = data_set.read_ids(frame.label)
         rgb = read_colour(frame.rgb)
         label = _sized(_classes_of(ids, table, data_set, frame), frame, frame.label, rgb)
-        size = _png_size(frame.second)  # apart from the header, it is not opened for hours
+        # only the header is read now; the rest may be read hours later
+        size = _png_size(frame.second)
         if size:
             _check_view(size, frame, frame.second, rgb)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -36,8 +36,7 @@ class Mark:
 
 
 def histogram(values: Values, end: float, unit: str, css_class: str = "a") -> Markup:
-    """How often which value, from 0 to `end`; what is beyond counts in the last bar. p50 and p99
-    are marked."""
+    """A histogram from 0 to `end`. Larger values count in the last bar. p50 and p99 are marked."""
     counts, edges = np.histogram(np.minimum(values, end), BINS, (0, end))
     bars = [(i, count / counts.max(), f"{low:.3g} to {high:.3g} {unit}: {count}")
             for i, (count, low, high) in enumerate(zip(counts.tolist(), edges, edges[1:])) if count]

@@ -10,15 +10,16 @@ import numpy as np
 from ssma_core.evaluation import figures
 from ssma_core.evaluation.report import charts, render, tables
 from ssma_core.evaluation.report.charts import Mark
-from ssma_core.evaluation.report.looks import Look
 from ssma_core.evaluation.report.render import Tile, milliseconds, percent
+from ssma_core.evaluation.report.shown_frames import ShownFrame
 from ssma_core.evaluation.results import DriveResult, Result, Timeline
 
-# What may lie over the colour image, by name in `Look`; the second sensor has the model's name.
+# What may lie over the colour image, by name in `ShownFrame`; the second sensor has the model's
+# name.
 LAYERS = {"label": "label", "truth": "truth", "wrong": "errors", "second": ""}
 
 
-def report_page(result: Result, worst: Sequence[Look], typical: Sequence[Look]) -> str:
+def report_page(result: Result, worst: Sequence[ShownFrame], typical: Sequence[ShownFrame]) -> str:
     """A whole document. worst, typical: the frames to show."""
     spec, matrix = result.spec, result.total()
     drives = result.drives
@@ -105,7 +106,7 @@ def _latency_lead(result: Result) -> str:
     return lead
 
 
-def _timeline(result: Result, i: int, worst: Sequence[Look]) -> dict[str, Any]:
+def _timeline(result: Result, i: int, worst: Sequence[ShownFrame]) -> dict[str, Any]:
     """The title of a bag, its lanes (a heading, its CSS class and the lanes below it), and the
     axis."""
     drive, void = result.drives[i], result.spec.void_id
@@ -128,7 +129,7 @@ def _events(timeline: Timeline) -> render.Markup:
     return charts.mode_lane(timeline) + drops if timeline.modes else drops
 
 
-def _cards(result: Result, looks: Sequence[Look]) -> list[dict[str, Any]]:
+def _cards(result: Result, looks: Sequence[ShownFrame]) -> list[dict[str, Any]]:
     bags = [drive.name for drive in result.drives]
     names, cards = result.spec.class_names, []
     for look in looks:

@@ -26,7 +26,8 @@ def class_rows(matrix: ConfusionMatrix, spec: ModelSpec) -> list[TableRow]:
         found.append({
             "colour": spec.class_colours[i], "name": spec.class_names[i], "iou": ious[i],
             "share": shares[i],
-            "taken_for": f"{spec.class_names[lost[1]]} {percent(lost[0])}" if lost else "–"})
+            "most_confused_with":
+                f"{spec.class_names[lost[1]]} {percent(lost[0])}" if lost else "–"})
     return found
 
 

@@ -1,1 +1,1 @@
-"""The sensors' health: which images come, which are blank, which stay away."""
+"""The sensors' health: images, blank images, missing images."""

@@ -35,7 +35,7 @@ def valid_share(rows: Array) -> float:
 
 
 class Repetition:
-    """Finds the stream that repeats its image to the byte while the other's changes.
+    """Finds the stream that sends the same bytes again while the other stream changes.
 
     Its camera hangs: a camera's noise is never the same twice. Where both repeat, the scene stands
     still, as in a simulation. Where the other changed only now and then, nothing is certain.
@@ -43,7 +43,8 @@ class Repetition:
 
     def __init__(self) -> None:
         self._seen: dict[Stream, Array] = {}
-        self._alone: dict[Stream, Span] = {}  # the other's first and last change since its own
+        # when the other stream's image changed first and last since this one's last change
+        self._other_changed: dict[Stream, Span] = {}
         self._changed: dict[Stream, float] = {}  # when its own image changed last
 
     def look(self, rows: Mapping[Stream, Array], now: float) -> None:
@@ -54,14 +55,14 @@ class Repetition:
         for stream in rows:
             if stream in changed:
                 self._changed[stream] = now
-                self._alone.pop(stream, None)
+                self._other_changed.pop(stream, None)
             elif OTHER[stream] in changed:
-                first, _ = self._alone.get(stream, (now, now))
-                self._alone[stream] = first, now
+                first, _ = self._other_changed.get(stream, (now, now))
+                self._other_changed[stream] = first, now
 
     def seconds(self, stream: Stream) -> float:
         """For how many seconds the other stream's images changed while this one's did not."""
-        first, last = self._alone.get(stream, (0.0, 0.0))
+        first, last = self._other_changed.get(stream, (0.0, 0.0))
         return last - first
 
     def unchanged(self, now: float) -> dict[Stream, float]:

@@ -13,12 +13,18 @@ from ssma_core import STREAMS, Stream
 RECENT_S = 1.5  # within so many seconds; a stream without a recent image is silent
 RATE_S = 5.0
 
-# rgb received, aux received: images. refused: images that cannot be used. paired: pairs. rgb alone,
-# aux alone: images offered to the worker without a partner. offered: pairs and those. overtaken:
-# pairs of which one image, or a newer one, was labelled alone before. overwritten: by a newer one,
-# before the worker took it. dead: blank, see blank.py. failed: could not be segmented. published:
-# labels. aux left out: pairs that could not be labelled together, of which colour was labelled
-# alone. clock jump: stamps went back.
+# rgb received, aux received: images.
+# refused: images that cannot be used.
+# paired: pairs.
+# rgb alone, aux alone: images offered to the worker without a partner.
+# offered: pairs, and images without a partner, offered to the worker.
+# overtaken: pairs of which one image, or a newer one, was labelled alone before.
+# overwritten: offered, but overwritten by a newer one before the worker took it.
+# dead: blank images, see blank.py. /diagnostics shows this key, so it keeps its name.
+# failed: could not be segmented.
+# published: labels.
+# aux left out: pairs that could not be labelled together; their colour image was labelled alone.
+# clock jump: stamps went back.
 Event = Literal["rgb received", "aux received", "refused", "paired", "rgb alone", "aux alone",
                 "offered", "overtaken", "overwritten", "dead", "failed", "published",
                 "aux left out", "clock jump"]
@@ -41,8 +47,8 @@ class Statistics:
 
     latencies: from the arrival of a label's last image to its publish. ages: from its stamp.
     inferences: the model's part of the latency.
-    own_shares: the node's part of the latency. Waiting while another pair was segmented, or while
-      something was prepared, is part of neither, and counts only as latency.
+    own_shares: the node's part of the latency. Waiting for another pair or for preparation counts
+      only as latency.
     last_seen, last_stamp_ns: when a stream's newest usable image came, and its stamp.
     blank: streams whose last image was blank, why, and when that was.
     unchanged: for how many seconds a stream's images did not change, to the byte.

@@ -10,7 +10,7 @@ REPEAT_S, CALM_S = 30.0, 10.0
 
 
 class Throttle:
-    """Knows when each message was logged last, apart from the numbers in it."""
+    """Knows when each message was logged last. Numbers in a message are ignored."""
 
     def __init__(self) -> None:
         self._logged: dict[str, float] = {}
@@ -25,8 +25,8 @@ class Throttle:
         return due
 
     def due(self, texts: Sequence[str]) -> list[str]:
-        """texts: all that holds now. Returns those to log now: new ones at once, those that last
-        every REPEAT_S seconds, those that come and go every CALM_S seconds at most."""
+        """Returns the messages to log now: new ones at once; lasting ones every REPEAT_S; those
+        that come and go every CALM_S at most. texts: all messages that are true now."""
         causes = {_without_numbers(text): text for text in texts}
         due = [text for cause, text in causes.items()
                if self.is_due(text, REPEAT_S if cause in self._lasts else CALM_S)]

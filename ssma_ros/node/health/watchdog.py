@@ -1,10 +1,10 @@
-"""When a stream has waited long enough for the other one, so that its images are labelled alone.
+"""A stream waits for the other one. After the timeout its images are labelled alone.
 
-Colour waits for pairs: it is labelled alone also where images of both streams come and none pair.
-The second sensor waits for colour images that are not blank: the two are never labelled in turns.
+Colour waits for pairs. It is also labelled alone if images of both streams come and none pair.
+The second sensor waits for colour images that are not blank. So they are never labelled in turns.
 
-While no image comes of either stream, as before a bag begins, neither waits: a stream's wait begins
-with its first image. An image's partner has the whole timeout to come, at low rates too.
+A stream's wait begins with its first image. So neither stream waits while no image comes of either,
+as before a bag begins. An image's partner has the whole timeout to come, also at low rates.
 """
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _RIGHT = (20, 14, 10, 170)
 
 
 @dataclass(frozen=True)
-class Look:
+class ShownFrame:
     """A frame to show. score: as `ConfusionMatrix.frame_score`.
 
     ious: its classes' IoU, by class id, those that occur. Pictures: colour and second JPEG, label,
@@ -47,7 +47,7 @@ class Look:
 
 
 @dataclass
-class Sheet:
+class FrameSelection:
     """Takes the frames of one bag one after the other and keeps few.
 
     seconds: how long the bag is. worst: at most WORST; two of them are at least a sixtieth of the
@@ -56,17 +56,17 @@ class Sheet:
     """
 
     seconds: float
-    worst: list[Look] = field(default_factory=list)
-    sampled: list[Look] = field(default_factory=list)
+    worst: list[ShownFrame] = field(default_factory=list)
+    sampled: list[ShownFrame] = field(default_factory=list)
     _seen: int = 0
     _random: Random = field(default_factory=lambda: Random(0))
 
-    def offer(self, score: float, stamp_ns: int, look: Callable[[], Look]) -> None:
+    def offer(self, score: float, stamp_ns: int, look: Callable[[], ShownFrame]) -> None:
         """score: NaN for a frame that cannot be judged; it is not kept. look: encodes the frame; it
         is called only if the frame is kept."""
         if np.isnan(score):
             return
-        made: Look | None = None
+        made: ShownFrame | None = None
         if self._is_worst(score, stamp_ns):
             made = look()
             self._keep_worst(made)
@@ -88,13 +88,14 @@ class Sheet:
     def _are_near(self, one_ns: int, other_ns: int) -> bool:
         return abs(one_ns - other_ns) < 1e9 * max(1.0, self.seconds / MOMENTS)
 
-    def _keep_worst(self, look: Look) -> None:
+    def _keep_worst(self, look: ShownFrame) -> None:
         far = [kept for kept in self.worst if not self._are_near(kept.stamp_ns, look.stamp_ns)]
         self.worst = sorted([*far, look], key=lambda kept: kept.score)[:WORST]
 
 
-def look_at(spec: ModelSpec, bag: str, stamp_ns: int, matrix: ConfusionMatrix, *,
-            rgb: Image, aux: npt.NDArray[Any], labels: Image, truth: npt.NDArray[Any]) -> Look:
+def show_frame(spec: ModelSpec, bag: str, stamp_ns: int, matrix: ConfusionMatrix, *,
+               rgb: Image, aux: npt.NDArray[Any], labels: Image,
+               truth: npt.NDArray[Any]) -> ShownFrame:
     """Encodes a frame. matrix: its counts. rgb, aux: as `Segmenter.segment` took them. labels,
     truth: H×W class ids."""
     width = min(WIDTH, rgb.shape[1])
@@ -108,11 +109,11 @@ def look_at(spec: ModelSpec, bag: str, stamp_ns: int, matrix: ConfusionMatrix, *
     maps = [_encoded(resize_nearest(each, size), ".png")
             for each in (colourize(labels, spec), colourize(truth, spec), wrong)]
     ious = {i: iou for i, iou in enumerate(matrix.iou().tolist()) if not np.isnan(iou)}
-    return Look(bag, stamp_ns, matrix.frame_score(), ious, size, *photos, *maps)
+    return ShownFrame(bag, stamp_ns, matrix.frame_score(), ious, size, *photos, *maps)
 
 
-def chosen(sheets: Iterable[Sheet],
-           scores: npt.NDArray[np.float64]) -> tuple[list[Look], list[Look]]:
+def chosen(sheets: Iterable[FrameSelection],
+           scores: npt.NDArray[np.float64]) -> tuple[list[ShownFrame], list[ShownFrame]]:
     """The worst frames of all bags, the worst first, and the typical ones: of those sampled, the
     nearest to the median of all frames' scores, in their order."""
     sheets = list(sheets)
