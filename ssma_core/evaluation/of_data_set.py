@@ -80,7 +80,7 @@ class Evaluation:
             rows.append(inference.images(self._data, (rgb, aux), self.options.without)
                         + [colourize(label, self.spec) for label in labels])
         names = [modality.name for modality in self._data.modalities]
-        sheet = contact_sheet(rows, [*names, "prediction", "truth"], row_titles=titles)
+        sheet = contact_sheet(rows, [*names, "prediction", "ground truth"], row_titles=titles)
         return np.vstack([sheet, legend(self.spec, sheet.shape[1])])
 
     def _answer(self, rgb: npt.NDArray[Any], aux: npt.NDArray[Any]) -> Image:
