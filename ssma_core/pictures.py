@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,6 +12,7 @@ import numpy.typing as npt
 from ssma_core.errors import SsmaError
 from ssma_core.spec import ModelSpec
 
+Array = npt.NDArray[Any]
 Image = npt.NDArray[np.uint8]
 _BAND, _SQUARE = 28, 16  # pixels: a line of text, a colour in the legend
 _FONT, _FONT_SIZE = cv2.FONT_HERSHEY_SIMPLEX, 0.5
@@ -30,12 +33,30 @@ def colourize(labels: Image, spec: ModelSpec) -> Image:
     return palette[labels]
 
 
-def resize_labels(labels: Image, size: tuple[int, int]) -> Image:
-    """Resizes a map to (width, height) by nearest neighbour: H×W class ids, or other values that
-    must not be interpolated. Returns the same array when it already has that size."""
-    if (labels.shape[1], labels.shape[0]) == size:
-        return labels
-    return cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
+def resize_nearest(values: Array, size: tuple[int, int]) -> Array:
+    """H×W of anything that cannot be mixed, such as class ids or depths, at (width, height): each
+    pixel is the one at its centre, see `nearest_places`. At that size already, the same array."""
+    if (values.shape[1], values.shape[0]) == size:
+        return values
+    columns, rows = (nearest_places(*sides) for sides in zip(values.shape[1::-1], size))
+    if len(rows) < len(values):  # that way there is less to move
+        return values[rows].take(columns, axis=1)
+    return values.take(columns, axis=1)[rows]
+
+
+@lru_cache(maxsize=64)
+def nearest_places(before: int, after: int) -> npt.NDArray[np.intp]:
+    """Which of `before` pixels lies at the centre of each of `after`, intp[after].
+
+    OpenCV's INTER_NEAREST takes the pixel at the corner, which moves edges by up to half an input
+    pixel. Where a centre lies between two pixels, as for half the size, the lower and the higher
+    one are taken in turns, so that the mean edge stays where it is.
+    """
+    pixels = np.arange(after)
+    places, rest = np.divmod((2 * pixels + 1) * before, 2 * after)
+    places -= (rest == 0) & (pixels % 2 == 0)
+    places.flags.writeable = False  # it is shared
+    return places
 
 
 def overlay(rgb: Image, labels: Image, spec: ModelSpec, opacity: float = 0.5) -> Image:

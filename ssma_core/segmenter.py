@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ssma_core.backends import open_backend
 from ssma_core.errors import SsmaError
 from ssma_core.modalities import network_images
-from ssma_core.pictures import resize_labels
+from ssma_core.pictures import resize_nearest
 from ssma_core.spec import VEGETATION_INDICES
 
 Array = npt.NDArray[Any]
@@ -145,7 +145,7 @@ class Segmenter:
     def _at_size_of(self, array: Array, answer: dict[str, Array]) -> dict[str, Array]:
         """Labels, confidence and trust at the array's size; logits unchanged."""
         size = (array.shape[1], array.shape[0])
-        return {name: values if name == "logits" else resize_labels(values, size)
+        return {name: values if name == "logits" else resize_nearest(values, size)
                 for name, values in answer.items()}
 
     def close(self) -> None:

@@ -128,7 +128,7 @@ def test_a_lone_expert_takes_its_own_sensors(pictures: Path, modality: Modality,
 
 def test_an_interrupted_command_reports_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
                                         capsys: pytest.CaptureFixture[str]) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("ssma_core.commands.synthesize.drive", interrupted)

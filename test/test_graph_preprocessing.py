@@ -15,7 +15,7 @@ from ssma_core.end_to_end.preprocessing import Preprocessing
 from ssma_core.end_to_end.resize import Nearest
 from ssma_core.modalities import network_images
 from ssma_core.model_files.exported import AUX_FORMATS, Exported, FrameFormat, frame_inputs
-from ssma_core.pictures import resize_labels
+from ssma_core.pictures import resize_nearest
 
 Array = npt.NDArray[Any]
 NETWORK = (384, 192)
@@ -148,4 +148,4 @@ def test_a_frame_without_any_measurement_is_black(modality: Modality, nothing: f
 def test_labels_come_to_the_cameras_size_as_opencv_brings_them(camera: tuple[int, int]) -> None:
     labels = np.random.default_rng(0).integers(0, 255, NETWORK[::-1]).astype(np.uint8)
     np.testing.assert_array_equal(Nearest(NETWORK, camera)(torch.from_numpy(labels)).numpy(),
-                                  resize_labels(labels, camera))
+                                  resize_nearest(labels, camera))

@@ -184,9 +184,9 @@ def test_the_docs_example_registers_trains_and_saves_an_expert(
 def test_the_docs_figures_are_the_networks() -> None:
     """Parameters of one expert, and of the whole network."""
     text = (ROOT / "docs/experts.md").read_text(encoding="utf-8")
-    rows = re.findall(r"\| (full|tiny) \| (adapnet\+\+|light)(?: and (\S+))? \|"
-                      r"([^|]*)\|[^|]*\| (\S+) \|", text)
-    assert len(rows) == 10
+    rows = re.findall(r"\| (full|tiny) \| ([a-z]\S+)(?: and (\S+))? \|"
+                      r"([^|]*)\|[^|]*\| ([\d,]+) \|", text)
+    assert len(rows) == 15
     for size, first, second, expert, whole in rows:
         names = (first, second) if second else (first,)
         with torch.device("meta"):

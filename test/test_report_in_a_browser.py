@@ -153,7 +153,7 @@ def test_the_label_covers_the_image_as_far_as_the_slider_says(opened: Opened) ->
 def test_one_chooses_what_lies_over_the_image(opened: Opened) -> None:
     page = opened("plain")
     choices = page.locator(".choices label")
-    assert choices.all_inner_texts() == ["label", "truth", "errors", "depth"]
+    assert choices.all_inner_texts() == ["label", "ground truth", "errors", "depth"]
     for n, layer in enumerate(["label", "truth", "wrong", "second"]):
         choices.nth(n).click()
         visible = [each for each in ("label", "truth", "wrong", "second")

@@ -18,7 +18,7 @@ from ssma_core.cli import main
 from ssma_core.modalities import network_images
 from ssma_core.model import Ssma, build
 from ssma_core.model_files import checkpoint
-from ssma_core.pictures import resize_labels
+from ssma_core.pictures import resize_nearest
 from ssma_core.synthetic.forest import drive
 
 Array = npt.NDArray[Any]
@@ -55,7 +55,7 @@ def own_labels(modality: int, *arrays: Array) -> Array:
     image = torch.from_numpy(network_images(spec, *arrays)[modality])
     with torch.inference_mode():
         logits = network.unimodal_logits(modality, image.permute(2, 0, 1)[None].float())
-    return resize_labels(logits.argmax(1)[0].to(torch.uint8).numpy(), SIZE)
+    return resize_nearest(logits.argmax(1)[0].to(torch.uint8).numpy(), SIZE)
 
 
 @pytest.mark.parametrize("modality", [0, 1], ids=["colour", "depth"])

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ssma_core.modalities import network_images
 from ssma_core.model_files.exported import Precision
-from ssma_core.pictures import resize_labels
+from ssma_core.pictures import resize_nearest
 from ssma_core.segmenter import Segmenter
 
 Array = npt.NDArray[Any]
@@ -100,7 +100,7 @@ class EagerModel:
             logits = self._network(*batches)
             logits = logits.cpu() if self._naive else logits
             labels = logits.argmax(1).to(torch.uint8).cpu().numpy()
-        return [resize_labels(each, (arrays[0].shape[1], arrays[0].shape[0]))
+        return [resize_nearest(each, (arrays[0].shape[1], arrays[0].shape[0]))
                 for each, arrays in zip(labels, frames)]
 
     def close(self) -> None:

@@ -19,14 +19,17 @@ from ssma_core.modalities.depth import in_jet
 from ssma_core.pictures import contact_sheet
 from ssma_core.synthetic.forest import (
     CLASS_COLOURS,
+    FOREST,
     FPS,
-    VERSION,
+    PRESETS,
+    ROBOTS,
     WEATHERS,
     SyntheticFrame,
     check_drive,
     drive,
     weather_of,
 )
+from ssma_core.synthetic.robots.rig import rig_of
 
 JPEG_QUALITY = 95
 SHEET_ROWS = 12
@@ -52,9 +55,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "all (default: each drive draws its own, mostly clear)")
 
 
+    parser.add_argument("--preset", default=FOREST, help=f"one of {', '.join(PRESETS)}: one robot "
+                        "for all drives, or another camera, depth sensor and kind of place in "
+                        "every drive (default: %(default)s)")
+
+
 def run(options: argparse.Namespace) -> None:
     in_turn = WEATHERS if options.weather == EACH else (options.weather,)
-    check_drive(options.seed, options.frames, options.size, in_turn[0], options.fps)
+    check_drive(options.seed, options.frames, options.size, in_turn[0], options.fps,
+                preset=options.preset)
     wanted = [_facts(options.seed + i, options, in_turn[i % len(in_turn)])
               for i in range(options.drives)]
     missing = [facts for facts in wanted if not _is_there(options.output, facts)]
@@ -73,7 +82,8 @@ def run(options: argparse.Namespace) -> None:
 
 def _facts(seed: int, options: argparse.Namespace, weather: str | None) -> dict[str, Any]:
     """The content of drive.json, which alone decides every pixel of the drive."""
-    return {"version": VERSION, "seed": seed, "size": list(options.size), "fps": options.fps,
+    return {"version": PRESETS[options.preset], "preset": options.preset, "seed": seed,
+            "size": list(options.size), "fps": options.fps,
             "weather": [weather or weather_of(seed)] * options.frames,
             "stamps": [index / options.fps for index in range(options.frames)]}
 
@@ -91,10 +101,24 @@ def _is_there(output: Path, facts: dict[str, Any]) -> bool:
         found = json.loads((folder / "drive.json").read_text())
     except (OSError, ValueError):
         found = None
-    if found != facts:
-        raise SsmaError(f"{folder} is not the wanted drive (other frames, fps, size, weather or "
-                        "version of the forest, or no drive): remove it, or give another --output")
+    if not isinstance(found, dict) or {"preset": FOREST} | found != facts:
+        raise SsmaError(f"{folder} is not the wanted drive (other frames, fps, size, weather, "
+                        "preset or version of the forest, or no drive): remove it, or give another "
+                        "--output")
     return True
+
+
+def _title(facts: dict[str, Any]) -> str:
+    return f"{_name(facts)}, {facts['preset']}: {facts['weather'][0]}{_robot(facts)}"
+
+
+def _robot(facts: dict[str, Any]) -> str:
+    if facts["preset"] != ROBOTS:
+        return ""
+    width, height = facts["size"]
+    rig = rig_of(facts["seed"], width / height)
+    return (f", {np.degrees(rig.mounting.across):.0f} degrees across, {rig.mounting.height:.1f} m "
+            f"high, {rig.depth.kind} to {rig.depth.reach:.0f} m")
 
 
 def _write_drive(output: Path, facts: dict[str, Any], progress: tqdm[Any]) -> None:
@@ -104,7 +128,7 @@ def _write_drive(output: Path, facts: dict[str, Any], progress: tqdm[Any]) -> No
     for channel in ("rgb", "nir", "depth", "label"):
         (partial / channel).mkdir(parents=True)
     frames = drive(facts["seed"], len(facts["stamps"]), tuple(facts["size"]), facts["weather"][0],
-                   facts["fps"])
+                   facts["fps"], preset=facts["preset"])
     for index, frame in enumerate(frames):
         _write_frame(partial, index, frame)
         progress.update()
@@ -132,5 +156,6 @@ def _write_sheet(output: Path, drives: list[dict[str, Any]]) -> None:
         rows.append([read_colour(folder / "rgb" / f"{name}.jpg"),
                      read_colour(folder / "nir" / f"{name}.png"),
                      in_jet(depth, SHEET_DEPTH), palette[label]])
-    sheet = contact_sheet(rows, ["colour", "near infrared", "depth", "label"])
+    sheet = contact_sheet(rows, ["colour", "near infrared", "depth", "label"],
+                          row_titles=[_title(facts) for facts in drives[:SHEET_ROWS]])
     write_picture(output / "contact_sheet.png", sheet)

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from ssma_core.datasets.samples import Sample, naming
 from ssma_core.modalities import network_images
-from ssma_core.pictures import resize_labels
+from ssma_core.pictures import resize_nearest
 from ssma_core.spec import ModelSpec
 
 Image = npt.NDArray[np.uint8]
@@ -59,7 +59,7 @@ class Streamed:
         rgb, aux, label = sample.read(self.spec.classes)
         with naming(sample):
             images = network_images(self.spec, rgb, aux)
-        return images, resize_labels(label, self.spec.input_size)
+        return images, resize_nearest(label, self.spec.input_size)
 
 
 def preload(samples: Sequence[Sample], spec: ModelSpec, title: str) -> InMemory:

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ssma_core.pictures import nearest_places
+
 ImageSize = tuple[int, int]
 
 
@@ -103,7 +105,7 @@ def _linear(before: int, after: int) -> tuple[Tensor, Tensor]:
 
 
 class Nearest(nn.Module):
-    """INTER_NEAREST of a map, H×W of any dtype."""
+    """`pictures.resize_nearest` of a map, H×W of any dtype."""
 
     columns: Tensor
     rows: Tensor
@@ -113,7 +115,7 @@ class Nearest(nn.Module):
         self.same = before == after
         self.rows_first = after[1] < before[1]  # then there is less to gather
         for name, *sides in zip(("columns", "rows"), before, after):
-            self.register_buffer(name, _nearest(*sides))
+            self.register_buffer(name, torch.from_numpy(nearest_places(*sides).copy()).long())
 
     def forward(self, values: Tensor) -> Tensor:
         if self.same:
@@ -123,10 +125,3 @@ class Nearest(nn.Module):
         if self.rows_first:
             return values.index_select(0, self.rows).T.index_select(0, self.columns).T
         return values.T.index_select(0, self.columns).T.index_select(0, self.rows)
-
-
-def _nearest(before: int, after: int) -> Tensor:
-    """The input index of each output pixel: cv2's resize of the row 0, 1, 2, …"""
-    count = np.arange(before, dtype=np.float32)[None]
-    return torch.from_numpy(
-        cv2.resize(count, (after, 1), interpolation=cv2.INTER_NEAREST)[0]).long()

@@ -27,7 +27,7 @@ from ssma_core.evaluation.results import (
     stacked,
 )
 from ssma_core.files import make_folder, write_picture
-from ssma_core.pictures import colourize, contact_sheet, legend, resize_labels
+from ssma_core.pictures import colourize, contact_sheet, legend, resize_nearest
 from ssma_core.spec import ModelSpec
 
 Image = npt.NDArray[np.uint8]
@@ -64,9 +64,9 @@ class Evaluation:
             with naming(sample):
                 prediction = self._answer(rgb, aux)
             if self.options.resolution == "label":
-                prediction = resize_labels(prediction, (truth.shape[1], truth.shape[0]))
+                prediction = resize_nearest(prediction, (truth.shape[1], truth.shape[0]))
             else:
-                truth = resize_labels(truth, self.spec.input_size)
+                truth = resize_nearest(truth, self.spec.input_size)
             matrix = ConfusionMatrix(self.spec.classes, self.spec.void_id)
             matrix.add(truth, prediction)
             yield matrix.counts
@@ -76,11 +76,11 @@ class Evaluation:
         rows = []
         for sample in samples:
             rgb, aux, truth = sample.read(self.spec.classes)
-            labels = self._answer(rgb, aux), resize_labels(truth, self.spec.input_size)
+            labels = self._answer(rgb, aux), resize_nearest(truth, self.spec.input_size)
             rows.append(inference.images(self._data, (rgb, aux), self.options.without)
                         + [colourize(label, self.spec) for label in labels])
         names = [modality.name for modality in self._data.modalities]
-        sheet = contact_sheet(rows, [*names, "prediction", "truth"], row_titles=titles)
+        sheet = contact_sheet(rows, [*names, "prediction", "ground truth"], row_titles=titles)
         return np.vstack([sheet, legend(self.spec, sheet.shape[1])])
 
     def _answer(self, rgb: npt.NDArray[Any], aux: npt.NDArray[Any]) -> Image:

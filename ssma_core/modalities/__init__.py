@@ -13,6 +13,7 @@ from ssma_core.errors import SsmaError
 from ssma_core.modalities.depth import fill_holes, in_jet, millimetres, shift_median
 from ssma_core.modalities.hha import in_hha
 from ssma_core.modalities.vegetation import evi, evi2, index_in_jet, ndvi
+from ssma_core.pictures import resize_nearest
 from ssma_core.spec import VEGETATION_INDICES, Modality, ModelSpec
 
 Array = npt.NDArray[Any]
@@ -124,7 +125,7 @@ def _resize(array: Array, size: tuple[int, int]) -> Array:
     if (array.shape[1], array.shape[0]) == size:
         return array
     if array.ndim == 2:
-        return cv2.resize(array, size, interpolation=cv2.INTER_NEAREST)
+        return resize_nearest(array, size)
     shrinks = array.shape[1] >= size[0] and array.shape[0] >= size[1]
     return cv2.resize(array, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 

@@ -2,9 +2,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from ssma_core.errors import SsmaError
 from ssma_core.model.adapnet_pp import AdapNetPPExpert
+from ssma_core.model.efficientnet_lite import WIDTH_AND_DEPTH, EfficientNetLiteExpert
 from ssma_core.model.expert import Expert
 from ssma_core.model.light import LightExpert
 from ssma_core.model.sizes import DIMENSIONS, Dimensions
@@ -13,6 +15,7 @@ from ssma_core.spec import Modality, ModelSpec, Rates
 EXPERTS: dict[str, Callable[[Dimensions, Rates], Expert]] = {
     "adapnet++": AdapNetPPExpert,
     "light": LightExpert,
+    **{name: partial(EfficientNetLiteExpert, name) for name in WIDTH_AND_DEPTH},
 }
 
 

@@ -55,7 +55,7 @@ class ConvNorm(nn.Sequential):
                                                  groups=groups)
         self.norm = batch_norm(outputs)
         if relu:
-            self.relu = nn.ReLU(inplace=True)
+            self.relu: nn.Module = nn.ReLU(inplace=True)
 
 
 class Upsampling(nn.Sequential):

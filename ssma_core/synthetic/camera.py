@@ -10,13 +10,15 @@ from ssma_core.synthetic.world import World
 HEIGHT = 1.05  # metres above the ground
 FOCAL = 0.56  # focal length as a share of the picture's width: 83 degrees across
 SPEED = 1.0  # metres a second
+NEAREST = 0.7  # metres ahead, where the ground begins to be drawn
 
 
 @dataclass(frozen=True)
 class Pose:
     """A pinhole camera. x, y, z: metres; yaw: radians, positive to the right.
     focal, middle: pixels; horizon: the row of level rays at the middle column (pitch moves it);
-    tilt: rows per column by which the horizon falls (roll)."""
+    tilt: rows the horizon falls per column (roll). above: metres above the ground.
+    nearest: metres ahead, where the ground begins to be drawn."""
 
     x: float
     y: float
@@ -28,6 +30,8 @@ class Pose:
     tilt: float
     width: int
     height: int
+    above: float = HEIGHT
+    nearest: float = NEAREST
 
 
 def pose(world: World, time: float, size: tuple[int, int], phase: float) -> Pose:

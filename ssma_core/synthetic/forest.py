@@ -5,7 +5,7 @@ channels come from the same geometry; then each sensor adds its own errors.
 """
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from ssma_core.datasets.prepare.classes import FREIBURG_FOREST_5, VOID
 from ssma_core.errors import SsmaError
 from ssma_core.synthetic import weather as weathers
 from ssma_core.synthetic.camera import FOCAL, pose
+from ssma_core.synthetic.robots.looks import Look, looks
 from ssma_core.synthetic.scene import Scene
 from ssma_core.synthetic.sensors import Sensors
 
@@ -24,6 +25,8 @@ CLASS_COLOURS = tuple(each.colour for each in (VOID, *FREIBURG_FOREST_5))
 WEATHERS = weathers.WEATHERS
 FPS = 10.0  # default frames per second of a drive
 VERSION = 3  # increased whenever the same seed makes other pictures than before
+FOREST, ROBOTS = "forest", "robots"
+PRESETS = {FOREST: VERSION, ROBOTS: 1}  # the version of each
 
 
 @dataclass(frozen=True)
@@ -41,16 +44,21 @@ class SyntheticFrame:
 
 
 def drive(seed: int, frames: int, size: tuple[int, int] = (768, 384),
-          weather: str | None = None, fps: float = FPS) -> Iterator[SyntheticFrame]:
+          weather: str | None = None, fps: float = FPS,
+          *, preset: str = FOREST) -> Iterator[SyntheticFrame]:
     """The frames of one drive at about 1 m/s. The same arguments give the same arrays.
 
     seed: 0 or more. frames: 1 or more. size: (width, height), even, at least 64. weather: one of
     WEATHERS; None: the seed chooses. fps: frames per second, above 0; with fewer, the frames are
     farther apart along the trail.
+    preset: one of PRESETS; "forest" has one robot, "robots" another one in every drive.
     Raises SsmaError for anything else, before the first frame.
     """
-    check_drive(seed, frames, size, weather, fps)
-    return _frames(seed, frames, size, weather or weather_of(seed), fps)
+    check_drive(seed, frames, size, weather, fps, preset=preset)
+    name, times = weather or weather_of(seed), [index / fps for index in range(frames)]
+    look = looks if preset == ROBOTS else _looks
+    return (SyntheticFrame(*seen, name, time)
+            for seen, time in zip(look(seed, name, size, times), times))
 
 
 def weather_of(seed: int) -> str:
@@ -58,23 +66,21 @@ def weather_of(seed: int) -> str:
     return str(np.random.default_rng([seed, 0]).choice(WEATHERS, p=weathers.SHARES))
 
 
-def _frames(seed: int, frames: int, size: tuple[int, int], name: str,
-            fps: float) -> Iterator[SyntheticFrame]:
+def _looks(seed: int, name: str, size: tuple[int, int], times: Iterable[float]
+           ) -> Iterator[Look]:
     rng = np.random.default_rng([seed, 4])
     weather = weathers.draw(rng, name)
     phase = float(rng.uniform(0, 2 * np.pi))
     scene = Scene(seed, weather, FOCAL * size[0])
     sensors = Sensors(rng, weather, *size)
-    for index in range(frames):
-        time = index / fps
+    for time in times:
         view = pose(scene.world, time, size, phase)
         canvas = scene.draw(view, time)
-        rgb, infrared, depth = sensors.look(canvas, view)
-        yield SyntheticFrame(rgb, infrared, depth, canvas.label, weather.name, time)
+        yield *sensors.look(canvas, view), canvas.label
 
 
 def check_drive(seed: int, frames: int, size: tuple[int, int], weather: str | None,
-                fps: float) -> None:
+                fps: float, *, preset: str = FOREST) -> None:
     """Raises SsmaError unless `drive` takes these arguments."""
     if seed < 0:
         raise SsmaError(f"the seed must be 0 or more, got {seed}")
@@ -86,3 +92,5 @@ def check_drive(seed: int, frames: int, size: tuple[int, int], weather: str | No
         raise SsmaError(f"a picture's sides must be even and at least 64, got {size[0]}x{size[1]}")
     if weather is not None and weather not in WEATHERS:
         raise SsmaError(f"unknown weather {weather!r}; known: {', '.join(WEATHERS)}")
+    if preset not in PRESETS:
+        raise SsmaError(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")

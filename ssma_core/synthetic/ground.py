@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ssma_core.synthetic import noise
 from ssma_core.synthetic.camera import Pose
+from ssma_core.synthetic.canvas import GRASS
 from ssma_core.synthetic.noise import Plane
 from ssma_core.synthetic.things.palette import Palette
 from ssma_core.synthetic.things.sprites import ovals
@@ -49,13 +50,13 @@ def _levels(texture: Plane) -> tuple[npt.NDArray[np.uint8], ...]:
     return tuple(levels)
 
 
-def _strew(rng: np.random.Generator, texture: Plane, n: int, *, length: tuple[float, float],
-           slim: float, materials: npt.NDArray[np.floating], spread: float) -> None:
-    """Draws n ovals on a tile; two rolls let them cross its border. length: metres. slim: width as
-    a share of the length. spread: of the brightness (lognormal)."""
+def strew(rng: np.random.Generator, texture: Plane, n: int, *, length: tuple[float, float],
+          slim: float, materials: npt.NDArray[np.floating], spread: float,
+          tile: float = TILE) -> None:
+    """Lays n ovals (metres) on a tile; two rolls let them cross its border."""
     size = texture.shape[0]
     for _ in range(2):
-        long = rng.uniform(*length, n // 2) * size / TILE
+        long = rng.uniform(*length, n // 2) * size / tile
         shapes = ovals(rng.uniform(0, size, (n // 2, 2)), np.maximum(long, 1.2),
                        np.maximum(long * slim, 1.0), rng.uniform(0, np.pi, n // 2))
         tones = materials[rng.integers(len(materials), size=n // 2)]
@@ -70,9 +71,9 @@ def _grass(rng: np.random.Generator, palette: Palette, size: int) -> Plane:
     base = np.array(palette.grass, np.float32) * (0.35 + 0.75 * lumps)
     blades = np.array([np.multiply(palette.grass, 1.0), np.multiply(palette.grass, 1.25),
                        np.multiply(palette.grass, 0.6), palette.dry_grass])
-    _strew(rng, base, 14000, length=(0.03, 0.12), slim=0.16, materials=blades, spread=0.25)
-    _strew(rng, base, int(2200 * palette.litter_cover), length=(0.04, 0.09), slim=0.6,
-           materials=np.array(palette.litter), spread=0.2)
+    strew(rng, base, 14000, length=(0.03, 0.12), slim=0.16, materials=blades, spread=0.25)
+    strew(rng, base, int(2200 * palette.litter_cover), length=(0.04, 0.09), slim=0.6,
+          materials=np.array(palette.litter), spread=0.2)
     return base * (0.8 + 0.4 * noise.tile(rng, size, 8, 64)[..., None])
 
 
@@ -83,10 +84,10 @@ def _trail(rng: np.random.Generator, palette: Palette, size: int) -> Plane:
             + np.array(palette.gravel, np.float32) * gravelly)
     base = base * (0.68 + 0.5 * lumps)
     stones = np.array([np.multiply(palette.gravel, s) for s in (0.55, 0.8, 1.05, 1.2)])
-    _strew(rng, base, int(rng.uniform(1500, 6500)), length=(0.012, 0.05), slim=0.75,
-           materials=stones, spread=0.15)
-    _strew(rng, base, int(1900 * palette.litter_cover), length=(0.04, 0.1), slim=0.6,
-           materials=np.array(palette.litter), spread=0.2)
+    strew(rng, base, int(rng.uniform(1500, 6500)), length=(0.012, 0.05), slim=0.75,
+          materials=stones, spread=0.15)
+    strew(rng, base, int(1900 * palette.litter_cover), length=(0.04, 0.1), slim=0.6,
+          materials=np.array(palette.litter), spread=0.2)
     return base.astype(np.float32)
 
 
@@ -98,7 +99,7 @@ def distances(world: World, pose: Pose) -> Plane:
     """
     step = 8
     columns = np.arange(step / 2 - 0.5, pose.width, step)
-    ahead = np.geomspace(0.7, FARTHEST, 150)
+    ahead = np.geomspace(pose.nearest, FARTHEST, 150)
     right = np.outer(ahead, (columns - pose.middle) / pose.focal)
     sin, cos = np.sin(pose.yaw), np.cos(pose.yaw)
     x = pose.x + ahead[:, None] * sin + right * cos
@@ -122,6 +123,7 @@ class Ground:
     def __init__(self, rng: np.random.Generator, palette: Palette, world: World,
                  pixels: int) -> None:
         self.world = world
+        self.beside = GRASS  # class of what is not the trail
         self.textures = textures(rng, palette, pixels)
         self.rut = float(rng.uniform(0.0, 0.35))
         self.grassy_middle = float(rng.choice((0.0, 0.25, 0.6)))
@@ -142,14 +144,14 @@ class Ground:
         x = np.float32(pose.x) + reach * sin + right * cos
         z = np.float32(pose.z) + reach * cos - right * sin
         aside = _aside(self.world.trail, x, z, pose.z)
-        macro = _sample(self.textures.macro, x, z, MACRO)
+        macro = sample(self.textures.macro, x, z, MACRO)
         inside = self._inside(aside, macro)
         colour = self._colour(x, z, aside, inside, macro=macro, pose=pose, top=top)
         light = light_at(x, z)
         colour = cv2.multiply(colour, cv2.merge([light] * 4), dtype=cv2.CV_8U)
         on_trail = inside > 0
         blades = self.grass_height * (0.4 + macro[..., 3] * np.float32(1.2 / 255))
-        lift = np.where(on_trail, np.float32(0), blades / np.float32(1.05))
+        lift = np.where(on_trail, np.float32(0), blades / np.float32(pose.above))
         return colour, ahead * (1 - lift), on_trail, top
 
     def _inside(self, aside: Plane, macro: npt.NDArray[np.uint8]) -> Plane:
@@ -187,8 +189,8 @@ def _aside(trail: Trail, x: Plane, z: Plane, start: float) -> Plane:
     return (x - found[..., 0]) * found[..., 1]
 
 
-def _sample(texture: npt.NDArray[np.uint8], x: Plane, z: Plane, metres: float
-            ) -> npt.NDArray[np.uint8]:
+def sample(texture: npt.NDArray[np.uint8], x: Plane, z: Plane, metres: float
+           ) -> npt.NDArray[np.uint8]:
     size = texture.shape[0]
     u, v = x * np.float32(size / metres), z * np.float32(size / metres)
     u -= np.floor(u * np.float32(1 / size)) * size
@@ -200,12 +202,12 @@ def _by_distance(levels: tuple[npt.NDArray[np.uint8], ...], x: Plane, z: Plane, 
                  top: int) -> npt.NDArray[np.uint8]:
     """Samples each band of rows from the level whose texels are about the size of its pixels."""
     rows = np.maximum(np.arange(top, pose.height) - pose.horizon, 0.5)
-    ahead = np.minimum(pose.focal * 1.05 / rows, FARTHEST)
-    pixel = ahead / pose.focal * np.sqrt(np.maximum(ahead / 1.05, 1)) * 0.7
+    ahead = np.minimum(pose.focal * pose.above / rows, FARTHEST)
+    pixel = ahead / pose.focal * np.sqrt(np.maximum(ahead / pose.above, 1)) * 0.7
     level = np.log2(np.maximum(pixel * levels[0].shape[0] / TILE, 1)).round().astype(int)
     level = np.minimum(level, len(levels) - 1)
     found = np.empty((*x.shape, 4), np.uint8)
     borders = np.flatnonzero(np.diff(level, prepend=-1, append=-1))
     for first, last in pairwise(borders):
-        found[first:last] = _sample(levels[level[first]], x[first:last], z[first:last], TILE)
+        found[first:last] = sample(levels[level[first]], x[first:last], z[first:last], TILE)
     return found

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
@@ -22,7 +23,8 @@ from ssma_core.synthetic.world import PIECE, SIDE, Thing, World
 # Each kind is drawn up to this distance in metres; small things disappear in the texture sooner.
 SEEN = {"tree": 80.0, "bush": 50.0, "weed": 18.0, "tuft": 9.0, "rock": 60.0, "post": 70.0,
         "sign": 70.0, "log": 60.0, "person": 70.0, "fence": 70.0, "bench": 60.0, "barrel": 60.0,
-        "pile": 70.0}
+        "pile": 70.0, "hedge": 60.0, "herbage": 40.0, "shrubs": 50.0, "wall": 80.0,
+        "building": 80.0, "car": 70.0, "lamp": 70.0}
 NEAREST = 0.9
 
 
@@ -85,17 +87,29 @@ def _obstacles(rng: np.random.Generator, colours: Palette, sun: Sun, focal: floa
         "person": people}
 
 
+@dataclass(frozen=True)
+class Makers:
+    """What makes the parts of a scene; as they stand, those of the forest."""
+
+    palette: Callable[[np.random.Generator], Palette] = palette.draw
+    atlas: Callable[[np.random.Generator, Palette, Sun, float], dict[str, list[Sprite]]] = atlas
+    world: Callable[[int, dict[str, int]], World] = World
+    ground: Callable[[np.random.Generator, Palette, World, int], Ground] = Ground
+    shade: Callable[[World, dict[str, list[Sprite]], Weather], Shade] = Shade
+
+
 class Scene:
     """A world under one weather, for cameras of one focal length (pixels)."""
 
-    def __init__(self, seed: int, weather: Weather, focal: float) -> None:
+    def __init__(self, seed: int, weather: Weather, focal: float,
+                 make: Makers = Makers()) -> None:
         rng = np.random.default_rng([seed, 3])
-        colours = palette.draw(rng)
-        self.atlas = atlas(rng, colours, weather.sun, focal)
-        self.world = World(seed, {kind: len(sprites) for kind, sprites in self.atlas.items()})
+        colours = make.palette(rng)
+        self.atlas = make.atlas(rng, colours, weather.sun, focal)
+        self.world = make.world(seed, {kind: len(painted) for kind, painted in self.atlas.items()})
         pixels = int(2 ** np.ceil(np.log2(np.clip(focal * 2, 128, 1024))))
-        self.ground = Ground(rng, colours, self.world, pixels)
-        self.shade = Shade(self.world, self.atlas, weather)
+        self.ground = make.ground(rng, colours, self.world, pixels)
+        self.shade = make.shade(self.world, self.atlas, weather)
         self.backdrop = Backdrop(rng, weather, self.atlas["tree"], focal)
         self._listed = lru_cache(64)(self._list)
         self.full_light = weather.ambient + 0.75 * weather.direct
@@ -110,7 +124,8 @@ class Scene:
         below = seen.astype(np.float32)
         canvas.colour[top:] = cv2.blendLinear(colour, canvas.colour[top:], below, 1 - below)
         np.copyto(canvas.distance[top:], distance, where=seen)
-        np.copyto(canvas.label[top:], np.where(on_trail, TRAIL, GRASS).astype(np.uint8), where=seen)
+        label = np.where(on_trail, TRAIL, self.ground.beside).astype(np.uint8)
+        np.copyto(canvas.label[top:], label, where=seen)
         self._put_things(canvas, pose, time)
         return annotated(canvas)
 

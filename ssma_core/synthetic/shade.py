@@ -12,7 +12,7 @@ from ssma_core.synthetic.world import PIECE, World
 CELL = 0.1  # metres per texel
 AHEAD, ACROSS = 56.0, 44.0  # length and width of the map in metres
 CASTING = {"tree", "bush", "post", "sign", "log", "person", "rock", "fence", "bench", "barrel",
-           "pile"}
+           "pile", "hedge", "herbage", "shrubs", "wall", "building", "car", "lamp"}
 
 
 class Shade:

@@ -43,7 +43,7 @@ from ssma_core.training.resume import (
     save_state,
 )
 from ssma_core.training.stages import Stage, Training, select_stages
-from ssma_core.training.start import check_start, start_models
+from ssma_core.training.start import check_imagenet, check_start, start_models
 from ssma_core.training.trainer import Trainer, check_precision, make_deterministic
 
 # Losses are fetched from the device after this many steps; after each step, a GPU would have to
@@ -129,6 +129,7 @@ def _check_stages(training: Training, stages: Sequence[Stage], output: Path,
     future: set[Path] = set()  # files that an earlier one of these stages will write
     for stage in stages:
         micro_batch_size(stage, processes.world)
+        check_imagenet(training, stage, output)
         for file, wanted in start_models(training, stage, output):
             if file.resolve() not in future:
                 check_start(file, wanted)

@@ -17,7 +17,7 @@ import torch
 from ssma_core.errors import SsmaError
 from ssma_core.files import atomic_write
 from ssma_core.training.stages import Stage, Training
-from ssma_core.training.start import start_files
+from ssma_core.training.start import imagenet_hash, start_files
 from ssma_core.training.trainer import Trainer
 
 _MAX_LISTED = 5
@@ -115,6 +115,7 @@ def configuration(training: Training, stage: Stage, output: Path) -> dict[str, A
     digits of the SHA-256 of the files that it starts from."""
     start = {name: hashlib.sha256(file.read_bytes()).hexdigest()[:16]
              for name, file in zip(stage.start, start_files(stage, output)) if file.exists()}
+    start |= {name: digest[:16] for name, digest in imagenet_hash(training, stage).items()}
     data = {"train": asdict(training.data.train), "validation": asdict(training.data.validation)}
     values = {"model": asdict(training.spec(stage)), "data": data,
               "augmentation": asdict(training.augmentation), "stage": asdict(stage),

@@ -15,6 +15,7 @@ from ssma_core.spec import ModelSpec
 from ssma_core.training.augment import Augmentation
 
 FUSION, ALONE = "fusion", "alone"
+IMAGENET = "imagenet"
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,11 @@ class Stage:
       decoders with which each expert of a fusion labels alone when the other sensor is dead. Only
       these decoders learn; the fusion does not change.
     start: where the weights come from: names of earlier stages, or paths of .safetensors files
-      relative to the run's output folder. For an expert: none, for random weights, or one model of
-      its own kind. For a fusion: its two experts, the first modality's first, or one fusion. For
-      "alone": the fusion and its two experts, whose decoders are the start.
+      relative to the run's output folder. For an expert: none, for random weights, one model of
+      its own kind, or "imagenet" or "imagenet:FILE.pth", for the published ImageNet weights of its
+      backbone (of the installed package, or of a file). For a fusion: its two experts, the first
+      modality's first, or one fusion. For "alone": the fusion and its two experts, whose decoders
+      are the start.
     steps: of one batch each.
     accumulate: the number of equal parts of a batch that are computed one after the other, when the
       whole batch does not fit into memory.
@@ -66,6 +69,10 @@ class Stage:
     auxiliary_weights: tuple[float, float] | None = None
     encoder_learning_rate: float | None = None
     modality_dropout: float = 0.0
+
+    @property
+    def from_imagenet(self) -> bool:
+        return any(start.partition(":")[0] == IMAGENET for start in self.start)
 
     def __post_init__(self) -> None:
         where = f"stage {self.name!r}"
@@ -91,6 +98,9 @@ class Stage:
         if len(self.start) not in wanted:
             raise SsmaError(f"{where}: start must name {' or '.join(map(str, wanted))} model(s), "
                             f"got {list(self.start)}")
+        if self.from_imagenet and self.trains in (FUSION, ALONE):
+            raise SsmaError(f"{where}: only an expert starts from {IMAGENET}, got "
+                            f"{list(self.start)}")
 
     def _check_rates(self, where: str) -> None:
         given = {"auxiliary_weights": self.auxiliary_weights is not None,
@@ -154,7 +164,7 @@ class Training:
 
     def _check_start(self, stage: Stage, earlier: Mapping[str, Stage]) -> None:
         for start, wanted in zip(stage.start, self.start_specs(stage)):
-            if start.endswith(".safetensors"):
+            if start.endswith(".safetensors") or stage.from_imagenet:
                 continue  # checked when the file exists
             if start not in earlier:
                 raise SsmaError(f"stage {stage.name!r} starts from {start!r}, which is neither "

@@ -7,6 +7,12 @@ from pathlib import Path
 from ssma_core.errors import SsmaError
 from ssma_core.model import AdapNetPP, SegmentationNetwork, Ssma, build
 from ssma_core.model_files import checkpoint
+from ssma_core.model_files.imagenet import (
+    PUBLISHED,
+    installed_file,
+    load_imagenet,
+    read_published,
+)
 from ssma_core.spec import ModelSpec
 from ssma_core.training.stages import ALONE, Stage, Training
 
@@ -24,6 +30,9 @@ def starting_network(training: Training, stage: Stage, output: Path) -> Network:
     if len(given) in (1, 3):
         # Not strict: the file may lack auxiliary heads or unimodal decoders.
         network.load_state_dict(given[0].state_dict(), strict=False)
+    if stage.from_imagenet:
+        assert isinstance(network, AdapNetPP)  # as the stage's own check says
+        load_imagenet(network.expert, *_imagenet(training, stage, output))
     if isinstance(network, Ssma):
         if len(given) in (2, 3):
             _take_experts(network, *given[-2:])
@@ -36,8 +45,30 @@ def starting_network(training: Training, stage: Stage, output: Path) -> Network:
 
 
 def start_files(stage: Stage, output: Path) -> list[Path]:
+    """The models that a stage starts from; none if it starts from ImageNet's weights."""
+    if stage.from_imagenet:
+        return []
     return [output / (start if start.endswith(".safetensors") else f"{start}.safetensors")
             for start in stage.start]
+
+
+def imagenet_hash(training: Training, stage: Stage) -> dict[str, str]:
+    """The published SHA-256 of the ImageNet weights that a stage starts from, by that start."""
+    expert = training.spec(stage).modalities[0].expert
+    return {start: PUBLISHED.get(expert, "") for start in stage.start if stage.from_imagenet}
+
+
+def check_imagenet(training: Training, stage: Stage, output: Path) -> None:
+    """Raises SsmaError when a stage starts from ImageNet's weights and cannot have them."""
+    if stage.from_imagenet:
+        read_published(*_imagenet(training, stage, output))
+
+
+def _imagenet(training: Training, stage: Stage, output: Path) -> tuple[str, Path]:
+    """The expert's name and the file with its weights."""
+    (start,) = stage.start
+    name, file = training.spec(stage).modalities[0].expert, start.partition(":")[2]
+    return name, output / file if file else installed_file(name)
 
 
 def start_models(training: Training, stage: Stage,

@@ -29,6 +29,7 @@ from ssma_core.datasets.prepare.data_set import (
 from ssma_core.errors import SsmaError
 from ssma_core.files import atomic_write, read_colour, read_sensor, write_picture
 from ssma_core.modalities import encode, width_x_height
+from ssma_core.pictures import resize_nearest
 from ssma_core.processes import Outcome, ProcessEnded, TaskFunction
 
 
@@ -186,7 +187,7 @@ def _sized(array: Array, frame: PublishedFrame, path: Path, rgb: Array) -> Array
     """The array, which is from `path`, at the colour image's size, by nearest neighbour: some data
     sets publish the same view in several sizes. Raises SsmaError where it is another view."""
     _check_view((array.shape[1], array.shape[0]), frame, path, rgb)
-    return cv2.resize(array, (rgb.shape[1], rgb.shape[0]), interpolation=cv2.INTER_NEAREST)
+    return resize_nearest(array, (rgb.shape[1], rgb.shape[0]))
 
 
 def _check_view(size: tuple[int, int], frame: PublishedFrame, path: Path, rgb: Array) -> None:

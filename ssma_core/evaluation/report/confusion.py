@@ -27,7 +27,7 @@ def confusion_picture(matrix: ConfusionMatrix, spec: ModelSpec) -> npt.NDArray[n
     axes.set_yticks(range(len(rows)), [spec.class_names[i] if matrix.counts[i].any() else
                                        f"{spec.class_names[i]} (does not occur)" for i in rows])
     axes.set_xlabel("prediction")
-    axes.set_ylabel("truth")
+    axes.set_ylabel("ground truth")
     axes.set_title(f"% of the true class; mIoU {100 * matrix.mean_iou():.1f} %")
     for (row, column), share in np.ndenumerate(shares):
         if share > 0:

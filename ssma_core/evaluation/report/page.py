@@ -16,7 +16,7 @@ from ssma_core.evaluation.results import DriveResult, Result, Timeline
 
 # What may lie over the colour image, by name in `ShownFrame`; the second sensor has the model's
 # name.
-LAYERS = {"label": "label", "truth": "truth", "wrong": "errors", "second": ""}
+LAYERS = {"label": "label", "truth": "ground truth", "wrong": "errors", "second": ""}
 
 
 def report_page(result: Result, worst: Sequence[ShownFrame], typical: Sequence[ShownFrame]) -> str:

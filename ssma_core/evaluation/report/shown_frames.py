@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ssma_core import modalities
 from ssma_core.evaluation.metrics import ConfusionMatrix
-from ssma_core.pictures import colourize
+from ssma_core.pictures import colourize, resize_nearest
 from ssma_core.spec import ModelSpec
 
 Image = npt.NDArray[np.uint8]
@@ -106,7 +106,7 @@ def show_frame(spec: ModelSpec, bag: str, stamp_ns: int, matrix: ConfusionMatrix
     second = modalities.encode(spec.modalities[-1], aux, rgb)
     photos = [_encoded(cv2.resize(each, size, interpolation=cv2.INTER_AREA), ".jpg")
               for each in (rgb, second)]
-    maps = [_encoded(cv2.resize(each, size, interpolation=cv2.INTER_NEAREST), ".png")
+    maps = [_encoded(resize_nearest(each, size), ".png")
             for each in (colourize(labels, spec), colourize(truth, spec), wrong)]
     ious = {i: iou for i, iou in enumerate(matrix.iou().tolist()) if not np.isnan(iou)}
     return ShownFrame(bag, stamp_ns, matrix.frame_score(), ious, size, *photos, *maps)
