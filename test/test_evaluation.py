@@ -116,8 +116,8 @@ def test_at_the_networks_size_the_label_is_brought_there_by_nearest_neighbour(mo
     rgb, depth, label = SAMPLES[0].read(3)
     backend = open_backend(model, None)
     expected = ConfusionMatrix(3, 0)
-    # 96×80 to 64×48: pixel (x, y) comes from ⌊1.5 x⌋, ⌊5/3 y⌋.
-    expected.add(label[np.arange(48) * 80 // 48][:, np.arange(64) * 96 // 64],
+    # 96×80 to 64×48: the centre of pixel (x, y) lies in ⌊1.5 (x + ½)⌋, ⌊5/3 (y + ½)⌋.
+    expected.add(label[(2 * np.arange(48) + 1) * 80 // 96][:, (2 * np.arange(64) + 1) * 96 // 128],
                  backend.run(network_images(SPEC, rgb, depth), ["labels"])["labels"])
     counts = counted(model, Options("network"))[0]
     np.testing.assert_array_equal(counts, expected.counts)
