@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ssma_core.modalities import is_depth
 from ssma_core.modalities.depth import in_jet
+from ssma_core.pictures import resize_nearest
 from ssma_core.spec import VEGETATION_INDICES, Modality, ModelSpec
 from ssma_core.synthetic.forest import SyntheticFrame, drive
 
@@ -53,5 +54,4 @@ def _sensed(modality: Modality, frame: SyntheticFrame) -> npt.NDArray[Any]:
 
 
 def _resized(array: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
-    interpolation = cv2.INTER_LINEAR if array.ndim == 3 else cv2.INTER_NEAREST
-    return cv2.resize(array, size, interpolation=interpolation)
+    return cv2.resize(array, size) if array.ndim == 3 else resize_nearest(array, size)
