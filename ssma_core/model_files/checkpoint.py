@@ -23,16 +23,14 @@ def save(path: str | Path, model: SegmentationNetwork, spec: ModelSpec, *,
          write: Callable[[Path], AbstractContextManager[Path]] = atomic_write) -> None:
     """Writes `path` with `write`, which may be atomic only or also durable. Raises SsmaError when
     `path` does not end in .safetensors or cannot be written."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save as to_bytes
 
     if Path(path).suffix != ".safetensors":
         raise SsmaError(f"cannot write {path}: a model file's name must end in .safetensors")
     metadata = {"format": FORMAT, "version": VERSION, "spec": spec.to_json()}
     with write(Path(path)) as temporary:
-        try:
-            save_file(model.state_dict(), temporary, metadata)
-        except SafetensorError as error:  # for example a full disk
-            raise SsmaError(f"cannot write {path}: {error}") from error
+        # Not by `save_file`: it writes to a temporary file of its own, which a killed run leaves.
+        temporary.write_bytes(to_bytes(model.state_dict(), metadata))
 
 
 def load(path: str | Path) -> tuple[SegmentationNetwork, ModelSpec]:
