@@ -12,6 +12,7 @@ Architecture = Literal["ssma", "adapnet++"]
 Size = Literal["full", "tiny"]
 Rates = Literal["released", "paper"]
 Encoding = Literal["image", "jet", "hha", "ndvi", "evi", "evi2"]
+Upsampling = Literal["transposed", "convex"]
 VEGETATION_INDICES = ("ndvi", "evi", "evi2")
 DEPTH_RANGE_MM = 7000.0  # the original's, issues 6 and 7 of DeepSceneSeg/SSMA
 
@@ -98,6 +99,9 @@ class ModelSpec:
     modalities: two for "ssma", the colour image first; one (any) for "adapnet++".
     input_size: (width, height) of the network's input; multiples of 16.
     rates: dilations of the multiscale units, as in the released code or as in the paper.
+    upsampling: the decoder's last step, from a quarter of the size to the whole: "transposed", the
+      original's convolution; or "convex", see `ssma_core.model.decoder.ConvexUpsampling`, which
+      never answers void.
 
     A confidence of 255 means that the network's own softmax gives the label a probability of 1. It
     is not calibrated: it does not say how often such a label is right.
@@ -111,6 +115,7 @@ class ModelSpec:
     input_size: tuple[int, int]
     rates: Rates = "released"
     void_id: int = 0
+    upsampling: Upsampling = "transposed"
 
     def __post_init__(self) -> None:
         if not 2 <= len(self.class_names) <= 255:

@@ -140,3 +140,26 @@ def test_the_given_frame_is_not_changed() -> None:
     before = picture.copy()
     changed(picture, label, 3, scale=(0.5, 2), brightness=40)
     np.testing.assert_array_equal(picture, before)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_second_image_is_moved_against_the_first_and_the_label_is_not(seed: int) -> None:
+    label = patchwork(2)
+    picture = np.dstack([label * 40] * 3)
+    _, second, result = changed(picture, label, seed, displacement=6)
+    _, still, without = changed(picture, label, seed)
+    np.testing.assert_array_equal(result, without)
+    moves = [(dy, dx) for dy in range(-6, 7) for dx in range(-6, 7)
+             if np.array_equal(np.roll(still, (dy, dx), (0, 1))[6:-6, 6:-6], second[6:-6, 6:-6])]
+    assert len(moves) == 1
+
+
+def test_a_displacement_is_up_to_its_value_in_both_directions() -> None:
+    """A point in the middle: where it is found."""
+    point = np.zeros((41, 41, 3), np.uint8)
+    point[20, 20] = 255
+    found = []
+    for seed in range(200):
+        second = changed(point, np.ones((41, 41), np.uint8), seed, displacement=6)[1]
+        found.append(np.argwhere(second[..., 0])[0] - 20)
+    assert np.array(found).min() == -6 and np.array(found).max() == 6

@@ -175,3 +175,24 @@ def test_images_reach_the_network_channels_first() -> None:
     assert tensor.shape == (2, 3, 4, 6) and tensor.dtype == torch.float32
     assert tensor[1, 2, 3, 5] == images[1, 3, 5, 2]
     assert tensor.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_region_dropout_blackens_a_rectangle_of_one_image_in_its_share_of_the_frames(
+        training: Training) -> None:
+    white = InMemory((np.full((6, 48, 64, 3), 255, np.uint8),) * 2, np.ones((6, 48, 64), np.uint8))
+    still = replace(training.augmentation, probability=0.0)
+    stage = replace(training.stages[2], region_dropout=0.5, steps=100, batch_size=4)
+    shares = []
+    for images, label in loader(replace(training, augmentation=still), stage, white):
+        assert (label == 1).all()
+        for frame in zip(*images):
+            black = [(image == 0).all(-1) for image in frame]
+            dark = [part for part in black if part.any()]
+            assert len(dark) <= 1
+            shares.append(float(dark[0].float().mean()) if dark else 0.0)
+            if dark:
+                rows, columns = dark[0].any(1), dark[0].any(0)
+                assert torch.equal(dark[0], rows[:, None] & columns[None])  # a rectangle
+                assert rows.sum() >= 0.2 * 48 - 1 and columns.sum() >= 0.2 * 64 - 1
+    assert np.mean(np.array(shares) > 0) == pytest.approx(0.5, abs=0.08)
+    assert max(shares) > 0.6 and min(share for share in shares if share) < 0.15

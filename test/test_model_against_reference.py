@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ssma_core import Modality, ModelSpec
 from ssma_core.model import SegmentationNetwork, Ssma
 from ssma_core.model_files.tf_import import import_variables, imported_spec, variable_targets
-from ssma_core.training.loss import poly, segmentation_loss
+from ssma_core.training.loss import cross_entropy, poly
 
 RGB, DEPTH = Modality("rgb", "image"), Modality("depth", "jet", 7000.0)
 SSMA = imported_spec("ssma", 6, (192, 96), (RGB, DEPTH))
@@ -120,7 +120,7 @@ def test_training_follows_the_reference(
     losses = []
     for step in range(5):
         optimizer.zero_grad()
-        loss = segmentation_loss(network(*inputs), label, void_id=0)
+        loss = cross_entropy(network(*inputs), label, void_id=0)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
@@ -135,7 +135,7 @@ def test_gradients_are_the_references(
     """In float64, so that they do not depend on the order of sums, which threads change."""
     golden, network, label, inputs = training
     exact = copy.deepcopy(network).double()
-    loss = segmentation_loss(exact(*(image.double() for image in inputs)), label, void_id=0)
+    loss = cross_entropy(exact(*(image.double() for image in inputs)), label, void_id=0)
     loss.backward()  # type: ignore[no-untyped-call]
     gradients = gradients_by_variable(exact, SSMA)
     named = [name for name in golden if name.startswith("grad:")]

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from ssma_core import ModelSpec, Segmenter, SsmaError
 from ssma_core.export.onnx import export
-from ssma_core.model import EXPERTS, Channels, SegmentationNetwork, build
+from ssma_core.model import EXPERTS, AdapNetPP, Channels, SegmentationNetwork, Ssma, build
 from ssma_core.model.experts import new_expert
 from ssma_core.model_files import checkpoint
 from ssma_core.model_files.tf_import import import_variables, imported_spec
-from ssma_core.training.loss import segmentation_loss
+from ssma_core.training.loss import cross_entropy
 
 WIDTH, HEIGHT = 96, 64
 
@@ -131,7 +131,7 @@ def train(network: SegmentationNetwork, image: Tensor, label: Tensor, steps: int
     losses = []
     for _ in range(steps):
         optimizer.zero_grad()
-        loss = sum((weight * segmentation_loss(logits, label, void_id=0) for weight, logits in
+        loss = sum((weight * cross_entropy(logits, label, void_id=0) for weight, logits in
                     zip((1, 0.6, 0.5), network.forward_with_auxiliary(image))), torch.zeros(()))
         loss.backward()
         optimizer.step()
@@ -194,3 +194,47 @@ def test_the_docs_figures_are_the_networks() -> None:
         assert f"{sum(p.numel() for p in network.parameters()):,}" == whole
         if expert.strip():
             assert f"{parameters(first, size):,}" == expert.strip()
+
+
+# A fusion that starts as its first expert
+
+@pytest.mark.parametrize("experts", [("adapnet++", "adapnet++"), ("efficientnet-lite0", "light")],
+                         ids="+".join)
+def test_a_fusion_that_starts_as_its_first_expert_gives_that_experts_answers(
+        experts: tuple[str, str]) -> None:
+    """All but what the second map's small weights change."""
+    spec = spec_of(*experts)
+    first, second = (network_of(spec.of_expert(i)) for i in (0, 1))
+    assert isinstance(first, AdapNetPP) and isinstance(second, AdapNetPP)
+    fusion = build(spec)
+    assert isinstance(fusion, Ssma)
+    fusion.load_experts(first, second)
+    fusion.start_as_first(first)
+    fusion.eval()
+    images = [torch.nn.functional.interpolate(256 * torch.rand(1, 3, 4, 6), (HEIGHT, WIDTH))
+              for _ in range(2)]
+    with torch.no_grad():
+        expected = first(images[0])
+        assert (fusion(*images) - expected).norm() < 0.2 * expected.norm()
+        for block in (fusion.fuse_easpp, fusion.fuse_eighth, fusion.fuse_quarter):
+            channels = block.excite.out_channels
+            convolution = dict(block.output.named_modules()).get("convolution", block.output)
+            convolution.weight[:, convolution.out_channels:] = 0
+            block.excite.weight.zero_()
+            assert channels > convolution.out_channels
+        torch.testing.assert_close(fusion(*images), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_both_maps_learn_from_the_first_step() -> None:
+    spec = spec_of("adapnet++", "light")
+    first, second = (network_of(spec.of_expert(i)) for i in (0, 1))
+    assert isinstance(first, AdapNetPP) and isinstance(second, AdapNetPP)
+    fusion = build(spec)
+    assert isinstance(fusion, Ssma)
+    fusion.load_experts(first, second)
+    fusion.start_as_first(first)
+    images = [256 * torch.rand(2, 3, HEIGHT, WIDTH) for _ in range(2)]
+    fusion(*images).square().mean().backward()
+    for name, weight in fusion.named_parameters():
+        if name.startswith("fuse_") and name.endswith("weight"):
+            assert weight.grad is not None and weight.grad.abs().max() > 0, name

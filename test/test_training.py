@@ -26,7 +26,7 @@ from ssma_core.training import loop
 from ssma_core.training.batches import loader
 from ssma_core.training.distributed import Processes
 from ssma_core.training.loop import train, train_stage
-from ssma_core.training.loss import poly, segmentation_loss
+from ssma_core.training.loss import cross_entropy, poly
 from ssma_core.training.stages import read_training
 from ssma_core.training.trainer import Trainer
 
@@ -45,20 +45,20 @@ def test_without_void_the_loss_is_cross_entropy():
     logits, label = some_logits()
     label = label.clamp(min=1)
     expected = functional.cross_entropy(logits, label.long())
-    assert segmentation_loss(logits, label, void_id=0).item() == pytest.approx(expected.item())
+    assert cross_entropy(logits, label, void_id=0).item() == pytest.approx(expected.item())
 
 
 def test_void_has_no_weight_but_counts_in_the_mean():
     logits, label = some_logits()
     summed = functional.cross_entropy(logits, label.long(), ignore_index=0, reduction="sum")
-    loss = segmentation_loss(logits, label, void_id=0)
+    loss = cross_entropy(logits, label, void_id=0)
     assert loss.item() == pytest.approx(summed.item() / label.numel())
 
 
 def test_void_gives_no_gradient():
     logits, label = some_logits()
     logits.requires_grad_()
-    segmentation_loss(logits, label, void_id=0).backward()
+    cross_entropy(logits, label, void_id=0).backward()
     gradient = logits.grad.abs().sum(1)
     assert (gradient[label == 0] == 0).all()
     assert (gradient[label != 0] > 0).all()
@@ -66,7 +66,7 @@ def test_void_gives_no_gradient():
 
 def test_a_hopeless_pixel_costs_no_more_than_the_references_epsilon_allows():
     logits = torch.tensor([-500.0, 500.0]).reshape(1, 2, 1, 1)
-    loss = segmentation_loss(logits, torch.zeros(1, 1, 1, dtype=torch.uint8), void_id=1)
+    loss = cross_entropy(logits, torch.zeros(1, 1, 1, dtype=torch.uint8), void_id=1)
     assert loss.item() == pytest.approx(-math.log(1e-10), rel=1e-5)
 
 

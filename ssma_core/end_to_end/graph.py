@@ -12,7 +12,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from ssma_core.end_to_end.preprocessing import Preprocessing
 from ssma_core.end_to_end.resize import Nearest
 from ssma_core.model import Channels, Expert, SegmentationNetwork, Ssma
-from ssma_core.model.decoder import TO_FULL, Decoder
+from ssma_core.model.decoder import TO_FULL, ConvexUpsampling, Decoder
 from ssma_core.model.encoder import MultiscaleConvolution
 from ssma_core.model.layers import Upsampling
 from ssma_core.model_files.exported import FrameFormat, unimodal_output
@@ -47,7 +47,7 @@ class Predictor(nn.Module):
             self.trust = Trust(*(expert.channels for expert in self.network.experts
                                  if isinstance(expert, Expert)))
         for decoder in [m for m in self.network.modules() if isinstance(m, Decoder)]:
-            decoder.to_full = SubPixels(decoder.to_full)
+            _leave_sub_pixels(decoder)
             if precision == torch.bfloat16:  # TensorRT for RTX 1.7: no transposed convolutions
                 for stage in (decoder.to_eighth, decoder.to_quarter):
                     stage.upsampling = nn.Sequential(SubPixels(stage.upsampling),
@@ -115,8 +115,16 @@ class EndToEnd(nn.Module):
                 for name, values in maps.items()} | {"logits": logits}
 
 
+def _leave_sub_pixels(decoder: Decoder) -> None:
+    """Logits stay N×(classes·`TO_FULL`²)×h×w: without the pixel shuffle at the decoder's end."""
+    if isinstance(decoder.to_full, ConvexUpsampling):
+        decoder.to_full.shuffle = nn.Identity()
+    else:
+        decoder.to_full = SubPixels(decoder.to_full)
+
+
 class Decision(nn.Module):
-    """Logits as `SubPixels` makes them, 1×(classes·`TO_FULL`²)×h×w → "labels", "confidence" and
+    """Logits before the pixel shuffle, 1×(classes·`TO_FULL`²)×h×w → "labels", "confidence" and
     "logits" as in `Predictor.maps`."""
 
     def forward(self, sub_pixels: Tensor) -> dict[str, Tensor]:

@@ -1,14 +1,14 @@
 """AdapNet++: the expert of one modality and a decoder (arXiv 1808.03833, section 3)."""
 from __future__ import annotations
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ssma_core.model.easpp import Easpp
 from ssma_core.model.encoder import Encoder
 from ssma_core.model.expert import Channels, Expert
 from ssma_core.model.layers import initialize
 from ssma_core.model.segmentation import SegmentationNetwork
-from ssma_core.model.sizes import DIMENSIONS, Dimensions
+from ssma_core.model.sizes import Dimensions
 from ssma_core.spec import ModelSpec, Rates
 
 
@@ -24,6 +24,10 @@ class AdapNetPPExpert(Expert):
         features, skip_eighth, skip_quarter = self.encoder(image)
         return self.easpp(features), skip_eighth, skip_quarter
 
+    @property
+    def context_norm(self) -> nn.BatchNorm2d:
+        return self.easpp.merge.norm
+
     def set_dropout(self, keep: float) -> None:
         self.encoder.set_dropout(keep)
 
@@ -33,8 +37,7 @@ class AdapNetPP(SegmentationNetwork):
     is always AdapNet++'s."""
 
     def __init__(self, spec: ModelSpec, expert: Expert, *, auxiliary_heads: bool = True) -> None:
-        super().__init__(expert.channels, DIMENSIONS[spec.size], spec.classes, weigh_skips=False,
-                         auxiliary_heads=auxiliary_heads)
+        super().__init__(expert.channels, spec, weigh_skips=False, auxiliary_heads=auxiliary_heads)
         self.expert = expert
         initialize(self)
 

@@ -2,13 +2,23 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssma_core.model.expert import Channels
-from ssma_core.model.layers import ConvNorm, Upsampling, global_mean, resize_bilinear
-from ssma_core.model.sizes import Dimensions
+from ssma_core.model.layers import (
+    Conv2dSame,
+    ConvNorm,
+    Upsampling,
+    global_mean,
+    resize_bilinear,
+)
+from ssma_core.model.sizes import DIMENSIONS, Dimensions
+from ssma_core.spec import ModelSpec
 
 TO_FULL = 4  # the logits are this many times larger than the class scores
+NEIGHBOURS = 9  # of a class score, itself among them
+NEVER = -1e4  # the score of a class that is never an answer; a half can hold it
 
 
 class DecoderStage(nn.Module):
@@ -34,17 +44,52 @@ class DecoderStage(nn.Module):
         return self.refine(torch.cat([upsampled, skip], 1)), upsampled
 
 
+class ConvexUpsampling(nn.Module):
+    """Makes class scores `TO_FULL` times larger: every new pixel is a weighted mean of the 3×3
+    scores around it, with weights that the features give it (RAFT, arXiv 2003.12039, section 3.3).
+    So an edge lies where the features see it, and not on the grid of the scores.
+
+    void: the index of a class that is never an answer.
+    """
+
+    def __init__(self, classes: int, void: int) -> None:
+        super().__init__()
+        self.classes, self.void = classes, void
+        self.shuffle: nn.Module = nn.PixelShuffle(TO_FULL)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: N×(classes + 9·TO_FULL²)×h×w, the scores and the weights before their softmax. Returns
+        logits N×classes×H×W."""
+        scores, weights = x.split([self.classes, NEIGHBOURS * TO_FULL**2], 1)
+        height, width = x.shape[2:]
+        around = F.pad(scores, (1, 1, 1, 1), mode="replicate")
+        weights = weights.unflatten(1, (NEIGHBOURS, TO_FULL**2)).softmax(1)
+        means = sum(
+            around[:, :, None, i // 3:i // 3 + height, i % 3:i % 3 + width] * weights[:, None, i]
+            for i in range(NEIGHBOURS))
+        assert isinstance(means, Tensor)
+        means = torch.cat([means[:, :self.void], torch.full_like(means[:, :1], NEVER),
+                           means[:, self.void + 1:]], 1)
+        logits: Tensor = self.shuffle(means.flatten(1, 2))
+        return logits
+
+
 class Decoder(nn.Module):
     """Two stages, then the class scores, upsampled by four. channels: of the three inputs."""
 
-    def __init__(self, channels: Channels, dimensions: Dimensions, classes: int, *,
-                 weigh_skips: bool) -> None:
+    def __init__(self, channels: Channels, spec: ModelSpec, *, weigh_skips: bool) -> None:
         super().__init__()
-        width = dimensions.decoder
+        width, classes = DIMENSIONS[spec.size].decoder, spec.classes
         self.to_eighth = DecoderStage(channels.context, channels.eighth, width, weigh_skips)
         self.to_quarter = DecoderStage(width, channels.quarter, width, weigh_skips)
-        self.scores = ConvNorm(width, classes, 1)
-        self.to_full: nn.Module = Upsampling(classes, classes, TO_FULL)
+        self.scores: nn.Module
+        self.to_full: nn.Module
+        if spec.upsampling == "convex":
+            self.scores = Conv2dSame(width, classes + NEIGHBOURS * TO_FULL**2, 1, bias=True)
+            self.to_full = ConvexUpsampling(classes, spec.void_id)
+        else:
+            self.scores = ConvNorm(width, classes, 1)
+            self.to_full = Upsampling(classes, classes, TO_FULL)
 
     def forward(self, context: Tensor, skip_eighth: Tensor,
                 skip_quarter: Tensor) -> tuple[Tensor, Tensor, Tensor]:

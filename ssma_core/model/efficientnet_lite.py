@@ -119,6 +119,10 @@ class EfficientNetLiteExpert(Expert):
         maps = self.backbone(image)
         return self.context(maps[-1]), maps[EIGHTH], maps[QUARTER]
 
+    @property
+    def context_norm(self) -> nn.BatchNorm2d:
+        return self.context.merge.norm
+
 
 def _rounded(channels: float) -> int:
     """To a multiple of 8, and not down by more than a tenth, as published."""

@@ -22,7 +22,8 @@ class Channels:
 
 
 class Expert(nn.Module):
-    """Base class of the experts: `channels`, `forward`, and `set_dropout` if it has dropout.
+    """Base class of the experts: `channels`, `forward`, `context_norm`, and `set_dropout` if it
+    has dropout.
 
     `ssma_core.model.experts` lists the experts.
     """
@@ -34,6 +35,11 @@ class Expert(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """image: float32 N×3×H×W, 0–255, sides multiples of 16. Returns (context at 1/16, skip at
         1/8, skip at 1/4) with the channels that `channels` says."""
+        raise NotImplementedError
+
+    @property
+    def context_norm(self) -> nn.BatchNorm2d:
+        """The batch norm that ends the context."""
         raise NotImplementedError
 
     def set_dropout(self, keep: float) -> None:

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from ssma_core.model.layers import Conv2dSame
 
+OPEN = 2.0  # before the sigmoid: a gate that lets through nearly all
+
 
 class SsmaBlock(nn.Module):
     """Fuses two feature maps. A gate (0–1), computed from both, multiplies every channel at every
@@ -21,6 +23,37 @@ class SsmaBlock(nn.Module):
         self.squeeze = Conv2dSame(inputs, gate, 3, bias=True)
         self.excite = Conv2dSame(gate, inputs, 3, bias=True)
         self.output = output
+
+    def start_as_first(self, channels: int, norm: nn.BatchNorm2d | None) -> None:
+        """Sets the weights so that the fused map is at first the first map, nearly.
+
+        The second map has small weights, not 0: a gate in front of a 0 learns nothing.
+        channels: of the first map, and of the fused one. norm: the batch norm that made the first
+          map, where `output` ends with one; it says the map's mean and deviation.
+        """
+        nn.init.normal_(self.excite.weight, std=1e-2)
+        assert self.excite.bias is not None
+        nn.init.constant_(self.excite.bias, OPEN)
+        parts = dict(self.output.named_modules())
+        convolution = parts.get("convolution", self.output)
+        assert isinstance(convolution, nn.Conv2d)
+        nn.init.normal_(convolution.weight, std=1e-2)
+        middle = convolution.kernel_size[0] // 2
+        with torch.no_grad():
+            convolution.weight[:, :channels] = 0
+            convolution.weight[range(channels), range(channels), middle, middle] = (
+                1 / torch.sigmoid(torch.tensor(OPEN)))
+            if convolution.bias is not None:
+                convolution.bias.zero_()
+            if norm is not None:
+                own = parts["norm"]
+                assert isinstance(own, nn.BatchNorm2d) and own.running_mean is not None
+                assert own.running_var is not None
+                for mean, deviation in ((own.bias, own.weight),
+                                        (own.running_mean, own.running_var)):
+                    mean.copy_(norm.bias)
+                    deviation.copy_(norm.weight.abs())
+                own.running_var.square_()
 
     def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         """Maps N×channels×h×w of one height and width. Returns (the fused map, both maps

@@ -72,6 +72,10 @@ class LightExpert(Expert):
         eighth = self.block2(quarter)
         return self.context(self.block4(self.block3(eighth))), eighth, quarter
 
+    @property
+    def context_norm(self) -> nn.BatchNorm2d:
+        return self.context.merge.norm
+
 
 def _block(inputs: int, outputs: int, units: int, *, stride: int = 1,
            rate: int = 1) -> nn.Sequential:

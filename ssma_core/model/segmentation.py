@@ -6,8 +6,8 @@ from torch import Tensor, nn
 from ssma_core.errors import SsmaError
 from ssma_core.model.decoder import AuxiliaryHeads, Decoder
 from ssma_core.model.expert import Channels, Expert
-from ssma_core.model.sizes import Dimensions
-from ssma_core.spec import check_multiple_of_16
+from ssma_core.model.sizes import DIMENSIONS
+from ssma_core.spec import ModelSpec, check_multiple_of_16
 
 
 class SegmentationNetwork(nn.Module):
@@ -17,11 +17,12 @@ class SegmentationNetwork(nn.Module):
     channels: of the decoder's inputs.
     """
 
-    def __init__(self, channels: Channels, dimensions: Dimensions, classes: int, *,
-                 weigh_skips: bool, auxiliary_heads: bool) -> None:
+    def __init__(self, channels: Channels, spec: ModelSpec, *, weigh_skips: bool,
+                 auxiliary_heads: bool) -> None:
         super().__init__()
-        self.decoder = Decoder(channels, dimensions, classes, weigh_skips=weigh_skips)
-        self.auxiliary_heads = AuxiliaryHeads(dimensions, classes) if auxiliary_heads else None
+        self.decoder = Decoder(channels, spec, weigh_skips=weigh_skips)
+        self.auxiliary_heads = (AuxiliaryHeads(DIMENSIONS[spec.size], spec.classes)
+                                if auxiliary_heads else None)
 
     def features(self, *images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Returns the decoder's inputs: (context at 1/16, skip at 1/8, skip at 1/4)."""

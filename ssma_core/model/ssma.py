@@ -29,7 +29,7 @@ class Ssma(SegmentationNetwork):
                  auxiliary_heads: bool = False, alone: bool = False) -> None:
         d = DIMENSIONS[spec.size]
         fused, both = colour.channels, colour.channels + second.channels
-        super().__init__(fused, d, spec.classes, weigh_skips=True, auxiliary_heads=auxiliary_heads)
+        super().__init__(fused, spec, weigh_skips=True, auxiliary_heads=auxiliary_heads)
         self.experts = nn.ModuleList([colour, second])
         self.fuse_easpp = SsmaBlock(both.context, d.fused_easpp_gate,
                                     ConvNorm(both.context, fused.context, 1, relu=False))
@@ -38,7 +38,7 @@ class Ssma(SegmentationNetwork):
         self.fuse_quarter = SsmaBlock(both.quarter, d.fused_skip_gate,
                                       Conv2dSame(both.quarter, fused.quarter, 3, bias=True))
         self.alone = nn.ModuleList(
-            Decoder(expert.channels, d, spec.classes, weigh_skips=False)
+            Decoder(expert.channels, spec, weigh_skips=False)
             for expert in (colour, second)) if alone else None
         self.frozen: list[nn.Module] = []
         initialize(self)
@@ -70,6 +70,19 @@ class Ssma(SegmentationNetwork):
         this network's own."""
         for expert, trained in zip(self.experts, (colour, second)):
             expert.load_state_dict(trained.expert.state_dict())
+
+    def start_as_first(self, first: AdapNetPP) -> None:
+        """Copies the decoder of the first expert's trained network, and makes each SSMA block give
+        that expert's map, so that this network begins with its answers."""
+        self.decoder.load_state_dict(first.decoder.state_dict(), strict=False)
+        for stage in (self.decoder.to_eighth, self.decoder.to_quarter):
+            if stage.skip_weight is not None:  # at first it multiplies by 1
+                nn.init.zeros_(stage.skip_weight.norm.weight)
+                nn.init.ones_(stage.skip_weight.norm.bias)
+        channels = first.expert.channels
+        self.fuse_easpp.start_as_first(channels.context, first.expert.context_norm)
+        self.fuse_eighth.start_as_first(channels.eighth, None)
+        self.fuse_quarter.start_as_first(channels.quarter, None)
 
     def freeze(self, *parts: nn.Module) -> None:
         """From now on these parts get no gradients, and their batch norms do not change."""

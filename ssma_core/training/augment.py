@@ -36,6 +36,8 @@ class Augmentation:
       the middle to the edges, as a share of the image's width, 0.05–10.
     contrast: least and greatest factor for a colour value's distance from 128, 0–10.
     brightness: greatest value that is added to or subtracted from a colour value, 0–255.
+    displacement: how far at most every image but the first is moved against it, in pixels in both
+      directions, 0–50: two cameras are never quite registered.
     """
 
     probability: float
@@ -46,6 +48,7 @@ class Augmentation:
     vignetting: Range
     contrast: Range
     brightness: float
+    displacement: float = 0.0
 
     def __post_init__(self) -> None:
         for name, low, high in (("skew", 0, 1), ("scale", 0.1, 10), ("crop", 0.1, 1),
@@ -54,7 +57,8 @@ class Augmentation:
             if not low <= least <= greatest <= high:
                 raise SsmaError(f"augmentation: {name} must be [least, greatest], both {low} to "
                                 f"{high}, got {[least, greatest]}")
-        for name, high in (("probability", 1), ("rotation", 180), ("brightness", 255)):
+        for name, high in (("probability", 1), ("rotation", 180), ("brightness", 255),
+                           ("displacement", 50)):
             if not 0 <= getattr(self, name) <= high:
                 raise SsmaError(f"augmentation: {name} must be 0 to {high}, got "
                                 f"{getattr(self, name)}")
@@ -71,15 +75,22 @@ def augment(images: Sequence[Image], label: Image, ranges: Augmentation,
     height, width = label.shape
     matrix = _geometry(width, height, ranges, rng)
 
-    def warp(picture: Image, interpolation: int, border: int) -> Image:
-        result = cv2.warpAffine(picture, matrix, (width, height), flags=interpolation,
-                                borderMode=cv2.BORDER_CONSTANT, borderValue=(border,) * 3)
+    def warp(picture: Image, interpolation: int, border: int,
+             moved: tuple[float, float] = (0.0, 0.0)) -> Image:
+        result = cv2.warpAffine(
+            picture, matrix + np.outer(moved, (0, 0, 1)), (width, height), flags=interpolation,
+            borderMode=cv2.BORDER_CONSTANT, borderValue=(border,) * 3)
         return np.asarray(result, np.uint8)
+
+    def displacement(index: int) -> tuple[float, float]:
+        far = ranges.displacement if index > 0 else 0.0
+        return _draw_signed(0, far, ranges, rng), _draw_signed(0, far, ranges, rng)
 
     # Only light may be interpolated: between two colours of a jet map is the colour of another
     # depth.
     changed = [warp(_change_light(image, ranges, rng), cv2.INTER_LINEAR, 0) if i == colour
-               else warp(image, cv2.INTER_NEAREST, 0) for i, image in enumerate(images)]
+               else warp(image, cv2.INTER_NEAREST, 0, displacement(i))
+               for i, image in enumerate(images)]
     return changed, warp(label, cv2.INTER_NEAREST, void_id)
 
 

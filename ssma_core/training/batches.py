@@ -55,7 +55,16 @@ class Batches(Dataset[Batch]):
                                  rng, colour=0 if 0 in inputs else None, void_id=spec.void_id)
         if rng.uniform() < self.stage.modality_dropout:
             changed[rng.integers(len(changed))][:] = 0  # black, as from a dead sensor
+        elif rng.uniform() < self.stage.region_dropout:
+            changed[rng.integers(len(changed))][_region(label.shape, rng)] = 0
         return changed, label
+
+
+def _region(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[slice, ...]:
+    """A rectangle of the image; each side is 0.2 to 1 of the image's."""
+    lengths = (rng.uniform(0.2, 1, 2) * shape).astype(int)
+    first = (rng.uniform(0, 1, 2) * (np.array(shape) - lengths)).astype(int)
+    return tuple(slice(a, a + n) for a, n in zip(first, lengths))
 
 
 @dataclass(frozen=True)

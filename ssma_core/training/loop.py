@@ -8,12 +8,14 @@ import copy
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from tqdm import tqdm
 
 from ssma_core.datasets.frames import Streamed, TrainingFrames, check, preload
 from ssma_core.datasets.sources import Source
@@ -32,6 +34,7 @@ from ssma_core.training.batches import (
     prefetch,
 )
 from ssma_core.training.distributed import Processes, process_group
+from ssma_core.training.loss import median_frequency
 from ssma_core.training.report import TrainingReport
 from ssma_core.training.resume import (
     History,
@@ -44,7 +47,7 @@ from ssma_core.training.resume import (
 )
 from ssma_core.training.stages import Stage, Training, select_stages
 from ssma_core.training.start import check_imagenet, check_start, start_models
-from ssma_core.training.trainer import Trainer, check_precision, make_deterministic
+from ssma_core.training.trainer import Trainer, answers, check_precision, make_deterministic
 
 # Losses are fetched from the device after this many steps; after each step, a GPU would have to
 # wait every time.
@@ -83,7 +86,11 @@ def train(training: Training, output: Path, only: str | None = None, restart: bo
                 StageFiles(output, stage.name).remove()
         processes.wait()
         for stage in remaining:
-            train_stage(Trainer(training, stage, output, processes), frames, validation, output)
+            weights = (median_frequency(_labels(frames, stage), training.model.classes,
+                                        training.model.void_id)
+                       if stage.class_weights == "median_frequency" else None)
+            train_stage(Trainer(training, stage, output, processes, weights), frames, validation,
+                        output)
             processes.wait()  # until the first one has written what the next stage starts from
 
 
@@ -112,6 +119,8 @@ def train_stage(trainer: Trainer, frames: TrainingFrames, validation: TrainingFr
                 history.seconds = time.monotonic() - started
                 save_state(files, trainer, history, settings)
             report.step()
+        if stage.steps == 0:
+            _validate(trainer, validation, history, files)
     if processes.first:
         _finish(files, trainer, history, settings)
 
@@ -135,6 +144,11 @@ def _check_stages(training: Training, stages: Sequence[Stage], output: Path,
                 check_start(file, wanted)
         files = StageFiles(output, stage.name)
         future |= {files.model.resolve(), files.best.resolve()}
+
+
+def _labels(frames: TrainingFrames, stage: Stage) -> Iterator[npt.NDArray[np.uint8]]:
+    for i in tqdm(range(len(frames)), f"class weights of {stage.name}", unit="frame", leave=False):
+        yield frames[i][1]
 
 
 def _is_finished(training: Training, stage: Stage, output: Path, processes: Processes) -> bool:
@@ -180,14 +194,14 @@ def _validate(trainer: Trainer, frames: TrainingFrames, history: History,
     the result to the history. Writes the model file when the result is the best so far."""
     spec, processes = trainer.training.model, trainer.processes
     matrix = ConfusionMatrix(spec.classes, spec.void_id)
-    trainer.network.eval()
+    network = trainer.result.eval()
     mine = ValidationBatches(trainer.training, trainer.stage, frames, processes.rank,
                              processes.world)
     for images, label in prefetch(mine, range(len(mine)), trainer.training.workers):
         tensors = [image_tensor(image, processes.device) for image in images]
-        for logits in trainer.answers(*tensors):
+        for logits in answers(network, trainer.stage, tensors):
             matrix.add(label.numpy(), logits.argmax(1).cpu().numpy())
-    trainer.network.train()
+    network.train()
     counts = torch.from_numpy(matrix.counts).to(processes.device)
     matrix.counts = processes.sum(counts).cpu().numpy()
     best = max((result["miou"] for result in history.validation), default=-1.0)
@@ -199,7 +213,8 @@ def _validate(trainer: Trainer, frames: TrainingFrames, history: History,
 def _save_model(path: Path, trainer: Trainer) -> None:
     # A copy with contiguous memory, because safetensors cannot write channels last; the network
     # itself stays channels last.
-    network = copy.deepcopy(trainer.network).cpu().to(memory_format=torch.contiguous_format)
+    network = copy.deepcopy(trainer.result).cpu()
+    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     checkpoint.save(path, network, trainer.training.spec(trainer.stage), write=durable_write)
 
 
@@ -219,4 +234,4 @@ def _finish(files: StageFiles, trainer: Trainer, history: History,
     # Written last: a stage with a log is finished.
     with durable_write(files.log) as temporary:
         temporary.write_text(json.dumps(log, indent=1))
-    files.state.unlink()
+    files.state.unlink(missing_ok=True)  # a stage of 0 steps has none

@@ -46,16 +46,27 @@ class Stage:
       backbone (of the installed package, or of a file). For a fusion: its two experts, the first
       modality's first, or one fusion. For "alone": the fusion and its two experts, whose decoders
       are the start.
-    steps: of one batch each.
+    starts_as_first: fusion only, from two experts: it begins with the first expert's decoder, and
+      with SSMA blocks that let that expert's maps through. So it begins as good as that expert.
+    steps: of one batch each. 0, for "alone" only: the decoders stay those of the start, which is
+      right where the fusion did not change its experts.
     accumulate: the number of equal parts of a batch that are computed one after the other, when the
       whole batch does not fit into memory.
     learning_rate: at the first step. For a fusion: of everything except its experts.
+    warm_up: steps in which the learning rate grows evenly to its value.
     encoder_learning_rate: fusion only: the learning rate of its experts; 0 freezes them.
     auxiliary_weights: experts only: weights of the losses of the heads on the decoder's second and
       first upsampling.
+    class_weights: "median_frequency" makes rare classes count more, see
+      `ssma_core.training.loss.median_frequency`; "none" is the paper's.
+    label_smoothing: share of the truth, 0–1, that is spread over all classes.
+    lovasz: weight of the Lovász-softmax loss beside cross entropy.
+    average: the model that is evaluated and saved is the exponential moving average of the weights,
+      with this decay, at least 0, below 1. 0: the weights themselves.
     dropout_keep: share of the values that the encoders' dropout keeps, above 0, at most 1.
     modality_dropout: fusion only: share of the frames, 0–1, in which one of the two images is made
       black, so that the fusion learns to work without it. 0 is the paper's protocol.
+    region_dropout: fusion only: share of the other frames in which a part of one image is black.
     """
 
     name: str
@@ -69,6 +80,13 @@ class Stage:
     auxiliary_weights: tuple[float, float] | None = None
     encoder_learning_rate: float | None = None
     modality_dropout: float = 0.0
+    region_dropout: float = 0.0
+    starts_as_first: bool = False
+    warm_up: int = 0
+    class_weights: Literal["none", "median_frequency"] = "none"
+    label_smoothing: float = 0.0
+    lovasz: float = 0.0
+    average: float = 0.0
 
     @property
     def from_imagenet(self) -> bool:
@@ -78,22 +96,40 @@ class Stage:
         where = f"stage {self.name!r}"
         if not self.name or Path(self.name).name != self.name or self.name.startswith("."):
             raise SsmaError(f"{where}: the name is also a file's name, it cannot be {self.name!r}")
+        self._check_numbers(where)
+        self._check_shares(where)
+        self._check_rates(where)
+        self._check_start(where)
+
+    def _check_numbers(self, where: str) -> None:
         for field in ("steps", "batch_size", "accumulate", "learning_rate"):
-            if getattr(self, field) <= 0:
+            if getattr(self, field) <= 0 and (self.trains, field) != (ALONE, "steps"):
                 raise SsmaError(f"{where}: {field} must be positive, got {getattr(self, field)}")
+        for field in ("steps", "warm_up", "lovasz"):
+            if getattr(self, field) < 0:
+                raise SsmaError(f"{where}: {field} must be 0 or above, got {getattr(self, field)}")
         if self.batch_size % self.accumulate:
             raise SsmaError(f"{where}: a batch of {self.batch_size} cannot be cut into "
                             f"{self.accumulate} equal parts; change batch_size or accumulate")
         if self.batch_size == self.accumulate:
             raise SsmaError(f"{where}: batch norm learns nothing from one frame at a time; make "
                             f"batch_size at least {2 * self.accumulate}")
+
+    def _check_shares(self, where: str) -> None:
         if not 0 < self.dropout_keep <= 1:
             raise SsmaError(f"{where}: dropout_keep must be above 0 and at most 1, got "
                             f"{self.dropout_keep}")
-        if not 0 <= self.modality_dropout <= 1 or (self.modality_dropout and self.trains != FUSION):
-            raise SsmaError(f"{where}: modality_dropout is a share from 0 to 1, of a fusion's "
-                            f"frames only, got {self.modality_dropout}")
-        self._check_rates(where)
+        for field in ("average", "label_smoothing"):
+            if not 0 <= getattr(self, field) < 1:
+                raise SsmaError(f"{where}: {field} must be at least 0 and below 1, got "
+                                f"{getattr(self, field)}")
+        for field in ("modality_dropout", "region_dropout"):
+            share = getattr(self, field)
+            if not 0 <= share <= 1 or (share and self.trains != FUSION):
+                raise SsmaError(f"{where}: {field} is a share from 0 to 1, of a fusion's frames "
+                                f"only, got {share}")
+
+    def _check_start(self, where: str) -> None:
         wanted = {FUSION: (1, 2), ALONE: (3,)}.get(self.trains, (0, 1))
         if len(self.start) not in wanted:
             raise SsmaError(f"{where}: start must name {' or '.join(map(str, wanted))} model(s), "
@@ -101,6 +137,9 @@ class Stage:
         if self.from_imagenet and self.trains in (FUSION, ALONE):
             raise SsmaError(f"{where}: only an expert starts from {IMAGENET}, got "
                             f"{list(self.start)}")
+        if self.starts_as_first and (self.trains != FUSION or len(self.start) != 2):
+            raise SsmaError(f"{where}: starts_as_first is for a fusion that starts from two "
+                            f"experts, got {list(self.start)}")
 
     def _check_rates(self, where: str) -> None:
         given = {"auxiliary_weights": self.auxiliary_weights is not None,

@@ -36,6 +36,9 @@ def starting_network(training: Training, stage: Stage, output: Path) -> Network:
     if isinstance(network, Ssma):
         if len(given) in (2, 3):
             _take_experts(network, *given[-2:])
+            if stage.starts_as_first:
+                assert isinstance(given[0], AdapNetPP)  # as its spec says
+                network.start_as_first(given[0])
         if network.alone is not None:
             network.freeze(*(part for name, part in network.named_children() if name != "alone"))
         elif stage.encoder_learning_rate == 0:

@@ -1,0 +1,69 @@
+"""Trains the colour expert of config/training/forest.yaml with each loss and schedule that a stage
+offers, small and briefly, and prints the table of docs/results.md.
+
+    python training/ablation.py 0 1 2
+
+Finished runs are skipped.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+from family import call
+
+STAGE = "expert_rgb"
+SMALL = ["model.input_size=[256, 128]", f"stages.{STAGE}.steps=150", "validate_every=150"]
+VARIANTS = {
+    "as the paper": [],
+    "class weights": ["class_weights=median_frequency"],
+    "Lovász": ["lovasz=1.0"],
+    "label smoothing 0.1": ["label_smoothing=0.1"],
+    "warm-up and average": ["warm_up=20", "average=0.97"],
+    "transposed upsampling": ["model.upsampling=transposed"],
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("seeds", type=int, nargs="+", metavar="SEED")
+    seeds = parser.parse_args().seeds
+    for seed in seeds:
+        for variant in VARIANTS:
+            train(variant, seed)
+    print("| | mIoU | obstacle |\n| --- | --- | --- |")
+    for variant in VARIANTS:
+        results = [last_validation(variant, seed) for seed in seeds]
+        print(f"| {variant} | {in_words([r['miou'] for r in results])} | "
+              f"{in_words([r['iou']['obstacle'] for r in results])} |")
+
+
+def train(variant: str, seed: int) -> None:
+    settings = [*SMALL, f"seed={seed}", *(
+        setting if setting.startswith("model.") else f"stages.{STAGE}.{setting}"
+        for setting in VARIANTS[variant])]
+    call("train.py", "--config", "config/training/forest.yaml", "--stage", STAGE, "--output",
+         str(folder(variant, seed)), *(word for each in settings for word in ("--set", each)))
+
+
+def folder(variant: str, seed: int) -> Path:
+    return Path("runs/ablation") / variant.replace(" ", "_") / str(seed)
+
+
+def last_validation(variant: str, seed: int) -> dict[str, Any]:
+    log = folder(variant, seed) / f"{STAGE}.json"
+    return json.loads(log.read_text(encoding="utf-8"))["validation"][-1]
+
+
+def in_words(values: list[float]) -> str:
+    """Mean and standard deviation, in percent."""
+    deviation = f" ({100 * statistics.stdev(values):.1f})" if len(values) > 1 else ""
+    return f"{100 * statistics.mean(values):.1f}{deviation}"
+
+
+if __name__ == "__main__":
+    main()
