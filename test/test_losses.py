@@ -87,9 +87,11 @@ def extension(errors: np.ndarray, true: np.ndarray) -> float:
 @given(st.integers(0, 2**16))
 def test_lovasz_is_the_extension_of_the_jaccard_loss_of_each_class_in_the_labels(
         seed: int) -> None:
+    """Of every second row and column."""
     logits, label = some(seed)
-    probability = logits.double().softmax(1).permute(0, 2, 3, 1)[label != VOID].numpy()
-    known = label[label != VOID].numpy()
+    seen = label[:, ::2, ::2]
+    probability = logits.double().softmax(1).permute(0, 2, 3, 1)[:, ::2, ::2][seen != VOID].numpy()
+    known = seen[seen != VOID].numpy()
     expected = [extension(np.abs((known == c) - probability[:, c]), known == c)
                 for c in range(1, CLASSES) if (known == c).any()]
     assert lovasz_softmax(logits, label, VOID).item() == pytest.approx(np.mean(expected), rel=1e-4)
@@ -97,12 +99,12 @@ def test_lovasz_is_the_extension_of_the_jaccard_loss_of_each_class_in_the_labels
 
 def test_lovasz_of_certain_answers_is_one_minus_iou() -> None:
     logits, label = some(3, scale=1e4)
-    answer = logits.argmax(1)
+    answer, whole, label = logits.argmax(1)[:, ::2, ::2], label, label[:, ::2, ::2]
     known = label != VOID
     ious = [((answer == c) & (label == c) & known).sum() / (((answer == c) | (label == c)) & known
                                                             ).sum() for c in (1, 2, 3)]
     expected = 1 - torch.stack(ious).mean()
-    assert lovasz_softmax(logits, label, VOID).item() == pytest.approx(expected.item(), abs=1e-5)
+    assert lovasz_softmax(logits, whole, VOID).item() == pytest.approx(expected.item(), abs=1e-5)
 
 
 def test_lovasz_of_a_batch_of_void_is_nothing() -> None:

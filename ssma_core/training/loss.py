@@ -42,15 +42,19 @@ def lovasz_softmax(logits: torch.Tensor, label: torch.Tensor, void_id: int) -> t
     """The Lovász extension of 1 − IoU, which is what an evaluation measures (arXiv 1705.08790,
     algorithm 1), over all pixels of the batch but void; the mean over the classes in its labels.
 
+    It sorts the pixels once for each class. So that this takes a small part of a step, only every
+    second row and column is looked at.
+
     logits, label: as for `cross_entropy`. Returns a scalar tensor, 0 where all is void.
     """
+    label = label[:, ::2, ::2].long()
     known = label != void_id
-    label = label[known].long()
-    probability = functional.softmax(logits, dim=1).permute(0, 2, 3, 1)[known]
+    probability = functional.softmax(logits[:, :, ::2, ::2], dim=1)
+    label, classes = label[known], label[known].unique().tolist()
     losses = []
-    for each in label.unique():
+    for each in classes:
         true = (label == each).float()
-        errors, order = (true - probability[:, each]).abs().sort(descending=True)
+        errors, order = (true - probability[:, each][known]).abs().sort(descending=True)
         true = true[order]
         intersection = true.sum() - true.cumsum(0)
         union = true.sum() + (1 - true).cumsum(0)

@@ -60,7 +60,8 @@ class Stage:
     class_weights: "median_frequency" makes rare classes count more, see
       `ssma_core.training.loss.median_frequency`; "none" is the paper's.
     label_smoothing: share of the truth, 0–1, that is spread over all classes.
-    lovasz: weight of the Lovász-softmax loss beside cross entropy.
+    lovasz: weight of the Lovász-softmax loss beside cross entropy; auxiliary heads have the latter
+      only.
     average: the model that is evaluated and saved is the exponential moving average of the weights,
       with this decay, at least 0, below 1. 0: the weights themselves.
     dropout_keep: share of the values that the encoders' dropout keeps, above 0, at most 1.

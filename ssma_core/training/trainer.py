@@ -85,15 +85,15 @@ class Trainer:
         label = label.to(device, non_blocking=True)
         weights = ((1.0, 1.0) if self.stage.trains == ALONE
                    else (1.0, *(self.stage.auxiliary_weights or ())))
-        losses = [weight * self._loss_of(one.float(), label)
+        void_id, stage = self.training.model.void_id, self.stage
+        losses = [weight * cross_entropy(one.float(), label, void_id, self.class_weights,
+                                         stage.label_smoothing)
                   for weight, one in zip(weights, logits)]
+        if stage.lovasz:
+            answers = logits if stage.trains == ALONE else logits[:1]
+            losses += [stage.lovasz * lovasz_softmax(one.float(), label, void_id)
+                       for one in answers]
         return torch.stack(losses).sum()
-
-    def _loss_of(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        void_id, lovasz = self.training.model.void_id, self.stage.lovasz
-        loss = cross_entropy(logits, label, void_id, self.class_weights,
-                             self.stage.label_smoothing)
-        return loss + lovasz * lovasz_softmax(logits, label, void_id) if lovasz else loss
 
     def _eager_logits(self, *images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The logits for the stage's losses: those of `answers`, and those of the auxiliary heads
