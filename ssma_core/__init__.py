@@ -20,7 +20,7 @@ from ssma_core.bags.pairing import (
     Stream,
 )
 from ssma_core.errors import SsmaError
-from ssma_core.evaluation.metrics import ConfusionMatrix
+from ssma_core.evaluation.metrics import ConfusionMatrix, FrameCounts, stacked
 from ssma_core.evaluation.provenance import cpu, versions
 from ssma_core.evaluation.results import (
     BagSource,
@@ -29,7 +29,6 @@ from ssma_core.evaluation.results import (
     Mode,
     Timeline,
     TimelineEvent,
-    stacked,
 )
 from ssma_core.files import atomic_write, check_writable
 from ssma_core.pictures import colourize, contact_sheet, overlay
@@ -69,9 +68,9 @@ _LATE = {  # which module each name is in that is imported late
 }
 
 __all__ = ["OTHER", "OVERTAKE_NS", "STREAMS", "BagSource", "Cause", "ConfusionMatrix",
-           "DriveResult", "FrameResult", "GroundTruth", "ImageMessage", "Modality", "Mode",
-           "ModelSpec", "OverDds", "Pairing", "PairingSettings", "Recordings", "Segmentation",
-           "Segmenter", "SsmaError", "Stream", "Timeline", "TimelineEvent",
+           "DriveResult", "FrameCounts", "FrameResult", "GroundTruth", "ImageMessage", "Modality",
+           "Mode", "ModelSpec", "OverDds", "Pairing", "PairingSettings", "Recordings",
+           "Segmentation", "Segmenter", "SsmaError", "Stream", "Timeline", "TimelineEvent",
            "add_pairing_arguments", "atomic_write", "check_writable", "colourize", "compare_files",
            "contact_sheet", "cpu", "evaluate_bags", "glibc", "image_messages", "in_words",
            "overlay", "return_free_memory", "rosbag2", "score", "stacked", "versions",

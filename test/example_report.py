@@ -2,10 +2,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
-from ssma_core import ConfusionMatrix, Modality, ModelSpec
+from ssma_core import ConfusionMatrix, FrameCounts, Modality, ModelSpec
+from ssma_core.evaluation.metrics import frame_counts, stacked
 from ssma_core.evaluation.report.shown_frames import ShownFrame, show_frame
 from ssma_core.evaluation.results import (
     BagSource,
@@ -14,7 +16,6 @@ from ssma_core.evaluation.results import (
     Result,
     Timeline,
     TimelineEvent,
-    stacked,
 )
 
 BEGIN, PERIOD = 1_700_000_000 * 10**9, 10**8
@@ -27,13 +28,18 @@ def spec(classes: Sequence[str] = ("void", "trail", "grass"), second: str = "dep
                      (Modality("rgb", "image"), Modality(second, "jet", 9000.0)), (96, 48))
 
 
-def matrix(of: ModelSpec, seed: int) -> ConfusionMatrix:
+@cache
+def counts(classes: int, seed: int) -> FrameCounts:
     """A frame's, more right than wrong."""
     rng = np.random.default_rng(seed)
-    truth = rng.integers(0, of.classes, SIZE)
-    found = ConfusionMatrix(of.classes, of.void_id)
-    found.add(truth, np.where(rng.random(SIZE) < 0.7, truth, rng.integers(0, of.classes, SIZE)))
-    return found
+    truth = rng.integers(0, classes, SIZE)
+    prediction = np.where(rng.random(SIZE) < 0.7, truth, rng.integers(0, classes, SIZE))
+    return frame_counts(truth, prediction, spec([str(i) for i in range(classes)]))
+
+
+def matrix(of: ModelSpec, seed: int) -> ConfusionMatrix:
+    """Of the same frame."""
+    return ConfusionMatrix.summed(counts(of.classes, seed).confusion[None], of.void_id)
 
 
 def report(of: ModelSpec, bags: Sequence[str] = ("drive",), *, model: str = "model.onnx",
@@ -41,14 +47,17 @@ def report(of: ModelSpec, bags: Sequence[str] = ("drive",), *, model: str = "mod
            live: bool = False, frames: int = 30, seed: int = 0) -> Result:
     def drive(bag: str) -> DriveResult:
         stamps = range(BEGIN, BEGIN + frames * PERIOD, PERIOD)
+        confusion, boundaries = stacked(
+            (counts(of.classes, 1000 * seed + i) for i in range(frames)), of.classes)
         return DriveResult(
             bag, tuple(FrameResult(stamp_ns=stamp, latency_ms=20.0 + i % 7)
                        for i, stamp in enumerate(stamps)),
-            stacked((matrix(of, 1000 * seed + i).counts for i in range(frames)), of.classes),
+            confusion,
             Timeline(BEGIN, stamps[-1],
                      (TimelineEvent(stamps[3], drop), TimelineEvent(stamps[7], drop)),
                      (TimelineEvent(BEGIN, "fused"), TimelineEvent(stamps[12], "colour only"))),
-            {"rgb": {"paired": frames, "unmatched": 2}, "aux": {"paired": frames}})
+            {"rgb": {"paired": frames, "unmatched": 2}, "aux": {"paired": frames}},
+            boundaries=boundaries)
 
     drives = tuple(map(drive, bags))
     return Result(model, of, BagSource(rgb=topic, aux=topic, label=topic), (version,), drives,

@@ -79,7 +79,8 @@ def model(tmp_path_factory):
 
 
 def counted(model, options=Options(), samples=SAMPLES, data=SPEC):  # noqa: B008 (it is frozen)
-    return list(Evaluation(model, data, options).frames(samples))
+    frames = Evaluation(model, data, options).frames(samples)
+    return [counts.confusion for counts in frames]
 
 
 class Painted:
@@ -372,6 +373,7 @@ def first_of(values):
     (lambda v: first_of(v)["counts"][0].append(-1), "counts of 1 are not 3 by 3"),
     (lambda v: first_of(v)["counts"][0].__setitem__(0, "1"), "of 1 must be whole numbers, got"),
     (lambda v: first_of(v)["counts"][0].__setitem__(0, 1.5), "of 1 must be whole numbers, got"),
+    (lambda v: first_of(v)["counts"][1].__setitem__(0, 1.5), "of 1 must be whole numbers, got"),
     (lambda v: first_of(v)["counts"][0].__setitem__(0, float("nan")), "1 must be whole numbers"),
     (lambda v: first_of(v)["counts"][0].__setitem__(0, None), "of 1 must be whole numbers, got"),
     (lambda v: first_of(v)["counts"][0].__setitem__(0, -1), "counts of 1 are not all from 0"),

@@ -69,7 +69,7 @@ def test_no_more_than_a_few_seconds_are_held(tmp_path: Path) -> None:
 def test_what_is_wrong_with_a_label_is_reported_with_its_message(tmp_path: Path) -> None:
     truth = GroundTruth(write(tmp_path / "bag", [(0, 0.25)] * 4), LABEL, 0.02).near(START, START)
     assert truth
-    assert score(truth, np.zeros((2, 3), np.uint8), SPEC).counts.sum() == 6
+    assert score(truth, np.zeros((2, 3), np.uint8), SPEC).confusion.sum() == 6
     with pytest.raises(SsmaError, match=rf"{LABEL} recorded at 1700000000.250: .* differ in size"):
         score(truth, np.zeros((4, 6), np.uint8), SPEC)
     beyond = truth._replace(labels=np.full((2, 3), 3, np.uint8))

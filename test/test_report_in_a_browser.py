@@ -55,7 +55,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "plain": report_page(one, example.looks(plain), example.looks(plain, count=1)),
         "nasty": report_page(bad, example.looks(nasty, f"{trap}/drive"), []),
         "compared": comparison_page(MatchedResults("a.json", "b.json", one, better, frames,
-                                                   one.counts, better.counts)),
+                                                   one.counts, better.counts,
+                                                   one.boundaries, better.boundaries)),
     }
     folder = tmp_path_factory.mktemp("pages")
     for name, page in pages.items():

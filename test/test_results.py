@@ -187,7 +187,7 @@ def test_a_bags_result_is_whole(tmp_path: Path) -> None:
         replace(made, drives=(replace(made.drives[0], timeline=None),))
     with pytest.raises(SsmaError, match="a frame of the bag a lacks stamp_ns or latency_ms"):
         replace(made, drives=(replace(made.drives[0], frames=(FrameResult("x"),),
-                                      counts=made.drives[0].counts[:1]),))
+                                      counts=made.drives[0].counts[:1], boundaries=None),))
 
 
 # Comparing

@@ -1,5 +1,5 @@
-"""How good a model is on a configuration's data; which of two results is better; what several
-seeds reach. See docs/evaluation.md.
+"""How good a model is on a configuration's data, by IoU and boundary F-score; which of two results
+is better; what several seeds reach. See docs/evaluation.md.
 
     python training/evaluate.py --model models/tiny_forest.onnx \\
         --config config/training/tiny_forest.yaml --output runs/tiny_forest/evaluation

@@ -6,7 +6,7 @@ from pathlib import Path
 from ssma_core.benchmark.clock import Latency
 from ssma_core.benchmark.report import BenchmarkReport, Row, Table
 from ssma_core.errors import SsmaError
-from ssma_core.evaluation.results import columns
+from ssma_core.evaluation.report.words import columns
 from ssma_core.files import atomic_write
 from ssma_core.model_files.exported import size_in_words
 

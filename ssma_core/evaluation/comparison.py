@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
+from ssma_core.evaluation import boundary
+from ssma_core.evaluation.boundary import Boundaries
 from ssma_core.evaluation.metrics import ConfusionMatrix, intersection_and_union, iou, mean_iou
 from ssma_core.evaluation.result_file import pooled
 from ssma_core.evaluation.results import (
@@ -91,7 +93,8 @@ class MatchedResults:
     """Two results, A and B, and the frames that both scored, in A's order.
 
     file_a, file_b: where they were read. frames: each one's drive, of `Result.names`, and its
-    record in A and in B. counts_a, counts_b: theirs.
+    record in A and in B. counts_a, counts_b, boundaries_a, boundaries_b: theirs; boundaries may not
+    be known.
     """
 
     file_a: str
@@ -101,6 +104,8 @@ class MatchedResults:
     frames: list[tuple[str, FrameResult, FrameResult]]
     counts_a: Counts
     counts_b: Counts
+    boundaries_a: Boundaries | None = None
+    boundaries_b: Boundaries | None = None
 
     @cached_property
     def matrices(self) -> tuple[ConfusionMatrix, ConfusionMatrix]:
@@ -112,6 +117,15 @@ class MatchedResults:
     def comparison(self) -> Comparison:
         return compare(self.counts_a, self.counts_b, [drive for drive, _, _ in self.frames],
                        self.a.spec.void_id)
+
+    @cached_property
+    def boundary(self) -> tuple[float, float, Interval] | None:
+        """The mean boundary F of A and of B, 0–1, within `boundary.COMPARED` pixels, and their
+        difference; None where one of the two is not known."""
+        if self.boundaries_a is None or self.boundaries_b is None:
+            return None
+        return compare_boundaries(self.boundaries_a, self.boundaries_b,
+                                  [drive for drive, _, _ in self.frames])
 
     @cached_property
     def scores(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -163,7 +177,8 @@ def matched(a: Result, b: Result, first: str, second: str) -> MatchedResults:
         common = list(places_a)
     in_a, in_b = ([places[key] for key in common] for places in (places_a, places_b))
     frames = [(*a.scored[i], b.scored[j][1]) for i, j in zip(in_a, in_b)]
-    found = MatchedResults(first, second, a, b, frames, a.counts[in_a], b.counts[in_b])
+    found = MatchedResults(first, second, a, b, frames, a.counts[in_a], b.counts[in_b],
+                           a.boundaries_of(in_a), b.boundaries_of(in_b))
     _check_same_ground_truth(found)
     return found
 
@@ -185,6 +200,9 @@ def _check_same_frames(places: dict[tuple[str, str | int | None], int],
 
 def _check_same_ground_truth(found: MatchedResults) -> None:
     differs = (found.counts_a.sum(axis=2) != found.counts_b.sum(axis=2)).any(axis=1)
+    if found.boundaries_a is not None and found.boundaries_b is not None:
+        true_a, true_b = (each[:, :, 0, -1] for each in (found.boundaries_a, found.boundaries_b))
+        differs |= (true_a != true_b).any(axis=1)
     if not differs.any():
         return
     drive, frame, _ = found.frames[int(differs.argmax())]
@@ -208,21 +226,36 @@ def compare(a: Counts, b: Counts, drives: Sequence[str], void_id: int) -> Compar
     there are; the same for both models, so that what is hard for both cancels out. Where there is
     only one drive, or none is known ("."), frames are drawn.
     """
-    names, number = np.unique(np.array(drives), return_inverse=True)
-    if len(names) == 1:
-        number = np.arange(len(a))
+    number = _units(drives)
     sums = [_summed(part, number) for counts in (a, b)
             for part in intersection_and_union(counts, void_id)]
     whole = _differences(*(part.sum(axis=0, keepdims=True) for part in sums))[0]
     drawn = _differences(*_resampled(sums))
     mean, *classes = map(_interval, whole.tolist(), drawn.T)
-    return Comparison(mean, tuple(classes), int(number.max()) + 1, _kind(names.tolist()))
+    return Comparison(mean, tuple(classes), int(number.max()) + 1, _kind(drives))
 
 
-def _kind(drives: list[str]) -> Literal["drives", "frames", "frames of one drive"]:
-    if len(drives) > 1:
+def compare_boundaries(a: Boundaries, b: Boundaries,
+                       drives: Sequence[str]) -> tuple[float, float, Interval]:
+    """See `MatchedResults.boundary`; by the bootstrap of `compare`. a, b: F×N×2×4 each."""
+    number = _units(drives)
+    drawn_a, drawn_b = (boundary.mean_at(drawn.reshape(-1, *a.shape[1:])) for drawn in _resampled(
+        [_summed(counts.reshape(len(counts), -1), number) for counts in (a, b)]))
+    of_a, of_b = (float(boundary.mean_at(counts.sum(axis=0))) for counts in (a, b))
+    return of_a, of_b, _interval(of_b - of_a, drawn_b - drawn_a)
+
+
+def _units(drives: Sequence[str]) -> npt.NDArray[np.intp]:
+    """The number of what each frame is drawn with: its drive, or itself where there is only one."""
+    names, number = np.unique(np.array(drives), return_inverse=True)
+    return np.arange(len(drives)) if len(names) == 1 else number
+
+
+def _kind(drives: Sequence[str]) -> Literal["drives", "frames", "frames of one drive"]:
+    names = {*drives}
+    if len(names) > 1:
         return "drives"
-    return "frames" if drives == ["."] else "frames of one drive"
+    return "frames" if names == {"."} else "frames of one drive"
 
 
 def _summed(values: npt.NDArray[np.int64], number: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:

@@ -1,17 +1,44 @@
-"""The paper's metric: intersection over union per class, counted over a whole set of frames.
+"""What is counted in a frame; and the paper's metric: intersection over union per class, counted
+over a whole set of frames.
 
 Own code on purpose: torchmetrics and the like would bring torch onto every robot and laptop.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
+from ssma_core.evaluation import boundary
 from ssma_core.pictures import check_ids
+from ssma_core.spec import ModelSpec
+
+
+class FrameCounts(NamedTuple):
+    """What is counted in a frame. confusion: N×N int64, as `ConfusionMatrix.counts`. boundaries:
+    N×2×4 int64, see `boundary.count`."""
+
+    confusion: npt.NDArray[np.int64]
+    boundaries: npt.NDArray[np.int64]
+
+
+def frame_counts(truth: npt.NDArray[np.integer], prediction: npt.NDArray[np.integer],
+                 spec: ModelSpec) -> FrameCounts:
+    """Of one frame, H×W ids each. Raises SsmaError as `ConfusionMatrix.add` does."""
+    matrix = ConfusionMatrix(spec.classes, spec.void_id)
+    matrix.add(truth, prediction)
+    return FrameCounts(matrix.counts,
+                       boundary.count(truth, prediction, spec.classes, spec.void_id))
+
+
+def stacked(frames: Iterable[FrameCounts], classes: int) -> FrameCounts:
+    """Frames' counts as one array of each kind, F×N×N and F×N×2×4, also where there is no frame."""
+    confusion, boundaries = zip(*frames) if (frames := [*frames]) else ((), ())
+    return FrameCounts(np.array(confusion, np.int64).reshape(-1, classes, classes),
+                       np.array(boundaries, np.int64).reshape(-1, classes, 2, boundary.COUNTED))
 
 
 class ConfusionMatrix:

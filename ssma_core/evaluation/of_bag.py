@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
 import numpy.typing as npt
 
 from ssma_core.bags import image_messages, rosbag2
@@ -16,7 +15,7 @@ from ssma_core.bags.ground_truth import GroundTruth, TrueLabel
 from ssma_core.bags.image_messages import ImageMessage
 from ssma_core.bags.pairing import STREAMS, Pair, Pairing, Stream
 from ssma_core.errors import SsmaError
-from ssma_core.evaluation.metrics import ConfusionMatrix
+from ssma_core.evaluation.metrics import ConfusionMatrix, FrameCounts, frame_counts, stacked
 from ssma_core.evaluation.report.shown_frames import FrameSelection, show_frame
 from ssma_core.evaluation.results import (
     BagSource,
@@ -24,7 +23,6 @@ from ssma_core.evaluation.results import (
     FrameResult,
     Timeline,
     TimelineEvent,
-    stacked,
 )
 from ssma_core.segmenter import Segmenter
 from ssma_core.spec import ModelSpec
@@ -54,13 +52,11 @@ def evaluate(bag: str, source: BagSource, segmenter: Segmenter,
     return walk.end()
 
 
-def score(truth: TrueLabel, prediction: npt.NDArray[Any], spec: ModelSpec) -> ConfusionMatrix:
-    """The confusion of one frame, H×W class ids. Raises SsmaError, naming the label's message, for
+def score(truth: TrueLabel, prediction: npt.NDArray[Any], spec: ModelSpec) -> FrameCounts:
+    """The counts of one frame, H×W class ids. Raises SsmaError, naming the label's message, for
     another size or an id that is no class."""
-    matrix = ConfusionMatrix(spec.classes, spec.void_id)
     with rosbag2.about(truth.message):
-        matrix.add(truth.labels, prediction)
-    return matrix
+        return frame_counts(truth.labels, prediction, spec)
 
 
 class _Walk:
@@ -74,7 +70,7 @@ class _Walk:
         self._ground_truth = GroundTruth(bag, source.label, source.slop)
         self._sheet = FrameSelection(rosbag2.seconds(bag))
         self._frames: list[FrameResult] = []
-        self._counts: list[npt.NDArray[np.int64]] = []  # of those that have a true label
+        self._counts: list[FrameCounts] = []  # of those that have a true label
         self._drops: list[TimelineEvent] = []
         self._newest: rosbag2.Recorded
         self._stamp_ns = 0  # of the newest
@@ -100,8 +96,9 @@ class _Walk:
                 for stream, counts in self._pairing.counts.items()}
         timeline = Timeline(self._begin_ns, self._end_ns, tuple(self._drops))
         counts = stacked(self._counts, self._segmenter.spec.classes)
-        return BagResult(DriveResult(self._bag, tuple(self._frames), counts, timeline, ends,
-                                     self._pairing.clock_jumps), self._sheet)
+        return BagResult(DriveResult(
+            self._bag, tuple(self._frames), counts.confusion, timeline, ends,
+            self._pairing.clock_jumps, counts.boundaries), self._sheet)
 
     def _go_on(self, pairs: Iterable[Pair[ImageMessage]]) -> None:
         for pair in pairs:
@@ -125,8 +122,9 @@ class _Walk:
         if truth is None:
             return
         spec = self._segmenter.spec
-        matrix = score(truth, labels, spec)
-        self._counts.append(matrix.counts)
+        counts = score(truth, labels, spec)
+        self._counts.append(counts)
+        matrix = ConfusionMatrix.summed(counts.confusion[None], spec.void_id)
         self._sheet.offer(matrix.frame_score(), stamp_ns, partial(
             show_frame, spec, self._bag, stamp_ns, matrix, rgb=rgb, aux=aux, labels=labels,
             truth=truth.labels))

@@ -15,7 +15,7 @@ from ssma_core.datasets.samples import Sample, naming
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation import inference
 from ssma_core.evaluation.inference import InferenceBackend, Options, UnimodalExpert
-from ssma_core.evaluation.metrics import ConfusionMatrix
+from ssma_core.evaluation.metrics import FrameCounts, frame_counts, stacked
 from ssma_core.evaluation.provenance import machine, versions
 from ssma_core.evaluation.report.confusion import confusion_picture
 from ssma_core.evaluation.result_file import write_result
@@ -24,7 +24,6 @@ from ssma_core.evaluation.results import (
     DriveResult,
     FrameResult,
     Result,
-    stacked,
 )
 from ssma_core.files import make_folder, write_picture
 from ssma_core.pictures import colourize, contact_sheet, legend, resize_nearest
@@ -56,8 +55,8 @@ class Evaluation:
                 f"{model} knows the classes {', '.join(self.spec.class_names)}, the configuration "
                 f"has {', '.join(data.class_names)}")
 
-    def frames(self, samples: Sequence[Sample]) -> Iterator[npt.NDArray[np.int64]]:
-        """The samples' counts, N×N each, with a progress bar. Raises SsmaError naming the file that
+    def frames(self, samples: Sequence[Sample]) -> Iterator[FrameCounts]:
+        """The samples' counts, with a progress bar. Raises SsmaError naming the file that
         is wrong."""
         for sample in tqdm(samples, "evaluating", unit="frame", leave=False):
             rgb, aux, truth = sample.read(self.spec.classes)
@@ -67,9 +66,7 @@ class Evaluation:
                 prediction = resize_nearest(prediction, (truth.shape[1], truth.shape[0]))
             else:
                 truth = resize_nearest(truth, self.spec.input_size)
-            matrix = ConfusionMatrix(self.spec.classes, self.spec.void_id)
-            matrix.add(truth, prediction)
-            yield matrix.counts
+            yield frame_counts(truth, prediction, self.spec)
 
     def sheet(self, samples: Sequence[Sample], titles: Sequence[str]) -> Image:
         """Samples as the network sees them: both modalities, prediction and truth, in rows."""
@@ -108,14 +105,17 @@ def evaluate(evaluation: Evaluation, samples: Sequence[Sample], folder: Path | N
     return result
 
 
-def _drives(samples: Sequence[Sample], counts: Mapping[str, npt.NDArray[np.int64]],
+def _drives(samples: Sequence[Sample], counts: Mapping[str, FrameCounts],
             classes: int) -> tuple[DriveResult, ...]:
     drives: dict[str, list[Sample]] = {}
     for sample in samples:
         drives.setdefault(sample.drive, []).append(sample)
-    return tuple(DriveResult(name, tuple(FrameResult(s.name, s.condition) for s in of_drive),
-                             stacked((counts[s.name] for s in of_drive), classes))
-                 for name, of_drive in drives.items())
+    found = []
+    for name, of_drive in drives.items():
+        confusion, boundaries = stacked((counts[sample.name] for sample in of_drive), classes)
+        frames = tuple(FrameResult(sample.name, sample.condition) for sample in of_drive)
+        found.append(DriveResult(name, frames, confusion, boundaries=boundaries))
+    return tuple(found)
 
 
 def _write(folder: Path, result: Result, evaluation: Evaluation,

@@ -1,7 +1,8 @@
 """Results as JSON: one writer and one reader, for data sets and for bags.
 
-A line holds one frame, with its counts as N rows of N numbers. Thousands of frames of dozens of
-classes are millions of numbers: they are read by NumPy, the rest by the json module.
+A line holds one frame, with its counts as N rows of N numbers, and its boundaries as N rows of 8,
+see `boundary.count`. Thousands of frames of dozens of classes are millions of numbers: they are
+read by NumPy, the rest by the json module.
 """
 from __future__ import annotations
 
@@ -18,15 +19,18 @@ import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation import figures
-from ssma_core.evaluation.results import Counts, DatasetSource, DriveResult, Result
+from ssma_core.evaluation.boundary import COUNTED
+from ssma_core.evaluation.results import DatasetSource, DriveResult, Result
 from ssma_core.files import atomic_write
 from ssma_core.plain import from_plain
 
 # `Result.drives` is called this in the file. `Result.source` is under these names.
 DRIVES = "runs"
 BAG_SOURCE, DATASET_SOURCE = "settings", ("configuration", "split", "options")
+_BOUNDARY_NUMBERS = 2 * COUNTED
 # A quote within a JSON string is escaped, so what matches is the value of a key.
-_COUNTS = re.compile(rb'(?<!\\)"counts"\s*:\s*(\[[\[\]\d,\s]*\])')
+_COUNTS = re.compile(
+    rb'(?<!\\)"(counts|boundaries)"\s*:\s*(\[[\d,\s]*(?:\[[\d,\s]*\][\s,]*)*\])')
 
 
 def write_result(result: Result, path: Path) -> None:
@@ -60,8 +64,9 @@ def read_result(path: str | Path) -> Result:
     tables: list[bytes] = []
 
     def take(found: re.Match[bytes]) -> bytes:
-        tables.append(found[1])
-        return b'"counts":[%d]' % (len(tables) - 1)  # nothing else matches that is as short
+        tables.append(found[2])
+        # Nothing else matches that is as short.
+        return b'"%b":[%d]' % (found[1], len(tables) - 1)
 
     try:
         values = json.loads(_COUNTS.sub(take, data))
@@ -97,10 +102,14 @@ def _drive_in_json(drive: DriveResult) -> str:
         facts |= {"timeline": asdict(drive.timeline), "ends": drive.ends,
                   "clock_jumps": drive.clock_jumps}
     lines, counts = [], iter(drive.counts)
+    boundaries = None if drive.boundaries is None else iter(
+        drive.boundaries.reshape(*drive.boundaries.shape[:2], _BOUNDARY_NUMBERS))
     for frame in drive.frames:
         known = {name: value for name, value in vars(frame).items()
                  if name != "scored" and value is not None}
         known["counts"] = next(counts).tolist() if frame.scored else None
+        if boundaries and frame.scored:
+            known["boundaries"] = next(boundaries).tolist()
         lines.append(json.dumps(known))
     head = json.dumps(facts).removesuffix("}")
     return f'\n  {head}, "frames": [\n   ' + ",\n   ".join(lines) + "\n  ]}"
@@ -140,30 +149,42 @@ def _by_drive(frames: Any) -> list[dict[str, Any]]:
 
 
 def _take_counts(drive: dict[str, Any], tables: list[bytes], classes: int) -> None:
-    """Moves the counts of a drive's frames into one array."""
+    """Moves the counts of a drive's frames into arrays."""
     if "bag" in drive:  # the last version's
         drive["name"] = drive.pop("bag")
+    counts, boundaries = {}, {}
+    for i, frame in enumerate(_listed(drive.get("frames", []), "frames")):
+        found = _named(frame, f"frames[{i}]").pop("counts", None)
+        of_frame = frame.pop("boundaries", None)
+        frame["scored"] = found is not None
+        if found is not None:
+            name = f"{frame.get('name', frame.get('stamp_ns', i))}"
+            counts[i, f"the counts of {name}"] = found
+            boundaries[i, f"the boundaries of {name}"] = of_frame
+    drive["counts"] = _arrays(counts, tables, classes, classes)
+    missing = [what for (_, what), values in boundaries.items() if values is None]
+    if not missing:
+        drive["boundaries"] = _arrays(boundaries, tables, classes, _BOUNDARY_NUMBERS).reshape(
+            -1, classes, 2, COUNTED)
+    elif len(missing) < len(boundaries):
+        raise SsmaError(f"{missing[0]} are missing, and other frames have theirs")
+
+
+def _arrays(values: dict[Any, Any], tables: list[bytes], rows: int,
+            columns: int) -> npt.NDArray[np.int64]:
+    """F×rows×columns. values: of each frame, by its number and what they are in words."""
+    found = np.zeros((len(values), rows, columns), np.int64)
     texts: list[bytes] = []
     places: list[int] = []
-    others: dict[int, npt.NDArray[np.int64]] = {}
-    scored = 0
-    for i, frame in enumerate(_listed(drive.get("frames", []), "frames")):
-        counts = _named(frame, f"frames[{i}]").pop("counts", None)
-        frame["scored"] = counts is not None
-        if counts is None:
-            continue
-        name = frame.get("name", frame.get("stamp_ns", i))
-        if _is_place(counts, tables):
-            texts.append(tables[counts[0]])
-            places.append(scored)
-            _check_shape(texts[-1], classes, name)
+    for i, ((_, what), value) in enumerate(values.items()):
+        if _is_place(value, tables):
+            texts.append(tables[value[0]])
+            places.append(i)
+            _check_shape(texts[-1], rows, columns, what)
         else:
-            others[scored] = _array(counts, classes, name)
-        scored += 1
-    drive["counts"] = np.zeros((scored, classes, classes), np.int64)
-    drive["counts"][places] = _numbers(texts, classes)
-    for place, array in others.items():
-        drive["counts"][place] = array
+            found[i] = _array(value, rows, columns, what)
+    found[places] = _numbers(texts, rows, columns)
+    return found
 
 
 def _is_place(counts: Any, tables: list[bytes]) -> bool:
@@ -172,17 +193,17 @@ def _is_place(counts: Any, tables: list[bytes]) -> bool:
             and 0 <= counts[0] < len(tables))
 
 
-def _check_shape(text: bytes, classes: int, name: object) -> None:
-    row = b"[" + b"," * (classes - 1) + b"]"
-    if text.translate(None, b"0123456789 \t\r\n") != b"[" + b",".join([row] * classes) + b"]":
-        raise SsmaError(f"the counts of {name} are not {classes} by {classes}")
+def _check_shape(text: bytes, rows: int, columns: int, what: str) -> None:
+    row = b"[" + b"," * (columns - 1) + b"]"
+    if text.translate(None, b"0123456789 \t\r\n") != b"[" + b",".join([row] * rows) + b"]":
+        raise SsmaError(f"{what} are not {rows} by {columns}")
 
 
-def _numbers(texts: Iterable[bytes], classes: int) -> Counts:
+def _numbers(texts: Iterable[bytes], rows: int, columns: int) -> npt.NDArray[np.int64]:
     """Of tables that have the right shape."""
     text = b",".join(texts).translate(None, b"[]")
     if not text:
-        return np.zeros((0, classes, classes), np.int64)
+        return np.zeros((0, rows, columns), np.int64)
     digits = np.frombuffer(text, np.uint8) >= ord("0")
     written = int(digits[0]) + np.count_nonzero(digits[1:] & ~digits[:-1])
     try:
@@ -191,21 +212,21 @@ def _numbers(texts: Iterable[bytes], classes: int) -> Counts:
             numbers = np.fromstring(text.decode(), np.int64, sep=",")
         if len(numbers) != written:
             raise ValueError
-        return numbers.reshape(-1, classes, classes)
+        return numbers.reshape(-1, rows, columns)
     except (DeprecationWarning, ValueError) as error:
         raise SsmaError("counts must be whole numbers with commas between them") from error
 
 
-def _array(counts: Any, classes: int, name: object) -> npt.NDArray[np.int64]:
+def _array(counts: Any, rows: int, columns: int, what: str) -> npt.NDArray[np.int64]:
     """What is no table of whole numbers from 0 on: raises SsmaError, or else `DriveResult` will."""
     try:
         array = np.array(counts)
     except ValueError:  # rows of different lengths
         array = np.zeros(0)
-    if array.shape != (classes, classes):
-        raise SsmaError(f"the counts of {name} are not {classes} by {classes}")
+    if array.shape != (rows, columns):
+        raise SsmaError(f"{what} are not {rows} by {columns}")
     if array.dtype.kind != "i":
-        raise SsmaError(f"the counts of {name} must be whole numbers, got {counts!r}")
+        raise SsmaError(f"{what} must be whole numbers, got {counts!r}")
     return array.astype(np.int64)
 
 

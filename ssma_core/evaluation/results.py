@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from ssma_core.bags.pairing import PairingSettings
 from ssma_core.errors import SsmaError
+from ssma_core.evaluation import boundary
+from ssma_core.evaluation.boundary import Boundaries
 from ssma_core.evaluation.inference import Options
 from ssma_core.evaluation.metrics import ConfusionMatrix
 from ssma_core.spec import ModelSpec
@@ -98,9 +100,11 @@ class DriveResult:
     """Frames that belong together: a data set's drive, or a bag that was gone through once.
 
     name: as `Sample.drive`; of a bag its path. counts: int64 of the scored frames, in their order.
+    boundaries: theirs as well; None in files of an earlier version.
     Of bags only: timeline; ends, how many frames of a stream ("rgb", "aux") ended how; and
     clock_jumps, how often the stamps went back.
-    Raises SsmaError, naming the frame, where counts are negative or above MOST_PIXELS.
+    Raises SsmaError, naming the frame, where counts are negative or above MOST_PIXELS, or more
+    boundary pixels lie within a distance than within a greater one.
     """
 
     name: str
@@ -109,6 +113,7 @@ class DriveResult:
     timeline: Timeline | None = None
     ends: dict[str, dict[str, int]] = field(default_factory=dict)
     clock_jumps: int = 0
+    boundaries: Boundaries | None = None
 
     def __post_init__(self) -> None:
         counts, scored = self.counts, self.scored
@@ -120,12 +125,15 @@ class DriveResult:
             wrong = ((counts < 0) | (counts > MOST_PIXELS)).any(axis=(1, 2))
             raise SsmaError(f"the counts of {scored[int(wrong.argmax())]} are not all from 0 to "
                             f"{MOST_PIXELS:,}")
+        if self.boundaries is not None:
+            boundary.check(self.boundaries, self.counts.shape[1], self.name, scored, MOST_PIXELS)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, DriveResult):
             return NotImplemented
-        return all(np.array_equal(self.counts, other.counts) if each.name == "counts" else
-                   getattr(self, each.name) == getattr(other, each.name) for each in fields(self))
+        pairs = [(getattr(self, each.name), getattr(other, each.name)) for each in fields(self)]
+        return all(np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b
+                   for a, b in pairs)
 
     __hash__ = None  # type: ignore[assignment]  # it holds an array
 
@@ -230,6 +238,15 @@ class Result:
         """Of all scored frames, F×N×N."""
         return np.concatenate([drive.counts for drive in self.drives])
 
+    @cached_property
+    def boundaries(self) -> Boundaries | None:
+        """Of all scored frames, F×N×2×4; None where a drive's are not known."""
+        return joined_boundaries(self.drives)
+
+    def boundaries_of(self, chosen: Sequence[int] | npt.NDArray[np.intp]) -> Boundaries | None:
+        """Of the scored frames with these numbers, as of `groups`."""
+        return None if self.boundaries is None else self.boundaries[chosen]
+
     def total(self) -> ConfusionMatrix:
         return ConfusionMatrix.summed(self.counts, self.spec.void_id)
 
@@ -249,9 +266,11 @@ class Result:
         return frame_scores(self.counts, self.spec.void_id)
 
 
-def stacked(counts: Iterable[npt.NDArray[np.int64]], classes: int) -> Counts:
-    """Frames' N×N counts as one array, also where there is none."""
-    return np.array([*counts], np.int64).reshape(-1, classes, classes)
+def joined_boundaries(drives: Iterable[DriveResult]) -> Boundaries | None:
+    """Those of all drives, F×N×2×4; None where there is no scored frame, or one's are not known."""
+    found = [drive.boundaries for drive in drives if drive.scored]
+    known = [each for each in found if each is not None]
+    return np.concatenate(known) if known and len(known) == len(found) else None
 
 
 def frame_scores(counts: Counts, void_id: int) -> npt.NDArray[np.float64]:
@@ -268,11 +287,3 @@ def short_names(paths: Sequence[str]) -> list[str]:
                        if sum(other[-n:] == own[-n:] for other in parts) == 1), len(own))
         names.append(str(Path(*own[-length:])) if own else ".")
     return names
-
-
-def columns(rows: Iterable[Sequence[str]]) -> list[str]:
-    """Lines of a table: the first column to the left, the others to the right."""
-    cells = [list(row) for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells)]
-    return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
-            for row in cells]

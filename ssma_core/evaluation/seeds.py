@@ -7,14 +7,17 @@ from pathlib import Path
 import numpy as np
 
 from ssma_core.errors import SsmaError
+from ssma_core.evaluation import boundary
 from ssma_core.evaluation.comparison import matched
+from ssma_core.evaluation.report.words import columns
 from ssma_core.evaluation.result_file import pooled
-from ssma_core.evaluation.results import Result, columns
+from ssma_core.evaluation.results import Result
 
 
 def over_seeds(files: Sequence[str]) -> str:
     """A table of IoU in percent, mean ± standard deviation (of a sample: n − 1) over the results,
-    and of the mean IoU in each condition. files: as `result_file.pooled` takes them.
+    of the mean IoU in each condition, and of the mean boundary F where it is known. files: as
+    `result_file.pooled` takes them.
 
     Raises SsmaError for fewer than two, for a file given twice, and for results of another model or
     options than the first, or on other frames, labels or conditions.
@@ -33,7 +36,20 @@ def over_seeds(files: Sequence[str]) -> str:
                           for result in results]) for condition in results[0].groups("condition")]
     return "\n".join([f"{len(results)} results, {len(results[0].scored)} frames, "
                       f"{results[0].settings}",
-                      *columns([("IoU %", "mean", "± sd"), *(_row(*row) for row in rows)])])
+                      *columns([("IoU %", "mean", "± sd"), *(_row(*row) for row in rows)]),
+                      *_boundary_table(results)])
+
+
+def _boundary_table(results: Sequence[Result]) -> list[str]:
+    """Of the mean over the classes, by distance; empty where a result does not know it."""
+    found = [result.boundaries for result in results]
+    known = [each for each in found if each is not None]
+    if len(known) < len(found):
+        return []
+    means = np.array([boundary.mean(boundary.f_score(each.sum(axis=0))) for each in known])
+    return ["", *columns([("boundary F %", "mean", "± sd"), *(
+        _row(f"mean, {distance} px", values)
+        for distance, values in zip(boundary.DISTANCES, means.T.tolist()))])]
 
 
 def _check_once(files: Sequence[str]) -> None:

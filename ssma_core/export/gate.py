@@ -17,7 +17,7 @@ from ssma_core.bags.pairing import DEFAULT_PAIRING, PairingSettings
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation.metrics import ConfusionMatrix
 from ssma_core.evaluation.parity import LEAST_AGREEMENT, ModelFile, ParityResult, compare_models
-from ssma_core.evaluation.results import columns
+from ssma_core.evaluation.report.words import columns
 from ssma_core.files import atomic_write, make_folder, write_picture
 from ssma_core.modalities import network_images
 from ssma_core.pictures import colourize, contact_sheet, legend

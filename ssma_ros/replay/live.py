@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -27,6 +26,7 @@ from std_msgs.msg import String
 from ssma_core import (
     BagSource,
     DriveResult,
+    FrameCounts,
     FrameResult,
     GroundTruth,
     Mode,
@@ -55,12 +55,12 @@ def evaluate(bag: str, model: Path, spec: ModelSpec, source: BagSource,
     be kept. tick, and errors: as of `replay_through_node`."""
     ground_truth = GroundTruth(bag, source.label, source.slop)
     recordings = Recordings(bag, [source.rgb, source.aux])
-    counts: dict[int, npt.NDArray[np.int64] | None] = {}
+    counts: dict[int, FrameCounts | None] = {}
 
     def take(stamp_ns: int, bag_time_ns: int, labels: npt.NDArray[Any]) -> None:
         # Not when the label came: a slow model's come seconds later.
         truth = ground_truth.near(stamp_ns, recordings.of(stamp_ns, bag_time_ns))
-        counts[stamp_ns] = score(truth, labels, spec).counts if truth else None
+        counts[stamp_ns] = score(truth, labels, spec) if truth else None
 
     with tempfile.TemporaryDirectory(prefix="evaluate_bag.") as logs:
         collected = replay_through_node(bag, model, source, Path(logs, "live"), take=take,
@@ -70,11 +70,12 @@ def evaluate(bag: str, model: Path, spec: ModelSpec, source: BagSource,
     drops = tuple(TimelineEvent(stamp, "no label") for stamp in sent if stamp not in counts)
     frames = tuple(FrameResult(stamp_ns=stamp, latency_ms=round(collected.latency_ms(stamp), 3),
                                scored=counts[stamp] is not None) for stamp in sorted(counts))
-    scored = (counts[stamp] for stamp in sorted(counts))
+    confusion, boundaries = stacked(
+        (found for stamp in sorted(counts) if (found := counts[stamp]) is not None), spec.classes)
     return DriveResult(
-        bag, frames, stacked((each for each in scored if each is not None), spec.classes),
+        bag, frames, confusion,
         Timeline(min(sent), max(sent), drops, tuple(_modes(collected.modes, spec, max(sent)))),
-        {"rgb": {"labelled": len(counts), **causes}})
+        {"rgb": {"labelled": len(counts), **causes}}, boundaries=boundaries)
 
 
 def _modes(modes: Iterable[tuple[int, str]], spec: ModelSpec,

@@ -8,6 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from ssma_core.evaluation import figures
+from ssma_core.evaluation.boundary import COMPARED
 from ssma_core.evaluation.comparison import Comparison, Interval, MatchedResults
 from ssma_core.evaluation.report import charts, render, tables
 from ssma_core.evaluation.report.render import Tile, milliseconds, percent
@@ -54,6 +55,11 @@ def _tiles(found: MatchedResults) -> list[Tile]:
          [f"{_points(found.comparison.mean.difference).strip()} points"]),
         ("Frames labelled", _from_to(f"{a['labelled']:,}", f"{b['labelled']:,}"),
          [f"{len(found.frames):,} scored by both"])]
+    if found.boundary:
+        of_a, of_b, interval = found.boundary
+        shown.insert(1, (f"Boundary F, {COMPARED} px", _from_to(percent(of_a), percent(of_b)), [
+            f"{_points(interval.difference).strip()} points",
+            found.comparison.verdict(interval)]))
     if found.a.of_bags:
         shown.append(_latency_tile("Latency, model", a, b))
     if found.a.live and found.b.live:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ssma_core.evaluation import figures
+from ssma_core.evaluation.boundary import DISTANCES
 from ssma_core.evaluation.report import charts, render, tables
 from ssma_core.evaluation.report.charts import Mark
 from ssma_core.evaluation.report.render import Tile, milliseconds, percent
@@ -17,6 +18,9 @@ from ssma_core.evaluation.results import DriveResult, Result, Timeline
 # What may lie over the colour image, by name in `ShownFrame`; the second sensor has the model's
 # name.
 LAYERS = {"label": "label", "truth": "ground truth", "wrong": "errors", "second": ""}
+BOUNDARY_LEAD = (
+    " Boundary F: precision is the share of a class's predicted boundary pixels that lie within so "
+    "many pixels of a true one, recall that of the true ones near a predicted one.")
 
 
 def report_page(result: Result, worst: Sequence[ShownFrame], typical: Sequence[ShownFrame]) -> str:
@@ -28,7 +32,8 @@ def report_page(result: Result, worst: Sequence[ShownFrame], typical: Sequence[S
         "report.html", title=f"{name} · {result.model_name}", name=name,
         facts=[result.model_name, _when(drives)], links=tables.links(), tiles=_tiles(result),
         bags=_bag_rows(result) if len(drives) > 1 else [],
-        classes=tables.class_rows(matrix, spec), mean=matrix.mean_iou(),
+        classes=tables.class_rows(matrix, result.boundaries, spec),
+        distances=[] if result.boundaries is None else DISTANCES, boundary_lead=BOUNDARY_LEAD,
         confusion=tables.confusion(matrix, spec), latencies=tables.latencies(result),
         latency_lead=_latency_lead(result), about=tables.about(result), spec=spec.to_json(),
         timelines=[_timeline(result, i, worst) for i in range(len(drives))],

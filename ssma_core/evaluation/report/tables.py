@@ -4,6 +4,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from ssma_core.evaluation import boundary
+from ssma_core.evaluation.boundary import Boundaries
 from ssma_core.evaluation.figures import latencies_ms
 from ssma_core.evaluation.metrics import ConfusionMatrix
 from ssma_core.evaluation.report import charts
@@ -14,21 +18,25 @@ from ssma_core.spec import ModelSpec
 TableRow = dict[str, Any]
 
 
-def class_rows(matrix: ConfusionMatrix, spec: ModelSpec) -> list[TableRow]:
-    """For each class: colour, name, iou, its share of all pixels, and what it is mostly taken
-    for."""
+def class_rows(matrix: ConfusionMatrix, boundaries: Boundaries | None,
+               spec: ModelSpec) -> list[TableRow]:
+    """For each class: colour, name, iou, its boundary_f at each distance (empty where that is not
+    known), its share of all pixels, and what it is mostly taken for. The mean comes last: its name,
+    iou and boundary_f."""
     rows, columns, taken = matrix.row_normalised()
     ious, shares = matrix.iou(), matrix.shares()
+    scores = (np.zeros((spec.classes, 0)) if boundaries is None
+              else boundary.f_score(boundaries.sum(axis=0)))
     found = []
     for i, row in zip(rows, taken):
         others = [(share, c) for share, c in zip(row.tolist(), columns) if c != i and share > 0]
         lost = max(others, default=None)
         found.append({
             "colour": spec.class_colours[i], "name": spec.class_names[i], "iou": ious[i],
-            "share": shares[i],
+            "boundary_f": scores[i], "share": shares[i],
             "most_confused_with":
                 f"{spec.class_names[lost[1]]} {percent(lost[0])}" if lost else "–"})
-    return found
+    return [*found, {"name": "mean", "iou": matrix.mean_iou(), "boundary_f": boundary.mean(scores)}]
 
 
 def confusion(matrix: ConfusionMatrix, spec: ModelSpec) -> dict[str, Any]:

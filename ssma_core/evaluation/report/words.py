@@ -1,23 +1,23 @@
 """Results and comparisons in words, for a terminal."""
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ssma_core.evaluation import figures
+from ssma_core.evaluation import boundary, figures
 from ssma_core.evaluation.comparison import LEVEL, Comparison, Interval, MatchedResults
-from ssma_core.evaluation.metrics import ConfusionMatrix
 from ssma_core.evaluation.results import (
     GROUPS,
     BagSource,
     DatasetSource,
     DriveResult,
+    Group,
     Result,
-    columns,
 )
 from ssma_core.spec import ModelSpec
+
+_DIFFERENCE = ("A", "B", "B − A", f"{LEVEL} % interval", "")
 
 
 def in_words(found: Result | MatchedResults) -> str:
@@ -30,23 +30,35 @@ def in_words(found: Result | MatchedResults) -> str:
 
 
 def _of_data_set(result: Result, source: DatasetSource) -> list[str]:
-    names = result.spec.class_names
     lines = [f"{result.model} on {source.configuration}, {source.split}: {len(result.scored)} "
-             f"frames, {source.options}", result.total().table(names)]
+             f"frames, {source.options}", *_classes(result)]
     for group in reversed(GROUPS):
         frames = result.groups(group)
         if frames and (group == "condition" or len(frames) > 1):
-            numbers = {name: len(chosen) for name, chosen in frames.items()}
-            lines += ["", *_group_table(group, result.matrices(group), numbers, names)]
+            lines += ["", *_group_table(group, result)]
     return lines
 
 
-def _group_table(group: str, matrices: dict[str, ConfusionMatrix], numbers: dict[str, int],
-                 names: Sequence[str]) -> list[str]:
-    """A class that does not occur counts as 0 in the mean, so it is named."""
-    table = columns([(group, "mIoU %", "frames"), *(
-        (name, f"{100 * matrix.mean_iou():.1f}", str(numbers[name]))
-        for name, matrix in matrices.items())])
+def _classes(result: Result) -> list[str]:
+    """IoU and, where it is known, boundary F by class."""
+    lines = result.total().table(result.spec.class_names).splitlines()
+    if result.boundaries is None:
+        return lines
+    more = boundary.table(result.boundaries.sum(axis=0), result.spec.void_id)
+    width = max(map(len, lines))
+    return [f"{line:<{width}}  {text}" for line, text in zip(lines, more)]
+
+
+def _group_table(group: Group, result: Result) -> list[str]:
+    """A class that does not occur counts as 0 in the mean IoU, so it is named."""
+    matrices, names = result.matrices(group), result.spec.class_names
+    known = result.boundaries is not None
+    rows = [(group, "mIoU %", *([f"F {boundary.COMPARED} px %"] if known else []), "frames")]
+    for name, chosen in result.groups(group).items():
+        found = result.boundaries_of(chosen)
+        score = [] if found is None else [_percent(boundary.mean_at(found.sum(axis=0)).item())]
+        rows.append((name, _percent(matrices[name].mean_iou()), *score, str(len(chosen))))
+    table = columns(rows)
     absent = ["", *(matrix.absent(names) for matrix in matrices.values())]
     return [line + (f"  no {', no '.join(missing)}" if missing else "")
             for line, missing in zip(table, absent)]
@@ -59,7 +71,7 @@ def _of_bags(result: Result) -> list[str]:
     return [*(f"bag      {drive.name}" for drive in result.drives),
             f"model    {result.model} ({result.backend}, {result.precision})",
             *_figures(result.drives, result.spec), "",
-            result.total().table(result.spec.class_names), *several, *live]
+            *_classes(result), *several, *live]
 
 
 def _figures(drives: Sequence[DriveResult], spec: ModelSpec) -> list[str]:
@@ -70,7 +82,8 @@ def _figures(drives: Sequence[DriveResult], spec: ModelSpec) -> list[str]:
             for stream, counts in found["frames"].items()]
     jumps = found["clock_jumps"]
     return [*ends, *([f"clock    set back {jumps} times"] if jumps else []),
-            f"scored   {found['scored']} of {found['labelled']} labelled, mIoU {_percent(found)} %",
+            f"scored   {found['scored']} of {found['labelled']} labelled, "
+            f"mIoU {_percent(found['miou'])} %",
             f"latency  p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms"]
 
 
@@ -79,13 +92,13 @@ def _by_bag(result: Result) -> list[str]:
     lines = [f"{'bag':<{width}}  mIoU %  frames  p50 ms"]
     for name, drive in zip(result.names, result.drives):
         found = figures.of_bags([drive], result.spec)
-        lines.append(f"{name:<{width}}  {_percent(found):>6}  {found['scored']:>6}  "
+        lines.append(f"{name:<{width}}  {_percent(found['miou']):>6}  {found['scored']:>6}  "
                      f"{found['latency_ms']['p50']:>6.1f}")
     return lines
 
 
-def _percent(figures: dict[str, Any]) -> str:
-    return "–" if figures["miou"] is None else f"{100 * figures['miou']:.1f}"
+def _percent(share: float | None) -> str:
+    return "–" if share is None or np.isnan(share) else f"{100 * share:.1f}"
 
 
 def _comparison(found: MatchedResults) -> str:
@@ -94,6 +107,9 @@ def _comparison(found: MatchedResults) -> str:
     lines = [f"A: {found.file_a} ({a.model}, {a.settings})",
              f"B: {found.file_b} ({b.model}, {b.settings})",
              f"{len(found.frames)} {which}, {comparison.drawn_from()}", "", *_class_table(found)]
+    if found.boundary:
+        row = _row(f"mean, {boundary.COMPARED} px", *found.boundary, comparison)
+        lines += ["", *columns([("boundary F %", *_DIFFERENCE), row])]
     if conditions := found.conditions():
         lines += ["", *_condition_table(conditions)]
     return "\n".join([*lines, "", comparison.conclusion()])
@@ -105,7 +121,7 @@ def _class_table(found: MatchedResults) -> list[str]:
     rows = [_row("mean", a.mean_iou(), b.mean_iou(), comparison.mean, comparison)]
     rows += [_row(name, float(a.iou()[i]), float(b.iou()[i]), comparison.classes[i], comparison)
              for i, name in enumerate(spec.class_names) if i != spec.void_id]
-    return columns([("IoU %", "A", "B", "B − A", f"{LEVEL} % interval", ""), *rows])
+    return columns([("IoU %", *_DIFFERENCE), *rows])
 
 
 def _condition_table(conditions: dict[str, MatchedResults]) -> list[str]:
@@ -115,14 +131,22 @@ def _condition_table(conditions: dict[str, MatchedResults]) -> list[str]:
         comparison = part.comparison
         rows.append((*_row(name, a, b, comparison.mean, comparison),
                      f"{comparison.units} {comparison.kind}"))
-    return columns([("mIoU %", "A", "B", "B − A", f"{LEVEL} % interval", "", "drawn from"), *rows])
+    return columns([("mIoU %", *_DIFFERENCE, "drawn from"), *rows])
 
 
 def _row(name: str, a: float, b: float, interval: Interval,
          comparison: Comparison) -> tuple[str, ...]:
-    values = ["–" if np.isnan(value) else f"{100 * value:.1f}" for value in (a, b)]
+    values = [_percent(value) for value in (a, b)]
     if np.isnan(interval.difference):
         return name, *values, "–", "–", ""
     return (name, *values, f"{100 * interval.difference:+.2f}",
             f"{100 * interval.low:+.2f} to {100 * interval.high:+.2f}",
             comparison.verdict(interval))
+
+
+def columns(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines of a table: the first column to the left, the others to the right."""
+    cells = [list(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
+            for row in cells]
