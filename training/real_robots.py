@@ -77,7 +77,7 @@ def table(models: Sequence[Path], real: RealSet, output: Path | None) -> str:
             evaluation = Evaluation(model, spec, Options(alone=alone))
             matrix = ConfusionMatrix(spec.classes, spec.void_id)
             for counts in evaluation.frames(samples):
-                matrix.counts += counts
+                matrix.counts += counts.confusion
             matrices.append(matrix)
             if output and i == 0:
                 make_folder(output)
