@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 
 from ssma_core import OTHER, STREAMS, Stream
-from ssma_ros.node.health.statistics import TAKEN, is_recent
+from ssma_ros.node.health.statistics import TAKEN
 from ssma_ros.node.parameters import allows
 from ssma_ros.node.pipeline import Pipeline
 
@@ -23,9 +23,7 @@ def unpaired(pipeline: Pipeline, topics: Mapping[Stream, str], *, losing: bool) 
     nearest = pairing.apart(0.1)
     if losing and nearest is not None and nearest <= pairing.slop:
         return []
-    if not is_recent(statistics.last_paired) and not min(map(statistics.recent, TAKEN.values())):
-        return []
-    if not is_recent(statistics.last_paired):
+    if statistics.no_pairs():
         return [f"images come on {topics['rgb']} and {topics['aux']}, but none pair: "
                 + _why_not(pipeline, topics)]
     paired, images = statistics.recent("paired"), min(map(statistics.recent, TAKEN.values()))

@@ -21,7 +21,7 @@ DARK = 8  # pixels behind a lens cap, in the unit of any sensor with integer val
 DIM = 32  # all but BRIGHT of the pixels are darker
 BRIGHT = 0.005  # of the pixels, by noise or because they are hot
 BLOCK = (16, 4)  # rows and columns whose mean has hardly any noise left
-STRUCTURE = 6.0  # how much more the means of blocks differ than noise would let them
+STRUCTURE = 4.0  # how much more the means of blocks differ than noise would let them
 
 
 def looked_at(image: Array) -> Array:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import cmath
 import math
 from collections import deque
-from collections.abc import Sequence
-from statistics import median
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import cv2
@@ -24,7 +23,7 @@ Floats = npt.NDArray[np.float32]
 
 GRID = (64, 96)  # rows and columns of pixels that are looked at, at least
 BLUR = 1.5  # of these
-REMEMBERED = 45  # motions of a stream
+REMEMBERED = 75  # motions of a stream
 ENOUGH = 14  # motions to judge by
 FARTHEST, STEP = 2.5, 0.1  # shifts that are tried, in periods
 BEGINS = 0.45  # periods; the stamps of what belongs together may lie apart by less
@@ -33,16 +32,18 @@ LOCKED = 0.8  # mean of the phases as unit vectors: from there on there is a com
 NEAR = 0.4  # periods between what motion shows and what the stamps allow
 ANSWERS = 5  # the last ones, which must all be the same
 AGREE = 0.8  # least correlation of one of the motions
+BEGIN, END, SEEN = 0, 1, slice(2, 4)  # columns of arrays of motions
 SURE = 8.0  # how much likelier the delay must be than none, as a logarithm
 
 
 class Motion(NamedTuple):
-    """From one image of a stream to the next. begin, end: their stamps in seconds. seen: pixels to
-    the right and down."""
+    """From one image of a stream to the next. begin, end: their stamps in seconds. right, down: in
+    pixels that are looked at."""
 
     begin: float
     end: float
-    seen: tuple[float, float]
+    right: float
+    down: float
 
 
 class DelayEstimator:
@@ -68,13 +69,13 @@ class DelayEstimator:
             return
         self._last[stream] = stamp, shown
         if stamp > before and last.shape == shown.shape:
-            self._motions[stream].append(Motion(before, stamp, _motion(last, shown)))
+            self._motions[stream].append(Motion(before, stamp, *_motion(last, shown)))
 
     def delay(self, assumed: float) -> float | None:
         """How many seconds the second sensor's stamps are late, negative where they are early; None
         where that is about what is assumed, or where it is not certain. To be called every second.
         """
-        rgb, aux = (_steady(list(self._motions[stream])) for stream in STREAMS)
+        rgb, aux = (_steady(self._motions[stream]) for stream in STREAMS)
         if min(len(rgb), len(aux)) < ENOUGH:
             return None
         seen = _seen(assumed, rgb, aux)
@@ -88,7 +89,7 @@ class DelayEstimator:
         return last
 
 
-def _seen(assumed: float, rgb: Sequence[Motion], aux: Sequence[Motion]) -> float | None:
+def _seen(assumed: float, rgb: Array, aux: Array) -> float | None:
     """The delay under which motions agree best; None where none of them agree well, or where others
     do about as well."""
     shifts = assumed + max(_usual(rgb), _usual(aux)) * np.arange(-FARTHEST, FARTHEST + STEP, STEP)
@@ -100,15 +101,15 @@ def _seen(assumed: float, rgb: Sequence[Motion], aux: Sequence[Motion]) -> float
     return assumed if likely[best] - likely[now] < SURE else float(shifts[best])
 
 
-def _by_stamps(assumed: float, seen: float, rgb: Sequence[Motion], aux: Sequence[Motion]
-               ) -> float | None:
+def _by_stamps(assumed: float, seen: float, rgb: Array, aux: Array) -> float | None:
     """The delay that motion shows, made exact by the stamps: where both cameras have one trigger,
     these know it but for whole periods. None where the two disagree."""
     if seen == assumed:
         return assumed
     period = _usual(rgb)
-    angles = [2 * math.pi * (a.end - r.end) / period for a in aux for r in rgb]
-    phase = complex(np.mean(np.exp(1j * np.array(angles))))
+    apart = aux[:, None, END] - rgb[:, END]
+    nearest = np.take_along_axis(apart, np.abs(apart).argmin(axis=1)[:, None], axis=1)
+    phase = complex(np.exp(2j * math.pi * nearest / period).mean())
     if abs(phase) < LOCKED:
         return seen if abs(seen - assumed) > FREE_BEGINS * period else assumed
     offset = cmath.phase(phase) / (2 * math.pi) * period
@@ -147,36 +148,36 @@ def _motion(before: Floats, after: Floats) -> tuple[float, float]:
     return float(x), float(y)
 
 
-def _usual(motions: Sequence[Motion]) -> float:
-    return median(motion.end - motion.begin for motion in motions)
+def _steady(motions: Iterable[Motion]) -> Array:
+    """Those between neighbours, N×4 as in `Motion`: where images were lost, or a sensor was silent,
+    much has moved."""
+    found = np.array(list(motions)).reshape(-1, len(Motion._fields))
+    return found[found[:, END] - found[:, BEGIN] < 1.5 * _usual(found)] if len(found) else found
 
 
-def _steady(motions: Sequence[Motion]) -> list[Motion]:
-    """Those between neighbours: where images were lost or a sensor was silent, much has moved."""
-    return [motion for motion in motions
-            if motion.end - motion.begin < 1.5 * _usual(motions)]
+def _usual(motions: Array) -> float:
+    """The usual seconds from one image to the next."""
+    return float(np.median(motions[:, END] - motions[:, BEGIN]))
 
 
-def _agreement(rgb: Sequence[Motion], aux: Sequence[Motion], shift: float
-               ) -> tuple[int, npt.NDArray[np.float64]]:
+def _agreement(rgb: Array, aux: Array, shift: float) -> tuple[int, Array]:
     """With the second stream's stamps earlier by so many seconds: how many motions of the first it
-    covers, and the correlation of each part of them with its own."""
-    begin, end = (np.array([motion[i] for motion in rgb]) for i in (0, 1))
-    aux_begin, aux_end = (np.array([motion[i] for motion in aux]) - shift for i in (0, 1))
-    overlap = np.maximum(0.0, np.minimum(end[:, None], aux_end)
-                         - np.maximum(begin[:, None], aux_begin))
+    covers, and the correlation of both, to the right and down."""
+    begin, end = rgb[:, BEGIN, None], rgb[:, END, None]
+    overlap = (np.minimum(end, aux[:, END] - shift)
+               - np.maximum(begin, aux[:, BEGIN] - shift)).clip(0)
     covered = overlap.sum(axis=1)
-    whole = covered > 0.9 * (end - begin)
+    whole = covered > 0.9 * (end - begin)[:, 0]
     if whole.sum() < 2 * ENOUGH // 3:
         return 0, np.zeros(2)
-    theirs = (overlap[whole] / covered[whole, None]) @ np.array([motion.seen for motion in aux])
-    ours = np.array([motion.seen for motion in rgb])[whole]
+    theirs = (overlap[whole] / covered[whole, None]) @ aux[:, SEEN]
+    ours = rgb[whole, SEEN]
     ours, theirs = ours - ours.mean(axis=0), theirs - theirs.mean(axis=0)
     sizes = np.sqrt((ours ** 2).sum(axis=0) * (theirs ** 2).sum(axis=0))
     return int(whole.sum()), (ours * theirs).sum(axis=0) / np.maximum(sizes, 1e-12)
 
 
-def _log_likelihood(count: int, correlations: npt.NDArray[np.float64]) -> float:
+def _log_likelihood(count: int, correlations: Array) -> float:
     """Of motions that agree so well, up to a constant: independent parts, Gaussian noise."""
     good = np.clip(correlations, 0, 0.99)
     return float(-count / 2 * np.log(1 - good ** 2).sum())

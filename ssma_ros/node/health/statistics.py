@@ -13,6 +13,7 @@ from ssma_core import STREAMS, Stream
 
 RECENT_S = 1.5  # within so many seconds; a stream without a recent image is silent
 RATE_S = 5.0
+FIRST_GAP_S = 1.5  # a camera may be so slow: after its first image nobody knows
 
 # rgb received, aux received: images.
 # rgb taken, aux taken: of these the ones that can be paired, each once: not refused, no duplicates.
@@ -136,15 +137,23 @@ class Statistics:
 
     def is_silent(self, stream: Stream) -> bool:
         """Whether no usable image came for long, also by what is usual for a slow camera."""
-        usual = median(self._gaps[stream]) if self._gaps[stream] else 0.0
-        return _now() - self.last_seen[stream] > max(RECENT_S, 2 * usual)
+        return _now() - self.last_seen[stream] > self._patience(stream)
+
+    def no_pairs(self) -> bool:
+        """Whether no pair was made for long, while images of both streams came."""
+        since = max([self.last_paired, *self.came_back.values()])
+        return _now() - since > max(map(self._patience, STREAMS))
+
+    def _patience(self, stream: Stream) -> float:
+        usual = median(self._gaps[stream] or [FIRST_GAP_S if stream in self.came_back else 0.0])
+        return max(RECENT_S, 2 * usual)
 
     def is_starting(self) -> bool:
         """Whether a stream has not come yet, or has just begun, or begun again."""
         return len(self.came_back) < len(STREAMS) or any(map(is_recent, self.came_back.values()))
 
     def pair_made(self) -> None:
-        if not is_recent(self.last_paired):
+        if self.no_pairs():
             self.begin_anew()
         self.last_paired = _now()
         self.happened("paired")
