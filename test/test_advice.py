@@ -276,7 +276,8 @@ def too_slow(day: Field, seconds: float) -> None:
             statistics.happened("overwritten")
 
 
-@pytest.mark.parametrize("seconds, rate", [(0.5, "labels 2.0 of 20.0 images"), (12.0, "one takes 12 s")])
+@pytest.mark.parametrize("seconds, rate", [
+    (0.5, "labels 2.0 of 20.0 images"), (12.0, "one takes 12 s")])
 def test_a_model_slower_than_its_images_is_logged_once_and_stays_in_diagnostics(
         day: Field, monkeypatch: pytest.MonkeyPatch, seconds: float, rate: str) -> None:
     logged: list[str] = []

@@ -137,12 +137,12 @@ class Pipeline:
         jumps = self.pairing.clock_jumps
         duplicates = self.pairing.counts[stream]["duplicate"]
         pairs = self.pairing.add(stream, image.stamp_ns, arrived)
-        if self.pairing.counts[stream]["duplicate"] == duplicates:
-            self.statistics.happened(TAKEN[stream])
         self._newest[stream] = arrived
-        alone = (self.statistics.image_seen(stream, image.stamp_ns)
-                 and self._watchdog.image_came(stream, now, self.timeout(stream),
-                                              blank=stream in self.statistics.blank))
+        is_new = self.statistics.image_seen(stream, image.stamp_ns)
+        if is_new and self.pairing.counts[stream]["duplicate"] == duplicates:
+            self.statistics.happened(TAKEN[stream])
+        alone = is_new and self._watchdog.image_came(
+            stream, now, self.timeout(stream), blank=stream in self.statistics.blank)
         for pair in pairs:
             self.statistics.pair_made()
             self._watchdog.pair_came(now)

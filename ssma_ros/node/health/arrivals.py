@@ -57,7 +57,7 @@ class Arrivals:
         None where little or nothing is lost, and where the camera itself is slow or irregular.
         since: when the stream began to come, on the steady clock."""
         recent = [arrival for arrival in self._recent(stream, RECENT_S) if arrival.when >= since]
-        stamps = sorted({arrival.stamp_ns for arrival in recent})
+        stamps = sorted({arrival.stamp_ns for arrival in recent if arrival.stamp_ns})
         gaps = [(later - before) / 1e9 for before, later in pairwise(stamps)]
         found = _periods(gaps) if len(gaps) >= ENOUGH else None
         if found is None:

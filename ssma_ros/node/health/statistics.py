@@ -13,7 +13,7 @@ from ssma_core import STREAMS, Stream
 
 RECENT_S = 1.5  # within so many seconds; a stream without a recent image is silent
 RATE_S = 5.0
-FIRST_GAP_S = 1.5  # a camera may be so slow: after its first image nobody knows
+FIRST_PERIODS_S = 3.0  # how slow a camera is nobody knows after its first image
 
 # rgb received, aux received: images.
 # rgb taken, aux taken: of these the ones that can be paired, each once: not refused, no duplicates.
@@ -145,8 +145,11 @@ class Statistics:
         return _now() - since > max(map(self._patience, STREAMS))
 
     def _patience(self, stream: Stream) -> float:
-        usual = median(self._gaps[stream] or [FIRST_GAP_S if stream in self.came_back else 0.0])
-        return max(RECENT_S, 2 * usual)
+        """For how many seconds a stream may be silent."""
+        if self._gaps[stream]:
+            return max(RECENT_S, 2 * median(self._gaps[stream]))
+        just_one = stream in self.came_back and not self.is_going_on(RECEIVED[stream])
+        return FIRST_PERIODS_S if just_one else RECENT_S
 
     def is_starting(self) -> bool:
         """Whether a stream has not come yet, or has just begun, or begun again."""
