@@ -23,6 +23,9 @@ Floats = npt.NDArray[np.float32]
 
 GRID = (64, 96)  # rows and columns of pixels that are looked at, at least
 BLUR = 1.5  # of these
+MOSTLY = 0.5  # of the surroundings
+LOGARITHM = 80.0  # so that depth has about the contrast of an image
+LEAST = 1e-3  # change, in the unit of images of 8 bits
 REMEMBERED = 75  # motions of a stream
 ENOUGH = 14  # motions to judge by
 FARTHEST, STEP = 2.5, 0.1  # shifts that are tried, in periods
@@ -32,18 +35,29 @@ LOCKED = 0.8  # mean of the phases as unit vectors: from there on there is a com
 NEAR = 0.4  # periods between what motion shows and what the stamps allow
 ANSWERS = 5  # the last ones, which must all be the same
 AGREE = 0.8  # least correlation of one of the motions
-BEGIN, END, SEEN = 0, 1, slice(2, 4)  # columns of arrays of motions
+BEGIN, END, SEEN = 0, 1, slice(2, 5)  # columns of arrays of motions
 SURE = 8.0  # how much likelier the delay must be than none, as a logarithm
+
+
+class Shown(NamedTuple):
+    """What an image shows. values: of each pixel. valid: where there is one. smooth: of its
+    surroundings. known: where these are mostly valid."""
+
+    values: Floats
+    valid: npt.NDArray[np.bool_]
+    smooth: Floats
+    known: npt.NDArray[np.bool_]
 
 
 class Motion(NamedTuple):
     """From one image of a stream to the next. begin, end: their stamps in seconds. right, down: in
-    pixels that are looked at."""
+    pixels that are looked at. much: the logarithm of how much changed."""
 
     begin: float
     end: float
     right: float
     down: float
+    much: float
 
 
 class DelayEstimator:
@@ -53,22 +67,19 @@ class DelayEstimator:
         self.begin_anew()
 
     def begin_anew(self) -> None:
-        self._last: dict[Stream, tuple[float, Floats]] = {}
-        self._near: dict[Stream, float] = {}  # the unit of inverse values
+        self._last: dict[Stream, tuple[float, Shown]] = {}
         self._motions: dict[Stream, deque[Motion]] = {
             stream: deque(maxlen=REMEMBERED) for stream in STREAMS}
         self._answers: deque[float | None] = deque(maxlen=ANSWERS)
 
     def look(self, stream: Stream, stamp_ns: int, pixels: Array) -> None:
         """pixels: one channel of an image, at every few of its rows and columns, see `GRID`."""
-        if stream not in self._near:
-            self._near[stream] = _near(pixels)
-        stamp, shown = stamp_ns / 1e9, _smooth(pixels, self._near[stream])
+        stamp, shown = stamp_ns / 1e9, _shown(pixels)
         before, last = self._last.get(stream, (stamp, shown))
         if stamp < before:
             return
         self._last[stream] = stamp, shown
-        if stamp > before and last.shape == shown.shape:
+        if stamp > before and last.values.shape == shown.values.shape:
             self._motions[stream].append(Motion(before, stamp, *_motion(last, shown)))
 
     def delay(self, assumed: float) -> float | None:
@@ -117,35 +128,38 @@ def _by_stamps(assumed: float, seen: float, rgb: Array, aux: Array) -> float | N
     return delay if abs(seen - delay) < NEAR * period else None
 
 
-def _near(pixels: Array) -> float:
-    """A value that is near, in a map that measures distances."""
-    good = pixels[(pixels > 0) & np.isfinite(pixels)]
-    return float(np.percentile(good, 5)) / 2 if good.size else 1.0
+def _shown(pixels: Array) -> Shown:
+    """Maps of many bits by their logarithm: a ratio of depths moves alike, near and far."""
+    if pixels.dtype == np.uint8:
+        values, valid = pixels.astype(np.float32), np.ones(pixels.shape, np.bool_)
+    else:
+        valid = np.asarray((pixels > 0) & np.isfinite(pixels))
+        values = LOGARITHM * np.log(np.where(valid, pixels, 1)).astype(np.float32)
+    weights = cv2.GaussianBlur(valid.astype(np.float32), (0, 0), BLUR)
+    smooth = cv2.GaussianBlur(values * valid, (0, 0), BLUR) / np.maximum(weights, 1e-3)
+    return Shown(values, valid, np.asarray(smooth, np.float32), np.asarray(weights > MOSTLY))
 
 
-def _smooth(pixels: Array, near: float) -> Floats:
-    """Maps of many bits by their inverse, 0 to 255: what is near moves most. 0 where nothing is
-    measured."""
-    values = pixels.astype(np.float32)
-    if pixels.dtype != np.uint8:
-        good = (values > 0) & np.isfinite(values)
-        values = np.where(good, 255 * near / np.maximum(values, near), 0).astype(np.float32)
-    return np.asarray(cv2.GaussianBlur(values, (0, 0), BLUR), np.float32)
-
-
-def _motion(before: Floats, after: Floats) -> tuple[float, float]:
-    """The shift that explains most of the change: least squares, outliers weigh little."""
-    change = (after - before)[1:-1, 1:-1]
-    right = (before[1:-1, 2:] - before[1:-1, :-2]) / 2
-    down = (before[2:, 1:-1] - before[:-2, 1:-1]) / 2
+def _motion(before: Shown, after: Shown) -> tuple[float, float, float]:
+    """The shift that explains most of the change (least squares; outliers weigh little), and the
+    logarithm of the mean change."""
+    known = before.known & after.known
+    inner = (known[1:-1, 1:-1] & known[1:-1, 2:] & known[1:-1, :-2] & known[2:, 1:-1]
+             & known[:-2, 1:-1])
+    old = before.smooth
+    change = (after.smooth - old)[1:-1, 1:-1][inner]
+    right = ((old[1:-1, 2:] - old[1:-1, :-2]) / 2)[inner]
+    down = ((old[2:, 1:-1] - old[:-2, 1:-1]) / 2)[inner]
+    both = before.valid & after.valid
+    if not change.size or not both.any():
+        return 0.0, 0.0, math.log(LEAST)
     size = np.abs(change)
-    weights = 1 / (1 + (size / (size.mean() + 1e-6)) ** 2)
-    weighted_right, weighted_down = weights * right, weights * down
-    normal = np.array([[np.vdot(weighted_right, right), np.vdot(weighted_right, down)],
-                       [np.vdot(weighted_right, down), np.vdot(weighted_down, down)]])
-    explained = np.array([np.vdot(weighted_right, change), np.vdot(weighted_down, change)])
-    x, y = -np.linalg.solve(normal + 1e-6 * np.eye(2), explained)
-    return float(x), float(y)
+    weights = 1 / (1 + (size / (size.mean() + LEAST)) ** 2)
+    slopes = np.stack([right, down])
+    normal = (weights * slopes) @ slopes.T + LEAST * np.eye(2)
+    x, y = -np.linalg.solve(normal, (weights * slopes) @ change)
+    much = float(np.abs(after.values - before.values)[both].mean())
+    return float(x), float(y), math.log(LEAST + much)
 
 
 def _steady(motions: Iterable[Motion]) -> Array:
@@ -162,14 +176,14 @@ def _usual(motions: Array) -> float:
 
 def _agreement(rgb: Array, aux: Array, shift: float) -> tuple[int, Array]:
     """With the second stream's stamps earlier by so many seconds: how many motions of the first it
-    covers, and the correlation of both, to the right and down."""
+    covers, and the correlation of both, each part of a motion by itself."""
     begin, end = rgb[:, BEGIN, None], rgb[:, END, None]
     overlap = (np.minimum(end, aux[:, END] - shift)
                - np.maximum(begin, aux[:, BEGIN] - shift)).clip(0)
     covered = overlap.sum(axis=1)
     whole = covered > 0.9 * (end - begin)[:, 0]
     if whole.sum() < 2 * ENOUGH // 3:
-        return 0, np.zeros(2)
+        return 0, np.zeros(3)
     theirs = (overlap[whole] / covered[whole, None]) @ aux[:, SEEN]
     ours = rgb[whole, SEEN]
     ours, theirs = ours - ours.mean(axis=0), theirs - theirs.mean(axis=0)
