@@ -67,9 +67,13 @@ def _why_not(pipeline: Pipeline, topics: Mapping[Stream, str]) -> str:
 def _for_stamps_apart(pipeline: Pipeline, apart: float) -> str:
     """A slop of more than half a period would pair neighbours."""
     periods = [period for s in STREAMS if (period := pipeline.pairing.period(s)) is not None]
-    if allows("slop", apart) and apart <= 0.55 * min(periods, default=math.inf):
+    half = min(periods, default=math.inf) / 2
+    if allows("slop", apart) and apart < half:
         return ("If both clocks are the same, set slop to this value; if the second sensor is "
                 "always late, set aux_delay")
+    if apart < 1.1 * half and allows("aux_delay", apart):
+        return (f"That is half a period, so no slop tells neighbours from partners. Set aux_delay "
+                f"to {apart:g} if the second sensor is late, to {-apart:g} if it is early")
     newest = pipeline.statistics.last_stamp_ns
     late = (newest["aux"] - newest["rgb"]) / 1e9
     text = "The two clocks differ: chrony or PTP sets them right"
