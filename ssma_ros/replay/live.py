@@ -53,7 +53,7 @@ def evaluate(bag: str, model: Path, spec: ModelSpec, source: BagSource,
              tick: Callable[[int], None]) -> DriveResult:
     """What happens to a bag's frames, and when. Labels are scored as they come, so that none has to
     be kept. tick, and errors: as of `replay_through_node`."""
-    ground_truth = GroundTruth(bag, source.label, source.slop)
+    ground_truth = GroundTruth(bag, source.label, source.slop, source.ignore, spec.void_id)
     recordings = Recordings(bag, [source.rgb, source.aux])
     counts: dict[int, npt.NDArray[np.int64] | None] = {}
 
