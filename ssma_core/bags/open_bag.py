@@ -13,10 +13,7 @@ from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
-from ssma_core.bags import mcap_file, sqlite_file
+from ssma_core.bags import mcap_file, sqlite_file, yaml_text
 from ssma_core.bags.mcap_file import McapFile
 from ssma_core.bags.sqlite_file import SqliteFile
 from ssma_core.bags.storage import ZSTD_MAGIC, BagFile, Damaged, Unsupported
@@ -141,12 +138,8 @@ def _of_folder(folder: Path) -> tuple[list[Path], dict[str, Any]]:
 def _information(metadata: Path) -> dict[str, Any]:
     if metadata.stat().st_size > _MOST_METADATA:
         raise Damaged(f"It has more than {_MOST_METADATA >> 20} MiB.")
-    try:
-        content = YAML(typ="safe", pure=True).load(metadata.read_bytes())
-        about = content["rosbag2_bagfile_information"]
-    # Its parser has many errors of its own, and plain ones for odd numbers, dates and nesting.
-    except (YAMLError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        about = None
+    content = yaml_text.load(metadata.read_text(encoding="utf-8", errors="surrogateescape"))
+    about = content.get("rosbag2_bagfile_information") if isinstance(content, dict) else None
     if not isinstance(about, dict):
         raise Damaged("It has no rosbag2_bagfile_information that can be read as YAML.")
     return about

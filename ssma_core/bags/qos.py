@@ -6,8 +6,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 from rosbags.interfaces import QosDurability, QosReliability
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+
+from ssma_core.bags import yaml_text
 
 Kind = TypeVar("Kind", bound=Enum)
 
@@ -34,10 +34,7 @@ def profiles(written: Any) -> tuple[Qos, ...]:
 
 @lru_cache(maxsize=256)
 def _of_text(text: str) -> tuple[Qos, ...]:
-    try:
-        content = YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return ()
+    content = yaml_text.load(text)
     return () if isinstance(content, str) else profiles(content)
 
 
