@@ -110,7 +110,12 @@ def _evaluate(options: argparse.Namespace) -> None:
     source = BagSource(options.slop, options.queue_size, options.aux_delay, rgb=options.rgb,
                        aux=options.aux, label=options.label, ignore=tuple(options.ignore))
     # Without ROS, this is reported before the work begins.
-    over_dds = _over_dds(_live(), options.model, source) if options.live else None
+    over_dds = None
+    if options.live:
+        live = _live()
+        for bag in options.bags:
+            live.check(bag, source)
+        over_dds = _over_dds(live, options.model, source)
     evaluation = evaluate_bags(options.bags, options.model, source, options.jobs, over_dds)
     print(in_words(evaluation.result))
     if options.json:
