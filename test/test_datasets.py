@@ -115,6 +115,20 @@ def test_a_list_of_another_form_is_refused_with_the_way_out(tmp_path, text, says
         ListFile(str(path)).samples()
 
 
+@pytest.mark.parametrize("ids", [[255], [-1, 65535, 255]])
+def test_ids_that_mean_not_labelled_are_named_in_the_configuration(tmp_path, ids):
+    path = numbered(tmp_path, 2)
+    label = np.array([[0, 1, ids[-1]]], np.uint8)
+    for name in ("0", "1"):
+        for folder, picture in (("rgb", np.dstack([label] * 3)), ("jet", label), ("label", label)):
+            cv2.imwrite(str(tmp_path / folder / f"{name}.png"), picture)
+    source = from_plain(Source, {"list": str(path), "ignore": ids}, "data.train")
+    for sample in source.samples(void_id=1):
+        np.testing.assert_array_equal(sample.read(2)[2], [[0, 1, 1]])
+    with pytest.raises(SsmaError, match=r"label/0\.png has the id 255.*ignore"):
+        ListFile(str(path)).samples()[0].read(2)
+
+
 def test_the_lists_of_our_users_are_read_or_refused_in_words(cases):
     for name in ("bom", "utf16", "cr", "crlf", "tab", "comment", "lg4", "l16", "ltif32"):
         sample, = ListFile(str(cases / f"lists/{name}.txt")).samples()
