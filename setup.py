@@ -20,7 +20,7 @@ ROS = [
     "ros-jazzy-lifecycle-msgs==2.0.3",
     "ros-jazzy-rosgraph-msgs==2.0.3",
 ]
-TRAIN = ["torch>=2.6", "safetensors>=0.4.3", "onnx>=1.16", "onnxscript>=0.3", "PyYAML>=6",
+TRAIN = ["torch>=2.6", "safetensors>=0.4.3", "onnx>=1.16", "onnxscript>=0.3",
          "tensorboard>=2.16", "matplotlib>=3.8"]
 GPU = ["tensorrt>=10", "pycuda>=2024.1"]
 RTX = ["tensorrt-rtx-cu13>=1.7", "pycuda>=2024.1"]
@@ -52,9 +52,11 @@ setup(
         ("share/ssma_ros/config/training", glob("config/training/*.yaml")),
         ("share/ssma_ros/models", glob("models/*.onnx") + glob("models/*.safetensors")),
     ],
+    # rosbags knows ROS's messages, and writes bags; the next three read them. All of them but
+    # PyYAML come with rosbags since 0.11 anyway.
     install_requires=["numpy>=1.26", "opencv-python-headless>=4.6", "tqdm>=4.66",
-                      "rosbags>=0.10", "google-crc32c>=1.5", "jinja2>=3.1",
-                      "markupsafe>=2.1"],
+                      "rosbags>=0.10", "lz4>=4", "backports.zstd>=1; python_version < '3.14'",
+                      "PyYAML>=6", "google-crc32c>=1.5", "jinja2>=3.1", "markupsafe>=2.1"],
     extras_require={"cpu": CPU, "ros": ROS, "train": TRAIN, "gpu": GPU, "rtx": RTX,
                     "test": CPU + ROS + TRAIN + TEST},
     entry_points={"console_scripts": [

@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> str:
     options = Options(arguments.resolution, tuple(arguments.scales), arguments.flip,
                       arguments.without, arguments.alone)
     evaluation = Evaluation(arguments.model, training.model, options)
-    samples = getattr(training.data, arguments.split).samples()
+    samples = getattr(training.data, arguments.split).samples(training.model.void_id)
     return in_words(evaluate(evaluation, samples, arguments.output, model=str(arguments.model),
                              configuration=" ".join([str(arguments.config), *arguments.set]),
                              split=arguments.split))
