@@ -63,6 +63,11 @@ def is_mosaic(encoding: str) -> bool:
     return encoding.startswith("bayer_")
 
 
+def shares_colours(encoding: str) -> bool:
+    """Whether a pixel's colour is not all in its own values."""
+    return is_mosaic(encoding) or LAYOUTS[encoding].block != (1, 1)
+
+
 def in_bgr(pixels: Array, encoding: str) -> Array:
     """Pixels of a colour encoding as they lie in a message, H×W×3 uint8 BGR; others unchanged.
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ssma_core import ImageMessage, ModelSpec, SsmaError, Stream, image_messages
+from ssma_core import ImageMessage, ModelSpec, SsmaError, Stream, encodings, image_messages
 from ssma_ros import distro
 
 UNLABELED = 255  # as vision_msgs/VisionClass defines it for images of 8 bits
@@ -26,11 +26,11 @@ def stamp_ns(message: Any) -> int:
 
 def some_pixels(message: Any, rows: int, columns: int) -> npt.NDArray[Any] | None:
     """One channel of a checked image at every few rows and columns, of each at least so many if the
-    image has them; None for one that is compressed, or in another byte order. Takes far less than a
-    millisecond."""
-    if image_messages.is_compressed(message) or message.encoding not in image_messages.LAYOUTS:
+    image has them; None for one that is compressed, in another byte order, or whose pixels share
+    their colours. Takes far less than a millisecond."""
+    if image_messages.is_compressed(message) or encodings.shares_colours(message.encoding):
         return None
-    dtype, channels = image_messages.LAYOUTS[message.encoding]
+    dtype, channels, _ = encodings.LAYOUTS[message.encoding]
     size = np.dtype(dtype).itemsize
     if size > 1 and bool(message.is_bigendian) == (sys.byteorder == "little"):
         return None

@@ -1,7 +1,7 @@
 """Evaluates forest models on frames of real robots, which no model was trained on, and prints the
 tables of docs/results.md.
 
-    python training/real_robots.py --depth models/forest.onnx --evi models/forest_evi.onnx \\
+    python benchmarks/real_robots.py --depth models/forest.onnx --evi models/forest_evi.onnx \\
         --output runs/real_robots
 
 Give the models of several seeds for their mean. --output writes sheets to look at: colour, second
