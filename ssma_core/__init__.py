@@ -72,8 +72,8 @@ __all__ = ["OTHER", "OVERTAKE_NS", "STREAMS", "BagSource", "Cause", "ConfusionMa
            "Mode", "ModelSpec", "OverDds", "Pairing", "PairingSettings", "Recordings",
            "Segmentation", "Segmenter", "SsmaError", "Stream", "Timeline", "TimelineEvent",
            "add_pairing_arguments", "atomic_write", "check_writable", "colourize", "compare_files",
-           "contact_sheet", "cpu", "encodings", "evaluate_bags", "glibc", "image_messages", "in_words",
-           "overlay", "return_free_memory", "rosbag2", "score", "stacked", "versions",
+           "contact_sheet", "cpu", "encodings", "evaluate_bags", "glibc", "image_messages",
+           "in_words", "overlay", "return_free_memory", "rosbag2", "score", "stacked", "versions",
            "write_comparison", "write_report", "write_result"]
 
 
