@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from ssma_core.errors import SsmaError
-from ssma_core.model.efficientnet_lite import EfficientNetLite
-from ssma_core.model.expert import Expert
+from ssma_core.model.experts.efficientnet_lite import EfficientNetLite
+from ssma_core.model.experts.expert import Expert
 from ssma_core.model.layers import ConvNorm
 
 # SHA-256 of the published files. Their names end in its first eight digits.

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from functools import partial
 
 from ssma_core.errors import SsmaError
-from ssma_core.model.adapnet_pp import AdapNetPPExpert
-from ssma_core.model.efficientnet_lite import WIDTH_AND_DEPTH, EfficientNetLiteExpert
-from ssma_core.model.expert import Expert
-from ssma_core.model.light import LightExpert
+from ssma_core.model.experts.adapnet_pp import AdapNetPPExpert
+from ssma_core.model.experts.efficientnet_lite import WIDTH_AND_DEPTH, EfficientNetLiteExpert
+from ssma_core.model.experts.expert import Expert
+from ssma_core.model.experts.light import LightExpert
 from ssma_core.model.sizes import DIMENSIONS, Dimensions
 from ssma_core.spec import Modality, ModelSpec, Rates
 
