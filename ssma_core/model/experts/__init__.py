@@ -9,6 +9,7 @@ from ssma_core.model.experts.adapnet_pp import AdapNetPPExpert
 from ssma_core.model.experts.efficientnet_lite import WIDTH_AND_DEPTH, EfficientNetLiteExpert
 from ssma_core.model.experts.expert import Expert
 from ssma_core.model.experts.light import LightExpert
+from ssma_core.model.experts.timm_backbone import TIMM, TimmExpert
 from ssma_core.model.sizes import DIMENSIONS, Dimensions
 from ssma_core.spec import Modality, ModelSpec, Rates
 
@@ -20,9 +21,16 @@ EXPERTS: dict[str, Callable[[Dimensions, Rates], Expert]] = {
 
 
 def new_expert(modality: Modality, spec: ModelSpec) -> Expert:
-    """Makes the expert that `modality` names, at the spec's size. Raises SsmaError, with the names
-    that exist, when there is no such expert."""
-    if modality.expert not in EXPERTS:
-        raise SsmaError(f"modality {modality.name!r}: there is no expert {modality.expert!r}; "
-                        f"there are {', '.join(EXPERTS)}")
-    return EXPERTS[modality.expert](DIMENSIONS[spec.size], spec.rates)
+    """Makes the expert that `modality` names, at the spec's size: one of EXPERTS, or "timm/NAME".
+    Raises SsmaError, with the names that exist, when there is no such expert; and as `TimmExpert`
+    does."""
+    name = modality.expert
+    try:
+        if name.startswith(TIMM):
+            return TimmExpert(name, DIMENSIONS[spec.size], spec.rates)
+        if name not in EXPERTS:
+            raise SsmaError(f"there is no expert {name!r}; there are {', '.join(EXPERTS)}, and "
+                            f"{TIMM}NAME for the backbones of timm")
+        return EXPERTS[name](DIMENSIONS[spec.size], spec.rates)
+    except SsmaError as error:
+        raise SsmaError(f"modality {modality.name!r}: {error}") from error
