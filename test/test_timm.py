@@ -20,6 +20,7 @@ from ssma_core import ModelSpec, Segmenter, SsmaError
 from ssma_core.benchmark.work import gflop
 from ssma_core.export.int8 import calibrate, quantize
 from ssma_core.export.onnx import export, exported_as, to_onnx
+from ssma_core.export.quantizers import convolutions, prepared
 from ssma_core.model import AdapNetPP, Expert
 from ssma_core.model.experts import new_expert
 from ssma_core.model.experts.efficientnet_lite import EfficientNetLite
@@ -182,6 +183,19 @@ def test_the_backbones_batch_norms_are_folded_and_its_convolutions_can_be_int8(f
     inside = [name for name in calibration.names if name.startswith("expert/backbone/")]
     assert len(inside) > 10 or "convnext" in spec.modalities[0].expert
     assert sum(node.op_type == "QuantizeLinear" for node in quantized.graph.node) > len(inside)
+
+
+@needs_timm
+def test_convolutions_with_computed_weights_stay_in_float(tmp_path: Path) -> None:
+    """Those of networks without batch norms, which standardize their weights."""
+    spec = spec_of("nf_regnet_b0")
+    save_untrained(tmp_path / "m.safetensors", spec)
+    network, _ = checkpoint.load(tmp_path / "m.safetensors")
+    model = prepared(to_onnx(network, exported_as(network, spec, None, "fp32")))
+    stored = {weight.name for weight in model.graph.initializer}
+    computed = {node.name for node in model.graph.node
+                if node.op_type == "Conv" and node.input[1] not in stored}
+    assert computed and not computed & {candidate.name for candidate in convolutions(model)}
 
 
 # What cannot be an expert
