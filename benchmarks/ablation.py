@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 STAGE = "expert_rgb"
-SMALL = ["model.input_size=[256, 128]", "validate_every=150"]
-PAPER = ["steps=150", "lovasz=0", "warm_up=0", "average=0"]
+SMALL = ["model.input_size=[256, 128]", "validate_every=100"]
+PAPER = ["steps=100", "lovasz=0", "warm_up=0", "average=0"]
 VARIANTS = {
     "as the paper": [],
     "class weights": ["class_weights=median_frequency"],

@@ -54,7 +54,8 @@ class Modality:
     camera: for "hha", the depth camera. None for the other encodings.
     level: for "jet", in the unit of range: every frame is shifted so that its median has this
       value, for a sensor whose numbers mean something only relative to each other. None: no shift.
-    expert: the network for this modality; a name in `ssma_core.model.experts`.
+    expert: the network for this modality; a name in `ssma_core.model.experts`, or
+      "timm/NAME".
     """
 
     name: str

@@ -17,7 +17,8 @@ from conftest import ROOT
 
 import ssma_core
 
-HEAVY = {"torch", "onnxruntime", "onnx", "tensorrt", "tensorrt_rtx", "pycuda", "safetensors"}
+HEAVY = {"torch", "onnxruntime", "onnx", "tensorrt", "tensorrt_rtx", "pycuda", "safetensors",
+         "timm", "torchvision"}
 ROS = {"rclpy", "rcl_interfaces", "sensor_msgs", "std_msgs", "diagnostic_msgs", "lifecycle_msgs",
        "rosgraph_msgs", "vision_msgs", "builtin_interfaces", "cv_bridge", "message_filters",
        "launch", "launch_ros", "ament_index_python", "ssma_ros"}
