@@ -129,7 +129,8 @@ def test_nodes_are_called_after_their_modules(file: Path) -> None:
     assert len({node.name for node in graph.node}) == len(graph.node)
     convolutions = [node.name.replace(".", "/").rpartition("/")
                     for node in graph.node if node.op_type == "Conv"]
-    assert len(convolutions) > 100
+    folded = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)]
+    assert len(convolutions) >= len(folded)  # a multiscale one is two
     assert {(modules[module].__name__, kind) for module, _, kind in convolutions} <= {
         ("Conv2dSame", "Conv"), ("MultiscaleConvolution", "Conv"), ("Upsampling", "Conv")}
 

@@ -287,6 +287,19 @@ def test_decoders_for_the_experts_alone_learn_and_leave_the_fusion_as_it_was(run
     assert all(name.startswith("alone.") for name in added)
 
 
+def test_a_stage_of_no_steps_keeps_the_experts_own_decoders(run, tmp_path):
+    training = read_training(run.parent / "run.yaml")
+    train(replace(training, stages=(replace(alone_stage(run, training), steps=0),)), tmp_path)
+    both = checkpoint.load(tmp_path / "alone.safetensors")[0].state_dict()
+    for i, expert in enumerate(("rgb", "depth")):
+        own = checkpoint.load(run / f"expert_{expert}.safetensors")[0].decoder.state_dict()
+        for name, value in own.items():
+            assert torch.equal(both[f"alone.{i}.{name}"], value), name
+    log = json.loads((tmp_path / "alone.json").read_text())
+    assert log["loss"] == [] and [each["step"] for each in log["validation"]] == [0]
+    train(replace(training, stages=(replace(alone_stage(run, training), steps=0),)), tmp_path)
+
+
 def test_an_expert_alone_is_adapnet_pp(run, tmp_path):
     """Its encoder as the fusion has it, and its decoder."""
     training = read_training(run.parent / "run.yaml")

@@ -71,8 +71,9 @@ class ConvexUpsampling(nn.Module):
             for i in range(NEIGHBOURS))
         assert isinstance(sums, Tensor)
         means = sums / weights.sum(1)[:, None]
-        means = torch.cat([means[:, :self.void], torch.full_like(means[:, :1], NEVER),
-                           means[:, self.void + 1:]], 1)
+        before, void, after = means.tensor_split([self.void, self.void + 1], 1)
+        # Not `full_like`, which an exported file would hold as so many weights.
+        means = torch.cat([before, 0 * void + NEVER, after], 1)
         logits: Tensor = self.shuffle(means.flatten(1, 2))
         return logits
 

@@ -15,18 +15,23 @@ def draw(files: StageFiles, history: History) -> None:
     class at each validation. Raises SsmaError when it cannot be written."""
     figure = Figure(figsize=(9, 7), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
-    steps = np.arange(1, history.step + 1)
-    above.plot(steps, history.losses, color="0.8", linewidth=0.8, label="a step")
-    window = max(history.step // 50, 1)
-    above.plot(steps[window - 1:] - window // 2, _smoothed(history.losses, window),
-               color="tab:blue", label=f"mean of {window}")
+    if history.losses:  # a stage of 0 steps has none
+        _draw_losses(above, history)
     above.set(ylabel="loss", title=files.name, ylim=(0, None))
-    above.legend()
     _draw_validation(below, history)
     for axes in (above, below):
         axes.grid(color="0.9")
     with durable_write(files.curves) as temporary:
         figure.savefig(temporary, dpi=120)
+
+
+def _draw_losses(axes: Axes, history: History) -> None:
+    steps = np.arange(1, history.step + 1)
+    axes.plot(steps, history.losses, color="0.8", linewidth=0.8, label="a step")
+    window = max(history.step // 50, 1)
+    axes.plot(steps[window - 1:] - window // 2, _smoothed(history.losses, window),
+              color="tab:blue", label=f"mean of {window}")
+    axes.legend()
 
 
 def _draw_validation(axes: Axes, history: History) -> None:
