@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import os
 import struct
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -25,6 +24,7 @@ from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
+from ssma_core.disk.partial import partial_folder
 from ssma_core.errors import SsmaError
 
 Storage = Literal["mcap", "sqlite3"]
@@ -156,13 +156,8 @@ def write(path: str | Path, recorded: Iterable[Recorded], storage: Storage = "mc
     path = Path(path)
     if path.exists():
         raise SsmaError(f"{path} is there already; delete it or choose another name")
-    try:
-        aside = tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise SsmaError(f"cannot write {path}: {error.strerror}; give a folder that exists and "
-                        "can be written") from error
-    with aside as folder:
-        unfinished = Path(folder) / path.name  # the files inside take their name from the folder
+    with partial_folder(path) as folder:
+        unfinished = folder / path.name  # the files inside take their name from the folder
         with Writer(unfinished, version=9, storage_plugin=StoragePlugin[storage.upper()]) as writer:
             connections: dict[str, Any] = {}
             for message in recorded:

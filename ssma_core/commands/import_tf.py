@@ -10,6 +10,7 @@ import numpy as np
 
 from ssma_core.commands import count, size
 from ssma_core.errors import SsmaError
+from ssma_core.files import check_writable
 from ssma_core.model_files import checkpoint
 from ssma_core.model_files.tf_checkpoint import read_checkpoint
 from ssma_core.model_files.tf_import import Variables, import_variables, imported_spec
@@ -46,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    check_writable(options.output)
     spec = _given_spec(options) if options.spec else _bare_spec(options)
     variables = (read_checkpoint(options.checkpoint) if options.checkpoint
                  else _read_npz(options.variables))

@@ -4,7 +4,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,9 @@ import numpy as np
 from tqdm import tqdm
 
 from ssma_core.commands import count, size
+from ssma_core.disk.partial import partial_folder
 from ssma_core.errors import SsmaError
-from ssma_core.files import read_colour, read_sensor, write_picture
+from ssma_core.files import encoded, read_colour, read_sensor, write_picture
 from ssma_core.modalities.depth import in_jet
 from ssma_core.pictures import contact_sheet
 from ssma_core.synthetic.forest import (
@@ -123,17 +123,17 @@ def _robot(facts: dict[str, Any]) -> str:
 
 def _write_drive(output: Path, facts: dict[str, Any], progress: tqdm[Any]) -> None:
     """Writes to another folder and renames it, so that a folder with a drive's name is whole."""
-    partial = output / f".{_name(facts)}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    for channel in ("rgb", "nir", "depth", "label"):
-        (partial / channel).mkdir(parents=True)
-    frames = drive(facts["seed"], len(facts["stamps"]), tuple(facts["size"]), facts["weather"][0],
-                   facts["fps"], preset=facts["preset"])
-    for index, frame in enumerate(frames):
-        _write_frame(partial, index, frame)
-        progress.update()
-    (partial / "drive.json").write_text(json.dumps(facts))
-    os.replace(partial, output / _name(facts))
+    with partial_folder(output / _name(facts)) as partial:
+        for channel in ("rgb", "nir", "depth", "label"):
+            (partial / channel).mkdir()
+        frames = drive(facts["seed"], len(facts["stamps"]), tuple(facts["size"]),
+                       facts["weather"][0], facts["fps"], preset=facts["preset"])
+        for index, frame in enumerate(frames):
+            _write_frame(partial, index, frame)
+            progress.update()
+        (partial / "drive.json").write_text(json.dumps(facts))
+        if not _is_there(output, facts):  # another process may have made it meanwhile
+            os.replace(partial, output / _name(facts))
 
 
 def _write_frame(folder: Path, index: int, frame: SyntheticFrame) -> None:
@@ -143,7 +143,8 @@ def _write_frame(folder: Path, index: int, frame: SyntheticFrame) -> None:
     (folder / "rgb" / f"{name}.jpg").write_bytes(jpeg.tobytes())
     for channel, picture in (("nir", frame.near_infrared), ("depth", frame.depth),
                              ("label", frame.label)):
-        write_picture(folder / channel / f"{name}.png", picture)
+        path = folder / channel / f"{name}.png"
+        path.write_bytes(encoded(path, picture))
 
 
 def _write_sheet(output: Path, drives: list[dict[str, Any]]) -> None:
