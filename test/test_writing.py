@@ -1,5 +1,5 @@
-"""Files are written whole, where the user said, with the user's modes, and by one process at a time;
-what a killed process left is gone after the next."""
+"""Files are written whole, where the user said, with the user's modes, and by one process at a
+time; what a killed process left is gone after the next."""
 from __future__ import annotations
 
 import os
@@ -24,7 +24,8 @@ def in_another_process(program: str, *arguments: Path | str) -> subprocess.Popen
             "from ssma_core.disk import partial\n"
             "def hold():\n    print('now', flush=True)\n    sys.stdin.readline()\n")
     process = subprocess.Popen([sys.executable, "-c", head + program, *arguments], text=True,
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT)
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, cwd=ROOT)
     assert process.stdout is not None
     assert process.stdout.readline() == "now\n", process.communicate()[1]
     return process
@@ -127,9 +128,9 @@ def test_what_a_killed_process_left_in_a_folder_is_removed_by_the_next(tmp_path:
 
 def test_a_folder_has_one_process_at_a_time(tmp_path: Path) -> None:
     process = in_another_process(OWNS, str(tmp_path))
-    with pytest.raises(SsmaError, match=rf"another process writes into {tmp_path}: wait until it "):
-        with own_folder(tmp_path):
-            pass
+    with (pytest.raises(SsmaError, match=rf"^another process writes into {tmp_path}: wait until "),
+          own_folder(tmp_path)):
+        pass
     process.kill()
     process.wait()
     with own_folder(tmp_path):
@@ -160,7 +161,7 @@ def test_a_folder_that_cannot_be_written_is_named_before_the_work(tmp_path: Path
 
 
 def test_a_full_device_is_named() -> None:
-    with pytest.raises(SsmaError, match="^cannot write /dev/full: No space left on device; make "):
+    with pytest.raises(SsmaError, match=r"^cannot write /dev/full: No space left on device; "):
         write_text("/dev/full", "words" * 10_000)
 
 

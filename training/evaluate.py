@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--mean", nargs="+", metavar="RESULT.json", help="mean ± sd over seeds")
     arguments = parser.parse_args()
     begin_program()
-    if not (arguments.compare or arguments.mean or arguments.model and arguments.config):
+    if not (arguments.compare or arguments.mean or (arguments.model and arguments.config)):
         parser.error("give --model and --config, or --compare, or --mean")
     try:
         if arguments.compare:
