@@ -3,7 +3,6 @@ that names it."""
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 import tempfile
@@ -16,8 +15,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ssma_core.disk import picture_header
 from ssma_core.disk.partial import lock, partial_file
 from ssma_core.errors import SsmaError
+from ssma_core.plain import from_json
 
 
 @contextmanager
@@ -105,11 +106,10 @@ def own_folder(folder: Path) -> Iterator[None]:
 def read_json(path: str | Path) -> Any:
     """Returns the content of a JSON file. Raises SsmaError naming the file if it is unreadable."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        data = Path(path).read_bytes()
     except OSError as error:
         raise SsmaError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise SsmaError(f"{path} is not JSON: {error}") from error
+    return from_json(data, str(path))
 
 
 def read_colour(path: str | Path) -> npt.NDArray[np.uint8]:
@@ -149,7 +149,8 @@ def _read(path: str | Path, flags: int) -> npt.NDArray[Any]:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
         raise SsmaError(f"cannot read {path}: {error.strerror}") from error
-    picture = cv2.imdecode(data, flags) if data.size else None
+    picture_header.check(data.data, str(path))
+    picture = cv2.imdecode(data, flags)
     if picture is None:
         raise SsmaError(f"cannot read {path}: it is not a picture, or it is cut short")
     return picture

@@ -28,6 +28,7 @@ TaskFunction = Callable[[Task, Callable[[], Any]], Outcome]
 # A forked process would inherit the locks of the libraries' threads, and might never end.
 SPAWN = multiprocessing.get_context("spawn")
 STEP = b"."
+MOST_WORKERS = 1024
 
 
 def begin_program() -> None:

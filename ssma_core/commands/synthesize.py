@@ -14,7 +14,7 @@ from tqdm import tqdm
 from ssma_core.commands import count, size
 from ssma_core.disk.partial import partial_folder
 from ssma_core.errors import SsmaError
-from ssma_core.files import encoded, read_colour, read_sensor, write_picture
+from ssma_core.files import encoded, read_colour, read_json, read_sensor, write_picture
 from ssma_core.modalities.depth import in_jet
 from ssma_core.pictures import contact_sheet
 from ssma_core.synthetic.forest import (
@@ -33,6 +33,7 @@ from ssma_core.synthetic.robots.rig import rig_of
 
 JPEG_QUALITY = 95
 SHEET_ROWS = 12
+MOST_FRAMES = 1_000_000
 EACH = "each"  # instead of one weather: all weathers in turn
 SHEET_DEPTH = 20_000  # millimetres, the far end of the sheet's depth colours
 
@@ -61,6 +62,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    if options.drives * options.frames > MOST_FRAMES:
+        raise SsmaError(f"{options.drives:,} drives of {options.frames:,} frames are more than "
+                        f"{MOST_FRAMES:,} frames: make them by several commands, each with its own "
+                        "--seed")
     in_turn = WEATHERS if options.weather == EACH else (options.weather,)
     check_drive(options.seed, options.frames, options.size, in_turn[0], options.fps,
                 preset=options.preset)
@@ -98,8 +103,8 @@ def _is_there(output: Path, facts: dict[str, Any]) -> bool:
     if not folder.exists():
         return False
     try:
-        found = json.loads((folder / "drive.json").read_text())
-    except (OSError, ValueError):
+        found = read_json(folder / "drive.json")
+    except SsmaError:
         found = None
     if not isinstance(found, dict) or {"preset": FOREST} | found != facts:
         raise SsmaError(f"{folder} is not the wanted drive (other frames, fps, size, weather, "

@@ -22,7 +22,7 @@ from ssma_core.evaluation import figures
 from ssma_core.evaluation.boundary import COUNTED
 from ssma_core.evaluation.results import DatasetSource, DriveResult, Result
 from ssma_core.files import write_text
-from ssma_core.plain import from_plain
+from ssma_core.plain import from_json, from_plain
 
 # `Result.drives` is called this in the file. `Result.source` is under these names.
 DRIVES = "runs"
@@ -64,10 +64,7 @@ def read_result(path: str | Path) -> Result:
         # Nothing else matches that is as short.
         return b'"%b":[%d]' % (found[1], len(tables) - 1)
 
-    try:
-        values = json.loads(_COUNTS.sub(take, data))
-    except ValueError as error:
-        raise SsmaError(f"{path} is not JSON: {error}") from error
+    values = from_json(_COUNTS.sub(take, data), str(path))
     try:
         return from_plain(Result, _as_fields(values, tables), "the result")
     except SsmaError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import pickle
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ import torch
 
 from ssma_core.disk.partial import lock
 from ssma_core.errors import SsmaError
-from ssma_core.files import atomic_write, behind_links
+from ssma_core.files import atomic_write, behind_links, read_json
 from ssma_core.training.stages import Stage, Training
 from ssma_core.training.start import imagenet_hash, start_files
 from ssma_core.training.trainer import Trainer
@@ -150,24 +149,27 @@ def load_state(files: StageFiles, trainer: Trainer, settings: dict[str, Any]) ->
     try:
         # weights_only: nothing in the file is executed.
         state = torch.load(files.state, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        _check_same(files, state["configuration"], settings)
+        trainer.load_state(state)
+        return History(**state["history"])
+    except SsmaError:
+        raise
+    except Exception as error:  # torch's readers, and values that are not there, raise anything
         raise SsmaError(f"cannot read {files.state}: it is damaged; start the stage again with "
                         "--restart") from error
-    _check_same(files, state["configuration"], settings)
-    trainer.load_state(state)
-    return History(**state["history"])
 
 
 def is_finished(files: StageFiles, settings: dict[str, Any]) -> bool:
     """Whether the stage has a log. Raises SsmaError when the log cannot be read, or is of another
     configuration."""
-    try:
-        log = json.loads(files.log.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not files.log.exists():
         return False
-    except (OSError, ValueError) as error:
+    try:
+        log = read_json(files.log)
+        there = dict(log.get("configuration", {}))
+    except (SsmaError, AttributeError, TypeError, ValueError) as error:
         raise SsmaError(f"cannot read {files.log}; start the stage again with --restart") from error
-    _check_same(files, log.get("configuration", {}), settings)
+    _check_same(files, there, settings)
     return True
 
 
