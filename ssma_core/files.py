@@ -150,7 +150,10 @@ def _read(path: str | Path, flags: int) -> npt.NDArray[Any]:
     except OSError as error:
         raise SsmaError(f"cannot read {path}: {error.strerror}") from error
     picture_header.check(data.data, str(path))
-    picture = cv2.imdecode(data, flags)
+    try:
+        picture = cv2.imdecode(data, flags)
+    except cv2.error:  # of a size or kind that OpenCV does not know
+        picture = None
     if picture is None:
         raise SsmaError(f"cannot read {path}: it is not a picture, or it is cut short")
     return picture

@@ -61,8 +61,8 @@ def from_yaml(text: str, what: str) -> Any:
 
     if len(text) > _LONGEST_YAML:
         raise SsmaError(f"{what} is no configuration: it has {len(text):,} letters")
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         if node is None:
             return None
@@ -73,9 +73,7 @@ def from_yaml(text: str, what: str) -> Any:
         raise
     # YAMLError, and what its constructors raise for numbers and dates that are none.
     except (Exception, RecursionError) as error:
-        raise SsmaError(f"{what} is not YAML: {error}") from error
-    finally:
-        loader.dispose()
+        raise SsmaError(f"{what} is not YAML: {' '.join(str(error).split())}") from error
 
 
 def _values(node: Any, known: dict[int, int]) -> int:

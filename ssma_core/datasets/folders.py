@@ -29,8 +29,14 @@ class Folders(Folded):
     label: str
 
     def every(self) -> Sequence[Pictures]:
-        """Raises SsmaError for a pattern without a folder, where no file matches, and for a frame
-        without its partner."""
+        """Raises SsmaError for a pattern without a folder, where no file matches or a folder cannot
+        be read, and for a frame without its partner."""
+        try:
+            return self._every()
+        except (OSError, ValueError, NotImplementedError) as error:  # ValueError: of a pattern
+            raise SsmaError(f"cannot list {self.rgb!r} below {self.root}: {error}") from error
+
+    def _every(self) -> Sequence[Pictures]:
         root = Path(self.root)
         found, weathers = cache(by_stem), cache(_weathers)
 
