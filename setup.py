@@ -56,6 +56,7 @@ setup(
                       "rosbags>=0.10", "google-crc32c>=1.5", "jinja2>=3.1",
                       "markupsafe>=2.1"],
     extras_require={"cpu": CPU, "ros": ROS, "train": TRAIN, "gpu": GPU, "rtx": RTX,
+                    "torture": ["atheris>=2.3"],  # `make torture` only
                     "test": CPU + ROS + TRAIN + TEST},
     entry_points={"console_scripts": [
         "ssma = ssma_core.cli:main",
