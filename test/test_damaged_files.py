@@ -8,6 +8,7 @@ import struct
 import zipfile
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from readers import READERS
 
 from ssma_core import SsmaError
+from ssma_core.bags import compressed_images
 from ssma_core.cli import main
 from ssma_core.datasets.folders import Folders
 from ssma_core.evaluation.result_file import read_result
@@ -132,6 +134,14 @@ def test_a_chunk_longer_than_the_file_is_not_believed(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png(10, 10, chunk=2**32 - 100))
     with pytest.raises(SsmaError, match=r"a.png: it is not a picture"):
         read_sensor(tmp_path / "a.png")
+
+
+def test_a_compressed_message_is_no_different() -> None:
+    for content, message in ((png(200_000, 200_000), "'png' is 200000x200000 .* 64 megapixels"),
+                             (png(10, 10, chunk=2**32 - 100), "cannot be decoded: it is damaged")):
+        image = SimpleNamespace(format="png", data=np.frombuffer(content, np.uint8))
+        with pytest.raises(SsmaError, match=message):
+            compressed_images.decode(image)
 
 
 def bomb(path: Path) -> None:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ssma_core.disk.picture_header import check_size, size_of
 from ssma_core.errors import SsmaError
 
 _JPEG = b"\xff\xd8\xff"
@@ -57,8 +58,9 @@ def decode(message: Any) -> npt.NDArray[Any]:
              ) | cv2.IMREAD_IGNORE_ORIENTATION
     body = _body(message)
     try:
+        check_size(size_of(body), f"an image of format {message.format!r}")
         pixels = cv2.imdecode(np.frombuffer(body, np.uint8), flags) if _has_end(body) else None
-    except cv2.error:  # a size that no image has
+    except (ValueError, cv2.error):  # cut short; or a size that no image has
         pixels = None
     if pixels is None:
         raise SsmaError(f"an image of format {message.format!r} cannot be decoded: it is damaged "

@@ -26,11 +26,20 @@ def check(data: bytes | memoryview, where: str) -> None:
 
     data: a file of PNG, JPEG, TIFF, BMP, WebP, PGM, PPM or PFM. where: its name in errors."""
     try:
-        width, height = _size(data)
-    except (ValueError, IndexError, struct.error) as error:
+        size = size_of(data)
+    except ValueError as error:
         raise SsmaError(f"cannot read {where}: it is not a picture (PNG, JPEG, TIFF, BMP, WebP, "
                         "PGM, PPM or PFM), or it is cut short") from error
-    check_size((width, height), f"{where}, says its header,")
+    check_size(size, f"{where}, says its header,")
+
+
+def size_of(data: bytes | memoryview) -> tuple[int, int]:
+    """(width, height) as the header says. Raises ValueError where it is not found, and where a
+    PNG's chunks are longer than the file."""
+    try:
+        return _size(data)
+    except (IndexError, struct.error) as error:
+        raise ValueError("cut short") from error
 
 
 def check_size(size: tuple[int, int], what: str) -> None:
@@ -54,7 +63,6 @@ def _limit() -> float:
 
 
 def _size(data: bytes | memoryview) -> tuple[int, int]:
-    """(width, height). Raises ValueError, IndexError or struct.error where it is not found."""
     start = bytes(data[:64])
     if start.startswith(_PNG):
         return _png(data)
