@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
 
-_MOST_BEYOND = 192 << 20  # bytes, beyond the file's own size: weights can hardly be compressed
+_MOST_BEYOND = 240 << 20  # bytes, beyond the file's own size: weights can hardly be compressed
 
 
 def read_npz(path: str | Path) -> dict[str, npt.NDArray[np.generic]]:

@@ -271,4 +271,4 @@ def _set(values: Any, setting: str) -> None:
         raise SsmaError(f"cannot set {setting!r}: it must be FIELD=VALUE, and the field a path "
                         "such as data.validation.take or stages.fusion.steps, whose sections are "
                         "in the configuration")
-    values[field] = from_yaml(text, f"the value of {setting!r}")
+    values[field] = from_yaml(text, f"cannot set {setting!r}: the value")
