@@ -91,7 +91,8 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SsmaError(f"cannot make the folder {folder}: {error.strerror}") from error
+        raise SsmaError(f"cannot make the folder {folder}: {error.strerror}; give one that can "
+                        "be written") from error
 
 
 @contextmanager
