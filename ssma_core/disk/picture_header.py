@@ -82,7 +82,9 @@ def _size(data: bytes | memoryview) -> tuple[int, int]:
 
 def _png(data: bytes | memoryview) -> tuple[int, int]:
     at = len(_PNG)
-    size: tuple[int, int] = struct.unpack_from(">II", data, at + 8)
+    kind, *size = struct.unpack_from(">4sII", data, at + 4)
+    if kind != b"IHDR":
+        raise ValueError("no header")
     while at < len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
         at += 12 + length
@@ -90,7 +92,7 @@ def _png(data: bytes | memoryview) -> tuple[int, int]:
             raise ValueError("a chunk is longer than the file")
         if kind == b"IEND":
             break
-    return size
+    return size[0], size[1]
 
 
 def _jpeg(data: bytes | memoryview) -> tuple[int, int]:
