@@ -10,6 +10,7 @@ than 256 MiB. That input is left in the corpus folder.
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import subprocess
 import sys
@@ -43,7 +44,8 @@ def main() -> int:
                    f"-timeout={SLOWEST_S}", f"-max_len={LARGEST}", "-rss_limit_mb=0",
                    "-print_final_stats=1", "-verbosity=0",
                    f"-artifact_prefix={options.corpus / name}.", str(corpus)]
-        if subprocess.run(command, check=False).returncode:
+        quiet = {**os.environ, "OPENCV_LOG_LEVEL": "SILENT"}
+        if subprocess.run(command, check=False, env=quiet).returncode:
             failed.append(name)
     print(f"failed: {', '.join(failed)}" if failed else "nothing failed")
     return 1 if failed else 0

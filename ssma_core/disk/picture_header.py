@@ -110,7 +110,6 @@ def _jpeg(data: bytes | memoryview) -> tuple[int, int]:
 
 
 def _tiff(data: bytes | memoryview, order: str) -> tuple[int, int]:
-    """The largest of all its directories."""
     widths, heights = [0], [0]
     for tag, value in _tiff_entries(data, order):
         if tag == 256:
@@ -123,7 +122,7 @@ def _tiff(data: bytes | memoryview, order: str) -> tuple[int, int]:
 
 
 def _tiff_entries(data: bytes | memoryview, order: str) -> Iterator[tuple[int, int]]:
-    """The first directory's: OpenCV decodes no other one."""
+    """Tags and numbers of the first directory: OpenCV decodes no other one."""
     (at,) = struct.unpack_from(f"{order}I", data, 4)
     (count,) = struct.unpack_from(f"{order}H", data, at)
     for entry in range(at + 2, at + 2 + 12 * count, 12):
