@@ -32,13 +32,18 @@ style: $(VENV)/.test
 
 # Makes the shipped models again, from nothing: docs/results.md has their figures.
 models: $(VENV)/.test
-	$(RUN) -m ssma_core.cli synthesize --output data/forest/train --drives 120 --frames 8 --fps 1 \
+	$(RUN) -m ssma_core.cli synthesize --output data/family/train/robots --drives 160 --frames 8 --fps 1 \
+	    --preset robots --seed 0
+	$(RUN) -m ssma_core.cli synthesize --output data/family/train/forest --drives 60 --frames 8 --fps 1 \
 	    --weather each --seed 0
-	$(RUN) -m ssma_core.cli synthesize --output data/forest/validation --drives 36 --frames 6 --fps 1 \
-	    --weather each --seed 1000
+	$(RUN) -m ssma_core.cli synthesize --output data/family/validation/robots --drives 36 --frames 6 \
+	    --fps 1 --preset robots --seed 1000
+	$(RUN) -m ssma_core.cli synthesize --output data/family/validation/forest --drives 36 --frames 6 \
+	    --fps 1 --weather each --seed 1000
 	$(RUN) training/family.py 0
-	cp runs/forest/0/depth/alone.safetensors models/tiny_forest.safetensors
-	cp runs/forest/0/evi/alone.safetensors models/tiny_forest_evi.safetensors
+	for model in forest tiny_forest forest_evi; do \
+	    cp runs/family/0/$$model/alone.safetensors models/$$model.safetensors || exit 1; \
+	done
 	$(RUN) training/train.py --config config/training/tiny_road.yaml --set seed=2 \
 	    --output runs/road/2/from_2
 	cp runs/road/2/from_2/alone.safetensors models/tiny_road.safetensors

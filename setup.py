@@ -3,6 +3,7 @@
     pip install -e .[cpu]      segment on a CPU with onnxruntime
     pip install -e .[cpu,ros]  the node where there is only pip; a ROS distribution brings its own
     pip install -e .[train]    PyTorch: train, evaluate, export, import the original's weights
+    pip install -e .[timm]     likewise, with timm's backbones as experts
     pip install -e .[gpu]      TensorRT on an NVIDIA GPU
     pip install -e .[rtx]      TensorRT for RTX, likewise
     pip install -e .[test]     everything that `make test` runs
@@ -20,8 +21,11 @@ ROS = [
     "ros-jazzy-lifecycle-msgs==2.0.3",
     "ros-jazzy-rosgraph-msgs==2.0.3",
 ]
-TRAIN = ["torch>=2.6", "safetensors>=0.4.3", "onnx>=1.16", "onnxscript>=0.3", "PyYAML>=6",
+TRAIN = ["torch>=2.6", "safetensors>=0.4.3", "onnx>=1.16", "onnxscript>=0.3",
          "tensorboard>=2.16", "matplotlib>=3.8"]
+# Not in TEST: it brings torchvision, which must fit the installed torch, and a torch that was built
+# for CPUs only often has none that fits.
+TIMM = ["timm>=1.0"]
 GPU = ["tensorrt>=10", "pycuda>=2024.1"]
 RTX = ["tensorrt-rtx-cu13>=1.7", "pycuda>=2024.1"]
 TEST = ["pytest>=8", "pytest-xdist>=3.6",
@@ -52,11 +56,13 @@ setup(
         ("share/ssma_ros/config/training", glob("config/training/*.yaml")),
         ("share/ssma_ros/models", glob("models/*.onnx") + glob("models/*.safetensors")),
     ],
+    # rosbags knows ROS's messages, and writes bags; the next three read them. All of them but
+    # PyYAML come with rosbags since 0.11 anyway.
     install_requires=["numpy>=1.26", "opencv-python-headless>=4.6", "tqdm>=4.66",
-                      "rosbags>=0.10", "google-crc32c>=1.5", "jinja2>=3.1",
-                      "markupsafe>=2.1"],
-    extras_require={"cpu": CPU, "ros": ROS, "train": TRAIN, "gpu": GPU, "rtx": RTX,
-                    "torture": ["atheris>=2.3"],  # `make torture` only
+                      "rosbags>=0.10", "lz4>=4", "backports.zstd>=1; python_version < '3.14'",
+                      "PyYAML>=6", "google-crc32c>=1.5", "jinja2>=3.1", "markupsafe>=2.1"],
+    extras_require={"cpu": CPU, "ros": ROS, "train": TRAIN, "timm": TRAIN + TIMM, "gpu": GPU,
+                    "rtx": RTX, "torture": ["atheris>=2.3"],  # `make torture` only
                     "test": CPU + ROS + TRAIN + TEST},
     entry_points={"console_scripts": [
         "ssma = ssma_core.cli:main",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ssma_core.bags import image_messages
+from ssma_core.bags import encodings, image_messages
 from ssma_core.bags.image_messages import ImageMessage
 from ssma_core.bags.pairing import (
     OTHER,
@@ -73,7 +73,8 @@ __all__ = ["OTHER", "OVERTAKE_NS", "STREAMS", "BagSource", "Cause", "ConfusionMa
            "Mode", "ModelSpec", "OverDds", "Pairing", "PairingSettings", "Recordings",
            "Segmentation", "Segmenter", "SsmaError", "Stream", "Timeline", "TimelineEvent",
            "add_pairing_arguments", "atomic_write", "begin_program", "check_writable", "colourize",
-           "compare_files", "contact_sheet", "cpu", "evaluate_bags", "glibc", "image_messages",
+           "compare_files", "contact_sheet", "cpu", "encodings", "evaluate_bags", "glibc",
+           "image_messages",
            "in_words", "overlay", "return_free_memory", "rosbag2", "score", "stacked", "versions",
            "write_comparison", "write_report", "write_result"]
 

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ssma_core.disk import picture_header
 from ssma_core.disk.partial import lock, partial_file
 from ssma_core.errors import SsmaError
+from ssma_core.image_files.decode import decode, in_colour
 from ssma_core.plain import from_json
 
 
@@ -34,13 +34,13 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     if _takes_bytes(path):
         with (tempfile.TemporaryDirectory() as folder,
-              _about(path, temporary := Path(folder, f"all{path.suffix}"))):
+              _written_as(path, temporary := Path(folder, f"all{path.suffix}"))):
             yield temporary
             with temporary.open("rb") as file, path.open("wb") as stream:
                 shutil.copyfileobj(file, stream)
     else:
         target = behind_links(path)
-        with partial_file(target) as temporary, _about(path, temporary):
+        with partial_file(target) as temporary, _written_as(path, temporary):
             yield temporary
             os.replace(temporary, target)
 
@@ -75,7 +75,7 @@ def _takes_bytes(path: Path) -> bool:
 
 
 @contextmanager
-def _about(path: Path, temporary: Path) -> Iterator[None]:
+def _written_as(path: Path, temporary: Path) -> Iterator[None]:
     """An error while writing names the temporary file, or none: it is one about `path`."""
     try:
         yield
@@ -114,14 +114,33 @@ def read_json(path: str | Path) -> Any:
 
 
 def read_colour(path: str | Path) -> npt.NDArray[np.uint8]:
-    """Reads a picture as H×W×3 uint8, BGR. Raises SsmaError when it cannot be read."""
-    return _read(path, cv2.IMREAD_COLOR)
+    """Reads a camera's picture as H×W×3 uint8, BGR. Raises SsmaError when it cannot be read, or is
+    no colour or grey picture of 8 bits, or of 16 that are used."""
+    with _about(path):
+        return in_colour(*decode(_bytes(path)))
 
 
 def read_sensor(path: str | Path) -> npt.NDArray[Any]:
-    """Reads a picture with the type in the file: H×W uint8, uint16 or float32, or H×W×3 uint8 BGR.
-    Raises SsmaError when it cannot be read."""
-    return _read(path, cv2.IMREAD_UNCHANGED)
+    """Reads a picture with the values and the type in the file: H×W uint8, uint16 or float32, or
+    H×W×3 uint8 BGR. Raises SsmaError when it cannot be read."""
+    with _about(path):
+        return decode(_bytes(path))[1]
+
+
+def read_ids(path: str | Path) -> npt.NDArray[np.integer]:
+    """Reads a label picture: H×W, the numbers that are written in it. Raises SsmaError when it
+    cannot be read, or has colours, a palette or alpha, or is a JPEG."""
+    with _about(path):
+        header, pixels = decode(_bytes(path))
+    if header.kind == "JPEG":
+        raise SsmaError(f"{path} is no label image: a JPEG changes the numbers; save it as PNG")
+    if pixels.ndim != 2 or not np.issubdtype(pixels.dtype, np.integer):
+        has = ("a palette" if header.has_palette else f"values of {pixels.dtype}"
+               if pixels.ndim == 2 else f"{pixels.shape[2]} channels")
+        raise SsmaError(f"{path} is no label image: it has {has}, and must have one channel with "
+                        "the class's number, no colours, no palette and no alpha; save the numbers "
+                        "themselves as a grey PNG of 8 bits")
+    return pixels
 
 
 def write_picture(path: str | Path, picture: npt.NDArray[Any]) -> None:
@@ -145,16 +164,16 @@ def encoded(path: str | Path, picture: npt.NDArray[Any]) -> bytes:
     return data.tobytes()
 
 
-def _read(path: str | Path, flags: int) -> npt.NDArray[Any]:
+def _bytes(path: str | Path) -> memoryview:
     try:
-        data = np.fromfile(path, np.uint8)
+        return np.fromfile(path, np.uint8).data
     except OSError as error:
-        raise SsmaError(f"cannot read {path}: {error.strerror}") from error
-    picture_header.check(data.data, str(path))
+        raise SsmaError(error.strerror or str(error)) from error
+
+
+@contextmanager
+def _about(path: str | Path) -> Iterator[None]:
     try:
-        picture = cv2.imdecode(data, flags)
-    except cv2.error:  # of a size or kind that OpenCV does not know
-        picture = None
-    if picture is None:
-        raise SsmaError(f"cannot read {path}: it is not a picture, or it is cut short")
-    return picture
+        yield
+    except SsmaError as error:
+        raise SsmaError(f"cannot read {path}: {error}") from error

@@ -14,6 +14,7 @@ from ssma_core.spec import ModelSpec
 
 Array = npt.NDArray[Any]
 Image = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.integer]
 _BAND, _SQUARE = 28, 16  # pixels: a line of text, a colour in the legend
 _FONT, _FONT_SIZE = cv2.FONT_HERSHEY_SIMPLEX, 0.5
 
@@ -23,7 +24,13 @@ def check_ids(labels: npt.NDArray[np.integer], classes: int, what: str) -> None:
     wrong = labels[(labels < 0) | (labels >= classes)]
     if wrong.size:
         raise SsmaError(f"{what} has the id {int(wrong[0])}, but there are only {classes} classes "
-                        f"(0 to {classes - 1})")
+                        f"(0 to {classes - 1}); an id that means 'not labelled' is named by ignore "
+                        "in the configuration's data, or by --ignore of evaluate_bag")
+
+
+def voided(labels: Labels, ignore: Sequence[int], void_id: int) -> Labels:
+    """The labels with void in place of the ids that are ignored; the same array without any."""
+    return np.where(np.isin(labels, ignore), void_id, labels) if ignore else labels
 
 
 def colourize(labels: Image, spec: ModelSpec) -> Image:

@@ -5,8 +5,8 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from ssma_core.disk.picture_header import check_size
 from ssma_core.errors import SsmaError
+from ssma_core.image_files.header import check_megapixels
 from ssma_core.plain import from_json, from_plain
 
 Architecture = Literal["ssma", "adapnet++"]
@@ -55,7 +55,8 @@ class Modality:
     camera: for "hha", the depth camera. None for the other encodings.
     level: for "jet", in the unit of range: every frame is shifted so that its median has this
       value, for a sensor whose numbers mean something only relative to each other. None: no shift.
-    expert: the network for this modality; a name in `ssma_core.model.experts`.
+    expert: the network for this modality; a name in `ssma_core.model.experts`, or
+      "timm/NAME".
     """
 
     name: str
@@ -141,7 +142,7 @@ class ModelSpec:
             raise SsmaError("the two modalities must have different names, got "
                             f"{[m.name for m in self.modalities]}")
         check_multiple_of_16(*self.input_size)
-        check_size(self.input_size, "input_size")
+        check_megapixels("input_size", *self.input_size)
 
     @property
     def classes(self) -> int:

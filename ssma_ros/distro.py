@@ -89,18 +89,23 @@ except ImportError:
     LabelInfo = VisionClass = None
 
 
+# What cv_bridge decodes, and to which encoding. "passthrough" does not copy; other encodings have
+# one reader, so that a robot, a bag and a picture are the same colours.
+_BRIDGED = {**dict.fromkeys(("rgb8", "bgra8", "rgba8"), "bgr8"),
+            **dict.fromkeys(("bgr8", "mono8", "mono16", "16UC1", "32FC1"), "passthrough")}
+
+
 def imgmsg_to_cv2(message: Any) -> npt.NDArray[Any]:
     """See `image_messages.to_array`."""
     if _bridge is None or not _fits_bridge(message):
         return image_messages.to_array(message)
-    # "passthrough" does not copy an image that is BGR already.
-    is_turned = message.encoding in image_messages.COLOUR_ENCODINGS and message.encoding != "bgr8"
-    return _bridge.imgmsg_to_cv2(message, "bgr8" if is_turned else "passthrough")
+    return _bridge.imgmsg_to_cv2(message, _BRIDGED[message.encoding])
 
 
 def _fits_bridge(message: Any) -> bool:
     """Whether cv_bridge reads it correctly: see above."""
     return (not image_messages.is_compressed(message) and not message.is_bigendian
+            and message.encoding in _BRIDGED
             and message.step == image_messages.row_bytes(message))
 
 
@@ -113,7 +118,7 @@ def cv2_to_imgmsg(pixels: npt.NDArray[np.uint8], encoding: Literal["mono8", "bgr
 
     height, width = pixels.shape[:2]
     message = Image(header=header, height=height, width=width, encoding=encoding,
-                    is_bigendian=0, step=width * image_messages.LAYOUTS[encoding].channels)
+                    is_bigendian=0, step=width * (3 if encoding == "bgr8" else 1))
     # Filled in place: since Jazzy an assignment copies, and checks bytes and lists byte by byte, in
     # Python, before it copies.
     message.data.frombytes(np.ascontiguousarray(pixels).data)

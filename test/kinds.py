@@ -16,6 +16,8 @@ TRAINING = {"test_trainer.py", "test_training.py", "test_training_benchmark.py",
 # By file: tests that take more than some 2 s, and fixtures whose set-up does. A test that needs
 # such a fixture is slow, too. "*" means the whole file.
 SLOW: dict[str, set[str]] = {
+    "test_advice.py": {"drives", "test_a_healthy_robot_is_left_alone",
+                       "test_a_sensor_that_is_late_is_reported_with_the_delay_that_mends_it"},
     "test_benchmark.py": {"*"},
     "test_build_engine.py": {"test_the_full_model_becomes_an_engine_for_a_camera",
                              "test_a_checkpoint_becomes_an_engine_for_a_camera",
@@ -52,6 +54,7 @@ SLOW: dict[str, set[str]] = {
     "test_synthetic_forest.py": {"*"},
     "test_synthetic_robots.py": {"*"},
     "test_tf_import.py": {"*"},
+    "test_timm.py": {"*"},
     "test_torch_cuda.py": {"*"},
     "test_warm_up.py": {"test_when_a_sensor_fails_no_session_is_opened_and_no_graph_captured"},
     "test_unimodal.py": {"end_to_end", "test_a_vegetation_index_needs_colour"},

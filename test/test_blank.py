@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ssma_core.bags.pairing import OTHER, STREAMS, Stream
 from ssma_ros.node.health.blank import DARK, BlankDetector
@@ -132,3 +134,38 @@ def test_a_camera_may_change_its_resolution() -> None:
     assert dead(rgb=COLOUR[:100]) == set()
     assert film.detector.blank({"rgb": COLOUR[:100]}, 0.1, min_valid_depth=0.0,
                              frozen_timeout=2.0) == {}
+
+
+# Behind a lens cap a camera is not quite black: it turns its gain up, and shows its noise.
+
+DARKNESS = {"mean": st.floats(0, 12), "deviation": st.floats(0.5, 6), "seed": st.integers(0, 999)}
+
+
+def lens_cap(mean: float, deviation: float, seed: int) -> npt.NDArray[np.uint8]:
+    rng = np.random.default_rng(seed)
+    noise = np.clip(rng.normal(mean, deviation, (*SIZE, 3)), 0, 255)
+    noise[rng.random(SIZE) < 1e-3] = 255  # hot pixels
+    return noise.astype(np.uint8)
+
+
+@given(**DARKNESS)
+def test_a_lens_cap_is_black_for_all_its_noise(mean: float, deviation: float, seed: int) -> None:
+    assert dead(rgb=lens_cap(mean, deviation, seed)) == {"rgb"}
+
+
+@given(**DARKNESS, lit=st.floats(8, 60), share=st.floats(0.15, 0.85))
+def test_a_night_with_a_lit_way_or_a_brighter_sky_is_not_black(
+        mean: float, deviation: float, seed: int, lit: float, share: float) -> None:
+    night = lens_cap(mean, deviation, seed).astype(float)
+    night[round(share * SIZE[0]):] += lit
+    assert dead(rgb=np.clip(night, 0, 255).astype(np.uint8)) == set()
+
+
+def test_the_first_reason_is_kept() -> None:
+    """A black camera repeats itself as well."""
+    film = Film()
+    for i in range(40):
+        said = film.detector.blank(
+            {"rgb": np.zeros((*SIZE, 3), np.uint8), "aux": np.full(SIZE, 50 + i, np.float32)},
+            i / 10, min_valid_depth=0.0, frozen_timeout=2.0)
+    assert said == {"rgb": "they are black"}

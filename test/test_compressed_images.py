@@ -96,6 +96,38 @@ def test_depth_in_metres_by_its_inverse(image_format: str) -> None:
     assert found.dtype == np.float32
 
 
+@pytest.mark.parametrize("image_format", ["compressedDepth png", "png", "compressedDepth", ""])
+def test_depth_whose_text_names_no_encoding_is_known_by_its_quantization(image_format: str) -> None:
+    """That of floats has A > 1 and B = 1 - A / 10 m; a publisher of millimetres leaves zeros."""
+    sent = np.array([[0, 1, 1011, 9091]], np.uint16)
+    found = decoded(compressed_depth(image_format, encoded(".png", sent), 10100, -1009))
+    np.testing.assert_allclose(found, [[np.nan, 10, 5, 1]], rtol=1e-6)
+    found = decoded(compressed_depth(image_format, encoded(".png", MILLIMETRES)))
+    np.testing.assert_array_equal(found, MILLIMETRES)
+    with pytest.raises(SsmaError, match="does not say whether it is 16UC1 or 32FC1"):
+        decoded(compressed_depth(image_format, encoded(".png", sent), 1e-40, 7.0))
+
+
+def test_floats_without_their_quantization_are_of_no_unit() -> None:
+    with pytest.raises(SsmaError, match="without compressedDepth's header"):
+        decoded(message("32FC1; compressedDepth png", encoded(".png", MILLIMETRES)))
+
+
+def test_colours_of_sixteen_bits_are_scaled() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    sent = message("rgb16; png compressed bgr16", encoded(".png", pixels.astype(np.uint16) * 257))
+    np.testing.assert_array_equal(decoded(sent, "rgb"), pixels)
+    grey = encoded(".png", pixels[..., 0].astype(np.uint16) * 257)
+    np.testing.assert_array_equal(decoded(message("mono16; png compressed ", grey), "rgb"),
+                                  np.dstack([pixels[..., 0]] * 3))
+
+
+def test_a_mosaic_that_was_compressed_as_it_is_gives_its_colour() -> None:
+    mosaic = np.tile(np.array([[210, 120], [120, 30]], np.uint8), (8, 8))
+    found = decoded(message("bayer_rggb8; png compressed ", encoded(".png", mosaic)), "rgb")
+    np.testing.assert_array_equal(found, np.full((16, 16, 3), (30, 120, 210)))
+
+
 def test_an_orientation_for_photographs_does_not_turn_a_sensors_image() -> None:
     quarter_turn = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)
     exif = b"Exif\0\0" + b"II*\0" + struct.pack("<IH", 8, 1) + quarter_turn + bytes(4)
@@ -106,8 +138,7 @@ def test_an_orientation_for_photographs_does_not_turn_a_sensors_image() -> None:
 
 
 @pytest.mark.parametrize("stream, data, what", [
-    ("rgb", encoded(".png", MILLIMETRES), "mono16"),
-    ("aux", encoded(".png", np.dstack([MILLIMETRES] * 3)), "bgr16"),
+    ("rgb", encoded(".png", MILLIMETRES), "16UC1"),
 ])
 def test_another_encoding_is_refused_by_name(stream: Stream, data: bytes, what: str) -> None:
     with pytest.raises(SsmaError, match=rf"/t/compressed: .*'{what}'.*bgr8"):

@@ -117,15 +117,13 @@ def with_size(suffix: str, at: int, size: bytes) -> bytes:
     ("a.png", png(200_000, 200_000)),
     ("a.jpg", with_size(".jpg", -1, b"\xff\xff\xff\xff")),
     ("a.bmp", with_size(".bmp", 18, struct.pack("<ii", 100_000, -100_000))),
-    ("a.pgm", b"P5\n# made up\n100000 100000\n255\n"),
-    ("a.tif", b"II*\0\x08\0\0\0\x02\0" + struct.pack("<HHIIHHII", 256, 4, 1, 100_000,
-                                                     257, 4, 1, 100_000) + bytes(64))])
+    ("a.pgm", b"P5\n# made up\n100000 100000\n255\n")])
 def test_a_picture_above_the_limit_is_refused_by_its_header(
         tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     for read in (read_colour, read_sensor):
-        with pytest.raises(SsmaError, match=rf"{name}, says its header, is \d+x\d+ .* more than 64 "
-                           "megapixels; if that is right, set SSMA_MAX_MEGAPIXELS higher"):
+        with pytest.raises(SsmaError, match=rf"{name}: it is \d+x\d+, more than 64 megapixels; "
+                           "if it really is so large, set .* SSMA_MAX_MEGAPIXELS"):
             read(tmp_path / name)
 
 
@@ -135,21 +133,21 @@ def test_the_limit_can_be_raised_and_lowered(
     monkeypatch.setenv("SSMA_MAX_MEGAPIXELS", "2")
     assert read_sensor(tmp_path / "a.png").shape == (1000, 2000)
     monkeypatch.setenv("SSMA_MAX_MEGAPIXELS", "1.9")
-    with pytest.raises(SsmaError, match=r"2000x1000 .* more than 1.9 megapixels"):
+    with pytest.raises(SsmaError, match=r"2000x1000, more than 1.9 megapixels"):
         read_sensor(tmp_path / "a.png")
     monkeypatch.setenv("SSMA_MAX_MEGAPIXELS", "many")
-    with pytest.raises(SsmaError, match="SSMA_MAX_MEGAPIXELS must be a number"):
+    with pytest.raises(SsmaError, match="SSMA_MAX_MEGAPIXELS must be a positive number"):
         read_sensor(tmp_path / "a.png")
 
 
 def test_a_chunk_longer_than_the_file_is_not_believed(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png(10, 10, chunk=2**32 - 100))
-    with pytest.raises(SsmaError, match=r"a.png: it is not a picture"):
+    with pytest.raises(SsmaError, match=r"a.png: it is damaged or cut short: a part of it claims"):
         read_sensor(tmp_path / "a.png")
 
 
 def test_a_compressed_message_is_no_different() -> None:
-    for content, message in ((png(200_000, 200_000), "'png' is 200000x200000 .* 64 megapixels"),
+    for content, message in ((png(200_000, 200_000), "'png' is 200000x200000, more than 64 mega"),
                              (png(10, 10, chunk=2**32 - 100), "cannot be decoded: it is damaged")):
         image = SimpleNamespace(format="png", data=np.frombuffer(content, np.uint8))
         with pytest.raises(SsmaError, match=message):
@@ -206,7 +204,7 @@ def test_folds_cost_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["export", "--model", "m", "--output", "o", "--camera", "1000000x1000000"],
-     "--camera: an image is 1000000x1000000 (width x height), more than 64 megapixels"),
+     "--camera: an image is 1000000x1000000, more than 64 megapixels"),
     (["import-tf", "--variables", "v", "--architecture", "ssma", "--output", "o", "--classes",
       "1000000000"], "--classes: must be a whole number from 1 to 255"),
     (["synthesize", "--output", "o", "--drives", "1000000000"],

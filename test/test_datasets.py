@@ -92,6 +92,59 @@ def test_a_line_that_is_wrong_is_named(tmp_path, line, complaint):
         ListFile(str(path)).samples()
 
 
+@pytest.mark.parametrize(("text", "encoding"), [
+    ("{0}\n{1}\n", "utf-8-sig"), ("{0}\r\n{1}\r\n", "utf-16"), ("{0}\r{1}", "ascii"),
+    ("# rgb jet label\n{0}\n#\n{1}", "ascii"), ("{0}\n\n  \n{1}", "utf-16")])
+def test_a_list_from_another_system_or_program_is_read(tmp_path, text, encoding):
+    path = numbered(tmp_path, 2)
+    path.write_bytes(text.format(*path.read_text().splitlines()).encode(encoding))
+    assert names(ListFile(str(path))) == ["0", "1"]
+
+
+@pytest.mark.parametrize(("text", "says"), [
+    ("rgb/0.png,jet/0.png,label/0.png", "write blanks between the paths, and not ','"),
+    ("rgb/0.png;jet/0.png;label/0.png", "write blanks between the paths, and not ';'"),
+    ('"rgb/0.png" "jet/0.png" "label/0.png"', "a list has no quotation marks"),
+    (r".\rgb\0.png .\jet\0.png .\label\0.png", "a list has / between folders"),
+    ("/rgb/0.png /jet/0.png /label/0.png", "without the / before it, rgb/0.png is there"),
+])
+def test_a_list_of_another_form_is_refused_with_the_way_out(tmp_path, text, says):
+    path = numbered(tmp_path, 1)
+    path.write_text(text)
+    with pytest.raises(SsmaError, match=f"all.txt, line 1: .*{says}"):
+        ListFile(str(path)).samples()
+
+
+@pytest.mark.parametrize("ids", [[255], [-1, 65535, 255]])
+def test_ids_that_mean_not_labelled_are_named_in_the_configuration(tmp_path, ids):
+    path = numbered(tmp_path, 2)
+    label = np.array([[0, 1, ids[-1]]], np.uint8)
+    for name in ("0", "1"):
+        for folder, picture in (("rgb", np.dstack([label] * 3)), ("jet", label), ("label", label)):
+            cv2.imwrite(str(tmp_path / folder / f"{name}.png"), picture)
+    source = from_plain(Source, {"list": str(path), "ignore": ids}, "data.train")
+    for sample in source.samples(void_id=1):
+        np.testing.assert_array_equal(sample.read(2)[2], [[0, 1, 1]])
+    with pytest.raises(SsmaError, match=r"label/0\.png has the id 255.*ignore"):
+        ListFile(str(path)).samples()[0].read(2)
+
+
+def test_the_lists_of_our_users_are_read_or_refused_in_words(cases):
+    for name in ("bom", "utf16", "cr", "crlf", "tab", "comment", "lg4", "l16", "ltif32"):
+        sample, = ListFile(str(cases / f"lists/{name}.txt")).samples()
+        np.testing.assert_array_equal(
+            sample.read(6)[2], cv2.imread(str(cases / "lists/label.png"), cv2.IMREAD_UNCHANGED))
+    for name, unlabelled in (("l255", 255), ("lneg", -1)):
+        source = ListFile(list=str(cases / f"lists/{name}.txt"), ignore=(unlabelled,))
+        sample, = source.samples()
+        written = cv2.imread(str(sample.label), cv2.IMREAD_UNCHANGED)
+        expected = np.where(written == unlabelled, 0, written)
+        np.testing.assert_array_equal(sample.read(6)[2], expected)
+    for name in ("comma", "quotes", "backslash", "slash", "two", "ljpg", "lpal", "lrgb", "lLA"):
+        with pytest.raises(SsmaError):
+            ListFile(str(cases / f"lists/{name}.txt")).samples()[0].read(6)
+
+
 @given(st.binary(max_size=200))
 @same_folder
 def test_bytes_that_are_no_list_are_refused(tmp_path, data):

@@ -86,10 +86,10 @@ ROAD = Way("tiny_road", (768, 456), "uint16", road)
 WAYS = [
     FOREST,
     Way("tiny_forest", (1280, 720), "uint16", drivable),
-    Way("tiny_forest_evi", (1920, 1080), "uint8",
+    Way("forest_evi", (1920, 1080), "uint8",
         lambda _: forest((1920, 1080), lambda f: f.near_infrared)),
-    Way("tiny_forest_evi", (320, 160), "encoded", encoded),
-    Way("tiny_forest_evi", (648, 483), "uint8", field, (("encoding", "ndvi"),)),
+    Way("forest_evi", (320, 160), "encoded", encoded),
+    Way("forest_evi", (648, 483), "uint8", field, (("encoding", "ndvi"),)),
     ROAD,
 ]
 
@@ -224,7 +224,7 @@ def parser_errors(model: Path) -> list[str]:
 
 @pytest.mark.parametrize(("model", "second"), [
     ("tiny_forest", lambda frame: frame.depth),
-    ("tiny_forest_evi", lambda frame: frame.near_infrared),
+    ("forest_evi", lambda frame: frame.near_infrared),
 ])
 def test_trust_falls_where_the_second_sensor_is_blanked(
         model: str, second: Callable[[SyntheticFrame], Array]) -> None:

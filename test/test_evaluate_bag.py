@@ -77,6 +77,30 @@ def test_the_metric_is_that_of_the_frames_themselves(
         assert line in printed
 
 
+def test_ids_that_mean_not_labelled_are_void_where_they_are_named(
+        tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The void of the model's classes is 0."""
+    def labelled(void: int) -> Iterator[rosbag2.Recorded]:
+        for n, message in enumerate(recording(2)):
+            if message.topic != LABEL:
+                yield message
+                continue
+            label = pictures(n // 3)[2].astype(np.int16)
+            yield rosbag2.image(LABEL, message.time_ns, START + n // 3 * PERIOD,
+                                np.where(label == 0, void, label), "16SC1")
+
+    figures = []
+    for name, void, options in (("plain", 0, ()), ("named", -1, ("--ignore", "255",
+                                                               "--ignore", "-1"))):
+        rosbag2.write(tmp_path / name, labelled(void))
+        path = tmp_path / f"{name}.json"
+        assert evaluate(tmp_path / name, tiny_model, "--json", str(path), *options) == 0
+        figures.append(figures_of(path)["counts"])
+    assert figures[0] == figures[1]
+    assert evaluate(tmp_path / "named", tiny_model) == 1
+    assert "the truth has the id -1, but there are only 6 classes" in capsys.readouterr().err
+
+
 def test_every_frame_is_accounted_for(bag: Path, tiny_model: Path) -> None:
     assert evaluate(bag, tiny_model, "--json", str(bag.parent / "figures.json")) == 0
     figures = figures_of(bag.parent / "figures.json")

@@ -18,7 +18,7 @@ from ssma_core.cli import main
 from ssma_core.end_to_end.graph import Predictor, SecondShare, SubPixels, Trust
 from ssma_core.export.onnx import export
 from ssma_core.model import Channels, build
-from ssma_core.model.encoder import MultiscaleConvolution
+from ssma_core.model.experts.encoder import MultiscaleConvolution
 from ssma_core.model.layers import Upsampling
 from ssma_core.model_files import checkpoint
 from ssma_core.model_files.exported import (

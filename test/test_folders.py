@@ -97,7 +97,7 @@ def test_two_partners_are_one_too_many(root):
     ("label", LABEL[:30], r"label/000001.png is 60x30"),
     ("label", LABEL * 6, r"label/000001.png has the id 6.*0 to 5"),
     ("label", np.dstack([LABEL] * 3), r"label/000001.png is no label image"),
-    ("label", LABEL.astype(np.uint16), r"label/000001.png is no label image"),
+    ("label", np.full_like(LABEL, 300, np.uint16), r"label/000001.png has the id 300"),
     ("depth", LABEL, r"rgb/000001.jpg: the depth image is .* of uint8"),
     ("depth", np.dstack([LABEL] * 4), r"rgb/000001.jpg: the depth image must be HxW"),
 ])

@@ -17,7 +17,8 @@ from conftest import ROOT
 
 import ssma_core
 
-HEAVY = {"torch", "onnxruntime", "onnx", "tensorrt", "tensorrt_rtx", "pycuda", "safetensors"}
+HEAVY = {"torch", "onnxruntime", "onnx", "tensorrt", "tensorrt_rtx", "pycuda", "safetensors",
+         "timm", "torchvision"}
 ROS = {"rclpy", "rcl_interfaces", "sensor_msgs", "std_msgs", "diagnostic_msgs", "lifecycle_msgs",
        "rosgraph_msgs", "vision_msgs", "builtin_interfaces", "cv_bridge", "message_filters",
        "launch", "launch_ros", "ament_index_python", "ssma_ros"}
@@ -149,9 +150,10 @@ def test_training_scripts_are_a_few_lines() -> None:
 
 # From the ground up: a room imports from its own floor and from those below it.
 FLOORS: tuple[set[str], ...] = (
-    {"errors"}, {"disk"}, {"spec", "plain", "files", "pictures", "processes"}, {"modalities"},
-    {"model"}, {"model_files"}, {"end_to_end"}, {"backends"}, {"segmenter"}, {"bags"}, {"datasets"},
-    {"synthetic"}, {"evaluation"}, {"export"}, {"training"}, {"benchmark"}, {"commands"}, {"cli"})
+    {"errors"}, {"disk"}, {"spec", "plain", "image_files", "files", "pictures", "processes"},
+    {"modalities"}, {"model"}, {"model_files"}, {"end_to_end"}, {"backends"}, {"segmenter"},
+    {"bags"}, {"datasets"}, {"synthetic"}, {"evaluation"}, {"export"}, {"training"}, {"benchmark"},
+    {"commands"}, {"cli"})
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 CORE = ROOT / "ssma_core"
 # All code except the tests.

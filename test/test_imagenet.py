@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from ssma_core import Segmenter, SsmaError
 from ssma_core.export.onnx import export
 from ssma_core.model import Expert, build
-from ssma_core.model.efficientnet_lite import WIDTH_AND_DEPTH, EfficientNetLite
 from ssma_core.model.experts import new_expert
+from ssma_core.model.experts.efficientnet_lite import WIDTH_AND_DEPTH, EfficientNetLite
 from ssma_core.model_files import checkpoint
 from ssma_core.model_files.imagenet import (
     _published_names,

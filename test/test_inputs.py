@@ -292,8 +292,8 @@ def test_sensors_that_never_see_the_same_are_no_frames(
 
 
 @pytest.mark.parametrize("image, says", [
-    ((0, np.zeros((48, 64), np.uint16), "mono16"), f"{RGB}: images of encoding 'mono16'"),
-    ((1, np.zeros((48, 64), np.uint8), "8UC1"), f"{DEPTH}: images of encoding '8UC1'"),
+    ((0, np.zeros((48, 64), np.uint16), "16UC1"), f"{RGB}: images of encoding '16UC1'"),
+    ((1, np.zeros((48, 64), np.int16), "16SC1"), f"{DEPTH}: images of encoding '16SC1'"),
     ((2, np.zeros((48, 64), np.float32), "32FC1"), f"{LABEL}: images of encoding '32FC1'"),
     ((2, np.full((48, 64), 6, np.uint8), "mono8"), "label has the id 6, but there are only 6"),
     ((2, np.zeros((24, 64), np.uint8), "mono8"), "is 64x48, but its label is 64x24"),
@@ -329,7 +329,7 @@ def test_a_frame_without_its_second_image_is_named(drives: Path, tiny_spec: Mode
 
 @pytest.mark.parametrize("label, says", [
     (np.full((48, 64), 6, np.uint8), "has the id 6"),
-    (np.zeros((48, 64), np.uint16), "is no label image"),
+    (np.zeros((48, 64, 3), np.uint8), "is no label image"),
     (np.zeros((24, 64), np.uint8), "is 64x48, but its label is 64x24"),
 ])
 def test_a_label_that_does_not_fit_is_refused(

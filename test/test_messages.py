@@ -5,6 +5,7 @@ import array
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -65,6 +66,98 @@ def test_every_encoding_and_layout(
     assert image.dtype.isnative
 
 
+# Of one colour, from which every mosaic and subsampling must give that colour back.
+BLUE, GREEN, RED = 30, 120, 210
+PLANES = {"b": BLUE, "g": GREEN, "r": RED}
+MOSAICS = ["rggb", "bggr", "gbrg", "grbg"]
+
+
+def colour(height: int, width: int) -> npt.NDArray[np.uint8]:
+    return np.full((height, width, 3), (BLUE, GREEN, RED), np.uint8)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("order", MOSAICS)
+def test_a_mosaic_gives_its_colour(order: str, bits: int) -> None:
+    """The name gives the first two rows: bayer_rggb is red, green / green, blue."""
+    cell = np.array([PLANES[letter] for letter in order]).reshape(2, 2)
+    mosaic = np.tile(cell, (4, 6)) * (257 if bits == 16 else 1)
+    sent = message(f"bayer_{order}{bits}", mosaic.astype(np.uint16 if bits == 16 else np.uint8))
+    np.testing.assert_array_equal(decoded(sent, "rgb"), colour(8, 12))
+
+
+@pytest.mark.parametrize(("encoding", "order"), [
+    ("yuv422", "uyvy"), ("uyvy", "uyvy"), ("yuv422_yuy2", "yuyv"), ("yuyv", "yuyv")])
+def test_pairs_of_pixels_that_share_their_colour(encoding: str, order: str) -> None:
+    """ITU-R BT.601: Y = 82, U = 90, V = 240 is pure red."""
+    values = {"y": 82, "u": 90, "v": 240}
+    row = np.tile([values[letter] for letter in order], 3).reshape(6, 2)
+    pixels = decoded(message(encoding, np.tile(row, (4, 1, 1)).astype(np.uint8)), "rgb")
+    np.testing.assert_allclose(pixels, np.full((4, 6, 3), (0, 0, 255)), atol=2)
+
+
+@pytest.mark.parametrize(("encoding", "colours"), [("nv12", (90, 240)), ("nv21", (240, 90))])
+@pytest.mark.parametrize("padding", [0, 3])
+def test_colours_behind_the_brightness(
+        encoding: str, colours: tuple[int, int], padding: int) -> None:
+    """Height rows of Y, then half as many of U and V in turns."""
+    rows = np.vstack([np.full((4, 6), 82), np.tile(colours, (2, 3))]).astype(np.uint8)
+    sent = message(encoding, rows, padding=padding)
+    sent.height = 4
+    np.testing.assert_allclose(decoded(sent, "rgb"), np.full((4, 6, 3), (0, 0, 255)), atol=2)
+
+
+@pytest.mark.parametrize("big_endian", [False, True])
+@pytest.mark.parametrize(("encoding", "channels"), [
+    ("bgr16", [0, 1, 2]), ("rgb16", [2, 1, 0]), ("bgra16", [0, 1, 2, 0]), ("16UC3", [0, 1, 2]),
+    ("8UC3", [0, 1, 2]), ("8UC4", [0, 1, 2, 2])])
+def test_colours_of_other_depths(encoding: str, channels: list[int], big_endian: bool) -> None:
+    """OpenCV's own types have its own order, blue first. 65535 is white, as 255 is."""
+    sent = colour(4, 6)[..., channels]
+    if "16" in encoding:
+        sent = sent.astype(np.uint16) * 257
+    image = message(encoding, sent, big_endian=big_endian)
+    for stream in ("rgb", "aux"):
+        np.testing.assert_array_equal(decoded(image, stream), colour(4, 6))
+
+
+def test_grey_of_sixteen_bits_is_a_camera_or_a_map() -> None:
+    grey = np.tile(np.arange(0, 256, dtype=np.uint16) * 257, (4, 1))
+    np.testing.assert_array_equal(decoded(message("mono16", grey), "aux"), grey)
+    np.testing.assert_array_equal(decoded(message("mono16", grey), "rgb"),
+                                  np.dstack([grey // 257] * 3))
+    np.testing.assert_array_equal(decoded(message("8UC1", grey.astype(np.uint8)), "rgb"),
+                                  np.dstack([grey.astype(np.uint8)] * 3))
+
+
+@pytest.mark.parametrize(("encoding", "shape"), [("bgr16", (4, 6, 3)), ("mono16", (4, 6)),
+                                                 ("bayer_rggb16", (4, 6))])
+def test_twelve_bits_in_sixteen_are_refused_and_not_nearly_black(
+        encoding: str, shape: tuple[int, ...]) -> None:
+    with pytest.raises(SsmaError, match=r"/t: .*no value is above 4095.*12 bits.*nearly black"):
+        decoded(message(encoding, np.full(shape, 4095, np.uint16)), "rgb")
+
+
+@pytest.mark.parametrize("encoding", ["16UC1", "32FC1", "bgr16", "mono16"])
+def test_rows_that_are_padded_to_an_odd_number_of_bytes_are_for_any_library(encoding: str) -> None:
+    """OpenCV takes no array whose rows begin inside a value."""
+    values = np.full((HEIGHT, WIDTH, 3) if encoding == "bgr16" else (HEIGHT, WIDTH), 40_000,
+                     np.float32 if encoding == "32FC1" else np.uint16)
+    pixels = decoded(message(encoding, values, padding=1))
+    assert cv2.flip(pixels, 0).shape == pixels.shape
+
+
+@pytest.mark.parametrize(("encoding", "width", "height", "says"), [
+    ("yuyv", 7, 4, "2x1 pixels share"), ("nv12", 6, 5, "2x2 pixels share"),
+    ("nv21", 7, 4, "2x2 pixels share"), ("bayer_rggb8", 2, 8, "too small a mosaic")])
+def test_sizes_that_an_encoding_cannot_have(
+        encoding: str, width: int, height: int, says: str) -> None:
+    image = message("mono8", np.zeros((height, width), np.uint8))
+    image.encoding = encoding
+    with pytest.raises(SsmaError, match=says):
+        messages.checked(image, "rgb", "/t")
+
+
 @pytest.mark.parametrize("encoding", ["bgr8", "mono8", "16UC1", "32FC1"])
 def test_what_needs_no_change_is_not_copied(encoding: str) -> None:
     sent = message(encoding)
@@ -86,7 +179,8 @@ def test_the_stamp_is_in_nanoseconds() -> None:
 
 
 @pytest.mark.parametrize("stream, encoding", [
-    ("rgb", "bayer_rggb8"), ("aux", "8UC3"), ("aux", ""), ("rgb", "mono16"), ("rgb", "16UC1")])
+    ("rgb", "yuv444"), ("aux", "nv24"), ("aux", "16SC1"), ("aux", ""), ("rgb", "16UC1"),
+    ("rgb", "32FC1")])
 def test_another_encoding_is_refused_by_name(stream: Stream, encoding: str) -> None:
     image = message("mono8")
     image.encoding = encoding

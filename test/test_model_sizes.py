@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ssma_core import Modality, ModelSpec, SsmaError
 from ssma_core.model import AdapNetPP, Ssma, build
-from ssma_core.model.encoder import MultiscaleConvolution
+from ssma_core.model.experts.encoder import MultiscaleConvolution
 from ssma_core.model.layers import resize_bilinear
 from ssma_core.model_files.tf_import import imported_spec
 

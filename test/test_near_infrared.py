@@ -21,7 +21,7 @@ from ssma_ros.node.pipeline import Pipeline
 
 pytest.importorskip("sensor_msgs.msg", reason="needs ROS's message packages")
 
-MODEL = ROOT / "models" / "tiny_forest_evi.onnx"
+MODEL = ROOT / "models" / "forest_evi.onnx"
 
 
 @pytest.fixture(scope="module")

@@ -159,7 +159,7 @@ def test_compressed_images(start: Callable[..., Robot], tiny_model: Path) -> Non
 
 
 def test_near_infrared_and_colour_make_the_vegetation_index(start: Callable[..., Robot]) -> None:
-    model = ROOT / "models" / "tiny_forest_evi.onnx"
+    model = ROOT / "models" / "forest_evi.onnx"
     robot = active(start, "-p", f"model:={model}", "-p", "threads:=1")
     infrared = DEPTH.astype(np.uint8)
     label = robot.label(aux=infrared, aux_encoding="mono8")

@@ -289,11 +289,11 @@ def test_without_labels_the_miou_is_left_out_and_that_is_reported(
 @pytest.mark.parametrize("change, says", [
     ({"class_names": tuple("abcdef")}, "knows the classes void, trail.*and .*other.onnx a, b"),
     ({"void_id": 3}, "calls void void, and .*other.onnx vegetation"),
-    ({"modalities": None}, "takes rgb, depth, and .*tiny_forest_evi.onnx rgb, nir"),
+    ({"modalities": None}, "takes rgb, depth, and .*forest_evi.onnx rgb, nir"),
 ])
 def test_models_of_other_classes_or_sensors_are_refused(
         forest: Path, tmp_path: Path, change: dict[str, object], says: str) -> None:
-    other = FOREST.with_name("tiny_forest_evi.onnx")
+    other = FOREST.with_name("forest_evi.onnx")
     if change != {"modalities": None}:
         model = onnx.load(FOREST)
         for entry in model.metadata_props:

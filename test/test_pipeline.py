@@ -116,20 +116,20 @@ def test_there_are_no_points_without_depth(rig: Rig) -> None:
 def test_a_refused_image_is_logged_every_half_minute_and_counted_always(
         rig: Rig, clock: Clock) -> None:
     for milliseconds in (1000, 1033, 1066):
-        rig.send("rgb", milliseconds, encoding="bayer_rggb8")
+        rig.send("rgb", milliseconds, encoding="32SC2")
         rig.send("aux", milliseconds)
     rig.pair(1100)
     assert rig.made() == [(1100, FUSED)]
     assert len(rig.errors) == 1
-    assert "/robot/rgb" in rig.errors[0] and "bayer_rggb8" in rig.errors[0]
+    assert "/robot/rgb" in rig.errors[0] and "32SC2" in rig.errors[0]
     assert rig.pipeline.statistics.counts["refused"] == 3
     clock.go(29)
-    rig.send("rgb", 30_000, encoding="bayer_rggb8")
+    rig.send("rgb", 30_000, encoding="32SC2")
     assert len(rig.errors) == 1
     clock.go(1)
-    rig.send("rgb", 31_000, encoding="bayer_rggb8")
+    rig.send("rgb", 31_000, encoding="32SC2")
     assert len(rig.errors) == 2
-    rig.send("aux", 31_000, encoding="bayer_rggb8")  # another topic has a reason of its own
+    rig.send("aux", 31_000, encoding="32SC2")  # another topic has a reason of its own
     assert len(rig.errors) == 3
 
 

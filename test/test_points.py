@@ -131,6 +131,8 @@ def test_a_region_of_interest_begins_at_its_corner() -> None:
 
 @pytest.mark.parametrize("info, reason", [
     (camera(fx=0.0), "no focal length"),
+    (camera(fx=np.nan), "NaN"),
+    (camera(cy=np.inf), "NaN or infinity"),
     (camera((3, 3)), "CameraInfo is of 3x3 pixels, the images are of 3x2"),
     (camera((0, 0)), "CameraInfo is of 0x0 pixels"),
 ])

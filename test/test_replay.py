@@ -11,9 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import yaml
 from rosbags.rosbag2 import Writer
 from rosbags.typesys import Stores, get_typestore
 
+from ssma_core import SsmaError
 from ssma_core.bags import rosbag2
 
 rclpy = pytest.importorskip("rclpy", reason="needs rclpy")
@@ -22,7 +24,7 @@ from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
 from ssma_ros.replay import dds  # noqa: E402
-from ssma_ros.replay.bag_to_topics import paced  # noqa: E402
+from ssma_ros.replay.bag_to_topics import _message_class, paced  # noqa: E402
 
 pytestmark = pytest.mark.ros
 
@@ -212,6 +214,34 @@ def test_topics_of_unknown_types_are_left_out_aloud(tmp_path: Path, listener: Li
         said = replayed(listener, tmp_path / "bag", "--rate", 5)
     assert "leaving out /turtle: the message type geometry_msgs/msg/PoseStamped is not" in said
     assert len(listener.on(RGB)) == len(listener.on(AUX)) == FRAMES
+
+
+def test_what_was_sent_is_counted_whatever_metadata_says_of_qos_and_messages(
+        tmp_path: Path, listener: Listener) -> None:
+    rosbag2.write(tmp_path / "bag", recording())
+    described = tmp_path / "bag" / "metadata.yaml"
+    content = yaml.safe_load(described.read_text())
+    about = content["rosbag2_bagfile_information"]
+    about["message_count"] = 1000
+    for topic in about["topics_with_message_count"]:
+        topic["message_count"] = 500
+        topic["topic_metadata"]["offered_qos_profiles"] = [{"reliability": "reliable"}]
+    described.write_text(yaml.safe_dump(content))
+    said = replayed(listener, tmp_path / "bag", "--rate", 5)
+    assert f"replayed {2 * FRAMES} messages of 2 topics" in said
+    assert len(listener.on(RGB)) == len(listener.on(AUX)) == FRAMES
+
+
+def test_no_module_is_imported_because_a_bag_names_it(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package, name in (("evil", "__init__.py"), ("worse/msg", "__init__.py")):
+        (tmp_path / package).mkdir(parents=True)
+        (tmp_path / package / name).write_text("raise AssertionError('it ran')")
+    monkeypatch.syspath_prepend(tmp_path)
+    for kind in ("evil/msg/X", "worse/msg/X", "os/msg/X", "antigravity/msg/X", "../x/msg/X", ""):
+        with pytest.raises(SsmaError, match="is not installed"):
+            _message_class(kind)
+    assert _message_class("sensor_msgs/msg/Image") is Image
 
 
 def test_a_slow_consumer_delays_messages_and_loses_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> None:
     evaluation = Evaluation(arguments.model, training.model, Options(
         arguments.resolution, tuple(arguments.scales), arguments.flip, arguments.without,
         arguments.alone))
-    samples = getattr(training.data, arguments.split).samples()
+    samples = getattr(training.data, arguments.split).samples(training.model.void_id)
     evaluate(evaluation, samples, arguments.output, model=str(arguments.model),
              configuration=" ".join([str(arguments.config), *arguments.set]),
              split=arguments.split, show=lambda result: print(in_words(result)))

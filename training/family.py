@@ -19,8 +19,8 @@ Run = tuple[str, str, list[str]]  # configuration, folder, settings
 
 def runs(seed: int) -> Iterator[Run]:
     """All runs of one seed."""
-    yield "tiny_forest", f"forest/{seed}/depth", []
-    yield "tiny_forest_evi", f"forest/{seed}/evi", []
+    for name in ("forest", "tiny_forest", "forest_evi"):  # the first trains all colour experts
+        yield name, f"family/{seed}/{name}", []
     yield "tiny_road", f"road/{seed}/from_2", []
     yield "tiny_road", f"road/{seed}/from_1", ["data.train.rgb=rgb/1_*",
                                                "data.validation.rgb=rgb/2_*"]

@@ -7,24 +7,23 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ssma_core.disk.picture_header import check_size, size_of
 from ssma_core.errors import SsmaError
+from ssma_core.image_files import decode as image_files
+from ssma_core.image_files import jpeg, png
+from ssma_core.image_files.header import Header
 
-_JPEG = b"\xff\xd8\xff"
-_PNG = b"\x89PNG\r\n\x1a\n"
 # compressedDepth's PNG comes behind an int32 and the two floats of its quantization.
 _QUANTIZATION = struct.Struct("<iff")
-# Start of frame, of every kind; the three codes left out are tables and extensions.
-_JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+# What the two are good for: A = n (n + 1), and B = 1 - A / farthest, for the publisher's n ≥ 1.
+_LEAST_SCALE, _LARGEST_SHIFT = 1.0, 1.0
 
 
 def encoding(message: Any) -> str:
-    """The image's encoding after decoding: "bgr8", "mono8", "mono16", "16UC1", "32FC1", or one that
-    is used nowhere ("bgr16"). Reads the first bytes only.
+    """The image's encoding once `decode` has read it: "bgr8", "bgr16", "mono8", "mono16", "16UC1",
+    "32FC1", or a Bayer mosaic's. Reads the first bytes only.
 
     Raises SsmaError for other formats, and where the image has no pixels.
     """
@@ -33,49 +32,63 @@ def encoding(message: Any) -> str:
         raise SsmaError(f"an image of format {message.format!r} is empty: its publisher could not "
                         "compress it. JPEG cannot hold depth: have it sent as png or by "
                         "compressedDepth")
+    if not bytes(body[:8]).startswith((jpeg.MAGIC, png.MAGIC)):
+        raise SsmaError(_unreadable(message))
     try:
-        if body[:3] == _JPEG:
-            (width, height), depth, is_colour = _jpeg_header(body)
-        elif body[:8] == _PNG:
-            (width, height), depth, is_colour = _png_header(body)
-        else:
-            raise SsmaError(_unreadable(message))
-    except (IndexError, struct.error):
-        raise SsmaError(f"an image of format {message.format!r} is cut short") from None
-    if not width or not height:
-        raise SsmaError(f"an image of {width}x{height} has no pixels")
-    if depth == 16 and not is_colour and _is_depth(message):
-        return "32FC1" if message.format.startswith("32FC1") else "16UC1"
-    return f"{'bgr' if is_colour else 'mono'}{16 if depth > 8 else 8}"
+        return _encoding(image_files.header(body), message)
+    except SsmaError as error:
+        raise SsmaError(f"an image of format {message.format!r} {str(error).removeprefix('it ')}"
+                        ) from error
+
+
+def is_jpeg(message: Any) -> bool:
+    """Whether its values are only near to those that were sent."""
+    return bytes(_body(message)[:3]) == jpeg.MAGIC
 
 
 def decode(message: Any) -> npt.NDArray[Any]:
-    """The pixels of a message of an encoding of LAYOUTS: H×W×3 uint8 BGR, or H×W uint8, uint16, or
+    """The pixels of a message: H×W×3 uint8 or uint16, BGR, without alpha; or H×W uint8, uint16, or
     float32 (metres, NaN where there is no return). Raises SsmaError when it is damaged."""
     kind = encoding(message)
-    # Orientation is for photographs: the images of registered sensors must not be turned.
-    flags = (cv2.IMREAD_COLOR if kind == "bgr8" else cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH
-             ) | cv2.IMREAD_IGNORE_ORIENTATION
-    body = _body(message)
     try:
-        check_size(size_of(body), f"an image of format {message.format!r}")
-        pixels = cv2.imdecode(np.frombuffer(body, np.uint8), flags) if _has_end(body) else None
-    except (ValueError, cv2.error):  # cut short; or a size that no image has
-        pixels = None
-    if pixels is None:
-        raise SsmaError(f"an image of format {message.format!r} cannot be decoded: it is damaged "
-                        "or cut short")
+        header, pixels = image_files.decode(_body(message))
+    except SsmaError as error:
+        raise SsmaError(f"an image of format {message.format!r} cannot be decoded: {error}"
+                        ) from error
+    if pixels.ndim == 3:
+        pixels = np.ascontiguousarray(pixels[..., :3] if header.is_colour else pixels[..., 0])
     return _metres(pixels, message) if kind == "32FC1" else pixels
 
 
-def _has_end(body: memoryview) -> bool:
-    """False for a JPEG that is cut short: before 4.11, OpenCV invents the missing rows. No scan
-    begins behind the end's marker, as one does behind a thumbnail's."""
-    if body[:3] != _JPEG:
-        return True
-    data = bytes(body)
-    end = data.rfind(b"\xff\xd9")  # backwards: the scans of a whole JPEG are not searched
-    return end >= 0 and data.find(b"\xff\xda", end) < 0
+def _encoding(header: Header, message: Any) -> str:
+    sent = message.format.partition(";")[0].strip()
+    bits = max(8, header.bits)
+    if header.is_colour:
+        return f"bgr{bits}"
+    if sent.startswith("bayer_") and sent.endswith(str(bits)):
+        return str(sent)
+    if bits == 8:
+        return "mono8"
+    if _is_depth(message) or "32FC1" in message.format:
+        return _depth_encoding(message)
+    return "mono16" if sent == "mono16" else "16UC1"
+
+
+def _depth_encoding(message: Any) -> str:
+    """Millimetres or metres, which only the text says for sure: a publisher of 16UC1 leaves the two
+    floats as they are, usually 0."""
+    if not _is_depth(message):
+        raise SsmaError("it is a PNG without compressedDepth's header, so that its unit is not "
+                        "known: have it sent by compressedDepth")
+    if "32FC1" in message.format:
+        return "32FC1"
+    _, scale, shift = _QUANTIZATION.unpack_from(message.data)
+    if "16UC1" in message.format or (scale, shift) == (0, 0):
+        return "16UC1"
+    if scale >= _LEAST_SCALE and shift < _LARGEST_SHIFT and np.isfinite([scale, shift]).all():
+        return "32FC1"
+    raise SsmaError("it does not say whether it is 16UC1 or 32FC1: have its publisher write the "
+                    "encoding into format, as in '32FC1; compressedDepth png'")
 
 
 def _metres(inverse: npt.NDArray[np.uint16], message: Any) -> npt.NDArray[np.float32]:
@@ -89,27 +102,11 @@ def _metres(inverse: npt.NDArray[np.uint16], message: Any) -> npt.NDArray[np.flo
 
 def _is_depth(message: Any) -> bool:
     start = _QUANTIZATION.size
-    return memoryview(message.data)[start:start + len(_PNG)] == _PNG
+    return memoryview(message.data)[start:start + len(png.MAGIC)] == png.MAGIC
 
 
 def _body(message: Any) -> memoryview:
     return memoryview(message.data)[_QUANTIZATION.size if _is_depth(message) else 0:]
-
-
-def _png_header(body: memoryview) -> tuple[tuple[int, int], int, bool]:
-    """(width, height), bits of a channel, and whether it is in colour."""
-    width, height, depth, kind = struct.unpack_from(">IIBB", body, 16)
-    return (width, height), depth, kind in (2, 3, 6)  # true colour, palette, with alpha
-
-
-def _jpeg_header(body: memoryview) -> tuple[tuple[int, int], int, bool]:
-    """As of `_png_header`: from segment to segment, to the one that begins a frame."""
-    at = 2
-    while (marker := body[at + 1]) not in _JPEG_FRAMES:
-        # A marker may be preceded by any number of filling bytes.
-        at += 1 if marker == 0xFF else 2 + struct.unpack_from(">H", body, at + 2)[0]
-    depth, height, width, channels = struct.unpack_from(">BHHB", body, at + 4)
-    return (width, height), depth, channels > 1
 
 
 def _unreadable(message: Any) -> str:

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
-from ssma_core.bags import image_messages, rosbag2
+from ssma_core.bags import compressed_images, image_messages, rosbag2
+from ssma_core.errors import SsmaError
+from ssma_core.pictures import voided
 
 RECORDED_WITHIN_NS = 2_000_000_000  # a label is searched this long before and after its image
 
@@ -46,12 +48,15 @@ class GroundTruth:
     """Reads the label topic only as far as needed, and keeps the labels recorded up to 2 s before
     and after. Gives each label once.
 
-    slop: the most seconds that the stamps of image and label may lie apart.
+    slop: the most seconds that the stamps of image and label may lie apart. ignore: ids that are
+    read as void_id.
     """
 
-    def __init__(self, bag: str | Path, topic: str, slop: float) -> None:
+    def __init__(self, bag: str | Path, topic: str, slop: float, ignore: Sequence[int] = (),
+                 void_id: int = 0) -> None:
         self._messages = rosbag2.messages(bag, [topic])
         self._slop_ns = round(slop * 1e9)
+        self._ignore, self._void_id = ignore, void_id
         self._kept: deque[TrueLabel] = deque()
         self._next: rosbag2.Recorded | None = next(self._messages, None)
 
@@ -65,7 +70,7 @@ class GroundTruth:
             self._kept.popleft()
         while (self._next and self._next.time_ns <= recorded_ns + RECORDED_WITHIN_NS
                and all(label.stamp_ns != stamp_ns for label in self._kept)):
-            self._kept.append(_read(self._next))
+            self._kept.append(self._read(self._next))
             self._next = next(self._messages, None)
         apart = [abs(label.stamp_ns - stamp_ns) for label in self._kept]
         if not apart or min(apart) > self._slop_ns:
@@ -75,9 +80,12 @@ class GroundTruth:
         del self._kept[place]
         return nearest
 
-
-def _read(message: rosbag2.Recorded) -> TrueLabel:
-    with rosbag2.about(message):
-        image = rosbag2.decode(message)
-        image_messages.check(image, image_messages.LABEL_ENCODINGS, message.topic)
-        return TrueLabel(message, rosbag2.stamp_ns(message), image_messages.to_array(image))
+    def _read(self, message: rosbag2.Recorded) -> TrueLabel:
+        with rosbag2.about(message):
+            image = rosbag2.decode(message)
+            image_messages.check(image, image_messages.LABEL_ENCODINGS, message.topic)
+            if image_messages.is_compressed(image) and compressed_images.is_jpeg(image):
+                raise SsmaError(f"{message.topic}: a JPEG changes the numbers of a label: have it "
+                                "sent as png")
+            labels = voided(image_messages.to_array(image), self._ignore, self._void_id)
+            return TrueLabel(message, rosbag2.stamp_ns(message), labels)

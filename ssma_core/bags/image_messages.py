@@ -6,49 +6,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ssma_core.bags import compressed_images
+from ssma_core.bags import compressed_images, encodings
 from ssma_core.bags.pairing import Stream
 from ssma_core.errors import SsmaError
+from ssma_core.image_files.decode import eight_bits
 
-COLOUR_ENCODINGS = ("bgr8", "rgb8", "bgra8", "rgba8")
-# A camera of one channel is accepted, such as a red one beside near infrared.
-CAMERA_ENCODINGS = (*COLOUR_ENCODINGS, "mono8")
-MAP_ENCODINGS = ("mono8", "mono16", "16UC1", "32FC1")
-LABEL_ENCODINGS = ("mono8", "mono16", "16UC1")
+LABEL_ENCODINGS = encodings.LABELS
 STREAM_ENCODINGS: dict[Stream, tuple[str, ...]] = {
-    "rgb": CAMERA_ENCODINGS,
-    "aux": COLOUR_ENCODINGS + MAP_ENCODINGS,
-}
-
-
-class Layout(NamedTuple):
-    """How the pixels of an encoding lie in a message."""
-
-    dtype: npt.DTypeLike
-    channels: int
-
-
-LAYOUTS = {
-    "bgr8": Layout(np.uint8, 3),
-    "rgb8": Layout(np.uint8, 3),
-    "bgra8": Layout(np.uint8, 4),
-    "rgba8": Layout(np.uint8, 4),
-    "mono8": Layout(np.uint8, 1),
-    "mono16": Layout(np.uint16, 1),
-    "16UC1": Layout(np.uint16, 1),
-    "32FC1": Layout(np.float32, 1),
-}
-
-_TO_BGR = {
-    "rgb8": cv2.COLOR_RGB2BGR,
-    "bgra8": cv2.COLOR_BGRA2BGR,
-    "rgba8": cv2.COLOR_RGBA2BGR,
+    "rgb": encodings.CAMERA,
+    "aux": encodings.COLOUR + encodings.MAPS,
 }
 
 
@@ -81,13 +53,14 @@ class ImageMessage:
         and for colour images of any channel order; otherwise the sensor's own H×W array of uint8,
         uint16 or float32. A view of the message if possible.
 
-        Raises SsmaError, naming the topic, for a compressed image that is damaged.
+        Raises SsmaError, naming the topic, for a compressed image that is damaged, and for a
+        colour image of 16 bits that are not used.
         """
         try:
             pixels = self.decode(self.message)
+            return three_channels(eight_bits(pixels)) if self.stream == "rgb" else pixels
         except SsmaError as error:
             raise SsmaError(f"{self.topic}: {error}") from error
-        return three_channels(pixels) if self.stream == "rgb" else pixels
 
 
 def checked(message: Any, stream: Stream, topic: str,
@@ -98,16 +71,17 @@ def checked(message: Any, stream: Stream, topic: str,
     return ImageMessage(message, stream, topic, decode or to_array)
 
 
-def check(message: Any, encodings: Sequence[str], topic: str) -> None:
+def check(message: Any, wanted: Sequence[str], topic: str) -> None:
     """Raises SsmaError, naming the topic, unless `to_array` can read the message and its encoding
-    is one of those, which are keys of LAYOUTS."""
+    is one of those wanted, which are keys of encodings.LAYOUTS."""
     try:
         found = encoding(message)
     except SsmaError as error:
         raise SsmaError(f"{topic}: {error}") from error
-    if found not in encodings:
+    if found not in wanted:
         raise SsmaError(f"{topic}: images of encoding {found!r} are not understood; "
-                        f"it must be one of {', '.join(encodings)}")
+                        f"it must be one of {', '.join(wanted)}: an option of the camera's driver "
+                        "or a node of image_proc makes it so")
     if not is_compressed(message):
         _check_sizes(message, topic)
 
@@ -124,34 +98,46 @@ def encoding(message: Any) -> str:
 
 
 def _check_sizes(message: Any, topic: str) -> None:
+    layout = encodings.LAYOUTS[message.encoding]
+    size = f"{message.width}x{message.height}"
     if not message.width or not message.height:
-        raise SsmaError(f"{topic}: an image of {message.width}x{message.height} has no pixels")
+        raise SsmaError(f"{topic}: an image of {size} has no pixels")
+    if message.width % layout.block[0] or message.height % layout.block[1]:
+        raise SsmaError(f"{topic}: an image of {size} cannot be in {message.encoding}, in which "
+                        f"{layout.block[0]}x{layout.block[1]} pixels share their colour")
+    if encodings.is_mosaic(message.encoding) and min(message.width, message.height) < 3:
+        raise SsmaError(f"{topic}: an image of {size} is too small a mosaic to have colours")
     row = row_bytes(message)
     if message.step < row:
         raise SsmaError(f"{topic}: a row of {message.width} pixels in {message.encoding} takes "
                         f"{row} bytes, but the images say step {message.step}")
-    if len(message.data) != message.step * message.height:
-        raise SsmaError(f"{topic}: {message.height} rows of {message.step} bytes are "
-                        f"{message.step * message.height}, but the images have "
+    rows = _rows(message)
+    if len(message.data) != message.step * rows:
+        raise SsmaError(f"{topic}: {rows} rows of {message.step} bytes are "
+                        f"{message.step * rows}, but the images have "
                         f"{len(message.data)} bytes of data")
+
+
+def _rows(message: Any) -> int:
+    """Of data: half as many follow where the colours of 2x2 pixels do."""
+    behind = encodings.LAYOUTS[message.encoding].block == (2, 2)
+    return int(message.height) * 3 // 2 if behind else int(message.height)
 
 
 def row_bytes(message: Any) -> int:
     """How many bytes the pixels of a row take, without padding."""
-    layout = LAYOUTS[message.encoding]
+    layout = encodings.LAYOUTS[message.encoding]
     return int(message.width) * layout.channels * np.dtype(layout.dtype).itemsize
 
 
 def to_array(message: Any) -> npt.NDArray[Any]:
-    """A checked message's pixels: H×W×3 uint8 BGR for colour images of any order, otherwise H×W in
-    the machine's byte order. A view of the message where nothing must change. Raises SsmaError
-    for a CompressedImage that is damaged."""
+    """A checked message's pixels: H×W×3 uint8 BGR for colour images of any encoding, otherwise H×W
+    in the machine's byte order. A view of the message where nothing must change. Raises SsmaError
+    for a CompressedImage that is damaged, and for colours of 16 bits that are not used."""
     if is_compressed(message):
-        return compressed_images.decode(message)
-    pixels = _view(message)
-    if message.encoding in _TO_BGR:
-        return cv2.cvtColor(pixels, _TO_BGR[message.encoding])
-    return pixels
+        pixels = compressed_images.decode(message)
+        return encodings.in_bgr(pixels, compressed_images.encoding(message))
+    return encodings.in_bgr(_view(message), message.encoding)
 
 
 def three_channels(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -161,11 +147,13 @@ def three_channels(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _view(message: Any) -> npt.NDArray[Any]:
-    dtype, channels = LAYOUTS[message.encoding]
-    sent = np.dtype(dtype).newbyteorder(">" if message.is_bigendian else "<")
+    layout = encodings.LAYOUTS[message.encoding]
+    sent = np.dtype(layout.dtype).newbyteorder(">" if message.is_bigendian else "<")
     pixels: npt.NDArray[Any] = np.ndarray(
-        (message.height, message.width, channels), sent, buffer=message.data,
-        strides=(message.step, channels * sent.itemsize, sent.itemsize))
-    if channels == 1:
+        (_rows(message), message.width, layout.channels), sent, buffer=message.data,
+        strides=(message.step, layout.channels * sent.itemsize, sent.itemsize))
+    if layout.channels == 1:
         pixels = pixels[..., 0]
+    if message.step % sent.itemsize:  # rows that begin inside a value are for no library
+        pixels = pixels.copy()
     return pixels if sent.isnative else pixels.astype(sent.newbyteorder("="))

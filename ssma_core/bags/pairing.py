@@ -171,22 +171,24 @@ class Pairing(Generic[Item]):
         """How many frames of a stream wait for a partner."""
         return len(self._waiting[stream])
 
-    def period(self, stream: Stream) -> float | None:
-        """How many seconds lie between a stream's recent stamps, p50. None before there are two."""
+    def period(self, stream: Stream, enough: int = 1) -> float | None:
+        """How many seconds lie between a stream's recent stamps, p50. None before there are enough
+        gaps between stamps."""
         gaps = self._gaps(stream)
-        return median(gaps) / 1e9 if gaps else None
+        return median(gaps) / 1e9 if len(gaps) >= enough else None
 
-    def apart(self) -> float | None:
+    def apart(self, share: float = 0.9) -> float | None:
         """How many seconds apart the nearest recent stamps of the two streams are: nine in ten
-        frames of the slower stream have one that near, so a slop of this value would pair them.
-        Rounded up to milliseconds. None while there is nothing to compare."""
+        frames of the slower stream, or another share of them, have one that near, so a slop of this
+        value would pair them. Rounded up to milliseconds. None while there is nothing to compare.
+        """
         if not all(self._recent.values()):
             return None
         slow, fast = (list(self._recent[stream]) for stream in sorted(
             STREAMS, key=lambda stream: self.period(stream) or math.inf, reverse=True))
         # Frames whose nearest has not come yet, or is forgotten, do not count.
         near = sorted(_distance(fast, time) for time in slow if fast[0] <= time <= fast[-1])
-        apart_ns = near[9 * len(near) // 10] if near else abs(slow[-1] - fast[-1])
+        apart_ns = near[int(share * len(near))] if near else abs(slow[-1] - fast[-1])
         return math.ceil(apart_ns / 1e6) / 1e3
 
     def _shift(self, stream: Stream, by_ns: int) -> None:

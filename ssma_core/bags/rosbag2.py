@@ -3,27 +3,31 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from rosbags.interfaces import (
-    ConnectionExtRosbag2,
-    Qos,
+    Qos as RecordedQos,
+)
+from rosbags.interfaces import (
     QosDurability,
     QosHistory,
     QosLiveliness,
     QosReliability,
     QosTime,
 )
-from rosbags.rosbag2 import Reader, StoragePlugin, Writer
+from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
+from ssma_core.bags.open_bag import opened
+from ssma_core.bags.qos import Qos, profiles
+from ssma_core.bags.storage import ZSTD_MAGIC, BagFile, Channel, in_order, unpacked
 from ssma_core.disk.partial import partial_folder
 from ssma_core.errors import SsmaError
 
@@ -32,17 +36,19 @@ IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 
 _FOREVER = QosTime(0, 0)
-_RELIABLE = Qos(QosHistory.KEEP_LAST, 10, QosReliability.RELIABLE, QosDurability.VOLATILE,
-                _FOREVER, _FOREVER, QosLiveliness.AUTOMATIC, _FOREVER, False)
+_RELIABLE = RecordedQos(QosHistory.KEEP_LAST, 10, QosReliability.RELIABLE, QosDurability.VOLATILE,
+                        _FOREVER, _FOREVER, QosLiveliness.AUTOMATIC, _FOREVER, False)
 
 
 class Topic(NamedTuple):
-    """A topic of a bag: message type ("sensor_msgs/msg/Image"), how many messages, and the QoS
-    of every publisher while it was recorded (empty where none is known)."""
+    """A topic of a bag: message type ("sensor_msgs/msg/Image"; several with commas between them),
+    how many messages, the QoS of every publisher while it was recorded (empty where none is known),
+    and how its messages are encoded ("cdr" for ROS 2's own)."""
 
     type: str
     messages: int
     offered_qos: tuple[Qos, ...]
+    encoding: str = "cdr"
 
 
 class Recorded(NamedTuple):
@@ -56,29 +62,59 @@ class Recorded(NamedTuple):
 
 def topics(path: str | Path) -> dict[str, Topic]:
     """The topics of a bag by name. Raises SsmaError when the bag cannot be read."""
-    with _opened(path) as reader:
-        return {
-            name: Topic(", ".join(sorted({c.msgtype for c in info.connections})), info.msgcount,
-                        tuple(qos for c in info.connections
-                              if isinstance(c.ext, ConnectionExtRosbag2)
-                              for qos in c.ext.offered_qos_profiles))
-            for name, info in reader.topics.items()
-        }
+    with opened(Path(path)) as bag:
+        by_topic: dict[str, list[Channel]] = {}
+        for file in bag.files:
+            for channel in file.channels:
+                by_topic.setdefault(channel.topic, []).append(channel)
+        return {name: _topic(found, bag.qos.get(name)) for name, found in by_topic.items()}
+
+
+def _topic(channels: Sequence[Channel], edited: Any) -> Topic:
+    """edited: the QoS in metadata.yaml, which holds, as for `ros2 bag play`, if it is one."""
+    offered = profiles(edited) or tuple(dict.fromkeys(
+        qos for channel in channels for qos in profiles(channel.qos)))
+    return Topic(", ".join(sorted({channel.type for channel in channels})),
+                 sum(channel.messages for channel in channels), offered,
+                 ", ".join(sorted({channel.encoding for channel in channels})))
 
 
 def seconds(path: str | Path) -> float:
     """How long it took to record. Raises SsmaError when the bag cannot be read."""
-    with _opened(path) as reader:
-        return reader.duration / 1e9
+    with opened(Path(path)) as bag:
+        spans = [(file.begin_ns, file.end_ns) for file in bag.files if file.end_ns]
+        begins, ends = zip(*spans) if spans else ((0,), (0,))
+        return (max(ends) - min(begins)) / 1e9
 
 
-def check_topics(path: str | Path, wanted: Iterable[str]) -> None:
-    """Raises SsmaError when the bag lacks one of the wanted topics, naming those it has."""
+def check_topics(path: str | Path, wanted: Iterable[str],
+                 types: Collection[str] | None = None) -> dict[str, Topic]:
+    """The topics of a bag. Raises SsmaError when it lacks one of the wanted topics, naming those it
+    has, and when one has several types, or one that is none of `types`, or is not ROS 2's."""
     found = topics(path)
+    wanted = list(wanted)
     missing = [name for name in wanted if name not in found]
     if missing:
         raise SsmaError(f"{path} has no topic {' and no '.join(missing)}; it has"
                         + listed(found))
+    for name in wanted:
+        topic = found[name]
+        if reason := unreadable(topic):
+            raise SsmaError(f"{path}: {name} has {reason}")
+        if types is not None and topic.type not in types:
+            raise SsmaError(f"{path}: {name} has {topic.type}, not {' or '.join(types)}")
+    return found
+
+
+def unreadable(topic: Topic) -> str:
+    """What a topic has that keeps its messages from being read; empty if nothing does."""
+    if topic.encoding != "cdr":
+        return (f"messages ({topic.type}) that are encoded as {topic.encoding}, and only ROS 2's "
+                "own cdr is read: record or convert them as ROS 2 messages")
+    if ", " in topic.type:
+        return (f"messages of several types, {topic.type}, and a topic must have one: record them "
+                "under different names")
+    return ""
 
 
 def listed(found: Mapping[str, Topic]) -> str:
@@ -93,11 +129,18 @@ def messages(path: str | Path, wanted: Sequence[str]) -> Iterator[Recorded]:
     Raises SsmaError when a topic is missing or the bag turns out to be damaged while it is read.
     """
     check_topics(path, wanted)
-    with _opened(path) as reader:
-        connections = [c for c in reader.connections if c.topic in wanted]
-        # rosbags takes an empty list for "everything"
-        for connection, time_ns, data in reader.messages(connections) if connections else ():
-            yield Recorded(connection.topic, connection.msgtype, time_ns, bytes(data))
+    with opened(Path(path)) as bag:
+        yield from in_order([(file.begin_ns, partial(_recorded, file, wanted))
+                             for file in bag.files])
+
+
+def _recorded(file: BagFile, wanted: Sequence[str]) -> Iterator[Recorded]:
+    channels = {channel.id: channel for channel in file.channels if channel.topic in wanted}
+    for message in file.messages(channels):
+        channel, data = channels[message.channel], message.data
+        if data.startswith(ZSTD_MAGIC):  # compressed one by one; CDR begins with 0
+            data = unpacked(data, "zstd")
+        yield Recorded(channel.topic, channel.type, message.time_ns, data)
 
 
 def decode(message: Recorded) -> Any:
@@ -156,6 +199,9 @@ def write(path: str | Path, recorded: Iterable[Recorded], storage: Storage = "mc
     path = Path(path)
     if path.exists():
         raise SsmaError(f"{path} is there already; delete it or choose another name")
+    if storage == "sqlite3" and set("#?%") & set(str(path.absolute())):
+        raise SsmaError(f"cannot write {path}: rosbags takes #, ? and % in a .db3's path for parts "
+                        "of an address; write .mcap, or choose another place")
     with partial_folder(path) as folder:
         unfinished = folder / path.name  # the files inside take their name from the folder
         with Writer(unfinished, version=9, storage_plugin=StoragePlugin[storage.upper()]) as writer:
@@ -174,28 +220,7 @@ def _jazzy() -> Typestore:
     return get_typestore(Stores.ROS2_JAZZY)
 
 
-@contextmanager
-def _opened(path: str | Path) -> Iterator[Reader]:
-    """A bag open for reading; any error of rosbags on a damaged bag becomes an SsmaError."""
-    path = Path(path)
-    if not path.exists():
-        raise SsmaError(f"there is no bag at {path}")
-    if path.is_dir() and not (path / "metadata.yaml").exists():
-        raise SsmaError(f"{path} is not a bag: it has no metadata.yaml; name the .mcap or .db3 "
-                        "file in it, or run `ros2 bag reindex` on it")
-    if path.is_file() and path.suffix not in Reader.STORAGE_PLUGINS:
-        raise SsmaError(f"{path} is not a bag: give a rosbag2 folder, an .mcap or a .db3 file")
-    try:
-        with Reader(path) as reader:
-            yield reader
-    except SsmaError:
-        raise
-    # Errors of struct, sqlite, zstd and plain indexing come through for files that are cut short.
-    except Exception as error:
-        raise SsmaError(f"cannot read the bag {path}: {_reason(error)} It is damaged, cut short or "
-                        "not a bag; `ros2 bag reindex` or `mcap recover` may save what is in it"
-                        ) from error
-
-
 def _reason(error: Exception) -> str:
+    if isinstance(error, KeyError):  # its text is the bare key
+        error = SsmaError(f"{error} is not known")
     return f"{error or type(error).__name__}".rstrip(".") + "."

@@ -26,7 +26,8 @@ def gflop(spec: ModelSpec) -> float:
     width, height = spec.input_size
     with torch.device("meta"):  # nothing is computed
         images = [torch.empty(1, 3, height, width) for _ in spec.modalities]
-        return operations(build(spec).eval(), *images) / 1e9
+        # Moved, because a backbone of timm is always built on the CPU.
+        return operations(build(spec).eval().to("meta"), *images) / 1e9
 
 
 def operations(network: nn.Module, *images: Tensor) -> int:

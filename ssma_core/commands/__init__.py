@@ -5,8 +5,8 @@ import argparse
 from collections.abc import Callable
 
 from ssma_core.bags.pairing import PairingSettings
-from ssma_core.disk.picture_header import check_size
 from ssma_core.errors import SsmaError
+from ssma_core.image_files.header import check_megapixels
 
 
 def size(text: str) -> tuple[int, int]:
@@ -17,7 +17,7 @@ def size(text: str) -> tuple[int, int]:
             f"a size is written WIDTHxHEIGHT, for example 768x384, not {text!r}")
     found = int(width), int(height)
     try:
-        check_size(found, "an image")
+        check_megapixels("an image", *found)
     except SsmaError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     return found

@@ -4,9 +4,11 @@ from __future__ import annotations
 import argparse
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
 from ssma_core.files import (
@@ -49,12 +51,20 @@ def run(options: argparse.Namespace) -> None:
             for path in (options.output, options.overlay, options.logits))
         output.write_bytes(encoded(output, result.labels))
         if painted:
-            picture = rgb if takes_colour else read_colour(options.rgb)
+            picture = rgb if takes_colour else _for_people(rgb)
             painted.write_bytes(encoded(painted, overlay(picture, result.labels, segmenter.spec)))
         if logits and result.logits is not None:
             with logits.open("wb") as file:  # np.save would add a suffix to a name
                 np.save(file, result.logits)
     print_shares(result, segmenter.spec)
+
+
+def _for_people(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """A sensor's array as H×W×3 uint8: depth in greys, from its least to its largest value."""
+    if array.ndim == 3:
+        return array
+    grey = cv2.normalize(np.nan_to_num(array), None, 0, 255, cv2.NORM_MINMAX, cv2.CV_8U)
+    return cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
 
 
 def check_targets(options: argparse.Namespace) -> None:

@@ -1,7 +1,9 @@
 """A data set as the original's list file: `modality1 modality2 label`, one frame a line."""
 from __future__ import annotations
 
+import codecs
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +12,14 @@ from ssma_core.datasets.samples import Folded, Pictures
 from ssma_core.errors import SsmaError
 from ssma_core.files import atomic_write
 
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
 
 @dataclass(frozen=True)
 class ListFile(Folded):
     """The frames that a text file lists: a line has three paths with blanks between them, of the
-    colour image, the second modality's image and the label image. Empty lines are skipped.
+    colour image, the second modality's image and the label image. Empty lines are skipped, and
+    those that begin with "#" and a blank. The text is UTF-8, or UTF-16 with its mark.
 
     list: the file. Relative paths in it start at its own folder; a relative `list` starts at the
       current folder.
@@ -28,8 +33,8 @@ class ListFile(Folded):
         path = Path(self.list)
         lines: dict[Path, int] = {}
         samples = []
-        for number, line in enumerate(_text(path).splitlines(), 1):
-            if not line.strip():
+        for number, line in enumerate(_LINE_END.split(_text(path)), 1):
+            if not line.strip() or line.split()[0] == "#":
                 continue
             sample = _sample(path, number, line)
             first = lines.setdefault(sample.rgb, number)
@@ -67,10 +72,17 @@ def as_listed(file: Path, folder: Path) -> str:
 
 
 def _text(path: Path) -> str:
-    try:  # a file's name can be any bytes, and so can the list's text
-        return path.read_text(encoding="utf-8", errors="surrogateescape")
+    try:
+        content = path.read_bytes()
     except OSError as error:
         raise SsmaError(f"cannot read {path}: {error.strerror}") from error
+    try:
+        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return content.decode("utf-16")
+    except UnicodeDecodeError as error:
+        raise SsmaError(f"{path} is no UTF-16, as its first bytes say: {error}") from error
+    # A file's name can be any bytes, and so can the list's text.
+    return content.removeprefix(codecs.BOM_UTF8).decode("utf-8", errors="surrogateescape")
 
 
 def _sample(path: Path, number: int, line: str) -> Pictures:
@@ -78,10 +90,31 @@ def _sample(path: Path, number: int, line: str) -> Pictures:
     if len(names) != 3:
         raise SsmaError(f"{path}, line {number}: a line has three paths, of colour, second "
                         f"modality and label, none with blanks in it; got {len(names)}: "
-                        f"{line[:200]!r}")
+                        f"{line[:200]!r}{_separator(line)}")
     rgb, aux, label = (path.parent / name for name in names)
     for file in (rgb, aux, label):
         if not os.path.isfile(file):
             raise SsmaError(f"{path}, line {number}: there is no file {file}; relative paths "
-                            "start at the list's folder")
+                            f"start at the list's folder{_way_out(path.parent, file)}")
     return Pictures(rgb, aux, label)
+
+
+def _separator(line: str) -> str:
+    """What to do about a line that has its three paths, but not blanks between them."""
+    for mark in (",", ";", "|"):
+        if line.count(mark) == 2:
+            return f": write blanks between the paths, and not {mark!r}"
+    return ""
+
+
+def _way_out(folder: Path, file: Path) -> str:
+    """What to do about a path that is not there as it is written, but nearly."""
+    written = str(file)
+    name = os.path.relpath(written, folder) if not file.name.startswith('"') else file.name
+    if written.startswith("/") and os.path.isfile(folder / written.lstrip("/")):
+        return f"; without the / before it, {written.lstrip('/')} is there"
+    if "\\" in name:
+        return "; a list has / between folders, and not \\"
+    if name.strip("\"'") != name:
+        return "; a list has no quotation marks"
+    return ""

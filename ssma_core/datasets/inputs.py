@@ -11,21 +11,21 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from ssma_core.bags import image_messages, rosbag2
+from ssma_core.bags import recorded_images, rosbag2
 from ssma_core.bags.ground_truth import GroundTruth
 from ssma_core.bags.pairing import DEFAULT_PAIRING, Pairing, PairingSettings, Stream
+from ssma_core.bags.recorded_images import IMAGES, STREAM_TYPES
 from ssma_core.datasets.file_list import ListFile
 from ssma_core.datasets.folders import by_stem
 from ssma_core.datasets.samples import Sample, read_label
 from ssma_core.datasets.tfrecord import Records
 from ssma_core.errors import SsmaError
 from ssma_core.files import read_colour, read_sensor
-from ssma_core.modalities import width_x_height
+from ssma_core.modalities import is_depth, width_x_height
 from ssma_core.pictures import check_ids
 from ssma_core.spec import VEGETATION_INDICES, Modality, ModelSpec
 
 Origin = TypeVar("Origin")
-IMAGES = (rosbag2.IMAGE, rosbag2.COMPRESSED_IMAGE)
 
 
 @dataclass(frozen=True)
@@ -152,11 +152,10 @@ def _of_bag(path: Path, spec: ModelSpec, topics: Sequence[str],
         raise SsmaError(f"{path} is a bag: give --topics with those of {' and '.join(names)}, in "
                         "this order, and optionally that of the labels; the bag has"
                         + rosbag2.listed(found))
-    rosbag2.check_topics(path, topics)
-    for topic in topics:
-        if found[topic].type not in IMAGES:
-            raise SsmaError(f"{path}: {topic} has {found[topic].type}, not {' or '.join(IMAGES)}")
     sensors, label = tuple(topics[:len(names)]), topics[len(names)] if topics[len(names):] else None
+    for topic, sensor in zip(sensors, _sensors(spec)):
+        rosbag2.check_topics(path, [topic], STREAM_TYPES[_stream(sensor)])
+    rosbag2.check_topics(path, topics[len(names):], IMAGES)
     bag = _Bag(path, spec, sensors, label, pairing)
     total = sum(found[topic].messages for topic in sensors)
     with tqdm(total=total, desc="reading stamps", leave=False, unit="message", disable=None) as bar:
@@ -231,7 +230,10 @@ class _Images(NamedTuple):
 
 
 def _sensed(recorded: rosbag2.Recorded, sensor: Modality) -> npt.NDArray[Any]:
-    stream: Stream = "rgb" if sensor.encoding == "image" else "aux"
+    message = recorded_images.read(recorded, _stream(sensor), as_depth=is_depth(sensor))
     with rosbag2.about(recorded):
-        message = rosbag2.decode(recorded)
-        return image_messages.checked(message, stream, recorded.topic).array()
+        return message.array()
+
+
+def _stream(sensor: Modality) -> Stream:
+    return "rgb" if sensor.encoding == "image" else "aux"

@@ -4,7 +4,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
-from ssma_core.files import read_colour, read_sensor
+from ssma_core.files import read_colour, read_ids, read_sensor
 from ssma_core.modalities import width_x_height
-from ssma_core.pictures import check_ids
+from ssma_core.pictures import check_ids, voided
 
 # Colour H×W×3 uint8 BGR; the second sensor's array as it was written, H×W or H×W×3; label H×W
 # uint8.
@@ -45,13 +45,16 @@ class Sample(Protocol):
 
 @dataclass(frozen=True)
 class Pictures:
-    """A Sample in three files: colour, second sensor and label."""
+    """A Sample in three files: colour, second sensor and label. ignore: ids in the label's file
+    that are read as void_id."""
 
     rgb: Path
     aux: Path
     label: Path
     drive: str = "."
     condition: str | None = None
+    ignore: tuple[int, ...] = ()
+    void_id: int = 0
 
     @property
     def name(self) -> str:
@@ -59,7 +62,7 @@ class Pictures:
 
     def read(self, classes: int) -> LabelledArrays:
         rgb, aux = read_colour(self.rgb), read_sensor(self.aux)
-        label = read_label(self.label, classes)
+        label = read_label(self.label, classes, self.ignore, self.void_id)
         for path, array in ((self.aux, aux), (self.label, label)):
             if array.shape[:2] != rgb.shape[:2]:
                 raise SsmaError(f"{path} is {width_x_height(array)}, but {self.rgb} is "
@@ -76,29 +79,29 @@ def naming(sample: Sample) -> Iterator[None]:
         raise SsmaError(f"{sample.name}: {error}") from error
 
 
-def read_label(path: Path, classes: int) -> npt.NDArray[np.uint8]:
-    """A label picture, H×W class ids. Raises SsmaError when it cannot be read or is no label."""
-    label = read_sensor(path)
-    if label.ndim != 2 or label.dtype != np.uint8:
-        raise SsmaError(f"{path} is no label image: it must have one channel of 8 bits with the "
-                        "class's number, no colours and no palette; got shape "
-                        f"{label.shape} of {label.dtype}")
+def read_label(path: Path, classes: int, ignore: Sequence[int] = (),
+               void_id: int = 0) -> npt.NDArray[np.uint8]:
+    """A label picture, H×W class ids; those of `ignore` become void_id. Raises SsmaError when it
+    cannot be read or is no label."""
+    label = voided(read_ids(path), ignore, void_id)
     check_ids(label, classes, str(path))
     return label.astype(np.uint8, copy=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Folded(ABC):
-    """A data set of which some folds can be taken.
+    """A data set of which some folds can be taken, and some ids of its labels ignored.
 
     folds: into how many runs of neighbouring frames the frames, in their order, are divided; the
       lengths of the runs differ by at most one. Neighbours, since they look alike.
     take: the folds that are used, counted from 0.
     Without both, the whole set is used. Raises SsmaError where they do not fit together.
+    ignore: ids in its labels that mean "not labelled", such as 255 or -1: they are read as void.
     """
 
     folds: int | None = None
     take: tuple[int, ...] = ()
+    ignore: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.folds is not None and self.folds < 1:
@@ -116,10 +119,13 @@ class Folded(ABC):
     def every(self) -> Sequence[Sample]:
         """The whole set's frames, at least one. Raises SsmaError where something is missing."""
 
-    def samples(self) -> list[Sample]:
-        """The frames of the folds that are taken, or all. Raises SsmaError as `every`, and when
-        there are fewer frames than folds."""
+    def samples(self, void_id: int = 0) -> list[Sample]:
+        """The frames of the folds that are taken, or all; the ids of their labels that are ignored
+        become void_id. Raises SsmaError as `every`, and when there are fewer frames than folds."""
         found = self.every()
+        if self.ignore:
+            frames: Sequence[Any] = found
+            found = [replace(frame, ignore=self.ignore, void_id=void_id) for frame in frames]
         if self.folds is None:
             return list(found)
         if len(found) < self.folds:

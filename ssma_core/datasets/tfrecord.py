@@ -20,7 +20,7 @@ from ssma_core.datasets.samples import Folded, LabelledArrays
 from ssma_core.errors import SsmaError
 from ssma_core.model_files.protobuf import Fields, fields, varint
 from ssma_core.model_files.tf_checkpoint import masked_crc32c
-from ssma_core.pictures import check_ids
+from ssma_core.pictures import check_ids, voided
 
 T = TypeVar("T", int, bytes)
 Features = dict[str, list[int | bytes]]
@@ -59,6 +59,7 @@ class Record:
     index: its place in the file, from 0. offset, length: of its data, in bytes.
     sound: the indices of the file's records whose checksum was found right. Each is computed once
       in a process: training reads a record in every epoch.
+    ignore: ids of the label that are read as void_id.
     """
 
     path: Path
@@ -68,6 +69,8 @@ class Record:
     sound: set[int] = field(repr=False, compare=False)
     drive: str = "."
     condition: str | None = None
+    ignore: tuple[int, ...] = ()
+    void_id: int = 0
 
     @property
     def name(self) -> str:
@@ -82,8 +85,9 @@ class Record:
             raise SsmaError(f"cannot read {self.path}: {error.strerror}") from error
         except (ValueError, IndexError) as error:
             raise SsmaError(f"{self.name}: {error}") from error
-        check_ids(label, classes, f"{self.name}: the label")
-        return rgb, aux, label
+        ids = voided(label, self.ignore, self.void_id)
+        check_ids(ids, classes, f"{self.name}: the label")
+        return rgb, aux, ids.astype(np.uint8, copy=False)
 
     def _data(self) -> bytes:
         """Raises ValueError where they are cut short, or not as they were written."""

@@ -1,1 +1,1 @@
-"""Below the readers and writers: partial files and locks, and what a file claims of its size."""
+"""Below the writers: partial files and locks."""

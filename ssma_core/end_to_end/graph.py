@@ -13,7 +13,7 @@ from ssma_core.end_to_end.preprocessing import Preprocessing
 from ssma_core.end_to_end.resize import Nearest
 from ssma_core.model import Channels, Expert, SegmentationNetwork, Ssma
 from ssma_core.model.decoder import TO_FULL, ConvexUpsampling, Decoder
-from ssma_core.model.encoder import MultiscaleConvolution
+from ssma_core.model.experts.encoder import MultiscaleConvolution
 from ssma_core.model.layers import Upsampling
 from ssma_core.model_files.exported import FrameFormat, unimodal_output
 from ssma_core.spec import ModelSpec

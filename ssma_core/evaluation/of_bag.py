@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
-from ssma_core.bags import image_messages, rosbag2
+from ssma_core.bags import recorded_images, rosbag2
 from ssma_core.bags.ground_truth import GroundTruth, TrueLabel
 from ssma_core.bags.image_messages import ImageMessage
 from ssma_core.bags.pairing import STREAMS, Pair, Pairing, Stream
@@ -24,6 +24,7 @@ from ssma_core.evaluation.results import (
     Timeline,
     TimelineEvent,
 )
+from ssma_core.modalities import is_depth
 from ssma_core.segmenter import Segmenter
 from ssma_core.spec import ModelSpec
 
@@ -67,7 +68,10 @@ class _Walk:
         self._pairing: Pairing[ImageMessage] = Pairing(
             source.slop, source.queue_size, source.aux_delay)
         self._ended: dict[Stream, Counter[Any]] = {stream: Counter() for stream in STREAMS}
-        self._ground_truth = GroundTruth(bag, source.label, source.slop)
+        spec = segmenter.spec
+        self._as_depth = is_depth(spec.modalities[-1])
+        self._ground_truth = GroundTruth(bag, source.label, source.slop, source.ignore,
+                                         spec.void_id)
         self._sheet = FrameSelection(rosbag2.seconds(bag))
         self._frames: list[FrameResult] = []
         self._counts: list[FrameCounts] = []  # of those that have a true label
@@ -79,8 +83,8 @@ class _Walk:
     def take(self, message: rosbag2.Recorded) -> None:
         self._newest = message
         stream: Stream = "rgb" if message.topic == self._source.rgb else "aux"
+        image = recorded_images.read(message, stream, as_depth=self._as_depth)
         with rosbag2.about(message):
-            image = image_messages.checked(rosbag2.decode(message), stream, message.topic)
             pairs = self._pairing.add(stream, image.stamp_ns, image)
         self._stamp_ns = image.stamp_ns
         self._begin_ns = min(self._begin_ns, image.stamp_ns)

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from ssma_core import processes
 from ssma_core.bags import rosbag2
+from ssma_core.bags.recorded_images import IMAGES, STREAM_TYPES
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation import of_bag
 from ssma_core.evaluation.comparison import MatchedResults
@@ -93,9 +94,12 @@ def write_comparison(path: Path, found: MatchedResults) -> None:
 
 
 def _messages(bag: str, source: BagSource) -> int:
-    """How many images of both sensors a bag has. Raises SsmaError when it lacks a topic."""
+    """How many images of both sensors a bag has. Raises SsmaError when it lacks a topic, or one has
+    no images."""
     rosbag2.check_topics(bag, [source.rgb, source.aux, source.label])
-    found = rosbag2.topics(bag)
+    for topic, types in ((source.rgb, STREAM_TYPES["rgb"]), (source.aux, STREAM_TYPES["aux"]),
+                         (source.label, IMAGES)):
+        found = rosbag2.check_topics(bag, [topic], types)
     return found[source.rgb].messages + found[source.aux].messages
 
 

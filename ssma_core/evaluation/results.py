@@ -40,11 +40,13 @@ class DatasetSource:
 
 @dataclass(frozen=True, kw_only=True)
 class BagSource(PairingSettings):
-    """Frames of bags: the topics, and how their images are paired."""
+    """Frames of bags: the topics, and how their images are paired. ignore: ids of labels that mean
+    "not labelled"."""
 
     rgb: str
     aux: str
     label: str
+    ignore: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.rgb} and {self.aux} within {self.slop:g} s"

@@ -45,22 +45,22 @@ def prepared(model: ModelProto) -> ModelProto:
     graph = model.graph
     _replace(graph, [new for node in graph.node for new in _as_convolution(graph, node)])
     inferred = save_and_reload_model_with_shape_infer(model)
-    shapes = _shapes(inferred.graph)
+    shapes, weights = _shapes(inferred.graph), _weights(inferred.graph)
     _replace(inferred.graph, [
         new for node in inferred.graph.node
-        for new in (_with_own_input(node) if _can_be_int8(node, shapes) else [node])])
+        for new in (_with_own_input(node) if _can_be_int8(node, shapes, weights)
+                    else [node])])
     return save_and_reload_model_with_shape_infer(inferred)
 
 
 def convolutions(model: ModelProto) -> list[Int8Candidate]:
     """The convolutions of a prepared model that can be quantized, in order: all on maps, without
     those in _FLOAT."""
-    shapes = _shapes(model.graph)
-    weights = {weight.name: weight.dims for weight in model.graph.initializer}
+    shapes, weights = _shapes(model.graph), _weights(model.graph)
     return [
         Int8Candidate(node.name, node.input[0], node.output[0], _block(node.name),
                     int(np.prod(weights[node.input[1]])) * int(np.prod(shapes[node.output[0]][2:])))
-        for node in model.graph.node if _can_be_int8(node, shapes)]
+        for node in model.graph.node if _can_be_int8(node, shapes, weights)]
 
 
 def rectified(graph: GraphProto) -> set[str]:
@@ -98,10 +98,12 @@ def with_quantizers(model: ModelProto, names: Collection[str],
     return quantized
 
 
-def _can_be_int8(node: NodeProto, shapes: Mapping[str, list[int]]) -> bool:
-    """Whether it is a convolution of maps, not of their means, and not in _FLOAT."""
+def _can_be_int8(node: NodeProto, shapes: Mapping[str, list[int]],
+                 weights: Mapping[str, list[int]]) -> bool:
+    """Whether it is a convolution of maps, not of their means, and not in _FLOAT; with weights of
+    its own, not with those that the graph computes, as some of timm's backbones do."""
     return (node.op_type == "Conv" and not node.name.startswith(_FLOAT)
-            and shapes[node.input[0]][2:] != [1, 1])
+            and shapes[node.input[0]][2:] != [1, 1] and node.input[1] in weights)
 
 
 def _block(name: str) -> str:
@@ -114,6 +116,11 @@ def _block(name: str) -> str:
 def _shapes(graph: GraphProto) -> dict[str, list[int]]:
     return {value.name: [d.dim_value for d in value.type.tensor_type.shape.dim]
             for value in (*graph.value_info, *graph.output)}
+
+
+def _weights(graph: GraphProto) -> dict[str, list[int]]:
+    """The shapes of the tensors that the file contains, by name."""
+    return {weight.name: list(weight.dims) for weight in graph.initializer}
 
 
 def _as_convolution(graph: GraphProto, node: NodeProto) -> list[NodeProto]:

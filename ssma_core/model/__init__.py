@@ -4,8 +4,8 @@ from __future__ import annotations
 import torch
 
 from ssma_core.model.adapnet_pp import AdapNetPP
-from ssma_core.model.expert import Channels, Expert
 from ssma_core.model.experts import EXPERTS, new_expert
+from ssma_core.model.experts.expert import Channels, Expert
 from ssma_core.model.segmentation import SegmentationNetwork
 from ssma_core.model.ssma import Ssma
 from ssma_core.spec import ModelSpec

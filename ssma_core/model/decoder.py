@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssma_core.model.expert import Channels
+from ssma_core.model.experts.expert import Channels
 from ssma_core.model.layers import (
     Conv2dSame,
     ConvNorm,

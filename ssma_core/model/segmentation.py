@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from ssma_core.errors import SsmaError
 from ssma_core.model.decoder import AuxiliaryHeads, Decoder
-from ssma_core.model.expert import Channels, Expert
+from ssma_core.model.experts.expert import Channels, Expert
 from ssma_core.model.sizes import DIMENSIONS
 from ssma_core.spec import ModelSpec, check_multiple_of_16
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ssma_core.model.adapnet_pp import AdapNetPP
 from ssma_core.model.decoder import Decoder
-from ssma_core.model.expert import Expert
+from ssma_core.model.experts.expert import Expert
 from ssma_core.model.fusion import SsmaBlock
 from ssma_core.model.layers import Conv2dSame, ConvNorm, initialize
 from ssma_core.model.segmentation import SegmentationNetwork

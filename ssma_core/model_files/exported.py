@@ -9,8 +9,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from ssma_core.disk.picture_header import check_size
 from ssma_core.errors import SsmaError
+from ssma_core.image_files.header import check_megapixels
 from ssma_core.modalities import check_frame, is_depth
 from ssma_core.plain import from_json, from_plain
 from ssma_core.spec import VEGETATION_INDICES, ModelSpec
@@ -35,7 +35,7 @@ class FrameFormat:
     aux: AuxFormat | None
 
     def __post_init__(self) -> None:
-        check_size(self.size, "the camera's image")
+        check_megapixels("the camera's image", *self.size)
 
 
 @dataclass(frozen=True)

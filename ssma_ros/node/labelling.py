@@ -20,8 +20,9 @@ from ssma_core import (
     overlay,
 )
 from ssma_ros.node import messages, points
-from ssma_ros.node.health.blank import BlankDetector
+from ssma_ros.node.health.blank import BlankDetector, looked_at
 from ssma_ros.node.health.statistics import Statistics
+from ssma_ros.node.health.units import DepthUnits, range_m
 from ssma_ros.node.messages import UNLABELED
 from ssma_ros.node.parameters import Parameters
 from ssma_ros.node.warm_up import WarmUp
@@ -86,6 +87,8 @@ class Labelling:
         self._blank_detector = BlankDetector({
             stream: modality.encoding in ("jet", "hha")
             for stream, modality in zip(STREAMS, segmenter.spec.modalities)})
+        depth_range = range_m(segmenter.spec.modalities[1])
+        self._depth_units = DepthUnits(depth_range) if depth_range else None
         self._warm_up = WarmUp(segmenter, self._wanted)
         self._idle_since = 0.0
 
@@ -141,6 +144,8 @@ class Labelling:
             frozen_timeout=self.given.frozen_timeout)
         self._statistics.looked_at(work, blank)
         self._statistics.unchanged = self._blank_detector.unchanged(now)
+        if self._depth_units and "aux" in images and "aux" not in blank and images["aux"].ndim == 2:
+            self._statistics.wrong_unit = self._depth_units.look(looked_at(images["aux"]), now)
         good = tuple(s for s in STREAMS if s in images and s not in blank)
         if len(good) == len(work) or (good and self.unimodal[good[0]]):
             return images, good

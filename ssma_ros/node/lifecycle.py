@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import sys
 import traceback
 from collections.abc import Callable
@@ -25,7 +26,7 @@ except ImportError as error:
 from ssma_core import STREAMS, Segmenter, SsmaError, Stream
 from ssma_ros import distro
 from ssma_ros.node import diagnostics, memory, parameters, topics
-from ssma_ros.node.advice import Subscribed, problems
+from ssma_ros.node.advice import problems
 from ssma_ros.node.health.throttle import Throttle
 from ssma_ros.node.labelling import Output, Outputs
 from ssma_ros.node.messages import label_info
@@ -201,14 +202,16 @@ class SegmentationNode(LifecycleNode):
     def _diagnose(self, pipeline: Pipeline, inputs: dict[Stream, tuple[str, str]],
                   throttle: Throttle) -> None:
         assert self._segmenter
-        troubles = problems(pipeline, {
-            stream: Subscribed(name, message_type, [
-                publisher.topic_type for publisher in self.get_publishers_info_by_topic(name)])
-            for stream, (name, message_type) in inputs.items()})
-        for text in throttle.due([*troubles, *diagnostics.remarks(pipeline.statistics)]):
+        pipeline.estimate_delay()
+        troubles = problems(pipeline, topics.publishers(self, inputs))
+        news = diagnostics.jumped(pipeline.statistics)
+        for text in throttle.due([*troubles, *news]):
             if text in troubles:
                 self.get_logger().warning(text)
             else:  # a line of its own: rclpy raises where one changes its severity
+                self.get_logger().info(text)
+        for text in diagnostics.bottleneck(pipeline.statistics):
+            if throttle.is_due("bottleneck", math.inf):  # once
                 self.get_logger().info(text)
         facts = {"model": Path(self._given.model).name, "backend": self._segmenter.backend,
                  "precision": self._segmenter.precision}

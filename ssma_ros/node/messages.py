@@ -1,12 +1,13 @@
 """Messages that the node takes and publishes: images, and the classes' names."""
 from __future__ import annotations
 
+import sys
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from ssma_core import ImageMessage, ModelSpec, SsmaError, Stream, image_messages
+from ssma_core import ImageMessage, ModelSpec, SsmaError, Stream, encodings, image_messages
 from ssma_ros import distro
 
 UNLABELED = 255  # as vision_msgs/VisionClass defines it for images of 8 bits
@@ -15,6 +16,30 @@ UNLABELED = 255  # as vision_msgs/VisionClass defines it for images of 8 bits
 def checked(message: Any, stream: Stream, topic: str) -> ImageMessage:
     """See `image_messages.checked`; cv_bridge decodes where it can be used."""
     return image_messages.checked(message, stream, topic, distro.imgmsg_to_cv2)
+
+
+def stamp_ns(message: Any) -> int:
+    """The header's stamp in nanoseconds."""
+    stamp = message.header.stamp
+    return int(stamp.sec * 1_000_000_000 + stamp.nanosec)
+
+
+def some_pixels(message: Any, rows: int, columns: int) -> npt.NDArray[Any] | None:
+    """One channel of a checked image at every few rows and columns, of each at least so many if the
+    image has them; None for one that is compressed, in another byte order, or whose pixels share
+    their colours. Takes far less than a millisecond."""
+    if image_messages.is_compressed(message) or encodings.shares_colours(message.encoding):
+        return None
+    dtype, channels, _ = encodings.LAYOUTS[message.encoding]
+    size = np.dtype(dtype).itemsize
+    if size > 1 and bool(message.is_bigendian) == (sys.byteorder == "little"):
+        return None
+    pixels: npt.NDArray[Any] = np.ndarray(
+        (message.height, message.width), dtype, buffer=message.data,
+        offset=size if channels > 1 else 0,  # green
+        strides=(message.step, channels * size))
+    down, across = max(1, message.height // rows), max(1, message.width // columns)
+    return pixels[::down, ::across].copy()
 
 
 def check_registered(rgb: ImageMessage, aux: ImageMessage) -> None:

@@ -68,6 +68,12 @@ class Parameters:
         False, "publish the class void as 255, UNLABELED of vision_msgs/LabelInfo")
 
 
+def allows(name: str, value: float) -> bool:
+    """Whether a number lies in a parameter's range."""
+    least, greatest = next(f for f in fields(Parameters) if f.name == name).metadata["allowed"]
+    return bool(least <= value <= greatest)
+
+
 def declare(node: Node) -> Parameters:
     """Declares all of them and returns their values. Given names that no parameter has are logged.
 

@@ -8,8 +8,10 @@ import traceback
 from typing import Any
 
 from ssma_core import OTHER, OVERTAKE_NS, Pairing, Segmenter, SsmaError, Stream
-from ssma_ros.node import messages
-from ssma_ros.node.health.statistics import ALONE, RECEIVED, Statistics
+from ssma_ros.node import messages, points
+from ssma_ros.node.health.arrivals import Arrivals, Loss
+from ssma_ros.node.health.delay import GRID, DelayEstimator
+from ssma_ros.node.health.statistics import ALONE, RECEIVED, TAKEN, Statistics
 from ssma_ros.node.health.throttle import REPEAT_S, Throttle
 from ssma_ros.node.health.watchdog import Watchdog
 from ssma_ros.node.labelling import Arrived, Labelling, Outputs, Work
@@ -29,6 +31,8 @@ class Pipeline:
 
     def __init__(self, segmenter: Segmenter, given: Parameters, outputs: Outputs) -> None:
         self.statistics = Statistics()
+        self.arrivals = Arrivals()
+        self._delay_estimator = DelayEstimator()
         self.pairing: Pairing[Arrived] = Pairing(given.slop, given.queue_size, given.aux_delay)
         self.labelling = Labelling(segmenter, given, outputs, self.statistics, self.report)
         self._outputs = outputs
@@ -49,10 +53,27 @@ class Pipeline:
         """Uses other values from the next frame on. Raises SsmaError for values out of range."""
         self.pairing.change(given.slop, given.queue_size, given.aux_delay)
         self.labelling.given = given
+        self._begin_anew()
 
     def camera_info(self, message: Any) -> None:
         """Takes the colour camera's sensor_msgs/CameraInfo, for the points."""
         self.labelling.camera_info = message
+        self.statistics.wrong_calibration = points.wrong_calibration(message)
+
+    def lost(self, stream: Stream) -> Loss | None:
+        """See `Arrivals.lost`."""
+        return self.arrivals.lost(stream, self.statistics.came_back.get(stream, -math.inf))
+
+    def estimate_delay(self) -> None:
+        """Looks how late the second sensor is; to be called every second."""
+        self.statistics.aux_delay = self._delay_estimator.delay(self.given.aux_delay)
+
+    def _begin_anew(self) -> None:
+        """What was recent was of another state of things."""
+        self.statistics.begin_anew()
+        self.arrivals.begin_anew()
+        self._delay_estimator.begin_anew()
+        self.statistics.aux_delay = None
 
     @property
     def mode(self) -> str:
@@ -93,6 +114,7 @@ class Pipeline:
         self.statistics.happened(RECEIVED[stream])
         self.publish_mode()
         try:
+            self._arrived(message, stream)
             image = messages.checked(message, stream, topic)
         except Exception as error:  # rclpy would end the node
             self.statistics.happened("refused")
@@ -103,27 +125,39 @@ class Pipeline:
         except Exception as error:  # a zero stamp, counted in the pairing; or a fault of ours
             self.report(error)
 
+    def _arrived(self, message: Any, stream: Stream) -> None:
+        """Notes when it came, whether it can be used or not."""
+        stamp_ns = messages.stamp_ns(message)
+        self.arrivals.came(stream, stamp_ns, size=len(message.data),
+                           age=(self._outputs.now_ns() - self.pairing.time(stream, stamp_ns)) / 1e9)
+
     def _pair(self, stream: Stream, arrived: Arrived) -> None:
         """Offers the worker the pairs that this image completes, or the image alone."""
         image, now = arrived
         jumps = self.pairing.clock_jumps
+        duplicates = self.pairing.counts[stream]["duplicate"]
         pairs = self.pairing.add(stream, image.stamp_ns, arrived)
         self._newest[stream] = arrived
-        alone = (self.statistics.image_seen(stream, image.stamp_ns)
-                 and self._watchdog.image_came(stream, now, self.timeout(stream),
-                                              blank=stream in self.statistics.blank))
+        is_new = self.statistics.image_seen(stream, image.stamp_ns)
+        if is_new and self.pairing.counts[stream]["duplicate"] == duplicates:
+            self.statistics.happened(TAKEN[stream])
+        alone = is_new and self._watchdog.image_came(
+            stream, now, self.timeout(stream), blank=stream in self.statistics.blank)
         for pair in pairs:
-            self.statistics.last_paired = now
-            self.statistics.happened("paired")
+            self.statistics.pair_made()
             self._watchdog.pair_came(now)
             if not self._offer({"rgb": pair.rgb, "aux": pair.aux}):
                 self.statistics.happened("overtaken")
         if self.pairing.clock_jumps > jumps:  # the pairs are of the time before it
+            self._begin_anew()
             self.statistics.happened("clock jump")
             self._offered_ns = {}
             self._newest = {stream: arrived}
         if alone and not pairs:
             self._offer_unimodal(stream, arrived)
+        pixels = messages.some_pixels(image.message, *GRID)
+        if pixels is not None:
+            self._delay_estimator.look(stream, image.stamp_ns, pixels)
 
     def _offer_unimodal(self, stream: Stream, arrived: Arrived) -> None:
         if self.labelling.unimodal[stream] and self._offer({stream: arrived}):

@@ -52,6 +52,14 @@ def cloud(  # noqa: PLR0917
     return message
 
 
+def wrong_calibration(camera_info: Any) -> str:
+    """What cannot be right in a CameraInfo, in words; "" where nothing is. All 0, of a camera that
+    is not calibrated, is right."""
+    wrong = [name.upper() for name in ("k", "p")
+             if not np.isfinite(getattr(camera_info, name)).all()]
+    return f"{' and '.join(wrong)} of its CameraInfo hold NaN or infinity" if wrong else ""
+
+
 def _as_float(*planes: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Four channels of bytes as one of float32 that has their bits."""
     return cv2.merge(planes).view(np.float32)[..., 0]
@@ -70,6 +78,8 @@ def _metres(depth: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 
 def _pinhole(info: Any, size: tuple[int, ...]) -> tuple[float, float, float, float]:
     """fx, fy, cx, cy in pixels of an image of that size (height, width)."""
+    if wrong := wrong_calibration(info):
+        raise SsmaError(f"points need a calibrated camera, but {wrong}")
     p, k = info.p, info.k
     fx, cx, fy, cy = (p[0], p[2], p[5], p[6]) if p[0] > 0 else (k[0], k[2], k[4], k[5])
     if min(fx, fy) <= 0:

@@ -5,7 +5,7 @@ Whatever is made is put on an ExitStack, which destroys it.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from rclpy.qos import (
     DurabilityPolicy,
     QoSPolicyKind,
     QoSProfile,
+    ReliabilityPolicy,
     qos_policy_name_from_kind,
     qos_profile_sensor_data,
 )
@@ -25,6 +26,7 @@ from std_msgs.msg import String
 
 from ssma_core import STREAMS, ModelSpec, SsmaError, Stream
 from ssma_ros import distro
+from ssma_ros.node.advice import Subscribed
 from ssma_ros.node.labelling import Output, Outputs
 from ssma_ros.node.parameters import Parameters
 from ssma_ros.node.pipeline import Pipeline
@@ -90,6 +92,19 @@ def subscriptions(node: LifecycleNode, made: ExitStack, given: Parameters, pipel
                         "rgb_topic and aux_topic)")
     _subscribe(node, made, CameraInfo, "rgb/camera_info",
                lambda message, _: pipeline.camera_info(message))
+    return found
+
+
+def publishers(node: LifecycleNode, inputs: Mapping[Stream, tuple[str, str]]
+               ) -> dict[Stream, Subscribed]:
+    """Who publishes the image topics now. inputs: as from `subscriptions`."""
+    found = {}
+    for stream, (name, message_type) in inputs.items():
+        infos = node.get_publishers_info_by_topic(name)
+        found[stream] = Subscribed(
+            name, message_type, [info.topic_type for info in infos],
+            reliable=bool(infos) and all(info.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+                                         for info in infos))
     return found
 
 

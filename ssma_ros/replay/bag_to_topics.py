@@ -6,11 +6,12 @@ the node under test.
 from __future__ import annotations
 
 import argparse
-import importlib
+import importlib.util
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 try:
     import rclpy
@@ -32,6 +33,7 @@ from ssma_core import SsmaError, rosbag2
 from ssma_ros import signals
 
 CLOCK = "/clock"
+MOST_DEPTH = 1000  # messages of a history: a bag's metadata may say any number
 TICK_S = 0.025  # /clock at 40 Hz, as `ros2 bag play --clock` has it
 
 
@@ -135,12 +137,14 @@ def _publish(options: argparse.Namespace, publishers: Mapping[str, Publisher], t
              tick: Callable[[int], None]) -> None:
     while True:
         recorded = rosbag2.messages(options.bag, list(publishers))
+        sent = 0
         with tqdm(total=total, desc="replay", unit="message", disable=None) as progress:
             for message in paced(recorded, options.rate, tick):
                 publishers[message.topic].publish(message.data)
+                sent += 1
                 progress.update()
         if not options.loop:
-            print(f"replayed {total} messages of {len(publishers)} topics")
+            print(f"replayed {sent} messages of {len(publishers)} topics")
             return
 
 
@@ -155,6 +159,8 @@ def _chosen_topics(options: argparse.Namespace) -> dict[str, rosbag2.Topic]:
     chosen = {}
     for name, topic in found.items():
         try:
+            if reason := rosbag2.unreadable(topic):
+                raise SsmaError(f"it has {reason}")
             _message_class(topic.type)
         except SsmaError as error:
             print(f"replay: leaving out {name}: {error}", file=sys.stderr)
@@ -167,12 +173,24 @@ def _chosen_topics(options: argparse.Namespace) -> dict[str, rosbag2.Topic]:
 
 
 def _message_class(type_name: str) -> type:
+    """Raises SsmaError where its package is not installed. No other module is imported because a
+    bag names it."""
     package, _, name = type_name.partition("/msg/")
     try:
+        if not _is_of_messages(package):
+            raise ImportError(package)
         found: type = getattr(importlib.import_module(f"{package}.msg"), name)
     except (ImportError, AttributeError) as error:
         raise SsmaError(f"the message type {type_name} is not installed") from error
     return found
+
+
+def _is_of_messages(package: str) -> bool:
+    """By the library that rosidl puts into each such package, before any of it runs."""
+    found = importlib.util.find_spec(package) if package.isidentifier() else None
+    places = (found and found.submodule_search_locations) or ()
+    return any(next(Path(place).glob(f"{package}_s__rosidl_typesupport_c.*"), None)
+               for place in places)
 
 
 def _qos(topic: rosbag2.Topic) -> QoSProfile:
@@ -182,7 +200,7 @@ def _qos(topic: rosbag2.Topic) -> QoSProfile:
     best_effort = {qos.reliability for qos in offered} == {QosReliability.BEST_EFFORT}
     latched = {qos.durability for qos in offered} == {QosDurability.TRANSIENT_LOCAL}
     return QoSProfile(
-        depth=max([10, *(qos.depth for qos in offered)]),
+        depth=min(MOST_DEPTH, max([10, *(qos.depth for qos in offered)])),
         reliability=ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE,
         durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE)
 

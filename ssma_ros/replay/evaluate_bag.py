@@ -87,7 +87,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", type=Path, help="model file (.onnx, .engine or .safetensors)")
     parser.add_argument("--rgb", metavar="TOPIC", help="colour images")
     parser.add_argument("--aux", metavar="TOPIC", help="the second sensor's images")
-    parser.add_argument("--label", metavar="TOPIC", help="true labels, mono8")
+    parser.add_argument("--label", metavar="TOPIC", help="true labels: mono8, or other integers")
+    parser.add_argument("--ignore", type=int, action="append", default=[], metavar="ID",
+                        help="an id of labels that means 'not labelled', such as 255 or -1, read "
+                             "as void (several times: several ids)")
     add_pairing_arguments(parser)
     parser.add_argument("--queue-size", type=int, default=PairingSettings.queue_size, metavar="N",
                         help="how many frames may wait for a partner (default: %(default)d)")
@@ -105,9 +108,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _evaluate(options: argparse.Namespace) -> None:
     source = BagSource(options.slop, options.queue_size, options.aux_delay, rgb=options.rgb,
-                       aux=options.aux, label=options.label)
+                       aux=options.aux, label=options.label, ignore=tuple(options.ignore))
     # Without ROS, this is reported before the work begins.
-    over_dds = _over_dds(_live(), options.model, source) if options.live else None
+    over_dds = None
+    if options.live:
+        live = _live()
+        for bag in options.bags:
+            live.check(bag, source)
+        over_dds = _over_dds(live, options.model, source)
     evaluation = evaluate_bags(options.bags, options.model, source, options.jobs, over_dds)
     print(in_words(evaluation.result))
     if options.json:

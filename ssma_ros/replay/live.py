@@ -53,7 +53,7 @@ def evaluate(bag: str, model: Path, spec: ModelSpec, source: BagSource,
              tick: Callable[[int], None]) -> DriveResult:
     """What happens to a bag's frames, and when. Labels are scored as they come, so that none has to
     be kept. tick, and errors: as of `replay_through_node`."""
-    ground_truth = GroundTruth(bag, source.label, source.slop)
+    ground_truth = GroundTruth(bag, source.label, source.slop, source.ignore, spec.void_id)
     recordings = Recordings(bag, [source.rgb, source.aux])
     counts: dict[int, FrameCounts | None] = {}
 
@@ -124,6 +124,14 @@ def replay_through_node(bag: str | Path, model: Path, source: BagSource, logs: P
     return collected
 
 
+def check(bag: str | Path, source: BagSource) -> None:
+    """To be called before the work. Raises SsmaError where a node cannot subscribe to the bag's
+    images."""
+    recorded = rosbag2.check_topics(bag, [source.rgb, source.aux])
+    for topic in (source.rgb, source.aux):
+        _subscribed(recorded[topic].type, topic)
+
+
 def _node_arguments(bag: str | Path, model: Path, source: BagSource) -> list[str]:
     recorded = rosbag2.topics(bag)
     (rgb, rgb_transport), (aux, aux_transport) = (
@@ -142,8 +150,11 @@ def _subscribed(type_name: str, topic: str) -> tuple[str, str]:
     """The image topic's name and the transport that make the node subscribe to a recorded topic. A
     transport's images are on a topic below the image topic.
 
-    Raises SsmaError where a compressed topic has another kind of name.
+    Raises SsmaError where a compressed topic has another kind of name, and for a DisparityImage.
     """
+    if type_name.endswith("DisparityImage"):
+        raise SsmaError(f"{topic} has {type_name}, which a node does not subscribe to: leave out "
+                        "--live")
     if not type_name.endswith("CompressedImage"):
         return topic, "raw"
     name, _, transport = topic.rpartition("/")

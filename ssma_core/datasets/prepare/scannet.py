@@ -19,7 +19,7 @@ from ssma_core.datasets.prepare.data_set import (
     matrix,
     sixteen_bits,
 )
-from ssma_core.files import read_sensor
+from ssma_core.files import read_ids
 from ssma_core.spec import Camera
 
 LAYOUT = """\
@@ -65,4 +65,4 @@ SCANNET = DataSet(
     "ScanNet v2", LAYOUT, {20: SCANNET_20}, NYU_LABELS,
     (Second("depth", "jet", depth, fill=ALL_HOLES),
      Second("hha", "hha", depth, fill=ALL_HOLES, camera=camera)),
-    frames, read_sensor)
+    frames, read_ids)

@@ -17,6 +17,11 @@ Span = tuple[float, float]
 
 ROWS = 64
 DARK = 8  # pixels behind a lens cap, in the unit of any sensor with integer values
+# Behind a lens cap a camera turns its gain up: noise, in images of 8 bits.
+DIM = 32  # all but BRIGHT of the pixels are darker
+BRIGHT = 0.005  # of the pixels, by noise or because they are hot
+BLOCK = (16, 4)  # rows and columns whose mean has hardly any noise left
+STRUCTURE = 4.0  # how much more the means of blocks differ than noise would let them
 
 
 def looked_at(image: Array) -> Array:
@@ -27,6 +32,21 @@ def looked_at(image: Array) -> Array:
 def is_black(rows: Array) -> bool:
     """Whether no pixel is brighter than DARK, or than 0 where a sensor's values are floats."""
     return bool(rows.max() <= (DARK if np.issubdtype(rows.dtype, np.integer) else 0))
+
+
+def is_noise(rows: Array) -> bool:
+    """Whether an image of 8 bits is dim, and no place in it differs from another by more than
+    noise. At night something is lit, or the sky differs from the ground."""
+    if rows.dtype != np.uint8 or np.count_nonzero(rows > DIM) > BRIGHT * rows.size:
+        return False
+    down, across = (size // side for size, side in zip(rows.shape, BLOCK))
+    if not (down and across):
+        return False
+    channels = rows[:down * BLOCK[0], :across * BLOCK[1]].astype(np.float32)
+    channels = np.minimum(channels, DIM).reshape(*channels.shape[:2], -1)
+    blocks = channels.reshape(down, BLOCK[0], across, BLOCK[1], -1).mean(axis=(1, 3))
+    by_noise = channels.var(axis=(0, 1)) / (BLOCK[0] * BLOCK[1])
+    return bool(np.all(blocks.var(axis=(0, 1)) <= STRUCTURE * by_noise))
 
 
 def valid_share(rows: Array) -> float:
@@ -97,7 +117,9 @@ class BlankDetector:
                                        f"min_valid_depth")
             elif is_black(shown):
                 reasons[stream] = "they are black"
-            if self._repetition.seconds(stream) > frozen_timeout:
+            elif is_noise(shown):
+                reasons[stream] = "they are black but for the sensor's noise"
+            if self._repetition.seconds(stream) > frozen_timeout and stream not in reasons:
                 reasons[stream] = "the same image comes again and again, while the other's change"
         return reasons
 

@@ -6,14 +6,17 @@ import time
 from collections import Counter, deque
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Literal
 
 from ssma_core import STREAMS, Stream
 
 RECENT_S = 1.5  # within so many seconds; a stream without a recent image is silent
 RATE_S = 5.0
+FIRST_PERIODS_S = 3.0  # how slow a camera is nobody knows after its first image
 
 # rgb received, aux received: images.
+# rgb taken, aux taken: of these the ones that can be paired, each once: not refused, no duplicates.
 # refused: images that cannot be used.
 # paired: pairs.
 # rgb alone, aux alone: images offered to the worker without a partner.
@@ -25,10 +28,11 @@ RATE_S = 5.0
 # published: labels.
 # aux left out: pairs that could not be labelled together; their colour image was labelled alone.
 # clock jump: stamps went back.
-Event = Literal["rgb received", "aux received", "refused", "paired", "rgb alone", "aux alone",
-                "offered", "overtaken", "overwritten", "dead", "failed", "published",
-                "aux left out", "clock jump"]
+Event = Literal["rgb received", "aux received", "rgb taken", "aux taken", "refused", "paired",
+                "rgb alone", "aux alone", "offered", "overtaken", "overwritten", "dead", "failed",
+                "published", "aux left out", "clock jump"]
 RECEIVED: dict[Stream, Event] = {"rgb": "rgb received", "aux": "aux received"}
+TAKEN: dict[Stream, Event] = {"rgb": "rgb taken", "aux": "aux taken"}
 ALONE: dict[Stream, Event] = {"rgb": "rgb alone", "aux": "aux alone"}
 
 
@@ -50,9 +54,14 @@ class Statistics:
     own_shares: the node's part of the latency. Waiting for another pair or for preparation counts
       only as latency.
     last_seen, last_stamp_ns: when a stream's newest usable image came, and its stamp.
+    came_back: when a stream's images began to come, the last time; no key before they ever came.
+    activated: when that was. published_since: when somebody began to publish a stream's topic.
     blank: streams whose last image was blank, why, and when that was.
     unchanged: for how many seconds a stream's images did not change, to the byte.
     qos_mismatch: streams of which a publisher's QoS does not fit, and the policy's name.
+    wrong_unit: in which the second sensor's depth seems to be, in words; "" while it seems right.
+    wrong_calibration: what cannot be right in the colour camera's CameraInfo, in words, or "".
+    aux_delay: what the parameter should be, in seconds; None while it seems right.
     """
 
     counts: Counter[Event] = field(default_factory=Counter)
@@ -64,20 +73,33 @@ class Statistics:
         default_factory=lambda: dict.fromkeys(STREAMS, _now()))
     last_stamp_ns: dict[Stream, int] = field(default_factory=dict)
     last_paired: float = field(default_factory=_now)
+    came_back: dict[Stream, float] = field(default_factory=dict)
+    activated: float = field(default_factory=_now)
+    published_since: dict[Stream, float] = field(default_factory=dict)
     blank: dict[Stream, tuple[str, float]] = field(default_factory=dict)
     unchanged: Mapping[Stream, float] = field(default_factory=dict)
     qos_mismatch: dict[Stream, str] = field(default_factory=dict)
+    wrong_unit: str = ""
+    wrong_calibration: str = ""
+    aux_delay: float | None = None
     last_error: tuple[str, float] = ("", float("-inf"))
+    _since: float = float("-inf")  # rates and recent events are of after this
+    _gaps: dict[Stream, deque[float]] = field(
+        default_factory=lambda: {stream: deque(maxlen=5) for stream in STREAMS})
     _times: dict[Event, deque[float]] = field(default_factory=dict)
 
     def happened(self, event: Event) -> None:
         self.counts[event] += 1
         self._times.setdefault(event, _recent()).append(_now())
 
+    def begin_anew(self) -> None:
+        """Forgets what was recent: it was of another state of things, such as a dead sensor or
+        another slop. Counts stay."""
+        self._since = _now()
+
     def rate(self, event: Event) -> float:
         """How often a second it happened recently."""
-        now = _now()
-        times = list(self._times.get(event, ()))
+        now, times = _now(), self._times_of(event)
         if not times or now == times[0]:
             return 0.0
         if now - times[0] < RATE_S:  # it began less than RATE_S ago: count the gaps
@@ -87,7 +109,10 @@ class Statistics:
     def recent(self, event: Event) -> int:
         """How often it happened in the last RATE_S seconds."""
         now = _now()
-        return sum(now - then < RATE_S for then in list(self._times.get(event, ())))
+        return sum(now - then < RATE_S for then in self._times_of(event))
+
+    def _times_of(self, event: Event) -> list[float]:
+        return [then for then in list(self._times.get(event, ())) if then >= self._since]
 
     def is_going_on(self, event: Event) -> bool:
         """Whether it happened within the last RECENT_S seconds."""
@@ -99,10 +124,42 @@ class Statistics:
         stamp."""
         if self.last_stamp_ns.get(stream) == stamp_ns:
             return False
-        self.last_seen[stream] = _now()
+        now = _now()
+        if stream not in self.came_back or self.is_silent(stream):
+            self.came_back[stream] = now
+            self.begin_anew()
+        else:
+            self._gaps[stream].append(now - self.last_seen[stream])
+        self.last_seen[stream] = now
         self.last_stamp_ns[stream] = stamp_ns
         self.qos_mismatch.pop(stream, None)
         return True
+
+    def is_silent(self, stream: Stream) -> bool:
+        """Whether no usable image came for long, also by what is usual for a slow camera."""
+        return _now() - self.last_seen[stream] > self._patience(stream)
+
+    def no_pairs(self) -> bool:
+        """Whether no pair was made for long, while images of both streams came."""
+        since = max([self.last_paired, *self.came_back.values()])
+        return _now() - since > max(map(self._patience, STREAMS))
+
+    def _patience(self, stream: Stream) -> float:
+        """For how many seconds a stream may be silent."""
+        if self._gaps[stream]:
+            return max(RECENT_S, 2 * median(self._gaps[stream]))
+        just_one = stream in self.came_back and not self.is_going_on(RECEIVED[stream])
+        return FIRST_PERIODS_S if just_one else RECENT_S
+
+    def is_starting(self) -> bool:
+        """Whether a stream has not come yet, or has just begun, or begun again."""
+        return len(self.came_back) < len(STREAMS) or any(map(is_recent, self.came_back.values()))
+
+    def pair_made(self) -> None:
+        if self.no_pairs():
+            self.begin_anew()
+        self.last_paired = _now()
+        self.happened("paired")
 
     def looked_at(self, streams: Container[Stream], blank: Mapping[Stream, str]) -> None:
         """blank: which of the streams' images were blank, and why."""

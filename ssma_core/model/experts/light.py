@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ssma_core.model.easpp import RATES
-from ssma_core.model.expert import Channels, Expert
+from ssma_core.model.experts.easpp import RATES
+from ssma_core.model.experts.expert import Channels, Expert
 from ssma_core.model.layers import ConvNorm, batch_norm, global_mean
 from ssma_core.model.sizes import Dimensions
 from ssma_core.spec import Rates

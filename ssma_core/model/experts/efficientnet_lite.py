@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from ssma_core.model.expert import Channels, Expert
+from ssma_core.model.experts.expert import Channels, Expert
+from ssma_core.model.experts.light import LightContext
 from ssma_core.model.layers import ConvNorm
-from ssma_core.model.light import LightContext
 from ssma_core.model.sizes import Dimensions
 from ssma_core.spec import Rates
 

@@ -1,7 +1,7 @@
 """Evaluates forest models on frames of real robots, which no model was trained on, and prints the
 tables of docs/results.md.
 
-    python training/real_robots.py --depth models/forest.onnx --evi models/forest_evi.onnx \\
+    python benchmarks/real_robots.py --depth models/forest.onnx --evi models/forest_evi.onnx \\
         --output runs/real_robots
 
 Give the models of several seeds for their mean. --output writes sheets to look at: colour, second
@@ -77,7 +77,7 @@ def table(models: Sequence[Path], real: RealSet, output: Path | None) -> str:
             evaluation = Evaluation(model, spec, Options(alone=alone))
             matrix = ConfusionMatrix(spec.classes, spec.void_id)
             for counts in evaluation.frames(samples):
-                matrix.counts += counts
+                matrix.counts += counts.confusion
             matrices.append(matrix)
             if output and i == 0:
                 make_folder(output)

@@ -1,7 +1,8 @@
 """Evaluates fusions while the second sensor fails in many ways, beside what each sensor reaches
 alone, and prints the table of docs/results.md.
 
-    python training/second_sensor.py --model models/forest.onnx --config config/training/forest.yaml
+    python benchmarks/second_sensor.py --model models/forest.onnx \\
+        --config config/training/forest.yaml
 
 Give the models of several seeds for their mean. With --set, any other data:
 --set data.validation.root=../shared/data/real_forest/husky --set 'data.validation.rgb=rgb/*'.

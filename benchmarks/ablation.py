@@ -1,7 +1,7 @@
 """Trains the colour expert of config/training/forest.yaml with each loss and schedule that a stage
 offers, small and briefly, and prints the table of docs/results.md.
 
-    python training/ablation.py 0 1 2
+    python benchmarks/ablation.py 0 1 2
 
 Finished runs are skipped.
 """
@@ -10,13 +10,14 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
-from family import call
-
 STAGE = "expert_rgb"
-SMALL = ["model.input_size=[256, 128]", f"stages.{STAGE}.steps=150", "validate_every=150"]
+SMALL = ["model.input_size=[256, 128]", "validate_every=100"]
+PAPER = ["steps=100", "lovasz=0", "warm_up=0", "average=0"]
 VARIANTS = {
     "as the paper": [],
     "class weights": ["class_weights=median_frequency"],
@@ -45,9 +46,11 @@ def main() -> None:
 def train(variant: str, seed: int) -> None:
     settings = [*SMALL, f"seed={seed}", *(
         setting if setting.startswith("model.") else f"stages.{STAGE}.{setting}"
-        for setting in VARIANTS[variant])]
-    call("train.py", "--config", "config/training/forest.yaml", "--stage", STAGE, "--output",
-         str(folder(variant, seed)), *(word for each in settings for word in ("--set", each)))
+        for setting in [*PAPER, *VARIANTS[variant]])]
+    subprocess.run([
+        sys.executable, "training/train.py", "--config", "config/training/forest.yaml",
+        "--stage", STAGE, "--output", str(folder(variant, seed)),
+        *(word for each in settings for word in ("--set", each))], check=True)
 
 
 def folder(variant: str, seed: int) -> Path:

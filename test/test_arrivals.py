@@ -1,0 +1,83 @@
+"""Which images were lost, and which stamps are of the future."""
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pipeline_rig import Clock
+
+from ssma_ros.node.health.arrivals import Arrivals, Loss
+
+LIVE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def lost(clock: Clock, stamps: npt.NDArray[np.float64]) -> Loss | None:
+    """What is lost of a stream with these stamps in seconds, each at its time."""
+    arrivals, begin = Arrivals(), clock.now
+    for stamp in stamps:
+        clock.now = begin + stamp
+        arrivals.came("aux", round(stamp * 1e9) + 10**18, age=0.02, size=1000)
+    return arrivals.lost("aux", since=begin)
+
+
+@LIVE
+@given(period=st.floats(0.02, 0.2), share=st.floats(0.35, 0.75), jitter=st.floats(0, 0.05),
+       seed=st.integers(0, 10**6))
+def test_lost_images_leave_gaps_of_several_periods(
+        clock: Clock, period: float, share: float, jitter: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    come = rng.random(200) > share
+    stamps = period * (np.arange(200) + jitter * rng.uniform(-1, 1, 200))
+    found = lost(clock, stamps[come])
+    assert found is not None
+    assert found.period == pytest.approx(period, rel=0.05)
+    assert found.share == pytest.approx(share, abs=0.25)
+
+
+@LIVE
+@given(period=st.floats(0.02, 2.0), jitter=st.floats(0, 0.4), seed=st.integers(0, 10**6))
+def test_a_camera_whose_stamps_jitter_loses_none(
+        clock: Clock, period: float, jitter: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    stamps = period * (np.arange(150) + jitter * rng.uniform(-1, 1, 150))
+    assert lost(clock, np.sort(stamps)) is None
+
+
+@LIVE
+@given(seed=st.integers(0, 10**6), slowest=st.floats(1.5, 5))
+def test_a_camera_whose_rate_follows_the_light_loses_none(
+        clock: Clock, seed: int, slowest: float) -> None:
+    """Its exposure drifts, and the period with it."""
+    rng = np.random.default_rng(seed)
+    drift = np.interp(np.arange(150), np.linspace(0, 149, 6), rng.uniform(1, slowest, 6))
+    assert lost(clock, np.cumsum(0.033 * drift)) is None
+
+
+@pytest.mark.parametrize("seen", [20, 40, 60, 90, 149])
+def test_a_camera_that_halves_its_rate_loses_none(clock: Clock, seen: int) -> None:
+    gaps = np.array([1 / 30] * 45 + [2 / 30] * 105)
+    assert lost(clock, np.cumsum(gaps)[:seen]) is None
+
+
+def ahead(clock: Clock, rgb: list[float], aux: list[float]) -> tuple[float, float]:
+    """For ages in seconds of images every 0.1 s."""
+    arrivals = Arrivals()
+    for rgb_age, aux_age in zip(rgb, aux):
+        arrivals.came("rgb", round(clock.now * 1e9), age=rgb_age, size=1)
+        arrivals.came("aux", round(clock.now * 1e9), age=aux_age, size=1)
+        clock.go(0.1)
+    return arrivals.ahead("rgb"), arrivals.ahead("aux")
+
+
+def test_a_stamp_that_is_always_of_the_future_is(clock: Clock) -> None:
+    assert ahead(clock, [0.02] * 20, [-0.3] * 20) == (0, pytest.approx(0.3))
+    assert ahead(clock, [-2.0] * 20, [-2.0] * 20) == (pytest.approx(2), pytest.approx(2))
+
+
+def test_a_clock_that_comes_in_steps_brings_no_stamp_of_the_future(clock: Clock) -> None:
+    """/clock at 10 Hz is up to 0.1 s late, and 0.2 s where a bag goes twice as fast."""
+    steps = [-0.2 * (i % 5) / 5 for i in range(20)]
+    assert ahead(clock, steps, steps) == (0, 0)
+    assert ahead(clock, [-0.2] * 20, [-0.2] * 20) == (0, 0)  # in step with the images
