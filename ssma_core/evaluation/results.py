@@ -24,7 +24,6 @@ GROUPS: tuple[Group, ...] = get_args(Group)
 Mode = Literal["fused", "colour only", "second only", "none"]
 Counts = npt.NDArray[np.int64]  # frames×N×N, each frame's as in `ConfusionMatrix`
 
-_MOST_NS = 2**32 * 10**9  # a ROS stamp has 32 bits of seconds
 MOST_PIXELS = 10**12  # of a frame; the sums of any data set then fit into 64 bits
 
 
@@ -120,7 +119,7 @@ class DriveResult:
 
     def __post_init__(self) -> None:
         counts, scored = self.counts, self.scored
-        if any(abs(time) > _MOST_NS for time in self._times_ns()):
+        if any(abs(time) > 2**32 * 10**9 for time in self._times_ns()):  # ROS has 32 bits of seconds
             raise SsmaError(f"{self.name} has a stamp beyond 32 bits of seconds, or such a latency")
         if (counts.dtype != np.int64 or counts.ndim != 3 or len(counts) != len(scored)
                 or counts.shape[1] != counts.shape[2]):
@@ -143,12 +142,11 @@ class DriveResult:
     __hash__ = None  # type: ignore[assignment]  # it holds an array
 
     def _times_ns(self) -> Iterator[float]:
-        """All that become places on a page."""
         for frame in self.frames:
             yield from (frame.stamp_ns or 0, 1e6 * (frame.latency_ms or 0))
         if line := self.timeline:
-            yield from (line.begin_ns, line.end_ns)
             yield from (event.stamp_ns for event in (*line.drops, *line.modes))
+            yield from (line.begin_ns, line.end_ns)
 
     @cached_property
     def scored(self) -> list[FrameResult]:
