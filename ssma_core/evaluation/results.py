@@ -119,7 +119,7 @@ class DriveResult:
 
     def __post_init__(self) -> None:
         counts, scored = self.counts, self.scored
-        if any(abs(time) > 2**32 * 10**9 for time in self._times_ns()):  # ROS has 32 bits of seconds
+        if any(abs(time) > 2**32 * 10**9 for time in self._times_ns()):  # ROS: 32 bits of s
             raise SsmaError(f"{self.name} has a stamp beyond 32 bits of seconds, or such a latency")
         if (counts.dtype != np.int64 or counts.ndim != 3 or len(counts) != len(scored)
                 or counts.shape[1] != counts.shape[2]):
