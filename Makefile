@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 WORKERS ?= 2
 TESTS := OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder
 
-.PHONY: demo test check style models clean
+.PHONY: demo test check style torture models clean
 
 # A bag of a drive → the node over real DDS → labels, figures and a picture. No torch, no GPU.
 demo: $(VENV)/.demo
@@ -20,6 +20,11 @@ test: style
 # For every change: style, types and the fast tests, in at most 90 seconds.
 check: style
 	$(TESTS) -m "not slow and not training and not ros and not gpu and not alone"
+
+# Damaged files without end: a fuzzer, so many seconds for each reader (Linux, CPython to 3.13).
+SECONDS ?= 600
+torture: $(VENV)/.torture
+	$(RUN) test/torture.py --seconds $(SECONDS)
 
 style: $(VENV)/.test
 	$(RUN) -m ruff check .
@@ -60,4 +65,8 @@ $(VENV)/.demo: setup.py | $(VENV)/bin/python
 $(VENV)/.test: setup.py | $(VENV)/bin/python
 	$(RUN) -m pip install --quiet torch==2.13.0
 	$(RUN) -m pip install --quiet --editable '.[test]'
+	touch $@
+
+$(VENV)/.torture: $(VENV)/.test
+	$(RUN) -m pip install --quiet --editable '.[torture]'
 	touch $@

@@ -62,7 +62,8 @@ setup(
                       "rosbags>=0.10", "lz4>=4", "backports.zstd>=1; python_version < '3.14'",
                       "PyYAML>=6", "google-crc32c>=1.5", "jinja2>=3.1", "markupsafe>=2.1"],
     extras_require={"cpu": CPU, "ros": ROS, "train": TRAIN, "timm": TRAIN + TIMM, "gpu": GPU,
-                    "rtx": RTX, "test": CPU + ROS + TRAIN + TEST},
+                    "rtx": RTX, "torture": ["atheris>=2.3"],  # `make torture` only
+                    "test": CPU + ROS + TRAIN + TEST},
     entry_points={"console_scripts": [
         "ssma = ssma_core.cli:main",
         "segmentation_node = ssma_ros.node.program:main",

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import signal
 import sys
 from pathlib import Path
 
-from ssma_core import Segmenter, SsmaError
-from ssma_core.files import make_folder
+from ssma_core import Segmenter, SsmaError, begin_program
+from ssma_core.files import own_folder
 from ssma_ros.replay import dds
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,15 +23,10 @@ def main() -> int:
     """Returns the exit status: 0, or 1 after a message on standard error."""
     options = _parser().parse_args()
     dds.isolate()  # before anything imports rclpy
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    begin_program()
     try:
-        make_folder(options.output)
-        for scene in options.scenes:
-            if scene == "road" and not ROAD.is_dir():
-                print(f"road: skipped, its data is not at {ROAD}")
-                continue
-            model = options.model or ROOT / "models" / f"tiny_{scene}.onnx"
-            _run(scene, model, options.frames, options.output)
+        with own_folder(options.output):
+            _run_scenes(options)
     except SsmaError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
@@ -52,6 +46,15 @@ def _parser() -> argparse.ArgumentParser:
                         help="number of frames of each drive (default: 150)")
     parser.add_argument("--model", type=Path, help="default: models/tiny_<scene>.onnx")
     return parser
+
+
+def _run_scenes(options: argparse.Namespace) -> None:
+    for scene in options.scenes:
+        if scene == "road" and not ROAD.is_dir():
+            print(f"road: skipped, its data is not at {ROAD}")
+            continue
+        model = options.model or ROOT / "models" / f"tiny_{scene}.onnx"
+        _run(scene, model, options.frames, options.output)
 
 
 def _run(scene: str, model: Path, frames: int, output: Path) -> None:

@@ -49,13 +49,14 @@ if TYPE_CHECKING:
     )
     from ssma_core.evaluation.report.words import in_words
     from ssma_core.evaluation.result_file import write_result
-    from ssma_core.processes import glibc, return_free_memory
+    from ssma_core.processes import begin_program, glibc, return_free_memory
 
 _LATE = {  # which module each name is in that is imported late
     "GroundTruth": "bags.ground_truth",
     "Recordings": "bags.ground_truth",
     "OverDds": "evaluation.of_bags",
     "add_pairing_arguments": "commands",
+    "begin_program": "processes",
     "compare_files": "evaluation.comparison",
     "glibc": "processes",
     "return_free_memory": "processes",
@@ -71,8 +72,9 @@ __all__ = ["OTHER", "OVERTAKE_NS", "STREAMS", "BagSource", "Cause", "ConfusionMa
            "DriveResult", "FrameCounts", "FrameResult", "GroundTruth", "ImageMessage", "Modality",
            "Mode", "ModelSpec", "OverDds", "Pairing", "PairingSettings", "Recordings",
            "Segmentation", "Segmenter", "SsmaError", "Stream", "Timeline", "TimelineEvent",
-           "add_pairing_arguments", "atomic_write", "check_writable", "colourize", "compare_files",
-           "contact_sheet", "cpu", "encodings", "evaluate_bags", "glibc", "image_messages",
+           "add_pairing_arguments", "atomic_write", "begin_program", "check_writable", "colourize",
+           "compare_files", "contact_sheet", "cpu", "encodings", "evaluate_bags", "glibc",
+           "image_messages",
            "in_words", "overlay", "return_free_memory", "rosbag2", "score", "stacked", "versions",
            "write_comparison", "write_report", "write_result"]
 

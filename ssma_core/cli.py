@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from ssma_core.errors import SsmaError
+from ssma_core.processes import begin_program
 
 # name on the command line: (module in ssma_core.commands, one line of help)
 COMMANDS = {
@@ -22,8 +23,8 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a sub-command. Returns the exit status: 0; 1 after an error, 130 when interrupted, both
-    with a message on standard error."""
+    """Runs a sub-command. Returns the exit status: 0; 1 after an error, 130 when interrupted
+    (Ctrl-C or SIGTERM), both with a message on standard error."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     parser = argparse.ArgumentParser(prog="ssma", description="Semantic segmentation from two "
                                      "images of one scene (SSMA, AdapNet++).")
@@ -36,15 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     options = parser.parse_args(arguments)
+    begin_program()
     try:
         options.run(options)
     except SsmaError as error:
         print(f"ssma {options.command}: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        # An error while writing (for example a full disk) does not contain the file's name.
-        file = error.filename or getattr(options, "output", None)
-        words = (f"ssma {options.command}", file, error.strerror or error)
+        words = (f"ssma {options.command}", error.filename, error.strerror or error)
         print(*filter(None, words), sep=": ", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

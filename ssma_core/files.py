@@ -2,8 +2,9 @@
 that names it."""
 from __future__ import annotations
 
-import json
+import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,48 +15,75 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ssma_core.disk.partial import lock, partial_file
 from ssma_core.errors import SsmaError
 from ssma_core.image_files.decode import decode, in_colour
+from ssma_core.plain import from_json
 
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
     """Yields a temporary path in the same folder, with the same suffix. Renames it to `path` when
-    the block ends without an error, and deletes it otherwise: no one ever reads half a file.
+    the block ends without an error, and deletes it otherwise: no one ever reads half a file. Of two
+    processes that write one path at the same time, the last one's file stays.
 
-    Raises SsmaError when the folder does not exist or cannot be written.
+    Where `path` is a symbolic link, the file behind it is written. A device or a pipe, such as
+    /dev/null, gets the bytes. A file has the mode that the umask allows.
+    Raises SsmaError, naming the file, when it cannot be written.
     """
     path = Path(path)
-    temporary = _make_temporary(path)
-    try:
-        yield temporary
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
-    except OSError as error:  # for example a full disk: a write's error does not name the file
-        error.filename = error.filename or str(path)
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
+    if _takes_bytes(path):
+        with (tempfile.TemporaryDirectory() as folder,
+              _written_as(path, temporary := Path(folder, f"all{path.suffix}"))):
+            yield temporary
+            with temporary.open("rb") as file, path.open("wb") as stream:
+                shutil.copyfileobj(file, stream)
+    else:
+        target = behind_links(path)
+        with partial_file(target) as temporary, _written_as(path, temporary):
+            yield temporary
+            os.replace(temporary, target)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes UTF-8, atomically. What UTF-8 cannot hold, such as a file's name of any bytes, is
+    escaped. Raises SsmaError when it cannot be written."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def check_writable(file: Path) -> None:
     """Raises SsmaError when `file` cannot be written. To be called before the work, not after."""
-    if file.is_dir():
+    if os.path.isdir(file):
         raise SsmaError(f"cannot write {file}: it is a folder; give a file's name")
-    _make_temporary(file).unlink()
+    if not _takes_bytes(file):
+        with partial_file(behind_links(file)):
+            pass
+    elif not os.access(file, os.W_OK):
+        raise SsmaError(f"cannot write {file}: {os.strerror(errno.EACCES)}; give another file")
 
 
-def _make_temporary(path: Path) -> Path:
-    """Makes an empty file in the folder of `path`. Raises SsmaError when it cannot."""
-    visible = path.stem.lstrip(".")  # so that ".name.*" finds them, also for a temporary `path`
+def behind_links(path: Path) -> Path:
+    """The file that `path` names, whether it exists or not."""
+    return Path(os.path.realpath(path)) if os.path.islink(path) else path
+
+
+def _takes_bytes(path: Path) -> bool:
+    """Whether it is no file that can be replaced: a device, a pipe, or a file that is open."""
+    is_special = os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
+    return is_special or os.path.abspath(path).startswith(("/dev/std", "/dev/fd/", "/proc/"))
+
+
+@contextmanager
+def _written_as(path: Path, temporary: Path) -> Iterator[None]:
+    """An error while writing names the temporary file, or none: it is one about `path`."""
     try:
-        handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{visible}.", suffix=path.suffix)
+        yield
     except OSError as error:
-        raise SsmaError(f"cannot write {path}: {error.strerror}; give a folder that exists and "
-                        "can be written") from error
-    os.close(handle)
-    return Path(name)
+        if error.filename not in (None, str(temporary)):
+            raise
+        raise SsmaError(f"cannot write {path}: {error.strerror or error}; make room there, or give "
+                        "another place") from error
 
 
 def make_folder(folder: Path) -> None:
@@ -63,17 +91,26 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SsmaError(f"cannot make the folder {folder}: {error.strerror}") from error
+        raise SsmaError(f"cannot make the folder {folder}: {error.strerror}; give one that can "
+                        "be written") from error
+
+
+@contextmanager
+def own_folder(folder: Path) -> Iterator[None]:
+    """Makes the folder as `make_folder`; while the block runs, no other process is in such a block
+    with this folder. Raises SsmaError when one is."""
+    make_folder(folder)
+    with lock(folder / ".lock", f"writes into {folder}"):
+        yield
 
 
 def read_json(path: str | Path) -> Any:
     """Returns the content of a JSON file. Raises SsmaError naming the file if it is unreadable."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        data = Path(path).read_bytes()
     except OSError as error:
         raise SsmaError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise SsmaError(f"{path} is not JSON: {error}") from error
+    return from_json(data, str(path))
 
 
 def read_colour(path: str | Path) -> npt.NDArray[np.uint8]:
@@ -109,15 +146,22 @@ def read_ids(path: str | Path) -> npt.NDArray[np.integer]:
 def write_picture(path: str | Path, picture: npt.NDArray[Any]) -> None:
     """Writes a picture (H×W or H×W×3 BGR) in the format of the suffix, atomically. Raises SsmaError
     when there is no such format or the file cannot be written."""
+    data = encoded(path, picture)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def encoded(path: str | Path, picture: npt.NDArray[Any]) -> bytes:
+    """The bytes of the picture's file, in the format of the path's suffix. Raises SsmaError when
+    there is no such format."""
     try:
-        encoded, data = cv2.imencode(Path(path).suffix, picture)
+        known, data = cv2.imencode(Path(path).suffix, picture)
     except cv2.error:
-        encoded = False
-    if not encoded:
+        known = False
+    if not known:
         raise SsmaError(f"cannot write {path}: no picture format for {Path(path).suffix!r}; "
                         "use .png or .jpg")
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(data.tobytes())
+    return data.tobytes()
 
 
 def _bytes(path: str | Path) -> memoryview:

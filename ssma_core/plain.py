@@ -1,7 +1,9 @@
 """Converts plain data, as JSON and YAML give it, to typed dataclasses. Errors name the field."""
 from __future__ import annotations
 
+import json
 import math
+import reprlib
 import types
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
@@ -13,6 +15,10 @@ import numpy as np
 from ssma_core.errors import SsmaError
 
 T = TypeVar("T")
+
+_LONGEST_YAML, _MOST_VALUES = 1_000_000, 100_000
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 200
 
 
 def from_plain(kind: type[T], values: Any, where: str) -> T:
@@ -27,16 +33,69 @@ def from_plain(kind: type[T], values: Any, where: str) -> T:
     return _convert(kind, values, where)
 
 
+def from_json(text: str | bytes, what: str) -> Any:
+    """The values. what: its name in errors. Raises SsmaError where it is no JSON."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise SsmaError(f"{what} is not JSON: {error}") from error
+    except RecursionError as error:
+        raise SsmaError(f"{what} is not JSON of this program: it is nested too deeply") from error
+
+
 def read_yaml(path: str | Path) -> Any:
     """Returns the content of a YAML file. Raises SsmaError naming the file if it is unreadable."""
-    import yaml
-
     try:
-        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise SsmaError(f"cannot read {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise SsmaError(f"{path} is not YAML: {error}") from error
+    return from_yaml(text, str(path))
+
+
+def from_yaml(text: str, what: str) -> Any:
+    """The values. what: its name in errors. Raises SsmaError where it is no YAML, or stands for far
+    more values than are written."""
+    import yaml
+
+    if len(text) > _LONGEST_YAML:
+        raise SsmaError(f"{what} is no configuration: it has {len(text):,} letters")
+    try:
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _values(node, {}) > _MOST_VALUES:
+            raise SsmaError(f"{what} stands for more than {_MOST_VALUES:,} values, by its aliases")
+        return loader.construct_document(node)
+    except SsmaError:
+        raise
+    # YAMLError, and what its constructors raise for numbers and dates that are none.
+    except (Exception, RecursionError) as error:
+        raise SsmaError(f"{what} is not YAML: {' '.join(str(error).split())}") from error
+
+
+def _values(node: Any, known: dict[int, int]) -> int:
+    """How many values a YAML node stands for, each alias counted as what it names. known: of nodes,
+    by their id."""
+    import yaml
+
+    if id(node) not in known:
+        known[id(node)] = _MOST_VALUES + 1  # for an alias of a node within itself
+        inner = node.value if isinstance(node, yaml.CollectionNode) else ()
+        pairs = isinstance(node, yaml.MappingNode)
+        known[id(node)] = 1 + sum(_values(each, known) for part in inner
+                                  for each in (part if pairs else (part,)))
+    return known[id(node)]
+
+
+def shown(value: Any) -> str:
+    """A value as text for a message: not longer than a line."""
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # an integer of thousands of digits
+        return "a number of thousands of digits"
 
 
 def _convert(kind: Any, value: Any, where: str) -> Any:
@@ -52,26 +111,26 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
     if origin is np.ndarray and isinstance(value, np.ndarray):
         return value
     if type(value) is not kind:
-        raise SsmaError(f"{where} must be of type {kind.__name__}, got {value!r}")
+        raise SsmaError(f"{where} must be of type {kind.__name__}, got {shown(value)}")
     return value
 
 
 def _float(value: Any, where: str) -> float:
     if type(value) not in (int, float, str):  # str: PyYAML reads 1e-3, without a point, as text
-        raise SsmaError(f"{where} must be of type float, got {value!r}")
+        raise SsmaError(f"{where} must be of type float, got {shown(value)}")
     try:
         number = float(value)
     except (ValueError, OverflowError) as error:
-        raise SsmaError(f"{where} must be of type float, got {value!r}") from error
+        raise SsmaError(f"{where} must be of type float, got {shown(value)}") from error
     if not math.isfinite(number):
-        raise SsmaError(f"{where} must be a finite number, got {value!r}")
+        raise SsmaError(f"{where} must be a finite number, got {shown(value)}")
     return number
 
 
 def _literal(choices: tuple[Any, ...], value: Any, where: str) -> Any:
     if value in choices:
         return value
-    raise SsmaError(f"{where} must be one of {', '.join(map(str, choices))}, got {value!r}")
+    raise SsmaError(f"{where} must be one of {', '.join(map(str, choices))}, got {shown(value)}")
 
 
 def _dict(kinds: tuple[Any, ...], values: Any, where: str) -> dict[str, Any]:
@@ -82,7 +141,7 @@ def _dict(kinds: tuple[Any, ...], values: Any, where: str) -> dict[str, Any]:
 def _mapping(values: Any, where: str) -> dict[str, Any]:
     if isinstance(values, dict):
         return values
-    raise SsmaError(f"{where} must be a mapping of names to values, got {values!r}")
+    raise SsmaError(f"{where} must be a mapping of names to values, got {shown(values)}")
 
 
 def _union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
@@ -95,7 +154,7 @@ def _union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
         shared = [len(given & {field.name for field in fields(kind)}) for kind in kinds]
         if shared.count(max(shared)) > 1:
             choices = " or ".join(f"{{{', '.join(_required(kind))}}}" for kind in kinds)
-            raise SsmaError(f"{where} must have the fields {choices}, got {value!r}")
+            raise SsmaError(f"{where} must have the fields {choices}, got {shown(value)}")
         kinds = kinds[shared.index(max(shared)):]
     return _convert(kinds[0], value, where)
 
@@ -129,10 +188,10 @@ def _dataclass(kind: Any, values: Any, where: str) -> Any:
 
 def _tuple(kinds: tuple[Any, ...], values: Any, where: str) -> tuple[Any, ...]:
     if not isinstance(values, list | tuple):
-        raise SsmaError(f"{where} must be a list, got {values!r}")
+        raise SsmaError(f"{where} must be a list, got {shown(values)}")
     if kinds[-1] is Ellipsis:
         kinds = kinds[:1] * len(values)
     if len(kinds) != len(values):
-        raise SsmaError(f"{where} must have {len(kinds)} entries, got {values!r}")
+        raise SsmaError(f"{where} must have {len(kinds)} entries, got {shown(values)}")
     return tuple(_convert(kind, value, f"{where}[{i}]")
                  for i, (kind, value) in enumerate(zip(kinds, values)))

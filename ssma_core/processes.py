@@ -2,10 +2,12 @@
 from __future__ import annotations
 
 import ctypes
+import io
 import multiprocessing
 import os
 import platform
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -26,6 +28,15 @@ TaskFunction = Callable[[Task, Callable[[], Any]], Outcome]
 # A forked process would inherit the locks of the libraries' threads, and might never end.
 SPAWN = multiprocessing.get_context("spawn")
 STEP = b"."
+MOST_WORKERS = 1024
+
+
+def begin_program() -> None:
+    """To be called by a program's main: SIGTERM raises KeyboardInterrupt, as Ctrl-C does, so that
+    it cleans up; and a file's name that the terminal's encoding cannot show is printed escaped."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 class ProcessEnded(SsmaError):

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from ssma_core.errors import SsmaError
-from ssma_core.plain import from_plain
+from ssma_core.image_files.header import check_megapixels
+from ssma_core.plain import from_json, from_plain
 
 Architecture = Literal["ssma", "adapnet++"]
 Size = Literal["full", "tiny"]
@@ -141,6 +142,7 @@ class ModelSpec:
             raise SsmaError("the two modalities must have different names, got "
                             f"{[m.name for m in self.modalities]}")
         check_multiple_of_16(*self.input_size)
+        check_megapixels("input_size", *self.input_size)
 
     @property
     def classes(self) -> int:
@@ -156,11 +158,7 @@ class ModelSpec:
     @classmethod
     def from_json(cls, text: str) -> ModelSpec:
         """Reads what `to_json` wrote. Raises SsmaError when the text is not a spec."""
-        try:
-            values = json.loads(text)
-        except ValueError as error:
-            raise SsmaError(f"the model's spec is not JSON: {error}") from error
-        return cls.from_dict(values)
+        return cls.from_dict(from_json(text, "the model's spec"))
 
     @classmethod
     def from_dict(cls, values: Any) -> ModelSpec:

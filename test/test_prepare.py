@@ -572,7 +572,7 @@ def test_an_output_that_cannot_be_one_is_named(tmp_path: Path,
                                                capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("")
     assert prepare("cityscapes", cityscapes(tmp_path / "published"), tmp_path / "file") == 1
-    assert "cannot write under" in capsys.readouterr().err
+    assert "cannot make the folder" in capsys.readouterr().err
 
 
 def test_one_output_holds_one_preparation(tmp_path: Path,

@@ -126,9 +126,9 @@ def test_a_run_killed_again_and_again_ends_with_the_same_weights(training, undis
 def test_a_file_that_was_half_written_when_the_run_was_killed_is_removed(tmp_path, kind):
     files = StageFiles(tmp_path, "fusion")
     path = getattr(files, kind)
-    with suppress(SsmaError), durable_write(path):
-        files.remove_partial_files()
-        assert not list(tmp_path.iterdir())
+    with suppress(SsmaError), durable_write(path), files.own():
+        assert [path.name for path in tmp_path.iterdir()] == [".fusion.lock"]
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_state_of_a_finished_stage_is_removed(tmp_path):
@@ -136,19 +136,33 @@ def test_the_state_of_a_finished_stage_is_removed(tmp_path):
     files = StageFiles(tmp_path, "fusion")
     for file in (files.log, files.state):
         file.touch()
-    files.remove_partial_files()
+    with files.own():
+        pass
     assert list(tmp_path.iterdir()) == [files.log]
 
 
-def test_a_stopped_run_prints_in_one_line_how_to_resume(config, training, undisturbed, tmp_path):
-    """Ctrl-C, with the processes that read frames ahead."""
+def test_a_stage_that_another_process_trains_is_refused(training, tmp_path):
+    process = run_in_a_process(training, tmp_path)
+    wait_for_news(process, tmp_path, set())
+    with pytest.raises(SsmaError, match=rf"another process trains the stage \w+ in {tmp_path}: "):
+        train(training, tmp_path)
+    process.kill()
+    process.join()
+
+
+@pytest.mark.parametrize("stop_by", [
+    lambda process: os.killpg(process.pid, signal.SIGINT),  # as Ctrl-C
+    lambda process: process.terminate()])
+def test_a_stopped_run_prints_in_one_line_how_to_resume(config, training, undisturbed, tmp_path,
+                                                        stop_by):
+    """With the processes that read frames ahead."""
     command = [sys.executable, ROOT / "training" / "train.py", "--output", tmp_path,
                "--config", config, "--set", "workers=2"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, process_group=0)
     while not checkpoints(tmp_path):
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGINT)
+    stop_by(process)
     said = process.communicate()[1].split("\r")[-1]
     assert said.strip().splitlines()[-1] == (
         "train: stopped; the same command resumes from the last checkpoint")

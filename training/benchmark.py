@@ -12,6 +12,7 @@ from pathlib import Path
 from ssma_core import SsmaError
 from ssma_core.commands import count
 from ssma_core.datasets.frames import Streamed, preload
+from ssma_core.processes import begin_program
 from ssma_core.training.benchmark import measure
 from ssma_core.training.stages import read_training, select_stages
 
@@ -27,10 +28,13 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE",
                         help="replace a value of the configuration, for example workers=4")
     options = parser.parse_args()
+    begin_program()
     try:
         run(options)
     except SsmaError as error:
         sys.exit(f"benchmark: {error}")
+    except KeyboardInterrupt:
+        sys.exit("benchmark: interrupted")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -16,6 +16,7 @@ from ssma_core.evaluation.inference import Options
 from ssma_core.evaluation.of_data_set import Evaluation, evaluate
 from ssma_core.evaluation.report.words import in_words
 from ssma_core.evaluation.seeds import over_seeds
+from ssma_core.processes import begin_program
 from ssma_core.training.stages import read_training
 
 
@@ -34,14 +35,13 @@ def main() -> None:
     parser.add_argument("--flip", action="store_true", help="average over mirror images, too")
     lost = parser.add_mutually_exclusive_group()
     lost.add_argument("--without", metavar="MODALITY", help="as if this one were lost: black")
-    lost.add_argument("--alone", metavar="MODALITY", help="use this one's expert in place of the "
-                      "fusion, as a robot does whose other sensor is dead")
-    parser.add_argument("--output", type=Path, metavar="FOLDER",
-                        help="write result.json, confusion.png and worst.png there")
+    lost.add_argument("--alone", metavar="MODALITY", help="its expert instead of the fusion")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="for the result and pictures")
     parser.add_argument("--compare", nargs=2, metavar=("A.json", "B.json"),
                         help="compare two results instead; folds of one are joined by '+'")
     parser.add_argument("--mean", nargs="+", metavar="RESULT.json", help="mean ± sd over seeds")
     arguments = parser.parse_args()
+    begin_program()
     if not (arguments.compare or arguments.mean or (arguments.model and arguments.config)):
         parser.error("give --model and --config, or --compare, or --mean")
     try:
@@ -50,20 +50,20 @@ def main() -> None:
         elif arguments.mean:
             print(over_seeds(arguments.mean))
         else:
-            print(run(arguments))
-    except (SsmaError, OSError) as error:  # such as a disk without room
-        sys.exit(f"evaluate: {error}")
+            run(arguments)
+    except (SsmaError, OSError, KeyboardInterrupt) as error:
+        sys.exit(f"evaluate: {str(error) or 'interrupted'}")
 
 
-def run(arguments: argparse.Namespace) -> str:
+def run(arguments: argparse.Namespace) -> None:
     training = read_training(arguments.config, arguments.set)
-    options = Options(arguments.resolution, tuple(arguments.scales), arguments.flip,
-                      arguments.without, arguments.alone)
-    evaluation = Evaluation(arguments.model, training.model, options)
+    evaluation = Evaluation(arguments.model, training.model, Options(
+        arguments.resolution, tuple(arguments.scales), arguments.flip, arguments.without,
+        arguments.alone))
     samples = getattr(training.data, arguments.split).samples(training.model.void_id)
-    return in_words(evaluate(evaluation, samples, arguments.output, model=str(arguments.model),
-                             configuration=" ".join([str(arguments.config), *arguments.set]),
-                             split=arguments.split))
+    evaluate(evaluation, samples, arguments.output, model=str(arguments.model),
+             configuration=" ".join([str(arguments.config), *arguments.set]),
+             split=arguments.split, show=lambda result: print(in_words(result)))
 
 
 if __name__ == "__main__":

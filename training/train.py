@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from ssma_core import SsmaError
+from ssma_core.processes import begin_program
 from ssma_core.training.loop import train
 from ssma_core.training.preview import write_preview
 from ssma_core.training.stages import read_training
@@ -30,13 +31,14 @@ def main() -> None:
     options = parser.parse_args()
     if not (options.output or options.augmented):
         parser.error("give --output, or --augmented")
+    begin_program()
     try:
         training = read_training(options.config, options.set)
         if options.augmented:
             write_preview(training, options.augmented, options.stage)
         else:
             train(training, options.output, options.stage, options.restart)
-    except (SsmaError, OSError) as error:  # OSError: for example a full disk
+    except (SsmaError, OSError) as error:
         sys.exit(f"train: {error}")
     except KeyboardInterrupt:
         sys.exit("train: stopped; the same command resumes from the last checkpoint")

@@ -50,7 +50,12 @@ class OnnxRuntimeBackend:
         computed = {output.name for output in self._sessions[part].get_outputs()}
         if not computed.issuperset(outputs):
             self._sessions |= self._opened({part: computed.union(outputs)})
-        return self._sessions[part].run(list(outputs), inputs)
+        try:
+            found: Sequence[npt.NDArray[Any]] = self._sessions[part].run(list(outputs), inputs)
+        except Exception as error:  # see _opened
+            raise SsmaError(f"{self._file} cannot be run ({error}); write it again with "
+                            "`ssma export`") from error
+        return found
 
     def _opened(self, wanted: Mapping[str, Collection[str]]
                 ) -> dict[str, onnxruntime.InferenceSession]:

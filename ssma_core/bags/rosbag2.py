@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import os
 import struct
-import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
@@ -29,6 +28,7 @@ from rosbags.typesys.store import Typestore
 from ssma_core.bags.open_bag import opened
 from ssma_core.bags.qos import Qos, profiles
 from ssma_core.bags.storage import ZSTD_MAGIC, BagFile, Channel, in_order, unpacked
+from ssma_core.disk.partial import partial_folder
 from ssma_core.errors import SsmaError
 
 Storage = Literal["mcap", "sqlite3"]
@@ -202,13 +202,8 @@ def write(path: str | Path, recorded: Iterable[Recorded], storage: Storage = "mc
     if storage == "sqlite3" and set("#?%") & set(str(path.absolute())):
         raise SsmaError(f"cannot write {path}: rosbags takes #, ? and % in a .db3's path for parts "
                         "of an address; write .mcap, or choose another place")
-    try:
-        aside = tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise SsmaError(f"cannot write {path}: {error.strerror}; give a folder that exists and "
-                        "can be written") from error
-    with aside as folder:
-        unfinished = Path(folder) / path.name  # the files inside take their name from the folder
+    with partial_folder(path) as folder:
+        unfinished = folder / path.name  # the files inside take their name from the folder
         with Writer(unfinished, version=9, storage_plugin=StoragePlugin[storage.upper()]) as writer:
             connections: dict[str, Any] = {}
             for message in recorded:

@@ -13,7 +13,7 @@ from pathlib import Path
 from ssma_core.benchmark.clock import Latency
 from ssma_core.benchmark.ways import Device, LeftOut
 from ssma_core.evaluation.provenance import cpu, gpu, versions
-from ssma_core.files import atomic_write
+from ssma_core.files import write_text
 from ssma_core.model_files.exported import Precision
 
 
@@ -119,5 +119,4 @@ def machine(threads: int, libraries: Iterable[str]) -> Machine:
 
 
 def write_json(report: BenchmarkReport, path: Path) -> None:
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(asdict(report), indent=1) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(asdict(report), indent=1) + "\n")

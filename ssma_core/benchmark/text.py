@@ -7,7 +7,7 @@ from ssma_core.benchmark.clock import Latency
 from ssma_core.benchmark.report import BenchmarkReport, Row, Table
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation.report.words import columns
-from ssma_core.files import atomic_write
+from ssma_core.files import write_text
 from ssma_core.model_files.exported import size_in_words
 
 HEAD = ("", "p50 ms", "p90", "p99", "net p50", "p90", "p99", "frames/s", "8 at once", "host MB",
@@ -79,8 +79,7 @@ def write_into(document: Path, report: BenchmarkReport, picture: str) -> None:
              f"{last}")
     before, _, rest = read_document(document, report.machine.gpu is not None).partition(first)
     _, _, after = rest.partition(last)
-    with atomic_write(document) as temporary:
-        temporary.write_text(before + block + after, encoding="utf-8")
+    write_text(document, before + block + after)
 
 
 def read_document(document: Path, gpu: bool) -> str:

@@ -2,8 +2,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
 from ssma_core.bags.pairing import PairingSettings
+from ssma_core.errors import SsmaError
+from ssma_core.image_files.header import check_megapixels
 
 
 def size(text: str) -> tuple[int, int]:
@@ -12,14 +15,25 @@ def size(text: str) -> tuple[int, int]:
     if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
         raise argparse.ArgumentTypeError(
             f"a size is written WIDTHxHEIGHT, for example 768x384, not {text!r}")
-    return int(width), int(height)
+    found = int(width), int(height)
+    try:
+        check_megapixels("an image", *found)
+    except SsmaError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return found
 
 
-def count(text: str) -> int:
-    """For argparse: a whole number of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
-    return int(text)
+def count_to(most: int) -> Callable[[str], int]:
+    """For argparse: a whole number from 1 to `most`."""
+    def count(text: str) -> int:
+        if not text.isdecimal() or len(text) > 20 or not 1 <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {most:,}, not "
+                                             f"{text[:20]!r}")
+        return int(text)
+    return count
+
+
+count = count_to(1_000_000)
 
 
 def percent(text: str) -> float:

@@ -4,16 +4,16 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-import tempfile
 from pathlib import Path
 
 from ssma_core.backends import tensorrt_library
 from ssma_core.commands import add_bag_arguments, count, pairing_settings
 from ssma_core.commands.export import add_graph_arguments, wanted_frame
 from ssma_core.commands.export import write as export
+from ssma_core.disk.partial import partial_folder
 from ssma_core.errors import SsmaError
 from ssma_core.export.engine import build_engine, gpu_at_hand
-from ssma_core.files import check_writable
+from ssma_core.files import behind_links, check_writable
 from ssma_core.model_files import onnx_parts
 from ssma_core.model_files.engine_file import LIBRARY_NAMES, EngineHeader, runs_on
 from ssma_core.model_files.exported import Exported, export_command, size_in_words
@@ -57,15 +57,11 @@ def run(options: argparse.Namespace) -> None:
                     "where the engine is to run")
     tensorrt_library.load(options.library)  # is it installed? Before the work, not after it
     # Beside the output, so that a finished engine only needs another name.
-    with tempfile.TemporaryDirectory(
-            dir=options.output.parent, prefix=f".{options.output.stem}.") as folder:
-        engine = Path(folder) / options.output.name
-        try:
-            header = _build(options, engine)
-        except OSError as error:  # such as a full disk; the user does not know that folder
-            error.filename = str(options.output)
-            raise
-        os.replace(engine, options.output)
+    target = behind_links(options.output)
+    with partial_folder(target) as folder:
+        engine = folder / target.name
+        header = _build(options, engine)
+        os.replace(engine, target)
     print(_summary(options.output, header))
     if options.data is None:
         print("its labels are not compared with the model's yet; where it is to run: "

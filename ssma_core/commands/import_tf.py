@@ -2,17 +2,16 @@
 from __future__ import annotations
 
 import argparse
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from ssma_core.commands import count, size
+from ssma_core.commands import count_to, size
 from ssma_core.errors import SsmaError
+from ssma_core.files import check_writable
 from ssma_core.model_files import checkpoint
+from ssma_core.model_files.npz import read_npz
 from ssma_core.model_files.tf_checkpoint import read_checkpoint
-from ssma_core.model_files.tf_import import Variables, import_variables, imported_spec
+from ssma_core.model_files.tf_import import import_variables, imported_spec
 from ssma_core.plain import read_yaml
 from ssma_core.spec import Modality, ModelSpec
 
@@ -35,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     facts.add_argument("--spec", type=Path, metavar="YAML",
                        help="the classes and modalities: a training configuration, or the "
                        "model.yaml of `ssma prepare`; adapnet++ is the first modality's expert")
-    facts.add_argument("--classes", type=count, help="how many, with void, where nothing else "
-                       "is known")
+    facts.add_argument("--classes", type=count_to(255), help="how many, with void, where "
+                       "nothing else is known")
     parser.add_argument("--size", type=size, metavar="WIDTHxHEIGHT",
                         help="the model runs at (default: as in --spec, or 768x384)")
     parser.add_argument("--modality2", choices=sorted(SECOND_MODALITIES), default="depth",
@@ -46,9 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    check_writable(options.output)
     spec = _given_spec(options) if options.spec else _bare_spec(options)
     variables = (read_checkpoint(options.checkpoint) if options.checkpoint
-                 else _read_npz(options.variables))
+                 else read_npz(options.variables))
     try:
         model = import_variables(variables, spec)
     except SsmaError as error:
@@ -82,13 +82,3 @@ def _given_spec(options: argparse.Namespace) -> ModelSpec:
     if options.size:
         spec = replace(spec, input_size=options.size)
     return spec if options.architecture == spec.architecture else spec.of_expert(0)
-
-
-def _read_npz(path: Path) -> Variables:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, EOFError, AttributeError, TypeError,
-            zipfile.BadZipFile) as error:
-        raise SsmaError(f"cannot read {path}: it is missing, cut short, or no .npz of plain arrays"
-                        "; write it with numpy.savez") from error

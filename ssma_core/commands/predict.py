@@ -14,9 +14,9 @@ from ssma_core.errors import SsmaError
 from ssma_core.files import (
     atomic_write,
     check_writable,
+    encoded,
     read_colour,
     read_sensor,
-    write_picture,
 )
 from ssma_core.pictures import overlay
 from ssma_core.segmenter import Segmentation, Segmenter
@@ -39,20 +39,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     check_targets(options)
+    segmenter = Segmenter(options.model)
+    # A depth expert alone takes its 16-bit picture where others take the colour picture.
+    takes_colour = options.aux or segmenter.spec.modalities[0].encoding == "image"
+    rgb = read_colour(options.rgb) if takes_colour else read_sensor(options.rgb)
+    aux = read_sensor(options.aux) if options.aux else None
+    result = segmenter.segment(rgb, aux, logits=options.logits is not None)
     with ExitStack() as outputs:  # all files or none
         output, painted, logits = (
             path and outputs.enter_context(atomic_write(path))
             for path in (options.output, options.overlay, options.logits))
-        segmenter = Segmenter(options.model)
-        # A depth expert alone takes its 16-bit picture where others take the colour picture.
-        takes_colour = options.aux or segmenter.spec.modalities[0].encoding == "image"
-        rgb = read_colour(options.rgb) if takes_colour else read_sensor(options.rgb)
-        aux = read_sensor(options.aux) if options.aux else None
-        result = segmenter.segment(rgb, aux, logits=logits is not None)
-        write_picture(output, result.labels)
+        output.write_bytes(encoded(output, result.labels))
         if painted:
             picture = rgb if takes_colour else _for_people(rgb)
-            write_picture(painted, overlay(picture, result.labels, segmenter.spec))
+            painted.write_bytes(encoded(painted, overlay(picture, result.labels, segmenter.spec)))
         if logits and result.logits is not None:
             with logits.open("wb") as file:  # np.save would add a suffix to a name
                 np.save(file, result.logits)

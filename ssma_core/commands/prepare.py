@@ -5,11 +5,12 @@ import argparse
 import os
 from pathlib import Path
 
-from ssma_core.commands import count
+from ssma_core.commands import count_to
 from ssma_core.datasets.prepare import DATA_SETS
 from ssma_core.datasets.prepare.classes import VOID
 from ssma_core.datasets.prepare.data_set import DataSet
 from ssma_core.datasets.prepare.loop import Prepared, prepare
+from ssma_core.processes import MOST_WORKERS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +34,7 @@ def _add_data_set(parser: argparse.ArgumentParser, data_set: DataSet) -> None:
     parser.add_argument("--modality", choices=[each.name for each in data_set.seconds],
                         default=data_set.seconds[0].name,
                         help="the second modality (default: %(default)s)")
-    parser.add_argument("--workers", type=count, default=os.cpu_count() or 1,
+    parser.add_argument("--workers", type=count_to(MOST_WORKERS), default=os.cpu_count() or 1,
                         help="processes (default: one a core, %(default)s)")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,9 @@ import numpy as np
 from tqdm import tqdm
 
 from ssma_core.commands import count, size
+from ssma_core.disk.partial import partial_folder
 from ssma_core.errors import SsmaError
-from ssma_core.files import read_colour, read_sensor, write_picture
+from ssma_core.files import encoded, read_colour, read_json, read_sensor, write_picture
 from ssma_core.modalities.depth import in_jet
 from ssma_core.pictures import contact_sheet
 from ssma_core.synthetic.forest import (
@@ -33,6 +33,7 @@ from ssma_core.synthetic.robots.rig import rig_of
 
 JPEG_QUALITY = 95
 SHEET_ROWS = 12
+MOST_FRAMES = 1_000_000
 EACH = "each"  # instead of one weather: all weathers in turn
 SHEET_DEPTH = 20_000  # millimetres, the far end of the sheet's depth colours
 
@@ -61,6 +62,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    if options.drives * options.frames > MOST_FRAMES:
+        raise SsmaError(f"{options.drives:,} drives of {options.frames:,} frames are more than "
+                        f"{MOST_FRAMES:,} frames: make them by several commands, each with its own "
+                        "--seed")
     in_turn = WEATHERS if options.weather == EACH else (options.weather,)
     check_drive(options.seed, options.frames, options.size, in_turn[0], options.fps,
                 preset=options.preset)
@@ -98,8 +103,8 @@ def _is_there(output: Path, facts: dict[str, Any]) -> bool:
     if not folder.exists():
         return False
     try:
-        found = json.loads((folder / "drive.json").read_text())
-    except (OSError, ValueError):
+        found = read_json(folder / "drive.json")
+    except SsmaError:
         found = None
     if not isinstance(found, dict) or {"preset": FOREST} | found != facts:
         raise SsmaError(f"{folder} is not the wanted drive (other frames, fps, size, weather, "
@@ -123,17 +128,17 @@ def _robot(facts: dict[str, Any]) -> str:
 
 def _write_drive(output: Path, facts: dict[str, Any], progress: tqdm[Any]) -> None:
     """Writes to another folder and renames it, so that a folder with a drive's name is whole."""
-    partial = output / f".{_name(facts)}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    for channel in ("rgb", "nir", "depth", "label"):
-        (partial / channel).mkdir(parents=True)
-    frames = drive(facts["seed"], len(facts["stamps"]), tuple(facts["size"]), facts["weather"][0],
-                   facts["fps"], preset=facts["preset"])
-    for index, frame in enumerate(frames):
-        _write_frame(partial, index, frame)
-        progress.update()
-    (partial / "drive.json").write_text(json.dumps(facts))
-    os.replace(partial, output / _name(facts))
+    with partial_folder(output / _name(facts)) as partial:
+        for channel in ("rgb", "nir", "depth", "label"):
+            (partial / channel).mkdir()
+        frames = drive(facts["seed"], len(facts["stamps"]), tuple(facts["size"]),
+                       facts["weather"][0], facts["fps"], preset=facts["preset"])
+        for index, frame in enumerate(frames):
+            _write_frame(partial, index, frame)
+            progress.update()
+        (partial / "drive.json").write_text(json.dumps(facts))
+        if not _is_there(output, facts):  # another process may have made it meanwhile
+            os.replace(partial, output / _name(facts))
 
 
 def _write_frame(folder: Path, index: int, frame: SyntheticFrame) -> None:
@@ -143,7 +148,8 @@ def _write_frame(folder: Path, index: int, frame: SyntheticFrame) -> None:
     (folder / "rgb" / f"{name}.jpg").write_bytes(jpeg.tobytes())
     for channel, picture in (("nir", frame.near_infrared), ("depth", frame.depth),
                              ("label", frame.label)):
-        write_picture(folder / channel / f"{name}.png", picture)
+        path = folder / channel / f"{name}.png"
+        path.write_bytes(encoded(path, picture))
 
 
 def _write_sheet(output: Path, drives: list[dict[str, Any]]) -> None:

@@ -1,7 +1,6 @@
 """A data set as folders of pictures: partners have the same name in neighbouring folders."""
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -9,6 +8,7 @@ from pathlib import Path, PurePath
 
 from ssma_core.datasets.samples import Folded, Pictures
 from ssma_core.errors import SsmaError
+from ssma_core.files import read_json
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,14 @@ class Folders(Folded):
     label: str
 
     def every(self) -> Sequence[Pictures]:
-        """Raises SsmaError for a pattern without a folder, where no file matches, and for a frame
-        without its partner."""
+        """Raises SsmaError for a pattern without a folder, where no file matches or a folder cannot
+        be read, and for a frame without its partner."""
+        try:
+            return self._every()
+        except (OSError, ValueError, NotImplementedError) as error:  # ValueError: of a pattern
+            raise SsmaError(f"cannot list {self.rgb!r} below {self.root}: {error}") from error
+
+    def _every(self) -> Sequence[Pictures]:
         root = Path(self.root)
         found, weathers = cache(by_stem), cache(_weathers)
 
@@ -78,8 +84,8 @@ def by_stem(folder: Path) -> dict[str, Path]:
 def _weathers(drive: Path) -> dict[str, str]:
     """The weather by the frame's stem, as `ssma synthesize` wrote it; empty for other folders."""
     try:
-        weathers = json.loads((drive / "drive.json").read_text(encoding="utf-8"))["weather"]
-    except (OSError, ValueError, LookupError, TypeError):
+        weathers = read_json(drive / "drive.json")["weather"]
+    except (SsmaError, LookupError, TypeError):
         return {}
     if not isinstance(weathers, list):
         return {}

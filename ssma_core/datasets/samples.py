@@ -111,7 +111,7 @@ class Folded(ABC):
                             f"quarter of the frames; got folds {self.folds} and take "
                             f"{list(self.take)}")
         known = range(self.folds or 0)
-        if len(set(self.take)) != len(self.take) or not set(self.take) <= set(known):
+        if len(set(self.take)) != len(self.take) or not all(fold in known for fold in self.take):
             raise SsmaError(f"take must name different ones of the {self.folds} folds, 0 to "
                             f"{len(known) - 1}; got {list(self.take)}")
 

@@ -23,7 +23,7 @@ from ssma_core.evaluation.report.compare import comparison_page
 from ssma_core.evaluation.report.page import report_page
 from ssma_core.evaluation.report.shown_frames import ShownFrame
 from ssma_core.evaluation.results import BagSource, DriveResult, Result
-from ssma_core.files import atomic_write
+from ssma_core.files import write_text
 from ssma_core.segmenter import Segmenter
 from ssma_core.spec import ModelSpec
 
@@ -85,17 +85,12 @@ def evaluate_bags(paths: Sequence[str], model: Path, source: BagSource, jobs: in
 
 def write_report(path: Path, evaluation: BagsEvaluation) -> None:
     """The page about bags, as HTML."""
-    _write(path, report_page(*evaluation))
+    write_text(path, report_page(*evaluation))
 
 
 def write_comparison(path: Path, found: MatchedResults) -> None:
     """The page about two results, as HTML."""
-    _write(path, comparison_page(found))
-
-
-def _write(path: Path, page: str) -> None:
-    with atomic_write(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text(path, comparison_page(found))
 
 
 def _messages(bag: str, source: BagSource) -> int:

@@ -1,7 +1,8 @@
 """A model on a data set: its labels counted frame by frame."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from ssma_core.evaluation.results import (
     FrameResult,
     Result,
 )
-from ssma_core.files import make_folder, write_picture
+from ssma_core.files import own_folder, write_picture
 from ssma_core.pictures import colourize, contact_sheet, legend, resize_nearest
 from ssma_core.spec import ModelSpec
 
@@ -86,23 +87,31 @@ class Evaluation:
 
 
 def evaluate(evaluation: Evaluation, samples: Sequence[Sample], folder: Path | None, *,
-             model: str, configuration: str, split: str) -> Result:
+             model: str, configuration: str, split: str,
+             show: Callable[[Result], object] = bool) -> Result:
     """Evaluates the samples and, where a folder is given, writes there result.json, confusion.png
     and worst.png: the frames with the lowest mean IoU.
 
     model, configuration, split: names, for the result.
+    show: gets the result before the files are written, so that a full disk does not lose it.
+    Raises SsmaError where the folder cannot be written, or another process writes into it.
     """
-    if folder:
-        make_folder(folder)  # before the work, not after it
+    with own_folder(folder) if folder else nullcontext():  # before the work, not after it
+        result = _evaluated(evaluation, samples, model, configuration, split)
+        show(result)
+        if folder:
+            _write(folder, result, evaluation, samples)
+    return result
+
+
+def _evaluated(evaluation: Evaluation, samples: Sequence[Sample], model: str, configuration: str,
+               split: str) -> Result:
     counts = dict(zip((sample.name for sample in samples), evaluation.frames(samples)))
-    result = Result(
+    return Result(
         model, evaluation.spec, DatasetSource(configuration, split, evaluation.options),
         versions(evaluation.backend), _drives(samples, counts, evaluation.spec.classes),
         backend=evaluation.backend, precision=evaluation.precision,
         machine=machine(evaluation.backend))
-    if folder:
-        _write(folder, result, evaluation, samples)
-    return result
 
 
 def _drives(samples: Sequence[Sample], counts: Mapping[str, FrameCounts],

@@ -21,8 +21,8 @@ from ssma_core.errors import SsmaError
 from ssma_core.evaluation import figures
 from ssma_core.evaluation.boundary import COUNTED
 from ssma_core.evaluation.results import DatasetSource, DriveResult, Result
-from ssma_core.files import atomic_write
-from ssma_core.plain import from_plain
+from ssma_core.files import write_text
+from ssma_core.plain import from_json, from_plain
 
 # `Result.drives` is called this in the file. `Result.source` is under these names.
 DRIVES = "runs"
@@ -47,11 +47,7 @@ def write_result(result: Result, path: Path) -> None:
     head = json.dumps(plain, indent=1).removesuffix("\n}")
     tail = ",\n".join(f' "{name}": [{",".join(map(_drive_in_json, each))}\n ]'
                       for name, each in drives.items())
-    try:
-        with atomic_write(path) as temporary:
-            temporary.write_text(f"{head},\n{tail}\n}}\n", encoding="utf-8")
-    except OSError as error:  # such as a disk without room
-        raise SsmaError(f"cannot write {path}: {error.strerror}") from error
+    write_text(path, f"{head},\n{tail}\n}}\n")
 
 
 def read_result(path: str | Path) -> Result:
@@ -69,10 +65,7 @@ def read_result(path: str | Path) -> Result:
         # Nothing else matches that is as short.
         return b'"%b":[%d]' % (found[1], len(tables) - 1)
 
-    try:
-        values = json.loads(_COUNTS.sub(take, data))
-    except ValueError as error:
-        raise SsmaError(f"{path} is not JSON: {error}") from error
+    values = from_json(_COUNTS.sub(take, data), str(path))
     try:
         return from_plain(Result, _as_fields(values, tables), "the result")
     except SsmaError as error:

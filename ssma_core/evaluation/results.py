@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -105,8 +105,8 @@ class DriveResult:
     boundaries: theirs as well; None in files of an earlier version.
     Of bags only: timeline; ends, how many frames of a stream ("rgb", "aux") ended how; and
     clock_jumps, how often the stamps went back.
-    Raises SsmaError, naming the frame, where counts are negative or above MOST_PIXELS, or more
-    boundary pixels lie within a distance than within a greater one.
+    Raises SsmaError, naming the frame, where counts are negative or above MOST_PIXELS, where times
+    cannot be, or more boundary pixels lie within a distance than within a greater one.
     """
 
     name: str
@@ -119,6 +119,8 @@ class DriveResult:
 
     def __post_init__(self) -> None:
         counts, scored = self.counts, self.scored
+        if any(abs(time) > 2**32 * 10**9 for time in self._times_ns()):  # ROS: 32 bits of s
+            raise SsmaError(f"{self.name} has a stamp beyond 32 bits of seconds, or such a latency")
         if (counts.dtype != np.int64 or counts.ndim != 3 or len(counts) != len(scored)
                 or counts.shape[1] != counts.shape[2]):
             raise SsmaError(f"the counts of {self.name} must be int64 and {len(scored)}×N×N, got "
@@ -138,6 +140,13 @@ class DriveResult:
                    for a, b in pairs)
 
     __hash__ = None  # type: ignore[assignment]  # it holds an array
+
+    def _times_ns(self) -> Iterator[float]:
+        for frame in self.frames:
+            yield from (frame.stamp_ns or 0, 1e6 * (frame.latency_ms or 0))
+        if line := self.timeline:
+            yield from (event.stamp_ns for event in (*line.drops, *line.modes))
+            yield from (line.begin_ns, line.end_ns)
 
     @cached_property
     def scored(self) -> list[FrameResult]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
@@ -18,7 +19,7 @@ from ssma_core.errors import SsmaError
 from ssma_core.evaluation.metrics import ConfusionMatrix
 from ssma_core.evaluation.parity import LEAST_AGREEMENT, ModelFile, ParityResult, compare_models
 from ssma_core.evaluation.report.words import columns
-from ssma_core.files import atomic_write, make_folder, write_picture
+from ssma_core.files import own_folder, write_picture, write_text
 from ssma_core.modalities import network_images
 from ssma_core.pictures import colourize, contact_sheet, legend
 
@@ -40,19 +41,25 @@ def gate(a: Path, b: Path, data: Path, topics: Sequence[str] = (),
     Raises SsmaError with the figures where `b` cannot, and with the layer in which the two begin
     to differ, if that can be found; and as `compare_models` does.
     """
-    if output:
-        make_folder(output)  # before the work, not after it
-    comparison = compare_models(a, b, data, topics, pairing)
+    with own_folder(output) if output else nullcontext():  # before the work, not after it
+        return _judged(compare_models(a, b, data, topics, pairing), output, built_from)
+
+
+def _judged(comparison: ParityResult, output: Path | None, built_from: Path | None) -> str:
     layers, parting = ([], "") if comparison.holds else _parting(comparison, built_from)
+    a, b = comparison.a.file, comparison.b.file
+    found = (f"{b} gives the labels of {a}: {agreement_line(comparison)}" if comparison.holds else
+             f"{b} does not give the labels of {a}: {agreement_line(comparison)}.\n{parting}")
     if output:
-        with atomic_write(output / "parity.json") as temporary:
-            temporary.write_text(json.dumps(_plain(comparison, layers), indent=1) + "\n",
-                                 encoding="utf-8")
-        write_picture(output / "worst.png", worst_sheet(comparison))
+        try:
+            write_text(output / "parity.json",
+                       json.dumps(_plain(comparison, layers), indent=1) + "\n")
+            write_picture(output / "worst.png", worst_sheet(comparison))
+        except SsmaError as error:  # such as a full disk, which does not lose the figures
+            raise SsmaError(f"{found}\n{error}") from error
     if not comparison.holds:
-        raise SsmaError(f"{b} does not give the labels of {a}: {agreement_line(comparison)}.\n"
-                        f"{parting}")
-    return f"{b} gives the labels of {a}: {agreement_line(comparison)}"
+        raise SsmaError(found)
+    return found
 
 
 def agreement_line(comparison: ParityResult) -> str:

@@ -31,10 +31,15 @@ def check_size(header: Header) -> None:
     claim any size, and decoding takes the memory for it first."""
     if not header.width or not header.height:
         raise SsmaError(f"it is empty: {header.width}x{header.height} has no pixels")
+    check_megapixels("it", header.width, header.height)
+
+
+def check_megapixels(what: str, width: int, height: int) -> None:
+    """Raises SsmaError, about `what`, for a size above the limit."""
     limit = _limit()
-    if header.width * header.height > limit * 1e6:
-        raise SsmaError(f"it is {header.width}x{header.height}, more than {limit:g} megapixels; "
-                        f"if it really is so large, set the environment variable {MEGAPIXELS}")
+    if width * height > limit * 1e6:
+        raise SsmaError(f"{what} is {width}x{height}, more than {limit:g} megapixels; if it really "
+                        f"is so large, set the environment variable {MEGAPIXELS}")
 
 
 def _limit() -> float:

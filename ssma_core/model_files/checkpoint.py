@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +45,7 @@ def load(path: str | Path) -> tuple[SegmentationNetwork, ModelSpec]:
     from ssma_core.model import build
 
     spec = read_spec(path)
-    with safe_open(path, framework="pt") as file:
+    with _opened(path, "pt") as file:
         # Copies: the file's memory is unaligned, and someone may overwrite the file while we run.
         weights = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     heads, alone = (any(name.startswith(part) for name in weights)
@@ -68,12 +68,8 @@ def load(path: str | Path) -> tuple[SegmentationNetwork, ModelSpec]:
 
 def read_spec(path: str | Path) -> ModelSpec:
     """Reads the spec only, without importing torch. Raises SsmaError as `load` does."""
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata: dict[str, Any] = file.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise SsmaError(f"cannot read the model file {path}: it is missing, cut short, or not a "
-                        f"safetensors file ({error}); fetch it again") from error
+    with _opened(path, "numpy") as file:
+        metadata: dict[str, Any] = file.metadata() or {}
     if metadata.get("format") != FORMAT or "spec" not in metadata:
         raise SsmaError(f"{path} is a safetensors file, but not one of this project: it has no "
                         "model spec; make one by training or with `ssma import-tf`")
@@ -84,6 +80,16 @@ def read_spec(path: str | Path) -> ModelSpec:
         return ModelSpec.from_json(metadata["spec"])
     except SsmaError as error:
         raise SsmaError(f"{path}: {error}") from error
+
+
+@contextmanager
+def _opened(path: str | Path, framework: str) -> Iterator[Any]:
+    try:
+        with safe_open(path, framework=framework) as file:
+            yield file
+    except (OSError, SafetensorError) as error:
+        raise SsmaError(f"cannot read the model file {path}: it is missing, cut short, or not a "
+                        f"safetensors file ({error}); fetch it again") from error
 
 
 def weights_hash(model: SegmentationNetwork) -> str:

@@ -13,15 +13,17 @@ from typing import Literal
 from ssma_core.errors import SsmaError
 from ssma_core.files import atomic_write
 from ssma_core.model_files.exported import Exported
-from ssma_core.plain import from_plain
+from ssma_core.plain import from_json, from_plain
 
 Library = Literal["tensorrt", "tensorrt_rtx"]
 Plan = bytes | memoryview  # TensorRT's word for a serialized engine
 LIBRARY_NAMES: dict[Library, str] = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT for RTX"}
 
-# The start of a file: magic, the header's length in bytes, CRC-32 of everything after this.
+# The start of a file: magic, the header's length in bytes, CRC-32 of that length and of everything
+# after this. In the last version's files it was of what comes after this only.
 _FRONT = struct.Struct("<14sII")
-_MAGIC = b"SSMA engine 2\n"
+_LENGTH = slice(14, 18)
+_MAGIC, _LAST_MAGIC = b"SSMA engine 3\n", b"SSMA engine 2\n"
 _ALIGNMENT = 64  # a plan begins at a multiple of this many bytes
 _PORTABLE_FROM = (8, 0)  # engines of TensorRT for RTX run from here on, unless they were limited
 
@@ -59,6 +61,14 @@ class EngineHeader:
     command: str
 
 
+@dataclass(frozen=True)
+class _Contents:
+    """A file's header as JSON. plans: their sizes in bytes."""
+
+    header: EngineHeader
+    plans: dict[str, int]
+
+
 def write(path: str | Path, header: EngineHeader, plans: Mapping[str, Plan]) -> None:
     """Writes `path` atomically.
 
@@ -69,7 +79,7 @@ def write(path: str | Path, header: EngineHeader, plans: Mapping[str, Plan]) -> 
     parts: list[Plan] = [text + b" " * (-(_FRONT.size + len(text)) % _ALIGNMENT)]
     for plan in plans.values():
         parts += [plan, bytes(-len(plan) % _ALIGNMENT)]
-    check = 0
+    check = zlib.crc32(struct.pack("<I", len(parts[0])))
     for part in parts:
         check = zlib.crc32(part, check)
     with atomic_write(path) as temporary, temporary.open("wb") as file:
@@ -84,24 +94,34 @@ def read(path: str | Path) -> tuple[EngineHeader, dict[str, memoryview]]:
         data = memoryview(Path(path).read_bytes())
     except OSError as error:
         raise SsmaError(f"cannot read {path}: {error.strerror}") from error
-    if bytes(data[:len(_MAGIC)]) != _MAGIC:
+    magic = bytes(data[:len(_MAGIC)])
+    if magic not in (_MAGIC, _LAST_MAGIC):
         raise SsmaError(f"{path} is not an engine file of this program, or is one of another "
                         "version; build one with `ssma build-engine`")
-    if len(data) < _FRONT.size or zlib.crc32(data[_FRONT.size:]) != _FRONT.unpack_from(data)[2]:
-        raise SsmaError(f"{path} is cut short or damaged; copy it again, or build it again with "
+    damaged = SsmaError(f"{path} is cut short or damaged; copy it again, or build it again with "
                         "`ssma build-engine`")
-    plan_at = _FRONT.size + _FRONT.unpack_from(data)[1]
-    values = json.loads(bytes(data[_FRONT.size:plan_at]))
+    if len(data) < _FRONT.size:
+        raise damaged
+    _, length, check = _FRONT.unpack_from(data)
+    if zlib.crc32(data[_FRONT.size:], zlib.crc32(data[_LENGTH]) if magic == _MAGIC else 0) != check:
+        raise damaged
+    plan_at = _FRONT.size + length
     try:
-        header = from_plain(EngineHeader, values["header"], "its header")
+        values = from_json(bytes(data[_FRONT.size:plan_at]), "its header")
+    except SsmaError as error:  # the length, which the last version's checksum leaves out
+        raise damaged from error
+    try:
+        found = from_plain(_Contents, values, "it")
     except SsmaError as error:
         raise SsmaError(f"{path} was built by another version of this program ({error}); build it "
                         "again with `ssma build-engine`") from error
     plans = {}
-    for name, size in values["plans"].items():
+    for name, size in found.plans.items():
+        if not 0 <= size <= len(data) - plan_at:
+            raise damaged
         plans[name] = data[plan_at:plan_at + size]
         plan_at += size + -size % _ALIGNMENT
-    return header, plans
+    return found.header, plans
 
 
 def check(header: EngineHeader, library: Library, version: str, gpu: Gpu) -> None:

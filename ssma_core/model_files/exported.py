@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
+from ssma_core.image_files.header import check_megapixels
 from ssma_core.modalities import check_frame, is_depth
-from ssma_core.plain import from_plain
+from ssma_core.plain import from_json, from_plain
 from ssma_core.spec import VEGETATION_INDICES, ModelSpec
 
 Array = npt.NDArray[Any]
@@ -32,6 +33,9 @@ class FrameFormat:
 
     size: tuple[int, int]
     aux: AuxFormat | None
+
+    def __post_init__(self) -> None:
+        check_megapixels("the camera's image", *self.size)
 
 
 @dataclass(frozen=True)
@@ -72,10 +76,7 @@ def from_metadata(metadata: Mapping[str, str]) -> Exported:
         raise SsmaError(f"it does not say its {' and '.join(lacking)}: an older program wrote it; "
                         "export it again with `ssma export`")
     values = {key: metadata[key] for key in ("precision", "weights")}
-    try:
-        parts = {key: json.loads(metadata[key]) for key in ("frame", "alone")}
-    except ValueError as error:
-        raise SsmaError(f"the file's metadata are damaged ({error}): export it again") from error
+    parts = {key: from_json(metadata[key], f"the file's {key}") for key in ("frame", "alone")}
     exported = from_plain(_Metadata, values | parts, "the file's metadata")
     return Exported(spec, exported.precision, exported.frame, exported.weights, exported.alone)
 

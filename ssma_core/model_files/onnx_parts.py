@@ -30,6 +30,8 @@ def read(path: Path) -> tuple[bytes, Exported]:
         pairs = [fields(entry.value) for entry in entries(_view(model))
                  if entry.number == _METADATA]
         metadata = {_text(pair[1][-1]): _text(pair[2][-1]) for pair in pairs}
+        for entry in _graph(model):
+            _piece(entry)  # so that `parts` and `cuts` find no fault
     except OSError as error:
         raise SsmaError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, LookupError) as error:

@@ -9,6 +9,7 @@ core/protobuf/tensor_bundle.proto) with the place of its values in `<prefix>.dat
 """
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
-from ssma_core.model_files.protobuf import fields, number, varint
+from ssma_core.model_files.protobuf import Fields, fields, number, varint
 
 _FOOTER_LENGTH = 48
+_MOST_KEYS = 1 << 24  # keys share their beginnings: a few bytes may stand for many
 _MAGIC = 0xDB4775248B80FB57
 # tensorflow/core/framework/types.proto
 _DTYPES = {1: "<f4", 2: "<f8", 3: "<i4", 4: "<u1", 5: "<i2", 6: "<i1", 9: "<i8", 19: "<f2"}
@@ -43,11 +45,20 @@ def read_checkpoint(prefix: str | Path) -> dict[str, npt.NDArray[np.generic]]:
     except (ValueError, LookupError, struct.error) as error:
         raise SsmaError(f"{index} is not the index of a TensorFlow checkpoint, or it is damaged "
                         f"({error}); fetch it again") from error
+    try:
+        return _variables(prefix, index, header, parsed)
+    except (ValueError, LookupError, OverflowError) as error:
+        raise SsmaError(f"{index} is damaged ({error}); fetch it again") from error
+
+
+def _variables(prefix: Path, index: Path, header: Fields,
+               entries: dict[str, Fields]) -> dict[str, npt.NDArray[np.generic]]:
+    """Raises ValueError, LookupError or OverflowError where an entry is none."""
     if number(header, 2):
         raise SsmaError(f"{index} was written on a big-endian machine; that is not supported")
     shards = [_open(Path(f"{prefix}.data-{i:05d}-of-{number(header, 1):05d}"))
               for i in range(number(header, 1))]
-    return {name: _values(index, name, entry, shards) for name, entry in parsed.items()}
+    return {name: _values(index, name, entry, shards) for name, entry in entries.items()}
 
 
 def masked_crc32c(data: bytes) -> int:
@@ -82,7 +93,7 @@ def _values(index: Path, name: str, entry: dict[int, list[int | bytes]],
     shard, begin, length = (number(entry, field) for field in (3, 4, 5))
     if shard >= len(shards) or begin + length > len(shards[shard]):
         raise SsmaError(f"{index}: the data file of variable {name} is cut short; fetch it again")
-    if length != np.prod(shape, dtype=np.int64) * np.dtype(dtype).itemsize:
+    if length != math.prod(shape) * np.dtype(dtype).itemsize:
         raise SsmaError(f"{index}: variable {name} has {length} bytes, which is not its shape "
                         f"{shape}; the file is damaged, fetch it again")
     data = shards[shard][begin:begin + length]
@@ -99,8 +110,17 @@ def _table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         raise ValueError("it does not end as one")
     _, at = _handle(footer, 0)
     index_block, _ = _handle(footer, at)
+    keys = end = 0  # bytes of all keys; where the last block ends
     for _, handle in _block(data, *index_block):
-        yield from _block(data, *_handle(handle, 0)[0])
+        offset, length = _handle(handle, 0)[0]
+        if offset < end:
+            raise ValueError("a block begins within another")
+        end = offset + length
+        for key, value in _block(data, offset, length):
+            keys += len(key)
+            if keys > _MOST_KEYS:
+                raise ValueError(f"its keys have more than {_MOST_KEYS} bytes")
+            yield key, value
 
 
 def _block(data: bytes, offset: int, length: int) -> Iterator[tuple[bytes, bytes]]:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -151,6 +152,7 @@ def micro_batch_size(stage: Stage, world: int) -> int:
 
 
 def _one_thread(worker: int) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # not the program's own, which cleans up
     cv2.setNumThreads(0)  # its threads do not survive a fork
     torch.set_num_threads(1)
 

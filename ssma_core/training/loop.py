@@ -9,6 +9,7 @@ import json
 import math
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -62,16 +63,19 @@ def train(training: Training, output: Path, only: str | None = None, restart: bo
 
     only: the name of the one stage to run. The models that it starts from must be in `output`.
     restart: deletes the files of these stages and starts them again.
-    Raises SsmaError before any training for wrong data, for any stage that cannot start when its
+    Raises SsmaError before any training while another process trains one of the stages in `output`,
+    for wrong data, for any stage that cannot start when its
     turn comes, and for files of another configuration in `output`. Raises it later when the loss is
     not finite or a file cannot be written.
     """
     stages = select_stages(training, only)
     with torch.device("meta"):
         build(training.model)  # raises for an unknown expert, before any frame is read
-    with process_group() as processes:
+    with process_group() as processes, ExitStack() as owned:
         if processes.first:
-            _prepare(output, stages)
+            make_folder(output)
+            for stage in stages:
+                owned.enter_context(StageFiles(output, stage.name).own())
         processes.wait()
         remaining = [stage for stage in stages
                      if restart or not _is_finished(training, stage, output, processes)]
@@ -123,12 +127,6 @@ def train_stage(trainer: Trainer, frames: TrainingFrames, validation: TrainingFr
             _validate(trainer, validation, history, files)
     if processes.first:
         _finish(files, trainer, history, settings)
-
-
-def _prepare(output: Path, stages: Sequence[Stage]) -> None:
-    make_folder(output)
-    for stage in stages:
-        StageFiles(output, stage.name).remove_partial_files()
 
 
 def _check_stages(training: Training, stages: Sequence[Stage], output: Path,

@@ -4,7 +4,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import pickle
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +13,9 @@ from typing import Any
 
 import torch
 
+from ssma_core.disk.partial import lock
 from ssma_core.errors import SsmaError
-from ssma_core.files import atomic_write
+from ssma_core.files import atomic_write, behind_links, read_json
 from ssma_core.training.stages import Stage, Training
 from ssma_core.training.start import imagenet_hash, start_files
 from ssma_core.training.trainer import Trainer
@@ -79,12 +79,18 @@ class StageFiles:
             file.unlink(missing_ok=True)
         shutil.rmtree(self.tensorboard, ignore_errors=True)
 
-    def remove_partial_files(self) -> None:
-        """Removes what a process left that was killed while it wrote."""
-        for file in self.output.glob(f".{self.name}.*"):
-            file.unlink()
-        if self.log.exists():  # it was killed between writing the log and deleting the state
-            self.state.unlink(missing_ok=True)
+    @contextmanager
+    def own(self) -> Iterator[None]:
+        """While the block runs, no other process is in it. Removes what a process left that was
+        killed while it wrote. Raises SsmaError when another process trains the stage."""
+        own = self.output / f".{self.name}.lock"
+        with lock(own, f"trains the stage {self.name} in {self.output}"):
+            for left in self.output.glob(f".{self.name}.*"):
+                if left != own:
+                    left.unlink()
+            if self.log.exists():  # it was killed between writing the log and deleting the state
+                self.state.unlink(missing_ok=True)
+            yield
 
 
 @contextmanager
@@ -96,10 +102,12 @@ def durable_write(path: Path) -> Iterator[Path]:
         with atomic_write(path) as temporary:
             yield temporary
             _flush(temporary)
-        _flush(path.parent)
-    except (OSError, RuntimeError) as error:  # RuntimeError: torch.save's
-        raise SsmaError(f"cannot write {path}: {error}; make room, and the same command resumes "
-                        "from the last state") from error
+        _flush(behind_links(path).parent)
+    except SsmaError as error:
+        raise SsmaError(f"{error}; the same command then resumes from the last state") from error
+    except RuntimeError as error:  # torch.save's
+        raise SsmaError(f"cannot write {path}: {error}; make room there; the same command then "
+                        "resumes from the last state") from error
 
 
 def _flush(path: Path) -> None:
@@ -142,24 +150,27 @@ def load_state(files: StageFiles, trainer: Trainer, settings: dict[str, Any]) ->
     try:
         # weights_only: nothing in the file is executed.
         state = torch.load(files.state, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        _check_same(files, state["configuration"], settings)
+        trainer.load_state(state)
+        return History(**state["history"])
+    except SsmaError:
+        raise
+    except Exception as error:  # torch's readers, and values that are not there, raise anything
         raise SsmaError(f"cannot read {files.state}: it is damaged; start the stage again with "
                         "--restart") from error
-    _check_same(files, state["configuration"], settings)
-    trainer.load_state(state)
-    return History(**state["history"])
 
 
 def is_finished(files: StageFiles, settings: dict[str, Any]) -> bool:
     """Whether the stage has a log. Raises SsmaError when the log cannot be read, or is of another
     configuration."""
-    try:
-        log = json.loads(files.log.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not files.log.exists():
         return False
-    except (OSError, ValueError) as error:
+    try:
+        log = read_json(files.log)
+        there = dict(log.get("configuration", {}))
+    except (SsmaError, AttributeError, TypeError, ValueError) as error:
         raise SsmaError(f"cannot read {files.log}; start the stage again with --restart") from error
-    _check_same(files, log.get("configuration", {}), settings)
+    _check_same(files, there, settings)
     return True
 
 

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from ssma_core.datasets.sources import Source
 from ssma_core.errors import SsmaError
-from ssma_core.plain import from_plain, read_yaml
+from ssma_core.plain import from_plain, from_yaml, read_yaml
+from ssma_core.processes import MOST_WORKERS
 from ssma_core.spec import ModelSpec
 from ssma_core.training.augment import Augmentation
 
@@ -189,6 +188,8 @@ class Training:
                              ("seed", 0)):
             if getattr(self, field) < least:
                 raise SsmaError(f"{field} must be at least {least}, got {getattr(self, field)}")
+        if self.workers > MOST_WORKERS:
+            raise SsmaError(f"workers must be at most {MOST_WORKERS}, got {self.workers}")
         if not self.stages:
             raise SsmaError("there must be at least one stage")
         names = [modality.name for modality in self.model.modalities]
@@ -270,7 +271,4 @@ def _set(values: Any, setting: str) -> None:
         raise SsmaError(f"cannot set {setting!r}: it must be FIELD=VALUE, and the field a path "
                         "such as data.validation.take or stages.fusion.steps, whose sections are "
                         "in the configuration")
-    try:
-        values[field] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SsmaError(f"cannot set {setting!r}: the value is not YAML") from error
+    values[field] = from_yaml(text, f"cannot set {setting!r}: the value")

@@ -8,7 +8,6 @@ itself, and what its pace costs is shown beside it.
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from ssma_core import (
     PairingSettings,
     SsmaError,
     add_pairing_arguments,
+    begin_program,
     check_writable,
     compare_files,
     evaluate_bags,
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The console script. Returns the exit status: 0, 1 after a message on standard error, or 130
     when interrupted."""
     options = _options(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    begin_program()
     try:
         for path in filter(None, (options.json, options.report)):
             check_writable(path)

@@ -2,7 +2,6 @@
 files: mcordts/cityscapesScripts, README.md and helpers/labels.py."""
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from ssma_core.datasets.prepare.data_set import (
     sixteen_bits,
 )
 from ssma_core.errors import SsmaError
-from ssma_core.files import read_ids
+from ssma_core.files import read_ids, read_json
 from ssma_core.spec import Camera
 
 LAYOUT = """\
@@ -89,9 +88,9 @@ def _calibration(frame: PublishedFrame) -> dict[str, float]:
     assert frame.camera is not None  # `frames` gives one for hha
     names = ("extrinsic.baseline", "intrinsic.fx", "intrinsic.fy", "intrinsic.u0", "intrinsic.v0")
     try:
-        facts = json.loads(frame.camera.read_text(encoding="utf-8"))
+        facts = read_json(frame.camera)
         return {name: float(facts[name.split(".")[0]][name.split(".")[1]]) for name in names}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (SsmaError, ValueError, LookupError, TypeError, OverflowError) as error:
         raise SsmaError(f"{frame.camera} is no camera file of Cityscapes, which has "
                         f"{', '.join(names)}: {error!r}") from error
 

@@ -27,7 +27,7 @@ from ssma_core.datasets.prepare.data_set import (
     Split,
 )
 from ssma_core.errors import SsmaError
-from ssma_core.files import atomic_write, read_colour, read_sensor, write_picture
+from ssma_core.files import own_folder, read_colour, read_sensor, write_picture, write_text
 from ssma_core.modalities import encode, width_x_height
 from ssma_core.pictures import resize_nearest
 from ssma_core.processes import Outcome, ProcessEnded, TaskFunction
@@ -53,7 +53,7 @@ def prepare(data_set: DataSet, root: Path, output: Path, classes: Classes, secon
       train.txt, validation.txt   list files; last, so that a list names only files that exist
 
     Files that exist are not made again. Raises SsmaError for errors in the data set, and where
-    `output` holds another preparation.
+    `output` holds another preparation or another process writes into it.
     """
     splits = data_set.frames(root.absolute(), second.name)
     frames = [frame for split in splits.values() for frame in split]
@@ -61,17 +61,18 @@ def prepare(data_set: DataSet, root: Path, output: Path, classes: Classes, secon
     rows = {split: [(each.rgb, _path(output, second.name, each), _path(output, "label", each))
                     for each in members] for split, members in splits.items()}
     _check_rows(rows, root, output)
-    _claim(output, _model_yaml(data_set, classes, second), ("label", second.name))
-    missing = [each for each in frames if not _path(output, second.name, each).exists()]
-    try:
-        labelled = _in_processes(partial(_label, output, data_set, classes), frames, workers,
-                                 "labels")
-        _in_processes(partial(_second, output, second), missing, workers, second.name)
-        for split, listed in rows.items():
-            write_list(output / f"{split}.txt", listed)
-    except OSError as error:
-        raise SsmaError(f"cannot write under {output}: {error.strerror}; give a folder that can be "
-                        "written, on a disk with room") from error
+    with own_folder(output):
+        _claim(output, _model_yaml(data_set, classes, second), ("label", second.name))
+        missing = [each for each in frames if not _path(output, second.name, each).exists()]
+        try:
+            labelled = _in_processes(partial(_label, output, data_set, classes), frames, workers,
+                                     "labels")
+            _in_processes(partial(_second, output, second), missing, workers, second.name)
+            for split, listed in rows.items():
+                write_list(output / f"{split}.txt", listed)
+        except OSError as error:
+            raise SsmaError(f"cannot write under {output}: {error.strerror}; give a folder that "
+                            "can be written, on a disk with room") from error
     counts = np.sum(labelled, axis=0)
     return Prepared({split: len(members) for split, members in splits.items()},
                     tuple((counts / counts.sum()).tolist()), len(missing))
@@ -117,7 +118,7 @@ def _model_yaml(data_set: DataSet, classes: Classes, second: Second) -> str:
 
 
 def _claim(output: Path, model_yaml: str, kinds: tuple[str, ...]) -> None:
-    """Makes the folder, or uses the one that an earlier run of the same command left. Removes the
+    """Uses the empty folder, or the one that an earlier run of the same command left. Removes the
     files in the folders `kinds` that the run was writing when it was killed."""
     described = output / "model.yaml"
     try:
@@ -127,12 +128,10 @@ def _claim(output: Path, model_yaml: str, kinds: tuple[str, ...]) -> None:
                                 "another second modality: give another --output, or remove it")
             for half in (path for kind in kinds for path in (output / kind).rglob(".*.png")):
                 half.unlink()
-        output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SsmaError(f"cannot write under {output}: {error.strerror}; give a folder that can be "
                         "written") from error
-    with atomic_write(described) as temporary:
-        temporary.write_text(model_yaml, encoding="utf-8")
+    write_text(described, model_yaml)
 
 
 def _label(output: Path, data_set: DataSet, classes: Classes, frame: PublishedFrame,

@@ -1,0 +1,1 @@
+"""Below the writers: partial files and locks."""

@@ -1,0 +1,240 @@
+"""The readers of files from outside, each with the contents of a small whole file: for the property
+tests, and for the fuzzer of `make torture`.
+
+Where a checksum would find any change, what is changed is within it, and the checksum is right.
+"""
+from __future__ import annotations
+
+import io
+import json
+import struct
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import example_report as example
+import numpy as np
+import torch
+from conftest import ROOT, TINY_SPEC
+from onnx import TensorProto, helper
+from safetensors.numpy import save
+
+from ssma_core.datasets.folders import Folders
+from ssma_core.datasets.tfrecord import Records
+from ssma_core.evaluation.comparison import matched
+from ssma_core.evaluation.report.compare import comparison_page
+from ssma_core.evaluation.report.words import in_words
+from ssma_core.evaluation.result_file import read_result, write_result
+from ssma_core.files import read_colour, read_sensor
+from ssma_core.model_files import checkpoint, engine_file, onnx_parts
+from ssma_core.model_files.exported import Exported, FrameFormat, to_metadata
+from ssma_core.model_files.npz import read_npz
+from ssma_core.model_files.tf_checkpoint import masked_crc32c, read_checkpoint
+from ssma_core.training.resume import StageFiles, load_state
+from ssma_core.training.stages import read_training
+
+EXPORTED = Exported(TINY_SPEC, "fp16", FrameFormat((1280, 720), "uint16"), "0" * 64)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """content: makes one that is right. file: the file's name. read: takes its path. whole: what
+    the file is with that content."""
+
+    content: Callable[[], bytes]
+    file: str
+    read: Callable[[Path], object]
+    whole: Callable[[bytes], bytes] = bytes
+
+
+@cache
+def _result() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "result.json")
+        write_result(example.report(example.spec(), ["a", "b"], live=True, frames=14), path)
+        return path.read_bytes()
+
+
+def _shown(path: Path) -> None:
+    found = matched(read_result(path), read_result(path), str(path), str(path))
+    in_words(found)
+    comparison_page(found)
+
+
+@cache
+def _picture(suffix: str) -> bytes:
+    colour = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
+    return bytes(cv2.imencode(suffix, colour[..., 0] if suffix == ".tif" else colour)[1])
+
+
+def _read_pictures(path: Path) -> None:
+    read_sensor(path)
+    read_colour(path)
+
+
+@cache
+def _npy() -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.arange(6, dtype=np.float32).reshape(2, 3))
+    return file.getvalue()
+
+
+def _zipped(member: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("conv/weights.npy", member)
+    return file.getvalue()
+
+
+_FRONT = 22  # bytes before an engine's header: magic, its length, the checksum
+
+
+@cache
+def _engine() -> bytes:
+    gpu = engine_file.Gpu("Orin", (8, 7))
+    header = engine_file.EngineHeader(EXPORTED, "tensorrt", "10.13", gpu, (), "ssma build-engine")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "m.engine")
+        engine_file.write(path, header, {"": b"plan", "rgb": b"other plan"})
+        return path.read_bytes()
+
+
+def _engine_of(rest: bytes) -> bytes:
+    begin = _engine()[:_FRONT - 4]
+    return begin + struct.pack("<I", zlib.crc32(rest, zlib.crc32(begin[14:]))) + rest
+
+
+def _varint(number: int) -> bytes:
+    low, rest = number & 0x7F, number >> 7
+    return bytes([low | 0x80]) + _varint(rest) if rest else bytes([low])
+
+
+def _field(number: int, value: bytes | int) -> bytes:
+    if isinstance(value, int):
+        return _varint(number << 3) + _varint(value)
+    return _varint(number << 3 | 2) + _varint(len(value)) + value
+
+
+_DATA = np.arange(6, dtype="<f4").tobytes()
+
+
+def _tf_entries() -> bytes:
+    weights = b"".join([_field(1, 1), _field(2, _field(2, _field(1, 2)) + _field(2, _field(1, 3))),
+                        _field(5, len(_DATA)), _varint(6 << 3 | 5),
+                        struct.pack("<I", masked_crc32c(_DATA))])
+    entries = {b"": _field(1, 1), b"conv/weights": weights}
+    return b"".join(_entry(key, value) for key, value in entries.items()) + struct.pack("<II", 0, 1)
+
+
+def _entry(key: bytes, value: bytes) -> bytes:
+    return b"\0" + _varint(len(key)) + _varint(len(value)) + key + value
+
+
+def _table(block: bytes) -> bytes:
+    handle = _varint(0) + _varint(len(block))
+    index = _entry(b"z", handle) + struct.pack("<II", 0, 1)
+    sealed = [part + b"\0" + struct.pack("<I", masked_crc32c(part + b"\0"))
+              for part in (block, index)]
+    footer = _varint(0) * 2 + _varint(len(sealed[0])) + _varint(len(index))
+    return b"".join([*sealed, footer.ljust(40, b"\0"), struct.pack("<Q", 0xDB4775248B80FB57)])
+
+
+def _read_tf(path: Path) -> None:
+    path.with_name("model.ckpt.data-00000-of-00001").write_bytes(_DATA)
+    read_checkpoint(path)
+
+
+def _tfrecord() -> bytes:
+    integers = b"".join(_field(1, _field(1, name) + _field(2, _field(3, _field(1, _varint(side)))))
+                        for name, side in ((b"height", 2), (b"width", 3)))
+    images = b"".join(_field(1, _field(1, name) + _field(2, _field(1, _field(1, bytes(size)))))
+                      for name, size in ((b"modality1", 18), (b"modality2", 18), (b"label", 6)))
+    return _field(1, integers + images)
+
+
+def _record(data: bytes) -> bytes:
+    length = struct.pack("<Q", len(data))
+    return b"".join([length, struct.pack("<I", masked_crc32c(length)), data,
+                     struct.pack("<I", masked_crc32c(data))])
+
+
+def _read_records(path: Path) -> None:
+    for record in Records(tfrecord=str(path)).every():
+        record.read(6)
+
+
+@cache
+def _onnx() -> bytes:
+    value = helper.make_tensor_value_info("labels", TensorProto.FLOAT, [1])
+    graph = helper.make_graph([helper.make_node("Identity", ["rgb"], ["labels"])], "g",
+                              [helper.make_tensor_value_info("rgb", TensorProto.FLOAT, [1])],
+                              [value])
+    model = helper.make_model(graph)
+    helper.set_model_props(model, to_metadata(EXPORTED))
+    return bytes(model.SerializeToString())
+
+
+def _read_onnx(path: Path) -> None:
+    model, _ = onnx_parts.read(path)
+    onnx_parts.cuts(model, {"": {"labels"}})
+
+
+SETTINGS: dict[str, Any] = {"seed": 0}
+
+
+@cache
+def _state() -> bytes:
+    file = io.BytesIO()
+    torch.save({"network": {"w": torch.zeros(3)}, "configuration": SETTINGS,
+                "history": {"losses": [1.0], "validation": [], "seconds": 1.0}}, file)
+    return file.getvalue()
+
+
+def _read_state(path: Path) -> None:
+    trainer: Any = SimpleNamespace(load_state=lambda state: torch.zeros(3).copy_(
+        state["network"]["w"]))
+    load_state(StageFiles(path.parent, "fusion"), trainer, SETTINGS)
+
+
+def _drive() -> bytes:
+    return json.dumps({"weather": ["clear", "rain"], "seed": 1}).encode()
+
+
+def _read_drive(path: Path) -> None:
+    for channel in ("rgb", "depth", "label"):
+        (path.parent / channel).mkdir(exist_ok=True)
+        (path.parent / channel / "000000.png").touch()
+    Folders(str(path.parent), "rgb/*", "depth", "label").samples()
+
+
+def _configuration() -> bytes:
+    return (ROOT / "config/training/tiny_forest.yaml").read_bytes()
+
+
+def _checkpoint() -> bytes:
+    return bytes(save({"w": np.zeros(3, np.float32)},
+                      {"format": "ssma", "version": "1", "spec": TINY_SPEC.to_json()}))
+
+
+READERS = {
+    "result": Reader(_result, "result.json", _shown),
+    "configuration": Reader(_configuration, "run.yaml", read_training),
+    **{suffix: Reader(partial(_picture, f".{suffix}"), f"p.{suffix}", _read_pictures)
+       for suffix in ("png", "jpg", "tif", "bmp", "webp", "ppm")},
+    "npz": Reader(lambda: _zipped(_npy()), "v.npz", read_npz),
+    "npy": Reader(_npy, "v.npz", read_npz, _zipped),
+    "engine": Reader(lambda: _engine()[_FRONT:], "m.engine", engine_file.read, _engine_of),
+    "TensorFlow": Reader(_tf_entries, "model.ckpt.index", _read_tf, _table),
+    "TFRecord": Reader(_tfrecord, "r.tfrecord", _read_records, _record),
+    "checkpoint": Reader(_checkpoint, "m.safetensors", checkpoint.read_spec),
+    "onnx": Reader(_onnx, "m.onnx", _read_onnx),
+    "state": Reader(_state, "fusion.state.pt", _read_state),
+    "drive": Reader(_drive, "drive.json", _read_drive),
+}
