@@ -1,7 +1,7 @@
 """Measures whether the data path makes a stage's frames as fast as its network learns.
 
-    python training/benchmark.py --config config/training/tiny_forest.yaml \\
-        --output runs/tiny_forest --stage expert_rgb --set workers=2
+    python training/benchmark.py --config config/training/forest.yaml \\
+        --output runs/forest --stage expert_rgb --set workers=2
 
 Trains in memory only. The output folder contains the models that the stage starts from.
 """

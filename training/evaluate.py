@@ -1,8 +1,8 @@
 """How good a model is on a configuration's data, by IoU and boundary F-score; which of two results
 is better; what several seeds reach. See docs/evaluation.md.
 
-    python training/evaluate.py --model models/tiny_forest.onnx \\
-        --config config/training/tiny_forest.yaml --output runs/tiny_forest/evaluation
+    python training/evaluate.py --model models/forest.onnx \\
+        --config config/training/forest.yaml --output runs/forest/evaluation
     python training/evaluate.py --compare runs/one/result.json runs/other/result.json
     python training/evaluate.py --mean runs/seed_*/result.json
 """

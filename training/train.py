@@ -1,6 +1,6 @@
 """Trains the stages of a configuration: experts, then the fusion. See docs/training.md.
 
-    python training/train.py --config config/training/tiny_forest.yaml --output runs/tiny_forest
+    python training/train.py --config config/training/forest.yaml --output runs/forest
     torchrun --nproc-per-node 2 training/train.py --config ... --output ...
 
 The same command, given again, resumes a run that was stopped.
