@@ -18,6 +18,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
+from ssma_ros.node.advice import silence
 from ssma_ros.node.parameters import Parameters
 
 FOREST_ROBOT = ROOT / "launch" / "forest_robot.launch.py"
@@ -268,11 +269,38 @@ def test_the_params_file_holds_only_known_parameters_that_differ_from_the_defaul
         assert value != defaults[name], f"{name} repeats the node's default"
 
 
+def transports(profile: str) -> dict[str, dict[str, str]]:
+    """What a profile of Fast DDS says of each transport, by its type; all of them are in use, and
+    no others."""
+    root = ElementTree.parse(CONFIG / profile).getroot()
+    for element in root.iter():
+        element.tag = element.tag.partition("}")[2]
+    found = [{child.tag: child.text or "" for child in element}
+             for element in root.iter("transport_descriptor")]
+    participant = next(root.iter("participant"))
+    assert participant.get("is_default_profile") == "true"
+    assert participant.findtext("rtps/useBuiltinTransports") == "false"
+    assert {each.text for each in participant.iterfind("rtps/userTransports/transport_id")} == {
+        each["transport_id"] for each in found}
+    return {each["type"]: each for each in found}
+
+
 def test_the_fast_dds_segment_holds_images() -> None:
-    root = ElementTree.parse(CONFIG / "fastdds_images.xml").getroot()
-    space = {"dds": root.tag.partition("}")[0].lstrip("{")}
-    size = root.findtext(".//dds:segment_size", namespaces=space)
-    assert size and int(size) >= 8 * 1920 * 1080 * 3
+    found = transports("fastdds_images.xml")
+    assert int(found["SHM"]["segment_size"]) >= 8 * 1920 * 1080 * 3
+    assert "UDPv4" in found
+
+
+def test_messages_over_a_network_fit_a_packet_and_its_buffers_an_image() -> None:
+    udp, = transports("fastdds_network.xml").values()
+    assert udp["type"] == "UDPv4"
+    headers = 20 + 8  # of IP and UDP, in a packet of Ethernet
+    assert int(udp["maxMessageSize"]) == 1400 <= 1500 - headers
+    assert int(udp["sendBufferSize"]) == int(udp["receiveBufferSize"]) == 4 * 1024**2
+
+
+def test_the_advice_names_profiles_that_are_there() -> None:
+    assert (ROOT / silence.PROFILE).is_file() and (ROOT / silence.NETWORK_PROFILE).is_file()
 
 
 @pytest.mark.ros
