@@ -7,36 +7,41 @@
 Arguments can also replay a recorded drive instead of cameras, and publish the overlay compressed,
 for a viewer behind a slow link:
 
-    … bag:=drive.mcap use_sim_time:=true republish:=compressed
+    … bag:=drive.mcap republish:=compressed
+
+When the node ends by itself, so does the launch, with a status that is not 0 if the node failed.
+With respawn:=true the node is started again instead.
 
 Topics are set here. Parameters have their defaults in the node and the robot's values in the params
 file; an argument overrides both.
 """
 from __future__ import annotations
 
+from typing import Any
+
 from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
-    EmitEvent,
     ExecuteProcess,
     OpaqueFunction,
     RegisterEventHandler,
     SetEnvironmentVariable,
+    Shutdown,
 )
 from launch.conditions import IfCondition
-from launch.events import matches_action
+from launch.event_handlers import OnProcessExit
+from launch.events.process import ProcessExited
 from launch.substitutions import (
     EnvironmentVariable,
     LaunchConfiguration,
     PathJoinSubstitution,
     PythonExpression,
 )
-from launch_ros.actions import LifecycleNode, Node
-from launch_ros.event_handlers import OnStateTransition
-from launch_ros.events.lifecycle import ChangeState
+from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 from launch_ros.substitutions import ExecutableInPackage, FindPackageShare
-from lifecycle_msgs.msg import Transition
+
+RESPAWN_DELAY_S = 2.0
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -44,7 +49,8 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def _robot(context: LaunchContext) -> list[Action]:
-    node = LifecycleNode(
+    respawn = LaunchConfiguration("respawn").perform(context) == "true"
+    node = Node(
         package="ssma_ros",
         executable="segmentation_node",
         name="segmentation_node",
@@ -58,15 +64,36 @@ def _robot(context: LaunchContext) -> list[Action]:
             ("rgb/camera_info", LaunchConfiguration("camera_info_topic")),
         ],
         arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
+        respawn=respawn, respawn_delay=RESPAWN_DELAY_S,
     )
-    return [node, *_brought_to_active(node), _replayed_when_active(node), _republish()]
+    return [node, *([] if respawn else [_ends_with(node)]), *_replay(context), _republish()]
 
 
-def _parameters_given(context: LaunchContext) -> list[dict[str, ParameterValue]]:
+def _parameters_given(context: LaunchContext) -> list[dict[str, Any]]:
     """The parameters given as arguments. The others must be absent: the params file sets them."""
-    types = {"model": str, "use_sim_time": bool}
-    return [{name: ParameterValue(LaunchConfiguration(name), value_type=types[name])}
-            for name in types if LaunchConfiguration(name).perform(context)]
+    model, time, bag = (LaunchConfiguration(name).perform(context)
+                        for name in ("model", "use_sim_time", "bag"))
+    given: list[dict[str, Any]] = [
+        {"autostart": ParameterValue(LaunchConfiguration("autostart"), value_type=bool)}]
+    if model:
+        given.append({"model": ParameterValue(model, value_type=str)})
+    if time or bag:  # a bag's images have the bag's time
+        given.append({"use_sim_time": time != "false"})
+    return given
+
+
+def _ends_with(node: Node) -> RegisterEventHandler:
+    """Ends the launch when the node ends by itself. Only an exception gives a status other
+    than 0."""
+    def ended(event: ProcessExited, context: LaunchContext) -> list[Action]:
+        if context.is_shutdown:
+            return []
+        if event.returncode:
+            raise RuntimeError(f"segmentation_node ended with exit status {event.returncode}; its "
+                               "own lines above say why")
+        return [Shutdown(reason="segmentation_node ended")]
+
+    return RegisterEventHandler(OnProcessExit(target_action=node, on_exit=ended))
 
 
 def _arguments() -> list[DeclareLaunchArgument]:
@@ -90,11 +117,15 @@ def _arguments() -> list[DeclareLaunchArgument]:
             description="the robot's parameters"),
         DeclareLaunchArgument(
             "use_sim_time", default_value="", choices=["", "true", "false"],
-            description="take the time from /clock, for a simulation or a replayed bag; empty: as "
-            "in params_file"),
+            description="take the time from /clock, as in a simulation; empty: true with bag, "
+            "otherwise as in params_file"),
         DeclareLaunchArgument(
             "autostart", default_value="true", choices=["true", "false"],
             description="configure and activate the node; false: a lifecycle manager does it"),
+        DeclareLaunchArgument(
+            "respawn", default_value="false", choices=["true", "false"],
+            description="start the node again, configured and active, when it dies; false: the "
+            "launch ends with it"),
         DeclareLaunchArgument(
             "log_level", default_value="info", description="debug, info, warn, error or fatal"),
         DeclareLaunchArgument(
@@ -121,36 +152,17 @@ def _room_for_images() -> list[SetEnvironmentVariable]:
     ]
 
 
-def _brought_to_active(node: LifecycleNode) -> list[EmitEvent | RegisterEventHandler]:
-    """Activates the node once; later `ros2 lifecycle set` decides. By events, which every
-    distribution's launch_ros has (Humble has no other way)."""
-    autostart = IfCondition(LaunchConfiguration("autostart"))
-
-    def change(transition_id: int) -> ChangeState:
-        return ChangeState(
-            lifecycle_node_matcher=matches_action(node), transition_id=transition_id)
-
-    return [
-        RegisterEventHandler(
-            OnStateTransition(
-                target_lifecycle_node=node, start_state="configuring", goal_state="inactive",
-                handle_once=True,
-                entities=[EmitEvent(event=change(Transition.TRANSITION_ACTIVATE))]),
-            condition=autostart),
-        EmitEvent(event=change(Transition.TRANSITION_CONFIGURE), condition=autostart),
-    ]
-
-
-def _replayed_when_active(node: LifecycleNode) -> RegisterEventHandler:
-    """Replays the whole bag: it also contains the time, and what a viewer shows beside images."""
-    return RegisterEventHandler(
-        OnStateTransition(
-            target_lifecycle_node=node, goal_state="active", handle_once=True,
-            entities=[ExecuteProcess(
-                cmd=[ExecutableInPackage(package="ssma_ros", executable="replay"),
-                     LaunchConfiguration("bag"), "--clock"],
-                name="replay", output="screen")]),
-        condition=_is_none_of("bag", ""))
+def _replay(context: LaunchContext) -> list[Action]:
+    """Replays the whole bag: it also contains the time, and what a viewer shows beside images.
+    It begins when the node says its mode, as it does when it is activated."""
+    if not LaunchConfiguration("bag").perform(context):
+        return []
+    namespace = LaunchConfiguration("namespace").perform(context).strip("/")
+    return [ExecuteProcess(
+        cmd=[ExecutableInPackage(package="ssma_ros", executable="replay"),
+             LaunchConfiguration("bag"), "--clock",
+             "--wait-for-mode", f"{namespace and '/' + namespace}/semantic/mode"],
+        name="replay", output="screen")]
 
 
 def _republish() -> Node:

@@ -5,6 +5,7 @@ or draws pages is imported when it is first used: a robot that runs an engine ne
 """
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,10 @@ if TYPE_CHECKING:
     from ssma_core.evaluation.report.words import in_words
     from ssma_core.evaluation.result_file import write_result
     from ssma_core.processes import begin_program, glibc, return_free_memory
+
+# Since 1.29 onnxruntime's wheels report every start to their maker, unless they find this when they
+# are first imported.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 _LATE = {  # which module each name is in that is imported late
     "GroundTruth": "bags.ground_truth",

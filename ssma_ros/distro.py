@@ -14,7 +14,7 @@ the stand-in reads images of those two layouts everywhere. Its compiled half is 
 and one OpenCV, and pip may install others: see `_usable_bridge`.
 
 Of vision_msgs we use `LabelInfo` and its `VisionClass`. There is no stand-in for a message type
-that other programs know by name: both are None without vision_msgs.
+that other programs know by name: both are None without vision_msgs. Likewise bond's `Status`.
 """
 from __future__ import annotations
 
@@ -87,6 +87,11 @@ try:
     from vision_msgs.msg import LabelInfo, VisionClass
 except ImportError:
     LabelInfo = VisionClass = None
+
+try:
+    from bond.msg import Status as BondStatus
+except ImportError:
+    BondStatus = None
 
 
 # What cv_bridge decodes, and to which encoding. "passthrough" does not copy; other encodings have

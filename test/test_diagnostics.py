@@ -342,3 +342,18 @@ def test_what_comes_and_goes_is_logged_at_a_calm_rate(clock: Clock) -> None:
         said += throttle.due(["no image"]) + throttle.due([])
         clock.go(1)
     assert len(said) == 3
+
+
+@pytest.mark.parametrize("others", [
+    [], [("segmentation_node", "/rear")], [("camera", "/front")]])
+def test_a_name_of_its_own_is_no_trouble(others: list[tuple[str, str]]) -> None:
+    nodes = [("segmentation_node", "/front"), *others]
+    assert not diagnostics.namesakes("segmentation_node", "/front", nodes)
+
+
+@pytest.mark.parametrize("namespace, name", [
+    ("/", "/segmentation_node"), ("/front", "/front/segmentation_node")])
+def test_two_nodes_of_one_name_are_told(namespace: str, name: str) -> None:
+    nodes = [("segmentation_node", namespace)] * 2 + [("camera", "/")]
+    trouble, = diagnostics.namesakes("segmentation_node", namespace, nodes)
+    assert trouble.startswith(f"2 nodes are named {name}: ")

@@ -8,9 +8,9 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, ClassVar
 from xml.etree import ElementTree
 
@@ -18,13 +18,14 @@ import pytest
 import yaml
 from conftest import ROOT
 
+from ssma_ros.node.advice import silence
 from ssma_ros.node.parameters import Parameters
 
 FOREST_ROBOT = ROOT / "launch" / "forest_robot.launch.py"
 REPLAY = ROOT / "launch" / "replay.launch.py"
 CONFIG = ROOT / "config"
 ARGUMENTS = {"model", "namespace", "rgb_topic", "aux_topic", "camera_info_topic", "params_file",
-             "use_sim_time", "autostart", "log_level", "bag", "republish"}
+             "use_sim_time", "autostart", "respawn", "log_level", "bag", "republish"}
 
 
 class Call:
@@ -56,12 +57,11 @@ class Recorder(ModuleType):
 
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("launch", "launch.actions", "launch.conditions", "launch.events",
-                 "launch.substitutions", "launch_ros", "launch_ros.actions",
-                 "launch_ros.event_handlers", "launch_ros.events", "launch_ros.events.lifecycle",
-                 "launch_ros.parameter_descriptions", "launch_ros.substitutions"):
+    for name in ("launch", "launch.actions", "launch.conditions", "launch.event_handlers",
+                 "launch.events", "launch.events.process", "launch.substitutions", "launch_ros",
+                 "launch_ros.actions", "launch_ros.parameter_descriptions",
+                 "launch_ros.substitutions"):
         monkeypatch.setitem(sys.modules, name, Recorder(name))
-    pytest.importorskip("lifecycle_msgs.msg", reason="needs ROS's message packages")
     Call.made = []
 
 
@@ -93,6 +93,11 @@ def description(launch_file: Path) -> Any:
     return module.generate_launch_description()
 
 
+def segmentation_node(calls: list[Call]) -> Call:
+    node, = (call for call in named(calls, "Node") if call.options["package"] == "ssma_ros")
+    return node
+
+
 def named(calls: list[Call], name: str) -> list[Call]:
     return [call for call in calls if call.name == name]
 
@@ -113,24 +118,28 @@ def test_the_files_it_names_are_in_the_package(calls: list[Call]) -> None:
     assert paths and all(ROOT.joinpath(*path[1:]).is_file() for path in paths)
 
 
-def test_the_node_is_the_packages_lifecycle_node_with_relative_topics(calls: list[Call]) -> None:
-    node, = named(calls, "LifecycleNode")
-    assert (node.options["package"], node.options["executable"]) == (
-        "ssma_ros", "segmentation_node")
+def test_the_node_is_the_packages_with_relative_topics(calls: list[Call]) -> None:
+    node = segmentation_node(calls)
+    assert node.options["executable"] == node.options["name"] == "segmentation_node"
     assert [name for name, _ in node.options["remappings"]] == [
         "rgb/image", "aux/image", "rgb/camera_info"]
     assert str(node.options["namespace"]) == "namespace"
 
 
-@pytest.mark.parametrize("given", [{}, {"model": "m.onnx"}, {"use_sim_time": "true"},
-                                   {"model": "m.onnx", "use_sim_time": "false"}])
+@pytest.mark.parametrize("given, expected", [
+    ({}, {}),
+    ({"model": "m.onnx"}, {"model": "m.onnx"}),
+    ({"use_sim_time": "true"}, {"use_sim_time": "True"}),
+    ({"model": "m.onnx", "use_sim_time": "false"}, {"model": "m.onnx", "use_sim_time": "False"}),
+    # A bag's images have the bag's time; who says otherwise is obeyed.
+    ({"bag": "drive.mcap"}, {"use_sim_time": "True"}),
+    ({"bag": "drive.mcap", "use_sim_time": "false"}, {"use_sim_time": "False"})])
 def test_only_parameters_that_are_given_override_the_params_file(
-        stand_in: None, given: dict[str, str]) -> None:
-    node, = named(calls_with(given), "LifecycleNode")
-    params_file, *overrides = node.options["parameters"]
+        stand_in: None, given: dict[str, str], expected: dict[str, str]) -> None:
+    params_file, *overrides = segmentation_node(calls_with(given)).options["parameters"]
     assert str(params_file) == "params_file"
     assert {name: str(value) for override in overrides for name, value in override.items()} == {
-        name: name for name in given}
+        "autostart": "autostart", **expected}
 
 
 def test_images_get_room_unless_the_user_has_a_profile(calls: list[Call]) -> None:
@@ -142,38 +151,65 @@ def test_images_get_room_unless_the_user_has_a_profile(calls: list[Call]) -> Non
         "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"}
 
 
-def test_it_configures_and_then_activates_when_autostart_is_true(calls: list[Call]) -> None:
-    from lifecycle_msgs.msg import Transition
+@pytest.fixture
+def when_it_ends(calls: list[Call]) -> Callable[..., list[Call]]:
+    """What the launch does when the node ends with a status, and whether it is ending already."""
+    handler, = named(calls, "OnProcessExit")
+    assert handler.options["target_action"] is segmentation_node(calls)
+    assert named(calls, "RegisterEventHandler")[0].arguments == (handler,)
 
-    changes = [call.options["transition_id"] for call in named(calls, "ChangeState")]
-    assert set(changes) == {Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE}
-    begin = [c for c in named(calls, "EmitEvent") if "condition" in c.options]
-    then = named(calls, "RegisterEventHandler")[0]
-    assert [str(c.options["condition"]) for c in (*begin, then)] == ["autostart"] * 2
-    # Who configures it again by hand finds it inactive.
-    assert named(calls, "OnStateTransition")[0].options["handle_once"]
+    def ended(status: int, *, is_shutdown: bool = False) -> list[Call]:
+        found: list[Call] = handler.options["on_exit"](
+            SimpleNamespace(returncode=status), SimpleNamespace(is_shutdown=is_shutdown))
+        return found
+
+    return ended
 
 
-def test_a_bag_is_replayed_with_its_time_when_the_node_listens(calls: list[Call]) -> None:
+@pytest.mark.parametrize("status", [1, -9])
+def test_a_node_that_fails_ends_the_launch_with_an_error(
+        when_it_ends: Callable[..., list[Call]], status: int) -> None:
+    """launch has no other way to a status that is not 0 than an exception."""
+    with pytest.raises(RuntimeError, match=f"exit status {status}"):
+        when_it_ends(status)
+
+
+def test_a_node_that_is_ended_ends_the_launch(when_it_ends: Callable[..., list[Call]]) -> None:
+    shutdown, = when_it_ends(0)
+    assert shutdown.name == "Shutdown"
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_launch_that_is_ending_is_left_alone(
+        when_it_ends: Callable[..., list[Call]], status: int) -> None:
+    assert when_it_ends(status, is_shutdown=True) == []
+
+
+def test_a_node_is_started_again_instead_where_that_is_requested(stand_in: None) -> None:
+    assert not segmentation_node(calls_with({})).options["respawn"]
+    calls = calls_with({"respawn": "true"})
+    assert segmentation_node(calls).options["respawn"]
+    assert not named(calls, "OnProcessExit")
+
+
+@pytest.mark.parametrize("namespace, topic", [
+    ("", "/semantic/mode"), ("front", "/front/semantic/mode"), ("/front/", "/front/semantic/mode")])
+def test_a_bag_is_replayed_with_its_time_when_the_node_listens(
+        stand_in: None, namespace: str, topic: str) -> None:
     pytest.importorskip("rclpy", reason="needs rclpy")
     from ssma_ros.replay import bag_to_topics
 
-    process, = named(calls, "ExecuteProcess")
+    assert not named(calls_with({}), "ExecuteProcess")
+    process, = named(calls_with({"bag": "drive.mcap", "namespace": namespace}), "ExecuteProcess")
     program, *arguments = process.options["cmd"]
     assert program.options == {"package": "ssma_ros", "executable": "replay"}
     options = bag_to_topics._parser().parse_args([str(argument) for argument in arguments])
-    assert (options.bag, options.clock) == ("bag", True)
-    when = named(calls, "OnStateTransition")[-1]
-    assert when.options["goal_state"] == "active" and when.options["entities"] == [process]
-    condition = named(calls, "RegisterEventHandler")[-1].options["condition"]
-    assert is_true(condition, bag="it's/a bag")
-    assert not is_true(condition, bag="")
+    assert (options.bag, options.clock, options.wait_for_mode) == ("bag", True, topic)
 
 
 def test_the_overlay_is_republished_where_it_is_requested(calls: list[Call]) -> None:
-    node, = named(calls, "Node")
-    assert (node.options["package"], node.options["executable"]) == (
-        "image_transport", "republish")
+    node, = (call for call in named(calls, "Node") if call.options["executable"] == "republish")
+    assert node.options["package"] == "image_transport"
     assert str(node.options["namespace"]) == "namespace"  # its topics are relative like the node's
     assert ("in", "semantic/overlay") in node.options["remappings"]
     assert [str(argument) for argument in node.options["arguments"]] == ["raw", "republish"]
@@ -233,11 +269,38 @@ def test_the_params_file_holds_only_known_parameters_that_differ_from_the_defaul
         assert value != defaults[name], f"{name} repeats the node's default"
 
 
+def transports(profile: str) -> dict[str, dict[str, str]]:
+    """What a profile of Fast DDS says of each transport, by its type; all of them are in use, and
+    no others."""
+    root = ElementTree.parse(CONFIG / profile).getroot()
+    for element in root.iter():
+        element.tag = element.tag.partition("}")[2]
+    found = [{child.tag: child.text or "" for child in element}
+             for element in root.iter("transport_descriptor")]
+    participant = next(root.iter("participant"))
+    assert participant.get("is_default_profile") == "true"
+    assert participant.findtext("rtps/useBuiltinTransports") == "false"
+    assert {each.text for each in participant.iterfind("rtps/userTransports/transport_id")} == {
+        each["transport_id"] for each in found}
+    return {each["type"]: each for each in found}
+
+
 def test_the_fast_dds_segment_holds_images() -> None:
-    root = ElementTree.parse(CONFIG / "fastdds_images.xml").getroot()
-    space = {"dds": root.tag.partition("}")[0].lstrip("{")}
-    size = root.findtext(".//dds:segment_size", namespaces=space)
-    assert size and int(size) >= 8 * 1920 * 1080 * 3
+    found = transports("fastdds_images.xml")
+    assert int(found["SHM"]["segment_size"]) >= 8 * 1920 * 1080 * 3
+    assert "UDPv4" in found
+
+
+def test_messages_over_a_network_fit_a_packet_and_its_buffers_an_image() -> None:
+    udp, = transports("fastdds_network.xml").values()
+    assert udp["type"] == "UDPv4"
+    headers = 20 + 8  # of IP and UDP, in a packet of Ethernet
+    assert int(udp["maxMessageSize"]) == 1400 <= 1500 - headers
+    assert int(udp["sendBufferSize"]) == int(udp["receiveBufferSize"]) == 4 * 1024**2
+
+
+def test_the_advice_names_profiles_that_are_there() -> None:
+    assert (ROOT / silence.PROFILE).is_file() and (ROOT / silence.NETWORK_PROFILE).is_file()
 
 
 @pytest.mark.ros

@@ -1,8 +1,11 @@
 """The lifecycle node in this process, without DDS traffic: what its transitions leave behind."""
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +16,8 @@ from lifecycle_msgs.msg import State
 from rclpy.parameter import Parameter
 
 from ssma_core import SsmaError
-from ssma_ros.node import lifecycle, memory
+from ssma_ros import distro
+from ssma_ros.node import bond, lifecycle, memory
 
 pytestmark = pytest.mark.ros
 UNCONFIGURED, FINALIZED = State.PRIMARY_STATE_UNCONFIGURED, State.PRIMARY_STATE_FINALIZED
@@ -94,3 +98,81 @@ def test_what_cannot_be_ended_does_not_keep_the_model(
     assert state(node) == FINALIZED
     assert closed == [True]
     assert str(error) in node.logged.errors[-1]
+
+
+@dataclass
+class Status:
+    """bond/msg/Status, with the fields of its .msg file."""
+
+    id: str
+    instance_id: str
+    active: bool
+    heartbeat_timeout: float
+    heartbeat_period: float
+    header: Any = field(default_factory=lambda: SimpleNamespace(stamp=None))
+
+
+@pytest.fixture
+def bonds(node: Any, monkeypatch: pytest.MonkeyPatch) -> list[Status]:
+    """What comes on the topic bond; the package bond, whose type DDS would need, is not here."""
+    sent: list[Status] = []
+    create, destroy = node.create_publisher, node.destroy_publisher
+    topic = SimpleNamespace(publish=sent.append)
+
+    def publisher(kind: type, name: str, *arguments: Any, **options: Any) -> Any:
+        return topic if kind is Status and name == "bond" else create(
+            kind, name, *arguments, **options)
+
+    monkeypatch.setattr(distro, "BondStatus", Status)
+    monkeypatch.setattr(node, "create_publisher", publisher)
+    monkeypatch.setattr(node, "destroy_publisher",
+                        lambda given: given is topic or destroy(given))
+    return sent
+
+
+def spin(node: Any, until: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not until():
+        assert time.monotonic() < end
+        rclpy.spin_once(node, timeout_sec=0.1)
+
+
+def test_a_manager_of_nav2_hears_that_an_active_node_lives_and_when_it_ends(
+        node: Any, bonds: list[Status]) -> None:
+    """nav2_lifecycle_manager ties its bond when the node is active, by the node's name; bondcpp
+    takes every sender of one instance as its sister, and `active: False` as the sister's end."""
+    node.trigger_configure()
+    assert not bonds
+    node.trigger_activate()
+    spin(node, lambda: len(bonds) >= 3)
+    assert {(beat.id, beat.active) for beat in bonds} == {("segmentation_node", True)}
+    assert len({beat.instance_id for beat in bonds}) == 1
+    assert bond.PERIOD_S < bond.TIMEOUT_S / 10
+    node.trigger_deactivate()
+    assert not bonds[-1].active and bonds[-1].instance_id == bonds[0].instance_id
+
+
+def test_every_activation_is_a_bond_of_its_own(node: Any, bonds: list[Status]) -> None:
+    node.trigger_configure()
+    for _ in range(2):
+        node.trigger_activate()
+        node.trigger_deactivate()
+    assert len({beat.instance_id for beat in bonds}) == 2
+
+
+@pytest.mark.parametrize("transition", ["shutdown", "deactivate"])
+def test_the_bond_ends_with_the_activity(node: Any, bonds: list[Status], transition: str) -> None:
+    node.trigger_configure()
+    node.trigger_activate()
+    getattr(node, f"trigger_{transition}")()
+    assert [beat.active for beat in bonds] == [False]
+
+
+def test_without_the_package_bond_the_node_says_what_the_manager_needs(
+        node: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(distro, "BondStatus", None)
+    monkeypatch.setattr(node.logged, "info", said.append)
+    node.trigger_configure()
+    node.trigger_activate()
+    assert any("bond_timeout: 0.0" in text for text in said)

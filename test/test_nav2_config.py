@@ -1,5 +1,5 @@
-"""The sample for Nav2's semantic_segmentation_layer says what that layer reads, in its types (ROS
-refuses 5 for 5.0), and names what our model and node publish."""
+"""The sample for Nav2's lifecycle manager and semantic_segmentation_layer says what these read, in
+their types (ROS refuses 5 for 5.0), and names what our model and node publish."""
 from __future__ import annotations
 
 from typing import Any
@@ -22,9 +22,18 @@ CLASS_TYPE = {"classes": [], "base_cost": 0, "max_cost": 0, "mark_confidence": 0
               "samples_to_max_cost": 0, "dominant_priority": False}
 
 
+# Declared by nav2_lifecycle_manager's lifecycle_manager.cpp, of humble, jazzy and main alike.
+MANAGER = {"node_names": [], "autostart": False, "bond_timeout": 4.0,
+           "bond_respawn_max_duration": 10.0, "attempt_respawn_reconnection": True}
+
+
 @pytest.fixture(scope="module")
-def layer() -> dict[str, Any]:
-    sample = yaml.safe_load((ROOT / "config" / "nav2_semantic_costmap.yaml").read_text())
+def sample() -> dict[str, Any]:
+    return dict(yaml.safe_load((ROOT / "config" / "nav2_semantic_costmap.yaml").read_text()))
+
+
+@pytest.fixture(scope="module")
+def layer(sample: dict[str, Any]) -> dict[str, Any]:
     return dict(sample["local_costmap"]["local_costmap"]["ros__parameters"]["semantic_layer"])
 
 
@@ -32,6 +41,14 @@ def check_types(given: dict[str, Any], declared: dict[str, Any], besides: set[st
     assert set(given) <= set(declared) | besides
     for name in set(given) - besides:
         assert type(given[name]) is type(declared[name]), name
+
+
+def test_the_lifecycle_manager_takes_its_parameters_and_manages_the_node(
+        sample: dict[str, Any]) -> None:
+    given = sample["lifecycle_manager_perception"]["ros__parameters"]
+    check_types(given, MANAGER, set())
+    launch = (ROOT / "launch" / "forest_robot.launch.py").read_text()
+    assert all(f'name="{name}"' in launch for name in given["node_names"])
 
 
 def test_every_parameter_is_one_of_the_layers_and_of_its_type(layer: dict[str, Any]) -> None:

@@ -147,7 +147,7 @@ def test_a_transition_that_its_state_does_not_allow_is_refused_and_the_node_cont
         assert not robot.call(ChangeState, "change_state", ChangeState.Request(
             transition=Transition(label="no_such"))).success
         assert robot.change(taken)
-    for transition in (CONFIGURE, "no_such"):
+    for transition in ("configure", "no_such"):  # as `ros2 lifecycle` calls it, not by its number
         assert (f"transition {transition} is refused, which the state active does not allow"
                 in robot.said())
     assert robot.change(CONFIGURE, ACTIVATE)
@@ -162,8 +162,18 @@ def test_a_model_that_cannot_be_loaded_fails_the_transition(
     robot = start("-p", f"model:={model or repr('')}")
     assert not robot.change(CONFIGURE)
     assert robot.state() == State.PRIMARY_STATE_UNCONFIGURED
-    assert reason in robot.said()
+    assert "configure failed: " in robot.said() and reason in robot.said()
     assert "Traceback" not in robot.said()
+
+
+def test_a_node_with_autostart_is_active_without_a_request(
+        start: Callable[..., Robot], tiny_model: Path) -> None:
+    """So it is after a respawn, when requests may still go to the process that died."""
+    robot = start("-p", f"model:={tiny_model}", "-p", "autostart:=true")
+    robot.until(lambda: robot.mode() == "none")
+    assert robot.state() == State.PRIMARY_STATE_ACTIVE
+    assert robot.change(DEACTIVATE)
+    assert robot.state() == State.PRIMARY_STATE_INACTIVE
 
 
 @pytest.mark.parametrize("transitions, how", [

@@ -47,6 +47,8 @@ def install(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "share/ssma_ros/launch/forest_robot.launch.py",
     "share/ssma_ros/config/forest_robot.yaml",
     "share/ssma_ros/config/fastdds_images.xml",
+    "share/ssma_ros/config/fastdds_network.xml",
+    "share/ssma_ros/config/sros2_policy.xml",
     "share/ssma_ros/config/nav2_semantic_costmap.yaml",
     "share/ssma_ros/models/tiny_forest.onnx",
     "share/ssma_ros/models/tiny_road.onnx",

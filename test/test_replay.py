@@ -4,10 +4,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -20,8 +20,10 @@ from ssma_core.bags import rosbag2
 
 rclpy = pytest.importorskip("rclpy", reason="needs rclpy")
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
+from std_msgs.msg import String  # noqa: E402
 
 from ssma_ros.replay import dds  # noqa: E402
 from ssma_ros.replay.bag_to_topics import _message_class, paced  # noqa: E402
@@ -81,6 +83,15 @@ class Listener:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self._executor.spin_once(timeout_sec=0.05)
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        end = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < end
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def publisher(self, kind: type, topic: str, qos: QoSProfile) -> Any:
+        return self._node.create_publisher(kind, topic, qos)
 
     def close(self) -> None:
         self._executor.shutdown()
@@ -182,6 +193,18 @@ def test_clock_waits_for_as_many_subscribers_as_its_option_names(
         said, _ = one.communicate(timeout=40)
     assert one.returncode == 1
     assert "no one subscribed to /clock within 8 s, or fewer than were to" in said
+
+
+def test_nothing_is_sent_before_the_node_says_its_mode(bag: Path, listener: Listener) -> None:
+    publisher = listener.publisher(String, "/front/semantic/mode", QoSProfile(
+        depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL))
+    with replaying(bag, "--clock", "--wait-for-mode", "/front/semantic/mode") as process:
+        listener.until(lambda: publisher.get_subscription_count() == 1)
+        listener.listen(0.5)
+        assert not listener.arrivals
+        publisher.publish(String(data="none"))
+        listener.until(lambda: process.poll() is not None)
+    assert listener.on(RGB)
 
 
 @pytest.mark.parametrize(("arguments", "says"), [

@@ -13,6 +13,8 @@ from ssma_core.errors import SsmaError
 from ssma_core.model_files import onnx_parts
 from ssma_core.model_files.exported import bound_inputs, unimodal_inputs, unimodal_output
 
+onnxruntime.disable_telemetry_events()  # where another module has imported it before ours
+
 
 class OnnxRuntimeBackend:
     """See ssma_core.backends.Backend. The file is one that `ssma export` wrote."""

@@ -26,6 +26,16 @@ def jumped(statistics: Statistics) -> list[str]:
             "began again"]
 
 
+def namesakes(name: str, namespace: str, nodes: Sequence[tuple[str, str]]) -> list[str]:
+    """That another node has this node's name. nodes: name and namespace of all."""
+    same = list(nodes).count((name, namespace))
+    if same < 2:
+        return []
+    return [f"{same} nodes are named {namespace.rstrip('/')}/{name}: services, parameters and "
+            "outputs of one are taken for the other's. End one, or give it another namespace. (One "
+            "that crashed is still listed for 20 s.)"]
+
+
 def bottleneck(statistics: Statistics) -> list[str]:
     """That the model is slower than the images: not wrong, and good to know once."""
     rates = {event: statistics.rate(event) for event in ("offered", "published", "overwritten")}

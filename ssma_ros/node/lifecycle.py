@@ -12,6 +12,7 @@ from typing import Any
 
 try:
     from diagnostic_msgs.msg import DiagnosticArray
+    from lifecycle_msgs.msg import Transition
     from lifecycle_msgs.srv import ChangeState
     from rcl_interfaces.msg import SetParametersResult
     from rclpy.clock import Clock, ClockType
@@ -25,7 +26,7 @@ except ImportError as error:
 
 from ssma_core import STREAMS, Segmenter, SsmaError, Stream
 from ssma_ros import distro
-from ssma_ros.node import diagnostics, memory, parameters, topics
+from ssma_ros.node import bond, diagnostics, memory, parameters, topics
 from ssma_ros.node.advice import problems
 from ssma_ros.node.health.throttle import Throttle
 from ssma_ros.node.labelling import Output, Outputs
@@ -37,10 +38,18 @@ from ssma_ros.node.warm_up import warm_up
 DIAGNOSTICS_PERIOD_S = 1.0
 TICK_S = 0.02  # a failed sensor is noticed at most this much later
 
-Transition = Callable[["SegmentationNode", LifecycleState], TransitionCallbackReturn]
+# A request has a transition's number alone, as `ros2 lifecycle` and Nav2's manager send it.
+TRANSITIONS = {
+    Transition.TRANSITION_CONFIGURE: "configure", Transition.TRANSITION_CLEANUP: "cleanup",
+    Transition.TRANSITION_ACTIVATE: "activate", Transition.TRANSITION_DEACTIVATE: "deactivate",
+    Transition.TRANSITION_UNCONFIGURED_SHUTDOWN: "shutdown (unconfigured)",
+    Transition.TRANSITION_INACTIVE_SHUTDOWN: "shutdown (inactive)",
+    Transition.TRANSITION_ACTIVE_SHUTDOWN: "shutdown (active)"}
+
+OnTransition = Callable[["SegmentationNode", LifecycleState], TransitionCallbackReturn]
 
 
-def _logged(transition: Transition) -> Transition:
+def _logged(transition: OnTransition) -> OnTransition:
     """rclpy ignores what a transition raises: this logs it and lets the transition fail. After a
     mistake of the user the node stays in its state, after any other error it goes to on_error."""
 
@@ -49,7 +58,8 @@ def _logged(transition: Transition) -> Transition:
         try:
             return transition(node, state)
         except SsmaError as error:
-            node.get_logger().error(str(error))
+            name = transition.__name__.removeprefix("on_")
+            node.get_logger().error(f"{name} failed: {error}")
             return TransitionCallbackReturn.FAILURE
         except Exception:
             node.get_logger().error(f"{transition.__name__} failed:\n{traceback.format_exc()}")
@@ -78,6 +88,12 @@ class SegmentationNode(LifecycleNode):
         self._service_change_state.callback = functools.partial(
             self._change_state, self._service_change_state.callback)
 
+    def start(self) -> None:
+        """Configures and activates, where the parameter autostart says so."""
+        if (self._given.autostart
+                and self.trigger_configure() == TransitionCallbackReturn.SUCCESS):
+            self.trigger_activate()
+
     def _change_state(self, change_state: Callable[..., ChangeState.Response],
                 request: ChangeState.Request, response: ChangeState.Response
                 ) -> ChangeState.Response:
@@ -88,14 +104,16 @@ class SegmentationNode(LifecycleNode):
                    in self._state_machine.available_transitions):
             _, state = self._state_machine.current_state
             self.get_logger().error(
-                f"transition {wanted} is refused, which the state {state} does not allow: "
-                "`ros2 lifecycle list` shows those that it does")
+                f"transition {TRANSITIONS.get(wanted, wanted)} is refused, which the state {state} "
+                "does not allow: `ros2 lifecycle list` shows those that it does")
             response.success = False
             return response
         return change_state(request, response)
 
     @_logged
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        for text in self._namesakes():  # while inactive no one else reports it
+            self.get_logger().warning(text)
         with ExitStack() as made:
             made.callback(memory.give_back)
             segmenter = made.enter_context(closing(_opened(self._given)))
@@ -123,6 +141,7 @@ class SegmentationNode(LifecycleNode):
             pipeline.publish_mode()
             inputs = topics.subscriptions(self, made, self._given, pipeline)
             parameters.log_unknown_qos(self)
+            bond.bind(self, made)
             diagnose = functools.partial(
                 self._diagnose, pipeline, inputs, Throttle())
             for period, call in ((TICK_S, pipeline.tick), (DIAGNOSTICS_PERIOD_S, diagnose)):
@@ -192,6 +211,10 @@ class SegmentationNode(LifecycleNode):
             self._publish_label_info()
         return SetParametersResult(successful=True)
 
+    def _namesakes(self) -> list[str]:
+        return diagnostics.namesakes(
+            self.get_name(), self.get_namespace(), self.get_node_names_and_namespaces())
+
     def _publish_label_info(self) -> None:
         assert self._segmenter
         if self._label_info is not topics.NOWHERE:
@@ -203,7 +226,7 @@ class SegmentationNode(LifecycleNode):
                   throttle: Throttle) -> None:
         assert self._segmenter
         pipeline.estimate_delay()
-        troubles = problems(pipeline, topics.publishers(self, inputs))
+        troubles = [*problems(pipeline, topics.publishers(self, inputs)), *self._namesakes()]
         news = diagnostics.jumped(pipeline.statistics)
         for text in throttle.due([*troubles, *news]):
             if text in troubles:

@@ -32,6 +32,9 @@ class Parameters:
 
     model: str = _parameter("", "path of the model file, .onnx, .engine or .safetensors",
                             live=False)
+    autostart: bool = _parameter(
+        False, "configure and activate at the start, and so after a respawn too; False: a "
+        "lifecycle manager or `ros2 lifecycle set` does it", live=False)
     threads: int = _parameter(
         0, "CPU threads for one frame; 0 leaves the choice to the inference library", (0, 256),
         live=False)

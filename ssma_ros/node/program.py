@@ -77,6 +77,7 @@ def _live(node: SegmentationNode, ended: threading.Event) -> None:
     from rclpy.executors import SingleThreadedExecutor
 
     try:
+        node.start()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         while not ended.is_set():

@@ -22,6 +22,7 @@ try:
     from rclpy.signals import SignalHandlerOptions
     from rclpy.utilities import remove_ros_args
     from rosgraph_msgs.msg import Clock
+    from std_msgs.msg import String
 except ImportError as error:
     sys.exit(f"replay: ROS 2 is not here ({error}): source the setup.bash of a ROS distribution, "
              "or install ROS's Python packages with this one's extra 'ros' (pip)")
@@ -92,6 +93,9 @@ def _parser() -> argparse.ArgumentParser:
                              "SECONDS (default: begin at once)")
     parser.add_argument("--clock-subscribers", type=int, default=1, metavar="N",
                         help="how many /clock must have then (default: 1)")
+    parser.add_argument("--wait-for-mode", metavar="TOPIC",
+                        help="begin when a segmentation node is active, which it says on TOPIC, "
+                             "its semantic/mode")
     return parser
 
 
@@ -126,6 +130,8 @@ def _replay(options: argparse.Namespace, arguments: list[str]) -> None:
             if clock:
                 wanted.append((clock, options.clock_subscribers))
             _wait_for_subscribers(wanted, options.wait_for_subscribers)
+        if options.wait_for_mode:
+            _wait_for_mode(node, options.wait_for_mode)
         _publish(options, publishers, sum(t.messages for t in chosen.values()), _ticking(clock))
         for publisher in publishers.values():  # or the last ones would die with this process
             publisher.wait_for_all_acked(Duration(seconds=2))
@@ -213,6 +219,17 @@ def _ticking(clock: Publisher | None) -> Callable[[int], None]:
             clock.publish(message)
 
     return tick
+
+
+def _wait_for_mode(node: Node, topic: str) -> None:
+    """Waits for the latched word of a node that is active."""
+    heard: list[String] = []
+    subscription = node.create_subscription(
+        String, topic, heard.append,
+        QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL))
+    while not heard:
+        rclpy.spin_once(node, timeout_sec=0.1)
+    node.destroy_subscription(subscription)
 
 
 def _wait_for_subscribers(wanted: Sequence[tuple[Publisher, int]], seconds: float) -> None:
