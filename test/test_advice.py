@@ -315,7 +315,8 @@ def test_a_model_slower_than_its_images_is_logged_once_and_stays_in_diagnostics(
         get_logger=lambda: logger, get_fully_qualified_name=lambda: "/node", _given=GIVEN,
         _segmenter=SimpleNamespace(backend="onnxruntime", precision="fp32"),
         get_clock=lambda: SimpleNamespace(now=lambda: SimpleNamespace(to_msg=Time)),
-        _diagnostics=SimpleNamespace(publish=lambda array: sent.extend(array.status)))
+        _diagnostics=SimpleNamespace(publish=lambda array: sent.extend(array.status)),
+        _namesakes=list)
     monkeypatch.setattr(lifecycle, "problems", lambda *_: [])
     monkeypatch.setattr(lifecycle.topics, "publishers", lambda *_: {})
     throttle = Throttle()

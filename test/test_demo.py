@@ -68,7 +68,9 @@ def test_a_drive_comes_out_as_labels_and_the_sums_agree(
                                   "--aux", "/camera/second/image_raw",
                                   "--label", "/truth/label"]) == 0
         table = capsys.readouterr().out.split("\n\n")[1].splitlines()
-        assert all(line in said for line in table)
+        shown = [line.split() for line in said.splitlines() if len(line.split()) > 1]
+        for line in table:  # which has the boundary F-score in more columns
+            assert any(words == line.split()[:len(words)] for words in shown), line
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -107,7 +109,8 @@ def test_an_output_that_cannot_be_a_folder_ends_the_demo_with_the_reason(tmp_pat
     demo = started(tmp_path / "file", tmp_path / "none.onnx", "forest", frames=12)
     said, _ = demo.communicate(timeout=60)
     assert demo.returncode == 1
-    assert said == f"demo: cannot make the folder {tmp_path / 'file'}: File exists\n"
+    assert said == (f"demo: cannot make the folder {tmp_path / 'file'}: File exists; give one that "
+                    "can be written\n")
 
 
 @pytest.fixture

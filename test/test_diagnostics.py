@@ -295,7 +295,7 @@ def test_the_figures(rig: Rig, clock: Clock) -> None:
     rig.send("rgb", 1_000_500)
     rig.send("aux", 0)
     rig.send("aux", 999_900)
-    rig.send("rgb", 1_000_600, encoding="yuv422")
+    rig.send("rgb", 1_000_600, encoding="32SC2")
     found = values(rig)
     assert found["model"] == "tiny.onnx"
     assert found["mode"] == "rgb+depth"

@@ -87,7 +87,7 @@ def test_int8_and_frames_to_measure_it_on_belong_together(
 
 # Blocks that lose too much
 
-HARD = "expert/encoder/block3"
+HARD = "expert/backbone/stages.3"
 Frames = list[dict[str, np.ndarray]]
 
 
@@ -99,12 +99,10 @@ def hard(drives: Path) -> tuple[ModelProto, Frames]:
     network, whole = checkpoint.load(MODEL)
     expert, spec = unimodal_network(network, whole, 0), whole.of_expert(0)
     with torch.no_grad():
-        for unit in expert.get_submodule("expert.encoder.block3.units"):
-            unit.reduce.norm.weight[0] *= 4096
-            unit.reduce.norm.bias[0] *= 4096
-            for name, weight in unit.spatial.convolution.named_parameters():
-                assert name.endswith("weight")
-                weight[:, 0] /= 4096
+        for unit in expert.get_submodule("expert.backbone.stages.3"):
+            unit.depthwise.norm.weight[0] *= 4096
+            unit.depthwise.norm.bias[0] *= 4096
+            unit.project.convolution.weight[:, 0] /= 4096
     exported = exported_as(expert, spec, None, "fp32")
     frames = [network_inputs(exported, network_images(spec, *frame.arrays))
               for frame in islice(open_inputs(drives, spec), 2)]
@@ -113,13 +111,13 @@ def hard(drives: Path) -> tuple[ModelProto, Frames]:
 
 def test_a_block_that_loses_too_much_stays_in_float(hard: tuple[ModelProto, Frames]) -> None:
     model, frames = hard
-    calibration = calibrate(model, frames, agreement=0.98)
-    assert calibration.kept == (HARD,) and calibration.agreement >= 0.98
+    calibration = calibrate(model, frames, agreement=0.97)
+    assert calibration.kept == (HARD,) and calibration.agreement >= 0.97
     assert 0.5 < calibration.share < 1
     assert f"in float stay {HARD}" in calibration.in_words()
 
     names = {convolution.name for convolution in convolutions(prepared(model))}
-    ruined = {name for name in names if name.startswith(f"{HARD}/")}
+    ruined = {name for name in names if name.startswith(f"{HARD}.")}
     graph = quantize(model, calibration).graph
     quantized = {output for node in graph.node if node.op_type == "DequantizeLinear"
                  for output in node.output}

@@ -55,11 +55,11 @@ def test_bad_frames_are_named_and_the_node_continues(
 
     def wrong_frames() -> None:
         now = time.time()
-        robot.send("rgb", COLOUR, "bayer_rggb8", now)
+        robot.send("rgb", COLOUR, "32SC2", now)
         robot.send("aux", DEPTH, "16UC1", 0)
         robot.send_pair(now + 0.05, next(colours), DEPTH[:48])
 
-    robot.until(lambda: "bayer_rggb8" in robot.said() and "must stamp" in robot.said()
+    robot.until(lambda: "32SC2" in robot.said() and "must stamp" in robot.said()
                 and "192x48" in robot.said(), meanwhile=wrong_frames)
     told = len(robot.diagnostics)
     robot.until(lambda: len(robot.diagnostics) > told + 1, meanwhile=wrong_frames)
@@ -70,7 +70,7 @@ def test_bad_frames_are_named_and_the_node_continues(
             time.time(), next(colours), d, "32FC1"))
     assert robot.label()
     half_minutes = (time.monotonic() - begun) // 30
-    for reason in ("bayer_rggb8", "must stamp", "192x48"):
+    for reason in ("32SC2", "must stamp", "192x48"):
         assert 1 <= robot.said().count(reason) <= 1 + half_minutes, robot.said()
     assert "Traceback" not in robot.said()
 

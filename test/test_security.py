@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,13 +64,22 @@ def graph(tiny_model: Path) -> Iterator[set[tuple[str, str]]]:
         node: Any = lifecycle.SegmentationNode()
         node.start()
         try:
-            yield {(verb, name) for verb, kind in (
-                ("publish", "publisher"), ("subscribe", "subscriber"), ("reply", "service"),
-                ("request", "client")) for name, _ in getattr(
-                    node, f"get_{kind}_names_and_types_by_node")("segmentation_node", "/")}
+            deadline = time.monotonic() + 20
+            # The graph is of all processes, so a node appears in it a little later.
+            while ("publish", "/semantic/label") not in (found := _in_the_graph(node)):
+                assert time.monotonic() < deadline, found
+                rclpy.spin_once(node, timeout_sec=0.1)
+            yield found
         finally:
             node.destroy_node()
             rclpy.try_shutdown()
+
+
+def _in_the_graph(node: Any) -> set[tuple[str, str]]:
+    return {(verb, name) for verb, kind in (
+        ("publish", "publisher"), ("subscribe", "subscriber"), ("reply", "service"),
+        ("request", "client")) for name, _ in getattr(
+            node, f"get_{kind}_names_and_types_by_node")("segmentation_node", "/")}
 
 
 def allowed() -> set[tuple[str, str]]:

@@ -250,8 +250,8 @@ def test_another_drive_is_never_overwritten(tmp_path, capsys):
 @pytest.mark.parametrize(("more", "message", "status"), [
     (["--size", "96by64"], "written WIDTHxHEIGHT", 2),
     (["--size", "97x64"], "even and at least 64", 1),
-    (["--drives", "0"], "--drives: must be a whole number of at least 1", 2),
-    (["--frames", "0"], "--frames: must be a whole number of at least 1", 2),
+    (["--drives", "0"], "--drives: must be a whole number from 1 to", 2),
+    (["--frames", "0"], "--frames: must be a whole number from 1 to", 2),
     (["--weather", "hail"], "unknown weather", 1),
     (["--fps", "0"], "frames a second must be above 0", 1),
 ])

@@ -29,7 +29,7 @@ def test_three_rates_are_reported_and_nothing_is_written(tmp_path: Path, easy_fr
 
 
 @pytest.mark.parametrize(("options", "says"), [
-    (["--steps", "0"], "must be a whole number of at least 1"),
+    (["--steps", "0"], "must be a whole number from 1 to"),
     (["--stage", "nosuch"], "there is no stage 'nosuch'"),
     (["--set", "data.train.aux=nir", "--set", "workers=2"], "nir"),
 ])

@@ -108,9 +108,10 @@ def _can_be_int8(node: NodeProto, shapes: Mapping[str, list[int]],
 
 def _block(name: str) -> str:
     """experts.0/encoder/block1/units.0/reduce/convolution/Conv → experts.0/encoder/block1;
+    experts.0/backbone/stages.3.1/expand/convolution/Conv → experts.0/backbone/stages.3;
     decoder/to_eighth/refine.0/convolution/Conv → decoder/to_eighth/refine."""
     modules = name.removesuffix("/Conv").removesuffix("/convolution").split("/")[:3]
-    return re.sub(r"(\.\d+)+$", "", "/".join(modules))
+    return re.sub(r"\.\d+$", "", "/".join(modules))
 
 
 def _shapes(graph: GraphProto) -> dict[str, list[int]]:

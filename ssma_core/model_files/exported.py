@@ -76,7 +76,11 @@ def from_metadata(metadata: Mapping[str, str]) -> Exported:
         raise SsmaError(f"it does not say its {' and '.join(lacking)}: an older program wrote it; "
                         "export it again with `ssma export`")
     values = {key: metadata[key] for key in ("precision", "weights")}
-    parts = {key: from_json(metadata[key], f"the file's {key}") for key in ("frame", "alone")}
+    try:
+        parts = {key: from_json(metadata[key], f"its {key}") for key in ("frame", "alone")}
+    except SsmaError as error:
+        raise SsmaError(f"its metadata are damaged ({error}): export it again with `ssma export`"
+                        ) from error
     exported = from_plain(_Metadata, values | parts, "the file's metadata")
     return Exported(spec, exported.precision, exported.frame, exported.weights, exported.alone)
 
