@@ -39,8 +39,8 @@ def main() -> None:
     print("| | mIoU | obstacle |\n| --- | --- | --- |")
     for variant in VARIANTS:
         results = [last_validation(variant, seed) for seed in seeds]
-        print(f"| {variant} | {in_words([r['miou'] for r in results])} | "
-              f"{in_words([r['iou']['obstacle'] for r in results])} |")
+        print(f"| {variant} | {mean_and_deviation([r['miou'] for r in results])} | "
+              f"{mean_and_deviation([r['iou']['obstacle'] for r in results])} |")
 
 
 def train(variant: str, seed: int) -> None:
@@ -62,8 +62,8 @@ def last_validation(variant: str, seed: int) -> dict[str, Any]:
     return json.loads(log.read_text(encoding="utf-8"))["validation"][-1]
 
 
-def in_words(values: list[float]) -> str:
-    """Mean and standard deviation, in percent."""
+def mean_and_deviation(values: list[float]) -> str:
+    """In percent."""
     deviation = f" ({100 * statistics.stdev(values):.1f})" if len(values) > 1 else ""
     return f"{100 * statistics.mean(values):.1f}{deviation}"
 

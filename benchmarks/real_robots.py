@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -27,6 +26,8 @@ from ssma_core.evaluation.inference import Options
 from ssma_core.evaluation.metrics import ConfusionMatrix
 from ssma_core.evaluation.of_data_set import Evaluation
 from ssma_core.files import make_folder, read_colour, write_picture
+from ssma_core.modalities import network_images
+from ssma_core.pictures import resize_nearest
 
 DATA = Path("../shared/data")
 
@@ -100,9 +101,7 @@ def agreement(models: Sequence[Path]) -> str:
     shares = []
     for model in models:
         backend = open_backend(model, None)
-        images = [cv2.resize(image, backend.spec.input_size, interpolation=cv2.INTER_AREA)
-                  for image in (rgb, evi)]
-        labels = backend.run(images, ["labels"])["labels"]
+        labels = backend.run(network_images(backend.spec, rgb, evi), ["labels"])["labels"]
         shares.append(float((labels == nearest_class(answer, backend.spec.input_size,
                                                      backend.spec.class_colours)).mean()))
     return (f"\nforest_sample, 1 frame: {100 * statistics.mean(shares):.1f} % of the pixels as the "
@@ -112,9 +111,9 @@ def agreement(models: Sequence[Path]) -> str:
 def nearest_class(picture: npt.NDArray[np.uint8], size: tuple[int, int],
                   colours: Sequence[tuple[int, int, int]]) -> npt.NDArray[np.intp]:
     """The class whose colour is nearest to each pixel's (BGR), at another size."""
-    resized = cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST_EXACT)
     palette = np.array(colours, np.int64)[:, ::-1]
-    return np.abs(resized[..., None, :].astype(np.int64) - palette).sum(-1).argmin(-1)
+    distances = np.abs(resize_nearest(picture, size)[..., None, :].astype(np.int64) - palette)
+    return distances.sum(-1).argmin(-1)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from ssma_core import SsmaError
-from ssma_core.backends import Backend, open_backend
+from ssma_core.backends import open_backend
 from ssma_core.datasets.samples import Sample
 from ssma_core.evaluation.metrics import ConfusionMatrix
 from ssma_core.modalities import network_images
@@ -93,33 +93,32 @@ def table(models: Sequence[Path], samples: Sequence[Sample]) -> str:
     rows = [f"{len(samples)} frames, {len(models)} model(s)\n",
             f"| {second} | fused | {first} alone | {second} alone | fused − the better |",
             "| --- | --- | --- | --- | --- |"]
-    for name, failure in failures.items():
-        fused, alone, other = np.mean([reached(model, samples, failure) for model in models],
-                                      axis=0)
+    results = [reached(model, samples, list(failures.values())) for model in models]
+    for name, (fused, alone, other) in zip(failures, np.mean(results, axis=0)):
         rows.append(f"| {name} | {fused:.1f} | {alone:.1f} | {other:.1f} | "
                     f"{fused - max(alone, other):+.1f} |")
     return "\n".join(rows)
 
 
 def reached(model: Path, samples: Sequence[Sample],
-            failure: Callable[[Array], Array]) -> list[float]:
-    """mIoU in percent: fused, of the first sensor alone, of the second alone."""
+            failures: Sequence[Callable[[Array], Array]]) -> list[list[float]]:
+    """For each failure mIoU in percent: fused, of the first sensor alone, of the second alone."""
     backend = open_backend(model, None)
     spec = backend.spec
-    matrices = [ConfusionMatrix(spec.classes, spec.void_id) for _ in range(3)]
+    matrices = [[ConfusionMatrix(spec.classes, spec.void_id) for _ in range(3)] for _ in failures]
     for sample in tqdm(samples, leave=False):
         rgb, aux, truth = sample.read(spec.classes)
-        images = network_images(spec, rgb, failure(aux))
-        for matrix, labels in zip(matrices, answers(backend, images)):
-            matrix.add(truth, resize_nearest(labels, (truth.shape[1], truth.shape[0])))
-    return [100 * matrix.mean_iou() for matrix in matrices]
-
-
-def answers(backend: Backend, images: Sequence[npt.NDArray[np.uint8]]) -> list[Array]:
-    """Labels at the network's size: fused, and of each expert alone."""
-    return [backend.run(images, ["labels"])["labels"],
-            *(backend.run_unimodal(i, image, ["labels"])["labels"]
-              for i, image in enumerate(images))]
+        size = truth.shape[1], truth.shape[0]
+        first = None
+        for of_failure, failure in zip(matrices, failures):
+            images = network_images(spec, rgb, failure(aux))
+            if first is None:  # its image is the same for all of them
+                first = backend.run_unimodal(0, images[0], ["labels"])["labels"]
+            for matrix, labels in zip(of_failure, (
+                    backend.run(images, ["labels"])["labels"], first,
+                    backend.run_unimodal(1, images[1], ["labels"])["labels"])):
+                matrix.add(truth, resize_nearest(labels, size))
+    return [[100 * matrix.mean_iou() for matrix in of_failure] for of_failure in matrices]
 
 
 if __name__ == "__main__":

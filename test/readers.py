@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from conftest import ROOT, TINY_SPEC
 from onnx import TensorProto, helper
+from protobuf_messages import field, varint
 from safetensors.numpy import save
 
 from ssma_core.datasets.folders import Folders
@@ -111,38 +112,27 @@ def _engine_of(rest: bytes) -> bytes:
     return begin + struct.pack("<I", zlib.crc32(rest, zlib.crc32(begin[14:]))) + rest
 
 
-def _varint(number: int) -> bytes:
-    low, rest = number & 0x7F, number >> 7
-    return bytes([low | 0x80]) + _varint(rest) if rest else bytes([low])
-
-
-def _field(number: int, value: bytes | int) -> bytes:
-    if isinstance(value, int):
-        return _varint(number << 3) + _varint(value)
-    return _varint(number << 3 | 2) + _varint(len(value)) + value
-
-
 _DATA = np.arange(6, dtype="<f4").tobytes()
 
 
 def _tf_entries() -> bytes:
-    weights = b"".join([_field(1, 1), _field(2, _field(2, _field(1, 2)) + _field(2, _field(1, 3))),
-                        _field(5, len(_DATA)), _varint(6 << 3 | 5),
+    weights = b"".join([field(1, 1), field(2, field(2, field(1, 2)) + field(2, field(1, 3))),
+                        field(5, len(_DATA)), varint(6 << 3 | 5),
                         struct.pack("<I", masked_crc32c(_DATA))])
-    entries = {b"": _field(1, 1), b"conv/weights": weights}
+    entries = {b"": field(1, 1), b"conv/weights": weights}
     return b"".join(_entry(key, value) for key, value in entries.items()) + struct.pack("<II", 0, 1)
 
 
 def _entry(key: bytes, value: bytes) -> bytes:
-    return b"\0" + _varint(len(key)) + _varint(len(value)) + key + value
+    return b"\0" + varint(len(key)) + varint(len(value)) + key + value
 
 
 def _table(block: bytes) -> bytes:
-    handle = _varint(0) + _varint(len(block))
+    handle = varint(0) + varint(len(block))
     index = _entry(b"z", handle) + struct.pack("<II", 0, 1)
     sealed = [part + b"\0" + struct.pack("<I", masked_crc32c(part + b"\0"))
               for part in (block, index)]
-    footer = _varint(0) * 2 + _varint(len(sealed[0])) + _varint(len(index))
+    footer = varint(0) * 2 + varint(len(sealed[0])) + varint(len(index))
     return b"".join([*sealed, footer.ljust(40, b"\0"), struct.pack("<Q", 0xDB4775248B80FB57)])
 
 
@@ -152,11 +142,11 @@ def _read_tf(path: Path) -> None:
 
 
 def _tfrecord() -> bytes:
-    integers = b"".join(_field(1, _field(1, name) + _field(2, _field(3, _field(1, _varint(side)))))
+    integers = b"".join(field(1, field(1, name) + field(2, field(3, field(1, varint(side)))))
                         for name, side in ((b"height", 2), (b"width", 3)))
-    images = b"".join(_field(1, _field(1, name) + _field(2, _field(1, _field(1, bytes(size)))))
+    images = b"".join(field(1, field(1, name) + field(2, field(1, field(1, bytes(size)))))
                       for name, size in ((b"modality1", 18), (b"modality2", 18), (b"label", 6)))
-    return _field(1, integers + images)
+    return field(1, integers + images)
 
 
 def _record(data: bytes) -> bytes:

@@ -198,11 +198,8 @@ def test_the_docs_figures_are_the_networks() -> None:
 
 # A fusion that starts as its first expert
 
-@pytest.mark.parametrize("experts", [("adapnet++", "adapnet++"), ("efficientnet-lite0", "light")],
-                         ids="+".join)
-def test_a_fusion_that_starts_as_its_first_expert_gives_that_experts_answers(
-        experts: tuple[str, str]) -> None:
-    """All but what the second map's small weights change."""
+def started_as_first(*experts: str) -> tuple[Ssma, AdapNetPP]:
+    """In training mode, and the network of its first expert."""
     spec = spec_of(*experts)
     first, second = (network_of(spec.of_expert(i)) for i in (0, 1))
     assert isinstance(first, AdapNetPP) and isinstance(second, AdapNetPP)
@@ -210,6 +207,15 @@ def test_a_fusion_that_starts_as_its_first_expert_gives_that_experts_answers(
     assert isinstance(fusion, Ssma)
     fusion.load_experts(first, second)
     fusion.start_as_first(first)
+    return fusion, first
+
+
+@pytest.mark.parametrize("experts", [("adapnet++", "adapnet++"), ("efficientnet-lite0", "light")],
+                         ids="+".join)
+def test_a_fusion_that_starts_as_its_first_expert_gives_that_experts_answers(
+        experts: tuple[str, str]) -> None:
+    """All but what the second map's small weights change."""
+    fusion, first = started_as_first(*experts)
     fusion.eval()
     images = [torch.nn.functional.interpolate(256 * torch.rand(1, 3, 4, 6), (HEIGHT, WIDTH))
               for _ in range(2)]
@@ -226,13 +232,7 @@ def test_a_fusion_that_starts_as_its_first_expert_gives_that_experts_answers(
 
 
 def test_both_maps_learn_from_the_first_step() -> None:
-    spec = spec_of("adapnet++", "light")
-    first, second = (network_of(spec.of_expert(i)) for i in (0, 1))
-    assert isinstance(first, AdapNetPP) and isinstance(second, AdapNetPP)
-    fusion = build(spec)
-    assert isinstance(fusion, Ssma)
-    fusion.load_experts(first, second)
-    fusion.start_as_first(first)
+    fusion, _ = started_as_first("adapnet++", "light")
     images = [256 * torch.rand(2, 3, HEIGHT, WIDTH) for _ in range(2)]
     fusion(*images).square().mean().backward()
     for name, weight in fusion.named_parameters():

@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from protobuf_messages import field, varint
 
 from ssma_core import ModelSpec, SsmaError
 from ssma_core.cli import main
@@ -228,8 +229,8 @@ def write_checkpoint(prefix: Path, variables: Mapping[str, npt.NDArray[Any]], sh
     entries = [(b"", field(1, shards))]
     for count, name in enumerate(sorted(variables, key=str.encode)):
         value, shard = np.asarray(variables[name]), count % shards
-        shape = b"".join(message(2, field(1, side)) for side in value.shape)
-        entries.append((name.encode(), field(1, TYPES[value.dtype.str[1:]]) + message(2, shape)
+        shape = b"".join(field(2, field(1, side)) for side in value.shape)
+        entries.append((name.encode(), field(1, TYPES[value.dtype.str[1:]]) + field(2, shape)
                         + field(3, shard) + field(4, len(data[shard])) + field(5, value.nbytes)
                         + fixed(6, masked_crc32c(value.tobytes()))))
         data[shard] += value.tobytes()
@@ -264,21 +265,5 @@ def block(entries: list[tuple[bytes, bytes]]) -> bytes:
     return body + struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
-def varint(value: int) -> bytes:
-    low = b""
-    while value > 0x7F:
-        low += bytes([value & 0x7F | 0x80])
-        value >>= 7
-    return low + bytes([value])
-
-
-def field(number: int, value: int) -> bytes:
-    return varint(number << 3) + varint(value)
-
-
 def fixed(number: int, value: int) -> bytes:
     return varint(number << 3 | 5) + struct.pack("<I", value)
-
-
-def message(number: int, content: bytes) -> bytes:
-    return varint(number << 3 | 2) + varint(len(content)) + content

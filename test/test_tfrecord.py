@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from protobuf_messages import field, varint
 
 from ssma_core import SsmaError
 from ssma_core.datasets import tfrecord
@@ -24,17 +25,6 @@ many_files = settings(suppress_health_check=[HealthCheck.function_scoped_fixture
 
 
 # A writer, by the formats' documentation
-
-def varint(number: int) -> bytes:
-    low, rest = number & 0x7F, number >> 7
-    return bytes([low | 0x80]) + varint(rest) if rest else bytes([low])
-
-
-def field(number: int, value: bytes | int) -> bytes:
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    return varint(number << 3 | 2) + varint(len(value)) + value
-
 
 def example(features: dict, packed: bool = True) -> bytes:
     entries = b""

@@ -34,8 +34,7 @@ class SsmaBlock(nn.Module):
         nn.init.normal_(self.excite.weight, std=1e-2)
         assert self.excite.bias is not None
         nn.init.constant_(self.excite.bias, OPEN)
-        parts = dict(self.output.named_modules())
-        convolution = parts.get("convolution", self.output)
+        convolution = self.output if norm is None else self.output.convolution
         assert isinstance(convolution, nn.Conv2d)
         nn.init.normal_(convolution.weight, std=1e-2)
         middle = convolution.kernel_size[0] // 2
@@ -46,14 +45,11 @@ class SsmaBlock(nn.Module):
             if convolution.bias is not None:
                 convolution.bias.zero_()
             if norm is not None:
-                own = parts["norm"]
-                assert isinstance(own, nn.BatchNorm2d) and own.running_mean is not None
-                assert own.running_var is not None
-                for mean, deviation in ((own.bias, own.weight),
-                                        (own.running_mean, own.running_var)):
-                    mean.copy_(norm.bias)
-                    deviation.copy_(norm.weight.abs())
-                own.running_var.square_()
+                own = self.output.norm
+                assert isinstance(own, nn.BatchNorm2d)
+                own.load_state_dict(own.state_dict() | {
+                    "bias": norm.bias, "weight": norm.weight.abs(),
+                    "running_mean": norm.bias, "running_var": norm.weight.square()})
 
     def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         """Maps N×channels×h×w of one height and width. Returns (the fused map, both maps

@@ -64,9 +64,9 @@ def train(training: Training, output: Path, only: str | None = None, restart: bo
     only: the name of the one stage to run. The models that it starts from must be in `output`.
     restart: deletes the files of these stages and starts them again.
     Raises SsmaError before any training while another process trains one of the stages in `output`,
-    for wrong data, for any stage that cannot start when its
-    turn comes, and for files of another configuration in `output`. Raises it later when the loss is
-    not finite or a file cannot be written.
+    for wrong data, for any stage that cannot start when its turn comes, and for files of another
+    configuration in `output`. Raises it later when the loss is not finite or a file cannot be
+    written.
     """
     stages = select_stages(training, only)
     with torch.device("meta"):
@@ -89,12 +89,13 @@ def train(training: Training, output: Path, only: str | None = None, restart: bo
             for stage in remaining:
                 StageFiles(output, stage.name).remove()
         processes.wait()
+        weights: dict[str, npt.NDArray[np.float32] | None] = {"none": None}
+        if any(stage.class_weights == "median_frequency" for stage in remaining):
+            weights["median_frequency"] = median_frequency(
+                _labels(frames), training.model.classes, training.model.void_id)
         for stage in remaining:
-            weights = (median_frequency(_labels(frames, stage), training.model.classes,
-                                        training.model.void_id)
-                       if stage.class_weights == "median_frequency" else None)
-            train_stage(Trainer(training, stage, output, processes, weights), frames, validation,
-                        output)
+            train_stage(Trainer(training, stage, output, processes, weights[stage.class_weights]),
+                        frames, validation, output)
             processes.wait()  # until the first one has written what the next stage starts from
 
 
@@ -144,8 +145,8 @@ def _check_stages(training: Training, stages: Sequence[Stage], output: Path,
         future |= {files.model.resolve(), files.best.resolve()}
 
 
-def _labels(frames: TrainingFrames, stage: Stage) -> Iterator[npt.NDArray[np.uint8]]:
-    for i in tqdm(range(len(frames)), f"class weights of {stage.name}", unit="frame", leave=False):
+def _labels(frames: TrainingFrames) -> Iterator[npt.NDArray[np.uint8]]:
+    for i in tqdm(range(len(frames)), "counting classes", unit="frame", leave=False):
         yield frames[i][1]
 
 

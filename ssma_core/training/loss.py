@@ -28,14 +28,15 @@ def cross_entropy(logits: torch.Tensor, label: torch.Tensor, void_id: int,
     Returns a scalar tensor.
     """
     label = label.long()
-    cost = -torch.log(functional.softmax(logits, dim=1) + EPSILON)
-    true = cost.gather(1, label[:, None])[:, 0]
+    probability = functional.softmax(logits, dim=1)
+    cost = -torch.log(probability.gather(1, label[:, None])[:, 0] + EPSILON)
     if smoothing:
-        others = (cost.sum(1) - cost[:, void_id]) / (cost.shape[1] - 1)
-        true = (1 - smoothing) * true + smoothing * others
+        costs = -torch.log(probability + EPSILON)
+        others = (costs.sum(1) - costs[:, void_id]) / (costs.shape[1] - 1)
+        cost = (1 - smoothing) * cost + smoothing * others
     if class_weights is not None:
-        true = true * class_weights[label]
-    return true.masked_fill(label == void_id, 0.0).mean()
+        cost = cost * class_weights[label]
+    return cost.masked_fill(label == void_id, 0.0).mean()
 
 
 def lovasz_softmax(logits: torch.Tensor, label: torch.Tensor, void_id: int) -> torch.Tensor:
