@@ -186,6 +186,10 @@ class _Fields:
     def __init__(self, content: memoryview) -> None:
         self._content, self._at = content, 0
 
+    def __bool__(self) -> bool:
+        """Whether there are more."""
+        return self._at < len(self._content)
+
     def take(self, form: str) -> tuple[int, ...]:
         size = struct.calcsize(form)
         return struct.unpack(form, self._next(size))
@@ -198,7 +202,7 @@ class _Fields:
 
     def texts(self) -> dict[str, str]:
         inner, found = _Fields(self.block("<I")), {}
-        while inner._at < len(inner._content):
+        while inner:
             name = inner.text()
             found[name] = inner.text()
         return found
@@ -211,15 +215,10 @@ class _Fields:
 
 
 def _records(data: memoryview) -> Iterator[tuple[int, memoryview]]:
-    at = 0
-    while at < len(data):
-        if at + _RECORD.size > len(data):
-            raise Damaged("A record in it is cut short.")
-        code, length = _RECORD.unpack_from(data, at)
-        at += _RECORD.size + length
-        if at > len(data):
-            raise Damaged("A record in it is cut short.")
-        yield code, data[at - length:at]
+    fields = _Fields(data)
+    while fields:
+        code, = fields.take("<B")
+        yield code, fields.block("<Q")
 
 
 def _describe(code: int, content: memoryview, schemas: dict[int, str], index: _Index) -> None:
