@@ -15,7 +15,15 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from ssma_core.bags.storage import MOST_UNPACKED, Channel, Damaged, Stored, in_order, unpacked
+from ssma_core.bags.storage import (
+    MOST_UNPACKED,
+    Channel,
+    Damaged,
+    Stored,
+    as_name,
+    in_order,
+    unpacked,
+)
 
 MAGIC = b"\x89MCAP0\r\n"
 _HEADER, _FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK = range(1, 7)
@@ -226,10 +234,10 @@ def _describe(code: int, content: memoryview, schemas: dict[int, str], index: _I
     fields = _Fields(content)
     if code == _SCHEMA:
         number, = fields.take("<H")
-        schemas[number] = fields.text()
+        schemas[number] = as_name(fields.text())
     elif code == _CHANNEL:
         number, schema = fields.take("<HH")
-        topic, encoding = fields.text(), fields.text()
+        topic, encoding = as_name(fields.text()), as_name(fields.text())
         qos = fields.texts().get("offered_qos_profiles", "")
         index.channels[number] = (topic, schemas.get(schema, ""), encoding, qos)
 

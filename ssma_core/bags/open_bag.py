@@ -88,7 +88,7 @@ def _about(bag: Path, file: Path) -> Iterator[None]:
     except SsmaError:
         raise
     except Exception as error:  # bytes that are not what they should be can fail anywhere
-        told = f"{error}" if isinstance(error, Damaged) else (
+        told = " ".join(str(error).split()) if isinstance(error, Damaged) else (
             f"Its bytes make no sense ({type(error).__name__}: {error}).")
         rescue = _RESCUE.get(file.suffix) or _RESCUE[".mcap"]
         raise SsmaError(f"cannot read the bag {where}: {told} It is damaged or cut short; {rescue}"

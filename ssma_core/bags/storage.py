@@ -19,6 +19,7 @@ else:
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 MOST_UNPACKED = 256 << 20  # bytes of a chunk or a message; its header may claim anything
+_LONGEST_NAME = 256  # letters; ROS 2 has no longer ones
 
 
 class Damaged(Exception):
@@ -60,6 +61,13 @@ class BagFile(Protocol):
         """Those of the channels with these ids, in the order of time. Raises Damaged."""
 
     def close(self) -> None: ...
+
+
+def as_name(text: str) -> str:
+    """A topic, type or encoding as a file has it, so that it can be shown: on one line, and short
+    also where the file is damaged."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}"
+                   for letter in text[:_LONGEST_NAME])
 
 
 class Timed(Protocol):
