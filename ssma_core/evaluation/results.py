@@ -254,8 +254,12 @@ class Result:
         """Of all scored frames, F×N×2×4; None where a drive's are not known."""
         return joined_boundaries(self.drives)
 
-    def boundaries_of(self, chosen: Sequence[int] | npt.NDArray[np.intp]) -> Boundaries | None:
+    def confusion_of(self, chosen: Sequence[int] | npt.NDArray[np.intp]) -> ConfusionMatrix:
         """Of the scored frames with these numbers, as of `groups`."""
+        return ConfusionMatrix.summed(self.counts[chosen], self.spec.void_id)
+
+    def boundaries_of(self, chosen: Sequence[int] | npt.NDArray[np.intp]) -> Boundaries | None:
+        """As `confusion_of`."""
         return None if self.boundaries is None else self.boundaries[chosen]
 
     def total(self) -> ConfusionMatrix:
@@ -269,7 +273,7 @@ class Result:
                 for name in dict.fromkeys(names) if name is not None}
 
     def matrices(self, by: Group) -> dict[str, ConfusionMatrix]:
-        return {name: ConfusionMatrix.summed(self.counts[chosen], self.spec.void_id)
+        return {name: self.confusion_of(chosen)
                 for name, chosen in self.groups(by).items()}
 
     def frame_scores(self) -> npt.NDArray[np.float64]:
