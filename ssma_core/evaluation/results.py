@@ -259,7 +259,7 @@ class Result:
         return ConfusionMatrix.summed(self.counts[chosen], self.spec.void_id)
 
     def boundaries_of(self, chosen: Sequence[int] | npt.NDArray[np.intp]) -> Boundaries | None:
-        """As `confusion_of`."""
+        """As `confusion_of`; None where they are not known."""
         return None if self.boundaries is None else self.boundaries[chosen]
 
     def total(self) -> ConfusionMatrix:
@@ -271,10 +271,6 @@ class Result:
         names = [drive if by == "drive" else frame.condition for drive, frame in self.scored]
         return {name: np.array([i for i, other in enumerate(names) if other == name])
                 for name in dict.fromkeys(names) if name is not None}
-
-    def matrices(self, by: Group) -> dict[str, ConfusionMatrix]:
-        return {name: self.confusion_of(chosen)
-                for name, chosen in self.groups(by).items()}
 
     def frame_scores(self) -> npt.NDArray[np.float64]:
         """`ConfusionMatrix.frame_score` of every scored frame, float64[F]."""
