@@ -1,9 +1,10 @@
 """Trains the colour expert of config/training/forest.yaml with each loss and schedule that a stage
-offers, small and briefly, and prints the table of docs/results.md.
+offers, small and briefly, and prints a table.
 
     python benchmarks/ablation.py 0 1 2
 
-Finished runs are skipped.
+It has the mean over the seeds and, in brackets, their standard deviation; docs/results.md, of two
+seeds, has each one's figures. Finished runs are skipped.
 """
 from __future__ import annotations
 

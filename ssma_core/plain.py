@@ -66,7 +66,7 @@ def from_yaml(text: str, what: str) -> Any:
         node = loader.get_single_node()
         if node is None:
             return None
-        if _values(node, {}) > _MOST_VALUES:
+        if stands_for(node, _MOST_VALUES) > _MOST_VALUES:
             raise SsmaError(f"{what} stands for more than {_MOST_VALUES:,} values, by its aliases")
         return loader.construct_document(node)
     except SsmaError:
@@ -76,18 +76,23 @@ def from_yaml(text: str, what: str) -> Any:
         raise SsmaError(f"{what} is not YAML: {' '.join(str(error).split())}") from error
 
 
-def _values(node: Any, known: dict[int, int]) -> int:
-    """How many values a YAML node stands for, each alias counted as what it names. known: of nodes,
-    by their id."""
+def stands_for(node: Any, most: int) -> int:
+    """How many values a YAML node stands for, each alias counted as what it names; more than `most`
+    where a node is within itself."""
     import yaml
 
-    if id(node) not in known:
-        known[id(node)] = _MOST_VALUES + 1  # for an alias of a node within itself
-        inner = node.value if isinstance(node, yaml.CollectionNode) else ()
-        pairs = isinstance(node, yaml.MappingNode)
-        known[id(node)] = 1 + sum(_values(each, known) for part in inner
-                                  for each in (part if pairs else (part,)))
-    return known[id(node)]
+    known: dict[int, int] = {}  # by the node's id
+
+    def values(node: Any) -> int:
+        if id(node) not in known:
+            known[id(node)] = most + 1  # for an alias of a node within itself
+            inner = node.value if isinstance(node, yaml.CollectionNode) else ()
+            pairs = isinstance(node, yaml.MappingNode)
+            known[id(node)] = 1 + sum(values(each) for part in inner
+                                      for each in (part if pairs else (part,)))
+        return known[id(node)]
+
+    return values(node)
 
 
 def shown(value: Any) -> str:

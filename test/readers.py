@@ -19,14 +19,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import cv2
-import example_report as example
+import example_report
 import numpy as np
 import torch
 from conftest import ROOT, TINY_SPEC
 from onnx import TensorProto, helper
-from protobuf_messages import field, varint
+from protobuf_messages import example, field, framed, varint
 from safetensors.numpy import save
 
+from ssma_core.bags import recorded_images, rosbag2
+from ssma_core.datasets.file_list import ListFile
 from ssma_core.datasets.folders import Folders
 from ssma_core.datasets.tfrecord import Records
 from ssma_core.evaluation.comparison import matched
@@ -59,7 +61,8 @@ class Reader:
 def _result() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "result.json")
-        write_result(example.report(example.spec(), ["a", "b"], live=True, frames=14), path)
+        spec = example_report.spec()
+        write_result(example_report.report(spec, ["a", "b"], live=True, frames=14), path)
         return path.read_bytes()
 
 
@@ -142,17 +145,8 @@ def _read_tf(path: Path) -> None:
 
 
 def _tfrecord() -> bytes:
-    integers = b"".join(field(1, field(1, name) + field(2, field(3, field(1, varint(side)))))
-                        for name, side in ((b"height", 2), (b"width", 3)))
-    images = b"".join(field(1, field(1, name) + field(2, field(1, field(1, bytes(size)))))
-                      for name, size in ((b"modality1", 18), (b"modality2", 18), (b"label", 6)))
-    return field(1, integers + images)
-
-
-def _record(data: bytes) -> bytes:
-    length = struct.pack("<Q", len(data))
-    return b"".join([length, struct.pack("<I", masked_crc32c(length)), data,
-                     struct.pack("<I", masked_crc32c(data))])
+    return example({"height": 2, "width": 3, "modality1": bytes(18), "modality2": bytes(18),
+                    "label": bytes(6)})
 
 
 def _read_records(path: Path) -> None:
@@ -208,6 +202,45 @@ def _configuration() -> bytes:
     return (ROOT / "config/training/tiny_forest.yaml").read_bytes()
 
 
+@cache
+def _bag(storage: rosbag2.Storage) -> bytes:
+    pixels = np.zeros((2, 3), np.uint16)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "bag")
+        rosbag2.write(path, (rosbag2.image("/depth", i, i, pixels, "16UC1") for i in range(3)),
+                      storage)
+        return next(path.glob("bag.*")).read_bytes()
+
+
+def _read_bag(path: Path) -> None:
+    rosbag2.seconds(path)
+    for message in rosbag2.messages(path, list(rosbag2.topics(path))):
+        rosbag2.stamp_ns(message)
+        recorded_images.read(message, "aux", as_depth=True).array()
+
+
+@cache
+def _metadata() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        rosbag2.write(Path(folder, "bag"), [])
+        return Path(folder, "bag", "metadata.yaml").read_bytes()
+
+
+def _read_metadata(path: Path) -> None:
+    path.with_name("bag.mcap").write_bytes(_bag("mcap"))
+    rosbag2.topics(path.parent)
+
+
+def _list() -> bytes:
+    return b"# colour depth label\na.png b.png c.png\n"
+
+
+def _read_list(path: Path) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        path.with_name(name).touch()
+    ListFile(list=str(path)).samples()
+
+
 def _checkpoint() -> bytes:
     return bytes(save({"w": np.zeros(3, np.float32)},
                       {"format": "ssma", "version": "1", "spec": TINY_SPEC.to_json()}))
@@ -222,9 +255,13 @@ READERS = {
     "npy": Reader(_npy, "v.npz", read_npz, _zipped),
     "engine": Reader(lambda: _engine()[_FRONT:], "m.engine", engine_file.read, _engine_of),
     "TensorFlow": Reader(_tf_entries, "model.ckpt.index", _read_tf, _table),
-    "TFRecord": Reader(_tfrecord, "r.tfrecord", _read_records, _record),
+    "TFRecord": Reader(_tfrecord, "r.tfrecord", _read_records, framed),
     "checkpoint": Reader(_checkpoint, "m.safetensors", checkpoint.read_spec),
     "onnx": Reader(_onnx, "m.onnx", _read_onnx),
     "state": Reader(_state, "fusion.state.pt", _read_state),
+    "mcap": Reader(partial(_bag, "mcap"), "bag.mcap", _read_bag),
+    "db3": Reader(partial(_bag, "sqlite3"), "bag.db3", _read_bag),
+    "metadata": Reader(_metadata, "metadata.yaml", _read_metadata),
+    "list": Reader(_list, "frames.txt", _read_list),
     "drive": Reader(_drive, "drive.json", _read_drive),
 }

@@ -9,7 +9,7 @@ from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
 from ssma_core import SsmaError
-from ssma_core.bags import rosbag2
+from ssma_core.bags import open_bag, rosbag2
 
 START = 1_700_000_000 * 10**9
 RGB, AUX = "/camera/color/image_raw", "/camera/depth/image_raw"
@@ -65,6 +65,15 @@ def test_one_topic_alone_is_read_without_the_others(bag: Path) -> None:
 def test_the_single_file_reads_like_its_folder(bag: Path) -> None:
     assert list(rosbag2.messages(data_file(bag), [RGB, AUX])) == list(
         rosbag2.messages(bag, [RGB, AUX]))
+
+
+def test_a_bag_is_opened_once_to_be_read(bag: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is packed as a whole is unpacked each time."""
+    opened: list[Path] = []
+    monkeypatch.setattr(rosbag2, "opened",
+                        lambda path: opened.append(path) or open_bag.opened(path))
+    assert list(rosbag2.messages(bag, [RGB]))
+    assert opened == [bag]
 
 
 def test_topics_are_listed_with_type_count_and_qos(bag: Path) -> None:

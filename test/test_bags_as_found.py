@@ -119,6 +119,14 @@ def test_no_topic_is_lost_by_edited_qos(bag: Path, offered: Any) -> None:
     assert [qos.reliability.name for qos in rosbag2.topics(bag)[RGB].offered_qos] == [expected]
 
 
+def test_a_name_that_is_none_is_shown_on_one_short_line(tmp_path: Path) -> None:
+    path = tmp_path / "walk.mcap"
+    path.write_bytes(mcap(schema(1, rosbag2.IMAGE), channel(1, "/rgb\n" + "x" * 5000),
+                          message(1, EXPECTED[0])))
+    with pytest.raises(SsmaError, match=r"has no topic /rgb; it has\n  /rgb.x{251}  sensor"):
+        found(path, RGB)
+
+
 def test_qos_as_older_rosbag2_wrote_it(tmp_path: Path) -> None:
     """A YAML text of numbers, of which some may be missing."""
     qos = "- history: 1\n  depth: 7\n  reliability: 2\n  durability: 1\n"

@@ -489,6 +489,19 @@ def test_an_engine_with_other_labels_is_not_written(
     assert (tmp_path / "m.engine").exists() == holds
 
 
+def test_behind_a_link_to_another_name_the_engine_is_compared_as_an_engine(
+        tmp_path: Path, tensorrt: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What opens it goes by the suffix."""
+    one_node(tmp_path / "m.onnx")
+    (tmp_path / "m.engine").symlink_to("newest")
+    asked: list[str] = []
+    monkeypatch.setattr("ssma_core.export.gate.gate",
+                        lambda _, engine, *more, **named: asked.append(engine.suffix))
+    assert build_with(tmp_path / "m.onnx", tmp_path / "m.engine", "--data", "bag") == 0
+    assert asked == [".engine"]
+    assert (tmp_path / "m.engine").is_symlink() and (tmp_path / "newest").is_file()
+
+
 def test_engines_are_compared_only_where_they_can_run(
         tmp_path: Path, tensorrt: ModuleType, monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str]) -> None:

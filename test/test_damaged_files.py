@@ -7,6 +7,7 @@ import resource
 import struct
 import zipfile
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,8 @@ from hypothesis import strategies as st
 from readers import READERS
 
 from ssma_core import SsmaError
-from ssma_core.bags import compressed_images
+from ssma_core.bags import compressed_images, rosbag2, yaml_text
+from ssma_core.bags.qos import profiles
 from ssma_core.cli import main
 from ssma_core.datasets.folders import Folders
 from ssma_core.evaluation.result_file import read_result
@@ -194,6 +196,19 @@ def test_what_would_unpack_to_far_more_is_refused(
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(SsmaError, match=message):
         read(tmp_path / "file")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 256 << 10
+
+
+@pytest.mark.parametrize("write", [lots, merged, itself])
+def test_neither_does_the_yaml_in_a_bag_unpack(
+        tmp_path: Path, write: Callable[[Path], None]) -> None:
+    write(tmp_path / "metadata.yaml")
+    text = (tmp_path / "metadata.yaml").read_text()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(SsmaError, match=r"metadata.yaml: It has no .* be read as YAML"):
+        rosbag2.topics(tmp_path)
+    assert profiles(text) == ()
+    assert yaml_text.load(text) is None
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 256 << 10
 
 

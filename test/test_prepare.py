@@ -544,6 +544,16 @@ def test_another_view_is_refused_before_the_second_modality_is_made(
     assert not (output / "depth").exists()
 
 
+def test_a_picture_without_its_header_is_named_before_the_second_modality_is_made(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root, output = synthia(tmp_path / "published"), tmp_path / "prepared"
+    picture = root / "Depth" / "0000004.png"
+    picture.write_bytes(picture.read_bytes()[:20])
+    assert prepare("synthia", root, output) == 1
+    assert f"cannot read {picture}: it is cut short" in capsys.readouterr().err
+    assert not (output / "depth").exists()
+
+
 def test_another_view_that_is_no_png_is_refused_too(tmp_path: Path,
                                                     capsys: pytest.CaptureFixture[str]) -> None:
     root = freiburg_forest(tmp_path / "published")

@@ -1,7 +1,6 @@
 """The original's TFRecords without TensorFlow: the same arrays, and no damage that goes unseen."""
 from __future__ import annotations
 
-import struct
 import sys
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from protobuf_messages import field, varint
+from protobuf_messages import example, framed
 
 from ssma_core import SsmaError
 from ssma_core.datasets import tfrecord
@@ -22,25 +21,6 @@ FRAME = {"height": HEIGHT, "width": WIDTH, "modality1": bytes(range(18)),
 
 many_files = settings(suppress_health_check=[HealthCheck.function_scoped_fixture],
                       max_examples=200, deadline=None)
-
-
-# A writer, by the formats' documentation
-
-def example(features: dict, packed: bool = True) -> bytes:
-    entries = b""
-    for name, value in features.items():
-        if isinstance(value, bytes):
-            feature = field(1, field(1, value))
-        else:
-            feature = field(3, field(1, varint(value) if packed else value))
-        entries += field(1, field(1, name.encode()) + field(2, feature))
-    return field(1, entries)
-
-
-def framed(data: bytes) -> bytes:
-    length = struct.pack("<Q", len(data))
-    return b"".join((length, struct.pack("<I", masked_crc32c(length)),
-                     data, struct.pack("<I", masked_crc32c(data))))
 
 
 def write(folder: Path, content: bytes) -> Path:

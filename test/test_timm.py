@@ -289,6 +289,15 @@ def write_damaged(file: Path) -> None:
     file.write_bytes(b"damaged")
 
 
+def write_an_opcode(file: Path) -> None:
+    """That a pickle's reader takes, and whose operand is not there."""
+    file.write_bytes(b"K")
+
+
+def write_numbered(file: Path) -> None:
+    torch.save({0: torch.zeros(3)}, file)
+
+
 def write_others(file: Path) -> None:
     tensors: dict[str, Tensor] = timm.create_model("resnet18").state_dict()
     (save_file if file.suffix == ".safetensors" else torch.save)(tensors, file)
@@ -299,6 +308,8 @@ def write_others(file: Path) -> None:
     ("w.safetensors", write_nothing, r"cannot read .*w.safetensors: No such file"),
     ("w.safetensors", write_damaged, "damaged, or contains more than tensors"),
     ("w.pth", write_damaged, "damaged, or contains more than tensors"),
+    ("w.pth", write_an_opcode, "damaged, or contains more than tensors"),
+    ("w.pth", write_numbered, r"has not the weights of .* the first is stem"),
     ("w.pth", write_code, "damaged, or contains more than tensors"),
     ("w.pth", write_others, r"has not the weights of timm's regnetx_002: \d+ of \d+ tensors"),
     ("w.safetensors", write_others, r"has not the weights of .* the first is stem"),

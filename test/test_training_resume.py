@@ -131,6 +131,13 @@ def test_a_file_that_was_half_written_when_the_run_was_killed_is_removed(tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("kind", ["model", "best", "state", "log"])
+def test_what_a_stage_writes_whose_name_only_begins_alike_stays(tmp_path, kind):
+    with (durable_write(getattr(StageFiles(tmp_path, "fusion.2"), kind)) as temporary,
+          StageFiles(tmp_path, "fusion").own()):
+        assert temporary.exists()
+
+
 def test_the_state_of_a_finished_stage_is_removed(tmp_path):
     """It was killed after its log was written, and before its state was removed."""
     files = StageFiles(tmp_path, "fusion")

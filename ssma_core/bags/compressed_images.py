@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ssma_core.bags.encodings import in_bgr
 from ssma_core.errors import SsmaError
 from ssma_core.image_files import decode as image_files
 from ssma_core.image_files import jpeg, png
@@ -47,8 +48,9 @@ def is_jpeg(message: Any) -> bool:
 
 
 def decode(message: Any) -> npt.NDArray[Any]:
-    """The pixels of a message: H×W×3 uint8 or uint16, BGR, without alpha; or H×W uint8, uint16, or
-    float32 (metres, NaN where there is no return). Raises SsmaError when it is damaged."""
+    """The pixels of a message: H×W×3 uint8 BGR, without alpha; or H×W uint8, uint16, or float32
+    (metres, NaN where there is no return). Raises SsmaError when it is damaged, and for colours of
+    16 bits that are not used."""
     kind = encoding(message)
     try:
         header, pixels = image_files.decode(_body(message))
@@ -57,7 +59,7 @@ def decode(message: Any) -> npt.NDArray[Any]:
                         ) from error
     if pixels.ndim == 3:
         pixels = np.ascontiguousarray(pixels[..., :3] if header.is_colour else pixels[..., 0])
-    return _metres(pixels, message) if kind == "32FC1" else pixels
+    return _metres(pixels, message) if kind == "32FC1" else in_bgr(pixels, kind)
 
 
 def _encoding(header: Header, message: Any) -> str:

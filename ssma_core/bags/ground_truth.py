@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
-from ssma_core.bags import compressed_images, image_messages, rosbag2
+from ssma_core.bags import compressed_images, encodings, image_messages, rosbag2
 from ssma_core.errors import SsmaError
 from ssma_core.pictures import voided
 
@@ -83,7 +83,7 @@ class GroundTruth:
     def _read(self, message: rosbag2.Recorded) -> TrueLabel:
         with rosbag2.about(message):
             image = rosbag2.decode(message)
-            image_messages.check(image, image_messages.LABEL_ENCODINGS, message.topic)
+            image_messages.check(image, encodings.LABELS, message.topic)
             if image_messages.is_compressed(image) and compressed_images.is_jpeg(image):
                 raise SsmaError(f"{message.topic}: a JPEG changes the numbers of a label: have it "
                                 "sent as png")

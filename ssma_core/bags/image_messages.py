@@ -17,7 +17,6 @@ from ssma_core.bags.pairing import Stream
 from ssma_core.errors import SsmaError
 from ssma_core.image_files.decode import eight_bits
 
-LABEL_ENCODINGS = encodings.LABELS
 STREAM_ENCODINGS: dict[Stream, tuple[str, ...]] = {
     "rgb": encodings.CAMERA,
     "aux": encodings.COLOUR + encodings.MAPS,
@@ -135,8 +134,7 @@ def to_array(message: Any) -> npt.NDArray[Any]:
     in the machine's byte order. A view of the message where nothing must change. Raises SsmaError
     for a CompressedImage that is damaged, and for colours of 16 bits that are not used."""
     if is_compressed(message):
-        pixels = compressed_images.decode(message)
-        return encodings.in_bgr(pixels, compressed_images.encoding(message))
+        return compressed_images.decode(message)
     return encodings.in_bgr(_view(message), message.encoding)
 
 

@@ -15,7 +15,15 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from ssma_core.bags.storage import MOST_UNPACKED, Channel, Damaged, Stored, in_order, unpacked
+from ssma_core.bags.storage import (
+    MOST_UNPACKED,
+    Channel,
+    Damaged,
+    Stored,
+    as_name,
+    in_order,
+    unpacked,
+)
 
 MAGIC = b"\x89MCAP0\r\n"
 _HEADER, _FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK = range(1, 7)
@@ -186,6 +194,10 @@ class _Fields:
     def __init__(self, content: memoryview) -> None:
         self._content, self._at = content, 0
 
+    def __bool__(self) -> bool:
+        """Whether there are more."""
+        return self._at < len(self._content)
+
     def take(self, form: str) -> tuple[int, ...]:
         size = struct.calcsize(form)
         return struct.unpack(form, self._next(size))
@@ -198,7 +210,7 @@ class _Fields:
 
     def texts(self) -> dict[str, str]:
         inner, found = _Fields(self.block("<I")), {}
-        while inner._at < len(inner._content):
+        while inner:
             name = inner.text()
             found[name] = inner.text()
         return found
@@ -211,15 +223,10 @@ class _Fields:
 
 
 def _records(data: memoryview) -> Iterator[tuple[int, memoryview]]:
-    at = 0
-    while at < len(data):
-        if at + _RECORD.size > len(data):
-            raise Damaged("A record in it is cut short.")
-        code, length = _RECORD.unpack_from(data, at)
-        at += _RECORD.size + length
-        if at > len(data):
-            raise Damaged("A record in it is cut short.")
-        yield code, data[at - length:at]
+    fields = _Fields(data)
+    while fields:
+        code, = fields.take("<B")
+        yield code, fields.block("<Q")
 
 
 def _describe(code: int, content: memoryview, schemas: dict[int, str], index: _Index) -> None:
@@ -227,10 +234,10 @@ def _describe(code: int, content: memoryview, schemas: dict[int, str], index: _I
     fields = _Fields(content)
     if code == _SCHEMA:
         number, = fields.take("<H")
-        schemas[number] = fields.text()
+        schemas[number] = as_name(fields.text())
     elif code == _CHANNEL:
         number, schema = fields.take("<HH")
-        topic, encoding = fields.text(), fields.text()
+        topic, encoding = as_name(fields.text()), as_name(fields.text())
         qos = fields.texts().get("offered_qos_profiles", "")
         index.channels[number] = (topic, schemas.get(schema, ""), encoding, qos)
 

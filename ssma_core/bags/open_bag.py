@@ -5,8 +5,6 @@ rest is often not that of the recording. What a file is, its first bytes say.
 """
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePath
@@ -16,13 +14,8 @@ from typing import Any, NamedTuple
 from ssma_core.bags import mcap_file, sqlite_file, yaml_text
 from ssma_core.bags.mcap_file import McapFile
 from ssma_core.bags.sqlite_file import SqliteFile
-from ssma_core.bags.storage import ZSTD_MAGIC, BagFile, Damaged, Unsupported
+from ssma_core.bags.storage import ZSTD_MAGIC, BagFile, Damaged, Unsupported, unpacked_file
 from ssma_core.errors import SsmaError
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 SUFFIXES = (".mcap", ".db3")
 _METADATA = "metadata.yaml"
@@ -63,7 +56,8 @@ def opened(path: Path) -> Iterator[OpenBag]:
 def _open(path: Path, stack: ExitStack) -> BagFile:
     start = _start(path)
     if start.startswith(ZSTD_MAGIC):
-        path = _unpacked(path, Path(stack.enter_context(TemporaryDirectory(prefix="bag."))))
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="bag.")))
+        path = unpacked_file(path, folder / path.stem)
         start = _start(path)
     found: BagFile
     if start.startswith(mcap_file.MAGIC):
@@ -81,17 +75,6 @@ def _start(path: Path) -> bytes:
         return file.read(len(sqlite_file.MAGIC))
 
 
-def _unpacked(path: Path, folder: Path) -> Path:
-    """The same file without compression. It goes to a disk: it may be as large as a drive."""
-    whole = folder / path.stem
-    try:
-        with zstd.open(path, "rb") as packed, whole.open("wb") as file:
-            shutil.copyfileobj(packed, file)
-    except (zstd.ZstdError, EOFError) as error:
-        raise Damaged(f"zstd cannot unpack it: {error}.") from error
-    return whole
-
-
 @contextmanager
 def _about(bag: Path, file: Path) -> Iterator[None]:
     """Errors about a file of the bag, in words."""
@@ -105,7 +88,7 @@ def _about(bag: Path, file: Path) -> Iterator[None]:
     except SsmaError:
         raise
     except Exception as error:  # bytes that are not what they should be can fail anywhere
-        told = f"{error}" if isinstance(error, Damaged) else (
+        told = " ".join(str(error).split()) if isinstance(error, Damaged) else (
             f"Its bytes make no sense ({type(error).__name__}: {error}).")
         rescue = _RESCUE.get(file.suffix) or _RESCUE[".mcap"]
         raise SsmaError(f"cannot read the bag {where}: {told} It is damaged or cut short; {rescue}"

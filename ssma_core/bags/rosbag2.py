@@ -25,7 +25,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
-from ssma_core.bags.open_bag import opened
+from ssma_core.bags.open_bag import OpenBag, opened
 from ssma_core.bags.qos import Qos, profiles
 from ssma_core.bags.storage import ZSTD_MAGIC, BagFile, Channel, in_order, unpacked
 from ssma_core.disk.partial import partial_folder
@@ -63,11 +63,15 @@ class Recorded(NamedTuple):
 def topics(path: str | Path) -> dict[str, Topic]:
     """The topics of a bag by name. Raises SsmaError when the bag cannot be read."""
     with opened(Path(path)) as bag:
-        by_topic: dict[str, list[Channel]] = {}
-        for file in bag.files:
-            for channel in file.channels:
-                by_topic.setdefault(channel.topic, []).append(channel)
-        return {name: _topic(found, bag.qos.get(name)) for name, found in by_topic.items()}
+        return _topics(bag)
+
+
+def _topics(bag: OpenBag) -> dict[str, Topic]:
+    by_topic: dict[str, list[Channel]] = {}
+    for file in bag.files:
+        for channel in file.channels:
+            by_topic.setdefault(channel.topic, []).append(channel)
+    return {name: _topic(found, bag.qos.get(name)) for name, found in by_topic.items()}
 
 
 def _topic(channels: Sequence[Channel], edited: Any) -> Topic:
@@ -89,9 +93,19 @@ def seconds(path: str | Path) -> float:
 
 def check_topics(path: str | Path, wanted: Iterable[str],
                  types: Collection[str] | None = None) -> dict[str, Topic]:
-    """The topics of a bag. Raises SsmaError when it lacks one of the wanted topics, naming those it
-    has, and when one has several types, or one that is none of `types`, or is not ROS 2's."""
+    """The topics of a bag, where `check` finds nothing wrong with the wanted ones."""
     found = topics(path)
+    check(path, found, wanted, types)
+    return found
+
+
+def check(path: str | Path, found: Mapping[str, Topic], wanted: Iterable[str],
+          types: Collection[str] | None = None) -> None:
+    """Raises SsmaError when a bag lacks one of the wanted topics, naming those it has, and when one
+    has several types, or one that is none of `types`, or is not ROS 2's.
+
+    path: the bag's name in errors. found: its topics.
+    """
     wanted = list(wanted)
     missing = [name for name in wanted if name not in found]
     if missing:
@@ -103,7 +117,6 @@ def check_topics(path: str | Path, wanted: Iterable[str],
             raise SsmaError(f"{path}: {name} has {reason}")
         if types is not None and topic.type not in types:
             raise SsmaError(f"{path}: {name} has {topic.type}, not {' or '.join(types)}")
-    return found
 
 
 def unreadable(topic: Topic) -> str:
@@ -128,8 +141,8 @@ def messages(path: str | Path, wanted: Sequence[str]) -> Iterator[Recorded]:
 
     Raises SsmaError when a topic is missing or the bag turns out to be damaged while it is read.
     """
-    check_topics(path, wanted)
     with opened(Path(path)) as bag:
+        check(path, _topics(bag), wanted)
         yield from in_order([(file.begin_ns, partial(_recorded, file, wanted))
                              for file in bag.files])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ssma_core.bags.storage import Channel, Damaged, Stored, Unsupported
+from ssma_core.bags.storage import Channel, Damaged, Stored, Unsupported, as_name
 
 MAGIC = b"SQLite format 3\0"
 _LATEST_NS = 2**63 - 1
@@ -55,10 +55,10 @@ class SqliteFile:
         counts = dict(self._rows("SELECT topic_id, count(*) FROM messages GROUP BY topic_id"))
         columns = {name for _, name, *_ in self._rows("PRAGMA table_info(topics)")}
         qos = "offered_qos_profiles" if "offered_qos_profiles" in columns else "''"
-        for number, *facts in self._rows(
+        for number, *names, offered in self._rows(
                 f"SELECT id, name, type, serialization_format, {qos} FROM topics ORDER BY id"):
-            topic, kind, encoding, offered = (str(fact) for fact in facts)
-            yield Channel(number, topic, kind, encoding, offered, counts.get(number, 0))
+            topic, kind, encoding = (as_name(str(name)) for name in names)
+            yield Channel(number, topic, kind, encoding, str(offered), counts.get(number, 0))
 
     def _span(self) -> tuple[int, int]:
         begin, end = self._rows("SELECT min(timestamp), max(timestamp) FROM messages")[0]

@@ -3,9 +3,11 @@ time, and the size up to which compressed data are unpacked."""
 from __future__ import annotations
 
 import heapq
+import shutil
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from lz4.frame import LZ4FrameDecompressor
@@ -17,6 +19,7 @@ else:
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 MOST_UNPACKED = 256 << 20  # bytes of a chunk or a message; its header may claim anything
+_LONGEST_NAME = 256  # letters; ROS 2 has no longer ones
 
 
 class Damaged(Exception):
@@ -60,6 +63,13 @@ class BagFile(Protocol):
     def close(self) -> None: ...
 
 
+def as_name(text: str) -> str:
+    """A topic, type or encoding as a file has it, so that it can be shown: on one line, and short
+    also where the file is damaged."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}"
+                   for letter in text[:_LONGEST_NAME])
+
+
 class Timed(Protocol):
     @property
     def time_ns(self) -> int: ...
@@ -100,6 +110,17 @@ def in_order(parts: Iterable[Part[Message]]) -> Iterator[Message]:
         newest_ns = time_ns
         yield message
         wait_for(part, messages)
+
+
+def unpacked_file(path: Path, whole: Path) -> Path:
+    """Writes a zstd file's content to `whole`: on a disk, as it may be as large as a drive. Raises
+    Damaged."""
+    try:
+        with zstd.open(path, "rb") as packed, whole.open("wb") as file:
+            shutil.copyfileobj(packed, file)
+    except (zstd.ZstdError, EOFError) as error:
+        raise Damaged(f"zstd cannot unpack it: {error}.") from error
+    return whole
 
 
 def unpacked(data: bytes | memoryview, compression: str, most: int = MOST_UNPACKED) -> bytes:

@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> None:
     # Beside the output, so that a finished engine only needs another name.
     target = behind_links(options.output)
     with partial_folder(target) as folder:
-        engine = folder / target.name
+        engine = folder / options.output.name  # a link's target may have any suffix
         header = _build(options, engine)
         os.replace(engine, target)
     print(_summary(options.output, header))

@@ -92,10 +92,10 @@ def _sample(path: Path, number: int, line: str) -> Pictures:
                         f"modality and label, none with blanks in it; got {len(names)}: "
                         f"{line[:200]!r}{_separator(line)}")
     rgb, aux, label = (path.parent / name for name in names)
-    for file in (rgb, aux, label):
+    for name, file in zip(names, (rgb, aux, label)):
         if not os.path.isfile(file):
             raise SsmaError(f"{path}, line {number}: there is no file {file}; relative paths "
-                            f"start at the list's folder{_way_out(path.parent, file)}")
+                            f"start at the list's folder{_way_out(path.parent, name)}")
     return Pictures(rgb, aux, label)
 
 
@@ -107,12 +107,10 @@ def _separator(line: str) -> str:
     return ""
 
 
-def _way_out(folder: Path, file: Path) -> str:
+def _way_out(folder: Path, name: str) -> str:
     """What to do about a path that is not there as it is written, but nearly."""
-    written = str(file)
-    name = os.path.relpath(written, folder) if not file.name.startswith('"') else file.name
-    if written.startswith("/") and os.path.isfile(folder / written.lstrip("/")):
-        return f"; without the / before it, {written.lstrip('/')} is there"
+    if name.startswith("/") and os.path.isfile(folder / name.lstrip("/")):
+        return f"; without the / before it, {name.lstrip('/')} is there"
     if "\\" in name:
         return "; a list has / between folders, and not \\"
     if name.strip("\"'") != name:

@@ -56,8 +56,9 @@ def open_inputs(path: Path, spec: ModelSpec, topics: Sequence[str] = (),
       writes them; partners have the same name. Or a list file (.txt), TFRecords (.tfrecord), or a
       rosbag2 (.mcap, .db3 or its folder).
     topics: of a bag: those of the sensors in the spec's order, and optionally that of the labels;
-      Images or CompressedImages. A label belongs to the first sensor's image of the same stamp, or
-      of the nearest one within the slop, and was recorded within 2 s of it.
+      Images or CompressedImages, of the second sensor also DisparityImages. A label belongs to the
+      first sensor's image of the same stamp, or of the nearest one within the slop, and was
+      recorded within 2 s of it.
     pairing: which images of a bag's two sensors belong together: the node's own rule.
     Raises SsmaError where the path is none of these or lacks something.
     """
@@ -154,8 +155,8 @@ def _of_bag(path: Path, spec: ModelSpec, topics: Sequence[str],
                         + rosbag2.listed(found))
     sensors, label = tuple(topics[:len(names)]), topics[len(names)] if topics[len(names):] else None
     for topic, sensor in zip(sensors, _sensors(spec)):
-        rosbag2.check_topics(path, [topic], STREAM_TYPES[_stream(sensor)])
-    rosbag2.check_topics(path, topics[len(names):], IMAGES)
+        rosbag2.check(path, found, [topic], STREAM_TYPES[_stream(sensor)])
+    rosbag2.check(path, found, topics[len(names):], IMAGES)
     bag = _Bag(path, spec, sensors, label, pairing)
     total = sum(found[topic].messages for topic in sensors)
     with tqdm(total=total, desc="reading stamps", leave=False, unit="message", disable=None) as bar:

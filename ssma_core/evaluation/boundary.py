@@ -100,14 +100,6 @@ def to_dict(counts: npt.NDArray[np.int64], class_names: Sequence[str],
                         if i != void_id}}
 
 
-def table(counts: npt.NDArray[np.int64], void_id: int) -> list[str]:
-    """Columns to stand beside those of `ConfusionMatrix.table`, of summed counts, N×2×4."""
-    scores = f_score(counts)
-    rows = [*np.delete(scores, void_id, axis=0), mean(scores)]
-    return ["boundary F %: 1 px   2 px   4 px", *(
-        f"{' ' * 12}" + "".join(f"{_percent(value):>7}" for value in row) for row in rows)]
-
-
 def _bridged(truth: Labels, prediction: Labels, void: npt.NDArray[np.bool_]
              ) -> tuple[Labels, Labels, npt.NDArray[np.bool_]]:
     """Both maps without the void that is at most _REACH pixels from what is known, and the void
@@ -172,7 +164,3 @@ def _share(part: npt.NDArray[Any], whole: npt.NDArray[Any],
 def _by_distance(scores: npt.NDArray[np.float64]) -> dict[str, float | None]:
     return {str(distance): None if np.isnan(score) else score
             for distance, score in zip(DISTANCES, scores.tolist())}
-
-
-def _percent(fraction: float) -> str:
-    return "–" if np.isnan(fraction) else f"{100 * fraction:.1f}"

@@ -27,10 +27,9 @@ def of_result(result: Result) -> dict[str, Any]:
     def of(matrix: ConfusionMatrix, boundaries: Boundaries | None) -> dict[str, Any]:
         return matrix.to_dict(spec.class_names) | _boundary_f(boundaries, spec)
 
-    groups = {group: result.groups(group) for group in GROUPS}
     return {"total": of(result.total(), result.boundaries)} | {
-        f"{group}s": {name: of(matrix, result.boundaries_of(groups[group][name]))
-                      for name, matrix in result.matrices(group).items()}
+        f"{group}s": {name: of(result.confusion_of(chosen), result.boundaries_of(chosen))
+                      for name, chosen in result.groups(group).items()}
         for group in GROUPS}
 
 

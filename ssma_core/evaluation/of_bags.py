@@ -96,10 +96,10 @@ def write_comparison(path: Path, found: MatchedResults) -> None:
 def _messages(bag: str, source: BagSource) -> int:
     """How many images of both sensors a bag has. Raises SsmaError when it lacks a topic, or one has
     no images."""
-    rosbag2.check_topics(bag, [source.rgb, source.aux, source.label])
+    found = rosbag2.check_topics(bag, [source.rgb, source.aux, source.label])
     for topic, types in ((source.rgb, STREAM_TYPES["rgb"]), (source.aux, STREAM_TYPES["aux"]),
                          (source.label, IMAGES)):
-        found = rosbag2.check_topics(bag, [topic], types)
+        rosbag2.check(bag, found, [topic], types)
     return found[source.rgb].messages + found[source.aux].messages
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -146,17 +146,18 @@ def _take_counts(drive: dict[str, Any], tables: list[bytes], classes: int) -> No
     """Moves the counts of a drive's frames into arrays."""
     if "bag" in drive:  # the last version's
         drive["name"] = drive.pop("bag")
-    counts, boundaries = {}, {}
+    counts: list[tuple[str, Any]] = []
+    boundaries: list[tuple[str, Any]] = []
     for i, frame in enumerate(_listed(drive.get("frames", []), "frames")):
         found = _named(frame, f"frames[{i}]").pop("counts", None)
         of_frame = frame.pop("boundaries", None)
         frame["scored"] = found is not None
         if found is not None:
             name = f"{frame.get('name', frame.get('stamp_ns', i))}"
-            counts[i, f"the counts of {name}"] = found
-            boundaries[i, f"the boundaries of {name}"] = of_frame
+            counts.append((f"the counts of {name}", found))
+            boundaries.append((f"the boundaries of {name}", of_frame))
     drive["counts"] = _arrays(counts, tables, classes, classes)
-    missing = [what for (_, what), values in boundaries.items() if values is None]
+    missing = [what for what, values in boundaries if values is None]
     if not missing:
         drive["boundaries"] = _arrays(boundaries, tables, classes, _BOUNDARY_NUMBERS).reshape(
             -1, classes, 2, COUNTED)
@@ -164,13 +165,13 @@ def _take_counts(drive: dict[str, Any], tables: list[bytes], classes: int) -> No
         raise SsmaError(f"{missing[0]} are missing, and other frames have theirs")
 
 
-def _arrays(values: dict[Any, Any], tables: list[bytes], rows: int,
+def _arrays(values: Sequence[tuple[str, Any]], tables: list[bytes], rows: int,
             columns: int) -> npt.NDArray[np.int64]:
-    """F×rows×columns. values: of each frame, by its number and what they are in words."""
+    """F×rows×columns. values: what they are, in words, and themselves, of each frame."""
     found = np.zeros((len(values), rows, columns), np.int64)
     texts: list[bytes] = []
     places: list[int] = []
-    for i, ((_, what), value) in enumerate(values.items()):
+    for i, (what, value) in enumerate(values):
         if _is_place(value, tables):
             texts.append(tables[value[0]])
             places.append(i)

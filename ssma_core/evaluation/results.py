@@ -254,8 +254,12 @@ class Result:
         """Of all scored frames, F×N×2×4; None where a drive's are not known."""
         return joined_boundaries(self.drives)
 
-    def boundaries_of(self, chosen: Sequence[int] | npt.NDArray[np.intp]) -> Boundaries | None:
+    def confusion_of(self, chosen: Sequence[int] | npt.NDArray[np.intp]) -> ConfusionMatrix:
         """Of the scored frames with these numbers, as of `groups`."""
+        return ConfusionMatrix.summed(self.counts[chosen], self.spec.void_id)
+
+    def boundaries_of(self, chosen: Sequence[int] | npt.NDArray[np.intp]) -> Boundaries | None:
+        """As `confusion_of`; None where they are not known."""
         return None if self.boundaries is None else self.boundaries[chosen]
 
     def total(self) -> ConfusionMatrix:
@@ -267,10 +271,6 @@ class Result:
         names = [drive if by == "drive" else frame.condition for drive, frame in self.scored]
         return {name: np.array([i for i, other in enumerate(names) if other == name])
                 for name in dict.fromkeys(names) if name is not None}
-
-    def matrices(self, by: Group) -> dict[str, ConfusionMatrix]:
-        return {name: ConfusionMatrix.summed(self.counts[chosen], self.spec.void_id)
-                for name, chosen in self.groups(by).items()}
 
     def frame_scores(self) -> npt.NDArray[np.float64]:
         """`ConfusionMatrix.frame_score` of every scored frame, float64[F]."""

@@ -32,8 +32,9 @@ def over_seeds(files: Sequence[str]) -> str:
     rows = [("mean", [result.total().mean_iou() for result in results])]
     rows += [(name, [float(result.total().iou()[i]) for result in results])
              for i, name in enumerate(names) if i != void]
-    rows += [(condition, [result.matrices("condition")[condition].mean_iou()
-                          for result in results]) for condition in results[0].groups("condition")]
+    conditions = [result.groups("condition") for result in results]
+    rows += [(name, [result.confusion_of(frames[name]).mean_iou()
+                     for result, frames in zip(results, conditions)]) for name in conditions[0]]
     return "\n".join([f"{len(results)} results, {len(results[0].scored)} frames, "
                       f"{results[0].settings}",
                       *columns([("IoU %", "mean", "± sd"), *(_row(*row) for row in rows)]),

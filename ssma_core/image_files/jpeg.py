@@ -31,7 +31,7 @@ def check_whole(data: memoryview) -> None:
         begin = _segment(data, {_SCAN})
     except (IndexError, struct.error):
         begin = len(data)
-    if bytes(data[begin:]).find(_END) < 0:
+    if bytes(data[begin:]).rfind(_END) < 0:  # from behind: it is the last of many bytes
         raise SsmaError(f"{DAMAGED}: the marker of its end is missing")
 
 

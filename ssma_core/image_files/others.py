@@ -9,18 +9,14 @@ from ssma_core.image_files.header import CUT_SHORT, DAMAGED, Header
 
 _WORD = re.compile(rb"(?:\s|#[^\n]*\n)*([^\s#]+)")
 _MAX_PNM_HEADER = 4096  # bytes
-_GREY_PALETTE = b"".join(bytes((i, i, i)) for i in range(256))
 
 
 def bmp(data: memoryview) -> Header:
     try:
-        size, width, height, _, bits = struct.unpack_from("<IiiHH", data, 14)
+        width, height, _, bits = struct.unpack_from("<iiHH", data, 18)
     except struct.error:
         raise SsmaError(CUT_SHORT) from None
-    palette = bytes(data[14 + size:14 + size + 1024])
-    is_grey = bits == 8 and b"".join(
-        palette[i:i + 3] for i in range(0, 1024, 4)) == _GREY_PALETTE
-    return Header("BMP", abs(width), abs(height), 8, not is_grey, bits <= 8 and not is_grey)
+    return Header("BMP", abs(width), abs(height), 8, True, bits <= 8)
 
 
 def webp(data: memoryview) -> Header:

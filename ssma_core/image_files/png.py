@@ -8,13 +8,14 @@ from ssma_core.errors import SsmaError
 from ssma_core.image_files.header import CUT_SHORT, DAMAGED, Header
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
+HEADER_BYTES = 33  # from the beginning
 _GREY, _PALETTE, _WITH_COLOUR = 0, 3, 2  # of the colour type; the last is a bit of it
 _CRITICAL = 0x20  # this bit of a chunk's first letter is not set
 
 
 def header(data: memoryview) -> Header:
     """Raises SsmaError where the bytes end before the header does, or begin with another chunk."""
-    if len(data) < 33:
+    if len(data) < HEADER_BYTES:
         raise SsmaError(CUT_SHORT)
     if bytes(data[12:16]) != b"IHDR":
         raise SsmaError("it is damaged: it does not begin with a header")

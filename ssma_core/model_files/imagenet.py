@@ -9,13 +9,11 @@ import hashlib
 import importlib.util
 import io
 import itertools
-import pickle
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 
@@ -137,10 +135,11 @@ def _tensors(file: Path) -> Mapping[str, Tensor]:
         if file.suffix == ".safetensors":
             return load_safetensors(content)
         found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except Exception as error:  # torch's reader raises anything
         raise SsmaError(f"cannot read {file}: it is damaged, or contains more than tensors"
                         ) from error
-    return {name: tensor for name, tensor in found.items() if isinstance(tensor, Tensor)
+    return {name: tensor for name, tensor in found.items()
+            if isinstance(name, str) and isinstance(tensor, Tensor)
             } if isinstance(found, dict) else {}
 
 

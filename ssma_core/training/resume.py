@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +73,13 @@ class StageFiles:
     def tensorboard(self) -> Path:
         return self.output / "tensorboard" / self.name
 
+    def _all(self) -> tuple[Path, ...]:
+        """The log is first: without it, no other file counts."""
+        return self.log, self.state, self.model, self.best, self.curves
+
     def remove(self) -> None:
-        """Removes all files, so that the stage starts again. The log is first: without it, no other
-        file counts."""
-        for file in (self.log, self.state, self.model, self.best, self.curves):
+        """Removes all files, so that the stage starts again."""
+        for file in self._all():
             file.unlink(missing_ok=True)
         shutil.rmtree(self.tensorboard, ignore_errors=True)
 
@@ -83,10 +87,10 @@ class StageFiles:
     def own(self) -> Iterator[None]:
         """While the block runs, no other process is in it. Removes what a process left that was
         killed while it wrote. Raises SsmaError when another process trains the stage."""
-        own = self.output / f".{self.name}.lock"
-        with lock(own, f"trains the stage {self.name} in {self.output}"):
-            for left in self.output.glob(f".{self.name}.*"):
-                if left != own:
+        with lock(self.output / f".{self.name}.lock",
+                  f"trains the stage {self.name} in {self.output}"):
+            for file in self._all():
+                for left in self.output.glob(f".{escape(file.stem)}.partial*{file.suffix}"):
                     left.unlink()
             if self.log.exists():  # it was killed between writing the log and deleting the state
                 self.state.unlink(missing_ok=True)

@@ -157,10 +157,9 @@ def _publish(options: argparse.Namespace, publishers: Mapping[str, Publisher], t
 def _chosen_topics(options: argparse.Namespace) -> dict[str, rosbag2.Topic]:
     """What to replay: the topics asked for, or all whose type is installed and that our own
     /clock does not replace."""
-    if options.topics:
-        rosbag2.check_topics(options.bag, options.topics)
     found = rosbag2.topics(options.bag)
     if options.topics:
+        rosbag2.check(options.bag, found, options.topics)
         return {name: found[name] for name in options.topics}
     chosen = {}
     for name, topic in found.items():

@@ -3,7 +3,6 @@ appear within minutes; then the second modality, which takes hours for some data
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +27,8 @@ from ssma_core.datasets.prepare.data_set import (
 )
 from ssma_core.errors import SsmaError
 from ssma_core.files import own_folder, read_colour, read_sensor, write_picture, write_text
+from ssma_core.image_files import decode as image_files
+from ssma_core.image_files import png
 from ssma_core.modalities import encode, width_x_height
 from ssma_core.pictures import resize_nearest
 from ssma_core.processes import Outcome, ProcessEnded, TaskFunction
@@ -157,9 +158,6 @@ def _label(output: Path, data_set: DataSet, classes: Classes, frame: PublishedFr
 
 def _classes_of(ids: Array, table: Mapping[int, int], data_set: DataSet,
                 frame: PublishedFrame) -> npt.NDArray[np.uint8]:
-    if ids.ndim != 2:
-        raise SsmaError(f"{frame.label} is no label image of {data_set.title}: it must have one "
-                        f"channel, got shape {ids.shape}")
     known = np.array(sorted(table))
     place = np.minimum(np.searchsorted(known, ids), len(known) - 1)
     unknown = ids[known[place] != ids]
@@ -199,16 +197,18 @@ def _check_view(size: tuple[int, int], frame: PublishedFrame, path: Path, rgb: A
 
 
 def _png_size(path: Path) -> tuple[int, int] | None:
-    """(width, height) from a PNG's header; None where the file is no PNG or is damaged."""
+    """(width, height) from a PNG's header; None where the file is no PNG."""
     try:
         with path.open("rb") as file:
-            start = file.read(24)
+            start = file.read(png.HEADER_BYTES)
+        if not start.startswith(png.MAGIC):
+            return None
+        found = image_files.header(memoryview(start))
     except OSError as error:
         raise SsmaError(f"cannot read {path}: {error.strerror}") from error
-    if len(start) < 24 or not start.startswith(b"\x89PNG\r\n\x1a\n"):
-        return None
-    width, height = struct.unpack_from(">II", start, 16)
-    return (width, height) if width and height else None
+    except SsmaError as error:
+        raise SsmaError(f"cannot read {path}: {error}") from error
+    return found.width, found.height
 
 
 def _in_processes(work: TaskFunction[PublishedFrame, Outcome], frames: Sequence[PublishedFrame],

@@ -59,7 +59,7 @@ def _tiles(found: MatchedResults) -> list[Tile]:
         of_a, of_b, interval = found.boundary
         shown.insert(1, (f"Boundary F, {COMPARED} px", _from_to(percent(of_a), percent(of_b)), [
             f"{_points(interval.difference).strip()} points",
-            found.comparison.verdict(interval)]))
+            _verdict(found.comparison, interval)]))
     if found.a.of_bags:
         shown.append(_latency_tile("Latency, model", a, b))
     if found.a.live and found.b.live:

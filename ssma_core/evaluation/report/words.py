@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from ssma_core.evaluation import boundary, figures
 from ssma_core.evaluation.comparison import LEVEL, Comparison, Interval, MatchedResults
@@ -35,7 +36,7 @@ def _of_data_set(result: Result, source: DatasetSource) -> list[str]:
     for group in reversed(GROUPS):
         frames = result.groups(group)
         if frames and (group == "condition" or len(frames) > 1):
-            lines += ["", *_group_table(group, result)]
+            lines += ["", *_group_table(group, frames, result)]
     return lines
 
 
@@ -44,24 +45,33 @@ def _classes(result: Result) -> list[str]:
     lines = result.total().table(result.spec.class_names).splitlines()
     if result.boundaries is None:
         return lines
-    more = boundary.table(result.boundaries.sum(axis=0), result.spec.void_id)
+    more = _boundary_columns(result.boundaries.sum(axis=0), result.spec.void_id)
     width = max(map(len, lines))
     return [f"{line:<{width}}  {text}" for line, text in zip(lines, more)]
 
 
-def _group_table(group: Group, result: Result) -> list[str]:
-    """A class that does not occur counts as 0 in the mean IoU, so it is named."""
-    matrices, names = result.matrices(group), result.spec.class_names
+def _boundary_columns(counts: npt.NDArray[np.int64], void_id: int) -> list[str]:
+    """To stand beside `ConfusionMatrix.table`, of summed counts, N×2×4."""
+    scores = boundary.f_score(counts)
+    rows = [*np.delete(scores, void_id, axis=0), boundary.mean(scores)]
+    return ["boundary F %: 1 px   2 px   4 px", *(
+        f"{' ' * 12}" + "".join(f"{_percent(value):>7}" for value in row) for row in rows)]
+
+
+def _group_table(group: Group, frames: dict[str, npt.NDArray[np.intp]],
+                 result: Result) -> list[str]:
+    """frames: `Result.groups`. A class that does not occur counts as 0 in the mean IoU, so it is
+    named."""
     known = result.boundaries is not None
     rows = [(group, "mIoU %", *([f"F {boundary.COMPARED} px %"] if known else []), "frames")]
-    for name, chosen in result.groups(group).items():
-        found = result.boundaries_of(chosen)
+    absent: list[Sequence[str]] = [()]
+    for name, chosen in frames.items():
+        matrix, found = result.confusion_of(chosen), result.boundaries_of(chosen)
         score = [] if found is None else [_percent(boundary.mean_at(found.sum(axis=0)).item())]
-        rows.append((name, _percent(matrices[name].mean_iou()), *score, str(len(chosen))))
-    table = columns(rows)
-    absent = ["", *(matrix.absent(names) for matrix in matrices.values())]
+        rows.append((name, _percent(matrix.mean_iou()), *score, str(len(chosen))))
+        absent.append(matrix.absent(result.spec.class_names))
     return [line + (f"  no {', no '.join(missing)}" if missing else "")
-            for line, missing in zip(table, absent)]
+            for line, missing in zip(columns(rows), absent)]
 
 
 def _of_bags(result: Result) -> list[str]:

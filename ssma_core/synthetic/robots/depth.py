@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from statistics import NormalDist
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ from ssma_core.synthetic.weather import Weather
 
 Plane = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
+Value = TypeVar("Value", np.uint8, np.uint16)
 IN_FOG = {"stereo": (8, 18), "active stereo": (4, 8), "time of flight": (2, 5),
           "lidar": (12, 30), "dense": (12, 30)}  # metres, least and greatest reach
 
@@ -116,12 +118,11 @@ def _quantile(share: float) -> float:
     return NormalDist().inv_cdf(min(max(share, 1e-6), 1 - 1e-6))
 
 
-def shifted(picture: npt.NDArray[np.uint16], shift: tuple[float, float]
-            ) -> npt.NDArray[np.uint16]:
+def shifted(picture: npt.NDArray[Value], shift: tuple[float, float]) -> npt.NDArray[Value]:
     """Moved (right, down) by shares of the width; 0 where nothing moves in."""
     dx, dy = (round(s * picture.shape[1]) for s in shift)
     if not dx and not dy:
         return picture
     move = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
     return np.asarray(cv2.warpAffine(picture, move, picture.shape[::-1],
-                                     flags=cv2.INTER_NEAREST), np.uint16)
+                                     flags=cv2.INTER_NEAREST), picture.dtype)

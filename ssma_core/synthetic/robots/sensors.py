@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ssma_core.synthetic.camera import Pose
 from ssma_core.synthetic.canvas import SKY_DISTANCE, Canvas
-from ssma_core.synthetic.robots.depth import Ranger
+from ssma_core.synthetic.robots.depth import Ranger, shifted
 from ssma_core.synthetic.robots.mounting import View
 from ssma_core.synthetic.robots.rig import ColourFaults, InfraredFaults, Rig
 from ssma_core.synthetic.sensors import BANK, Picture, Plane, Sensors
@@ -81,10 +81,7 @@ class RobotSensors(Sensors):
 
     def _placed(self, picture: Picture, faults: InfraredFaults) -> Picture:
         """Beside the colour picture, and without what the camera does not cover."""
-        dx, dy = (round(s * self.width) for s in faults.shift)
-        if dx or dy:
-            move = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
-            picture = cv2.warpAffine(picture, move, (self.width, self.height))
+        picture = shifted(picture, faults.shift)
         if faults.turn:
             box = cv2.boxPoints(((self.width / 2, self.height / 2), (self.width, self.height),
                                  float(np.degrees(faults.turn))))
