@@ -93,29 +93,29 @@ def _given(options: argparse.Namespace, names: Sequence[str]) -> list[str]:
 
 def label_many(options: argparse.Namespace) -> None:
     from ssma_core.datasets.inputs import is_bag, open_inputs
-    from ssma_core.prediction.folder import Origin, write_folder
-    from ssma_core.prediction.labelled_bag import check, write_bag
-    from ssma_core.prediction.video import write_video
+    from ssma_core.prediction import folder, labelled_bag, video
 
     source, extras = options.input, [extra for extra in EXTRAS if getattr(options, extra)]
     if options.into and not is_bag(source):
         raise SsmaError(f"{source} is no bag, and --into copies one: give --output FOLDER")
     if options.into:
-        check(source, options.into, extras)
+        labelled_bag.check(source, options.into, extras)
+    if options.video:
+        video.check(options.video)
     segmenter = Segmenter(options.model)
     if "trust" in extras and len(segmenter.spec.modalities) == 1:
         raise SsmaError(f"{options.model} has one modality, and trust is between two")
     inputs = open_inputs(source, segmenter.spec, options.topics, pairing_settings(options),
                          labels=False, alone=segmenter.unimodal[0])
     if options.output:
-        now, before = write_folder(segmenter, inputs, options.output, extras,
-                                   Origin(options.model, source))
+        now, before = folder.write_folder(segmenter, inputs, options.output, extras,
+                                          folder.Origin(options.model, source))
         print(f"{now} frames labelled, {before} were there already: {options.output}")
     elif options.into:
-        write_bag(segmenter, source, inputs, options.into, extras)
+        labelled_bag.write_bag(segmenter, source, inputs, options.into, extras)
         print(f"{len(inputs)} frames labelled: {options.into}")
     else:
-        write_video(segmenter, inputs, options.video)
+        video.write_video(segmenter, inputs, options.video)
         print(f"{len(inputs)} frames labelled: {options.video}")
 
 

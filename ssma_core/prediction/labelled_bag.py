@@ -40,10 +40,9 @@ def write_bag(segmenter: Segmenter, bag: Path, inputs: Inputs, target: Path,
     """Copies the bag, see `carried.copy`. The labels of a frame have the stamp and frame_id of its
     first sensor's image, and are recorded when the bag had all of the frame.
 
-    inputs: the bag's frames. Raises SsmaError as `check` does, and for a frame that cannot be read
-    or that the model refuses; the target is then not there.
+    inputs: the bag's frames. target: it passed `check`. Raises SsmaError for a frame that cannot be
+    read or that the model refuses, and as `copy`; the target is then not there.
     """
-    check(bag, target, extras)
     frames = tqdm(inputs, total=len(inputs), unit="frame", disable=None)
     carried.copy(bag, target, (message for frame in frames
                                for message in _messages(segmenter, frame, extras)))

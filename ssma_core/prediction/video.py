@@ -47,10 +47,9 @@ def write_video(segmenter: Segmenter, inputs: Inputs, target: Path) -> None:
     """Writes an .mp4 of all frames at the pace of their stamps: those of a bag's images, or of
     pictures that are named by nanoseconds.
 
-    Raises SsmaError as `check` does, for a frame that cannot be read or that the model refuses, and
-    where OpenCV cannot write the video; the target is then as it was.
+    target: it passed `check`. Raises SsmaError for a frame that cannot be read or that the model
+    refuses, and where OpenCV cannot write the video; the target is then as it was.
     """
-    check(target)
     frames = tqdm(inputs.unread(), total=len(inputs), unit="frame", disable=None)
     with atomic_write(target) as temporary:
         written = _film(temporary, target, paced(_shown(segmenter, frame) for frame in frames))
@@ -106,17 +105,18 @@ def _shown(segmenter: Segmenter, unread: Unread) -> Shown:
     two = len(segmenter.spec.modalities) == 2
     found = label(segmenter, frame, ["trust"] if two else [])
     stamp_ns = int(unread.stem) if unread.stem.isdecimal() and len(unread.stem) >= 16 else None
-    title = f"{unread.drive}   {unread.stem}"
-    return Shown(_picture(frame, found, segmenter.spec, title), stamp_ns)
+    panels = _panels(frame, found, segmenter.spec)
+    caption, seen = panels[0]
+    panels[0] = f"{unread.drive} {unread.stem}: {caption}", seen
+    return Shown(_picture(panels, segmenter.spec), stamp_ns)
 
 
-def _picture(frame: Input, found: Segmentation, spec: ModelSpec, title: str) -> Image:
+def _picture(panels: list[tuple[str, Image]], spec: ModelSpec) -> Image:
     """The panels two by two, and the classes' colours."""
-    panels = _panels(frame, found, spec)
     if len(panels) % 2:
-        panels.append(("", np.full_like(panels[0][1], 255)))
+        panels = [*panels, ("", np.full_like(panels[0][1], 255))]
     rows = [contact_sheet([[panel for _, panel in panels[i:i + 2]]],
-                          [name for name, _ in panels[i:i + 2]], WIDTH, [title] if not i else ())
+                          [name for name, _ in panels[i:i + 2]], WIDTH)
             for i in range(0, len(panels), 2)]
     sheet = np.vstack([*rows, legend(spec, rows[0].shape[1])])
     return cv2.copyMakeBorder(sheet, 0, sheet.shape[0] % 2, 0, sheet.shape[1] % 2,  # codecs need it
