@@ -30,7 +30,7 @@ def test_every_frame_gets_its_files_under_its_drive_and_name(
         data: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     assert predict(data, "--output", output, "--confidence", "--trust", "--overlay") == 0
-    assert written(output) == {"predict.json"} | {
+    assert written(output) == {"monday/predict.json", "tuesday/predict.json"} | {
         f"{drive}/{kind}/{stem}{'.jpg' if kind == 'overlay' else '.png'}"
         for drive in ("monday", "tuesday") for stem in ("10", "20")
         for kind in ("label", "confidence", "trust", "overlay")}
@@ -45,7 +45,14 @@ def test_every_frame_gets_its_files_under_its_drive_and_name(
 def test_a_drive_alone_has_its_own_name(data: Path, tmp_path: Path) -> None:
     assert predict(data / "monday", "--output", tmp_path / "out") == 0
     assert written(tmp_path / "out") == {
-        "predict.json", "monday/label/10.png", "monday/label/20.png"}
+        "monday/predict.json", "monday/label/10.png", "monday/label/20.png"}
+
+
+def test_drives_of_several_runs_lie_side_by_side(data: Path, tmp_path: Path) -> None:
+    for drive in ("monday", "tuesday"):
+        assert predict(data / drive, "--output", tmp_path / "out") == 0
+    assert len(list((tmp_path / "out").glob("*/label/*.png"))) == 4
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"monday", "tuesday"}
 
 
 @pytest.mark.parametrize("missing", ["depth/20.png", "depth"])
@@ -89,11 +96,11 @@ def test_labels_of_two_models_or_sources_are_never_mixed(
     assert predict(data, "--output", output) == 0
     before = written(output)
     assert predict(data / "monday", "--output", output) == 1
-    made = json.loads((output / "predict.json").read_text())
-    (output / "predict.json").write_text(json.dumps(made | {"sha256": "0" * 64}))
+    made = json.loads((output / "monday/predict.json").read_text())
+    (output / "monday/predict.json").write_text(json.dumps(made | {"sha256": "0" * 64}))
     assert predict(data, "--output", output) == 1
-    told = capsys.readouterr().err
-    assert told.count(f"{output} holds the labels of another model, or for other frames") == 2
+    says = f"{output / 'monday'} holds the labels of another model, or for other frames"
+    assert capsys.readouterr().err.count(says) == 2
     assert written(output) == before
 
 
@@ -101,7 +108,8 @@ def test_predictions_never_mix_with_the_data(
         data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = written(data)
     assert predict(data, "--output", data) == 1
-    assert f"{data} holds something else: predictions would mix with it" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"{data / 'monday'} holds something else: predictions would mix with it" in told
     assert written(data) == before
 
 
@@ -113,7 +121,7 @@ def test_a_frame_that_the_model_refuses_is_named_and_what_was_done_stays(
     told = capsys.readouterr().err.strip().splitlines()[-1]
     assert told.startswith(f"ssma predict: {data / 'tuesday/rgb/10.png'}: ") and "9x8" in told
     assert written(tmp_path / "out") == {
-        "predict.json", "monday/label/10.png", "monday/label/20.png"}
+        "monday/predict.json", "monday/label/10.png", "monday/label/20.png", "tuesday/predict.json"}
 
 
 def test_a_list_file_gives_drives_by_its_folders(data: Path, tmp_path: Path) -> None:
@@ -124,8 +132,8 @@ def test_a_list_file_gives_drives_by_its_folders(data: Path, tmp_path: Path) -> 
             for drive in ("monday", "tuesday")]
     (tmp_path / "list.txt").write_text("\n".join(rows))
     assert predict(tmp_path / "list.txt", "--output", tmp_path / "out") == 0
-    assert written(tmp_path / "out") == {
-        "predict.json", "monday/label/10.png", "tuesday/label/10.png"}
+    assert {path.as_posix() for path in (tmp_path / "out").glob("*/label/*")} == {
+        f"{tmp_path}/out/{drive}/label/10.png" for drive in ("monday", "tuesday")}
 
 
 def test_two_frames_never_share_a_file(data: Path, tmp_path: Path,

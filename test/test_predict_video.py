@@ -1,4 +1,4 @@
-"""`ssma predict --video`: each frame at the pace of its stamp, and what the model says beside it."""
+"""`ssma predict --video`: each frame at its stamp's pace, and what the model says beside it."""
 from __future__ import annotations
 
 from pathlib import Path

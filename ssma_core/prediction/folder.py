@@ -4,7 +4,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from ssma_core.files import atomic_write, encoded, make_folder, own_folder, read
 from ssma_core.prediction.frames import Extra, jpeg, label, painted
 from ssma_core.segmenter import Segmenter
 
-MADE = "predict.json"  # whose labels a folder holds
+MADE = "predict.json"  # whose labels a drive's folder holds
 
 
 class Origin(NamedTuple):
@@ -31,26 +31,22 @@ def write_folder(segmenter: Segmenter, inputs: Inputs, output: Path, extras: Col
     """Writes <output>/<drive>/label/<stem>.png, and likewise confidence and trust (PNG, 0 to 255)
     and overlay (JPEG). Frames whose files are there are left as they are.
 
-    A folder holds the labels of one model for one source. Returns how many frames were labelled
-    now, and how many were before.
+    A drive's folder holds the labels of one model for one source. Returns how many frames were
+    labelled now, and how many were before.
     Raises SsmaError for a frame that cannot be read or that the model refuses; what was written
     until then stays, and the next run goes on there.
     """
+    made = {"model": origin.model.name, "source": str(origin.source.absolute()),
+            "sha256": hashlib.sha256(origin.model.read_bytes()).hexdigest()}
     with own_folder(output):
-        _claim(output, origin)
         done: Counter[bool] = Counter()
-        for frame in tqdm(_each_once(inputs), total=len(inputs), unit="frame", disable=None):
+        claimed = set()
+        for frame in tqdm(inputs.unread(), total=len(inputs), unit="frame", disable=None):
+            if frame.drive not in claimed:
+                _claim(output / frame.drive, made)
+                claimed.add(frame.drive)
             done[_written(segmenter, frame, output, extras)] += 1
     return done[True], done[False]
-
-
-def _each_once(inputs: Inputs) -> Iterator[Unread]:
-    """Of frames with one name the first: a bag that was played in a loop has frames twice."""
-    seen: set[tuple[str, str]] = set()
-    for frame in inputs.unread():
-        if (frame.drive, frame.stem) not in seen:
-            yield frame
-        seen.add((frame.drive, frame.stem))
 
 
 def _written(segmenter: Segmenter, unread: Unread, output: Path, extras: Collection[Extra]) -> bool:
@@ -76,17 +72,16 @@ def _suffix(kind: str) -> str:
     return ".jpg" if kind == "overlay" else ".png"
 
 
-def _claim(output: Path, origin: Origin) -> None:
+def _claim(drive: Path, made: dict[str, str]) -> None:
     """Raises SsmaError where the folder holds something else, such as true labels."""
-    made = {"model": origin.model.name, "source": str(origin.source.absolute()),
-            "sha256": hashlib.sha256(origin.model.read_bytes()).hexdigest()}
-    described = output / MADE
+    make_folder(drive)
+    described = drive / MADE
     if described.exists():
         if read_json(described) != made:
-            raise SsmaError(f"{output} holds the labels of another model, or for other frames: "
+            raise SsmaError(f"{drive} holds the labels of another model, or for other frames: "
                             f"give another --output, or remove it ({described} says whose)")
-    elif any(not path.name.startswith(".") for path in output.iterdir()):
-        raise SsmaError(f"{output} holds something else: predictions would mix with it; give a "
-                        "folder that is empty or not there")
+    elif any(not path.name.startswith(".") for path in drive.iterdir()):
+        raise SsmaError(f"{drive} holds something else: predictions would mix with it; give "
+                        "another --output")
     else:
         write_text(described, json.dumps(made, indent=1))
