@@ -12,7 +12,6 @@ from ssma_core.bags import yaml_text
 
 Kind = TypeVar("Kind", bound=Enum)
 
-
 _KINDS: dict[str, Any] = {"history": QosHistory, "reliability": QosReliability,
                           "durability": QosDurability, "liveliness": QosLiveliness}
 _FIELDS = {*_KINDS, "depth", "deadline", "lifespan", "liveliness_lease_duration",
