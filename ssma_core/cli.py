@@ -11,7 +11,7 @@ from ssma_core.processes import begin_program
 
 # name on the command line: (module in ssma_core.commands, one line of help)
 COMMANDS = {
-    "predict": ("predict", "segment one pair of pictures"),
+    "predict": ("predict", "label pictures, data sets and bags"),
     "import-tf": ("import_tf", "convert weights of the original TensorFlow code"),
     "export": ("export", "write a model as ONNX, with everything in the graph"),
     "build-engine": ("build_engine", "build a model's TensorRT engine"),

@@ -9,7 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from many_frames import AUX, RGB, predict, recorded
 
+from ssma_core.bags import rosbag2
 from ssma_core.cli import main
 
 
@@ -53,3 +55,19 @@ def test_of_several_files_the_one_is_named_that_had_no_room(
     assert capsys.readouterr().err.startswith(
         f"ssma predict: cannot write {tmp_path / 'l.npy'}: ")
     assert set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(("option", "name"), [
+    ("--into", "labelled.mcap"), ("--video", "v.mp4"), ("--output", "out")])
+def test_a_bag_s_labels_need_room(tmp_path: Path, capsys: pytest.CaptureFixture[str],
+                                  option: str, name: str) -> None:
+    """Of a folder, what had room stays for the next run."""
+    rosbag2.write(tmp_path / "walk", recorded(6))
+    with room_for(5000 if option != "--output" else 300):
+        assert predict(tmp_path / "walk", "--topics", RGB, AUX, option, tmp_path / name) == 1
+    told = capsys.readouterr().err.strip().splitlines()[-1]
+    assert told.startswith(f"ssma predict: cannot write {tmp_path / name}")
+    assert "room" in told
+    left = {"walk", "out"} if option == "--output" else {"walk"}
+    assert {path.name for path in tmp_path.iterdir()} == left
+    assert not list((tmp_path / "out").rglob("*.png"))

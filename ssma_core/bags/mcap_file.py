@@ -19,6 +19,7 @@ from ssma_core.bags.storage import (
     MOST_UNPACKED,
     Channel,
     Damaged,
+    Definition,
     Stored,
     as_name,
     in_order,
@@ -43,8 +44,13 @@ class _Place(NamedTuple):
     channels: frozenset[int]
 
 
+class _Schema(NamedTuple):
+    type: str
+    definition: Definition
+
+
 class _Index(NamedTuple):
-    channels: dict[int, tuple[str, str, str, str]]  # topic, type, encoding, QoS
+    channels: dict[int, Channel]  # their messages are counted beside them
     counts: Counter[int]
     chunks: list[_Place]
     loose: list[_Place]
@@ -62,8 +68,8 @@ class McapFile:
             self.close()
             raise
         found = self._index
-        self.channels = tuple(Channel(number, *facts, found.counts[number])
-                              for number, facts in found.channels.items())
+        self.channels = tuple(channel._replace(messages=found.counts[number])
+                              for number, channel in found.channels.items())
         places = [place for place in found.chunks + found.loose if place.end_ns or place.begin_ns]
         self.begin_ns = min((place.begin_ns for place in places), default=0)
         self.end_ns = max((place.end_ns for place in places), default=0)
@@ -86,23 +92,24 @@ class McapFile:
         for number in wanted:
             if read[number] != self._index.counts[number]:
                 raise Damaged(f"It has {read[number]} messages on "
-                              f"{self._index.channels[number][0]}, and its index says "
+                              f"{self._index.channels[number].topic}, and its index says "
                               f"{self._index.counts[number]}.")
 
     def _in_chunk(self, place: _Place, wanted: Collection[int]) -> Iterator[Stored]:
         found = []
         for code, content in _records(self._unpacked(place.at)):
             if code == _MESSAGE:
-                channel, _, time_ns, _ = _MESSAGE_HEAD.unpack_from(content)
+                channel, _, time_ns, published_ns = _MESSAGE_HEAD.unpack_from(content)
                 if channel in wanted:
-                    found.append(Stored(time_ns, channel, bytes(content[_MESSAGE_HEAD.size:])))
+                    found.append(Stored(time_ns, channel, bytes(content[_MESSAGE_HEAD.size:]),
+                                        published_ns))
         return iter(sorted(found, key=lambda message: message.time_ns))
 
     def _outside(self, places: Collection[_Place]) -> Iterator[Stored]:
         for place in places:
             _, content = self._record(place.at)
-            channel, _, time_ns, _ = _MESSAGE_HEAD.unpack_from(content)
-            yield Stored(time_ns, channel, content[_MESSAGE_HEAD.size:])
+            channel, _, time_ns, published_ns = _MESSAGE_HEAD.unpack_from(content)
+            yield Stored(time_ns, channel, content[_MESSAGE_HEAD.size:], published_ns)
 
     def _indexed(self) -> _Index | None:
         """By the summary at the file's end; None where there is none, or it is not of this file.
@@ -129,7 +136,7 @@ class McapFile:
 
     def _walked(self) -> _Index:
         """By all records, up to the end of the data."""
-        schemas: dict[int, str] = {}
+        schemas: dict[int, _Schema] = {}
         index = _Index({}, Counter(), [], [])
         at, code = len(MAGIC), _HEADER
         while at < self._size - _FOOTER_SIZE and code not in (_DATA_END, _FOOTER):
@@ -229,22 +236,24 @@ def _records(data: memoryview) -> Iterator[tuple[int, memoryview]]:
         yield code, fields.block("<Q")
 
 
-def _describe(code: int, content: memoryview, schemas: dict[int, str], index: _Index) -> None:
+def _describe(code: int, content: memoryview, schemas: dict[int, _Schema], index: _Index) -> None:
     """Takes in what a schema or channel says; other records are of no use here."""
     fields = _Fields(content)
     if code == _SCHEMA:
         number, = fields.take("<H")
-        schemas[number] = as_name(fields.text())
+        schemas[number] = _Schema(as_name(fields.text()), Definition(
+            fields.text(), bytes(fields.block("<I"))))
     elif code == _CHANNEL:
         number, schema = fields.take("<HH")
         topic, encoding = as_name(fields.text()), as_name(fields.text())
-        qos = fields.texts().get("offered_qos_profiles", "")
-        index.channels[number] = (topic, schemas.get(schema, ""), encoding, qos)
+        known = schemas.get(schema, _Schema("", Definition()))
+        index.channels[number] = Channel(number, topic, known.type, encoding, 0, known.definition,
+                                         fields.texts())
 
 
 def _of_summary(summary: bytes) -> _Index | None:
     """None unless it has all: channels, chunks, and counts that add up."""
-    schemas: dict[int, str] = {}
+    schemas: dict[int, _Schema] = {}
     index = _Index({}, Counter(), [], [])
     promised = None
     for code, content in _records(memoryview(summary)):

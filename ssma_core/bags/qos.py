@@ -5,11 +5,17 @@ from enum import Enum
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
-from rosbags.interfaces import QosDurability, QosReliability
+import yaml
+from rosbags.interfaces import QosDurability, QosHistory, QosLiveliness, QosReliability
 
 from ssma_core.bags import yaml_text
 
 Kind = TypeVar("Kind", bound=Enum)
+
+_KINDS: dict[str, Any] = {"history": QosHistory, "reliability": QosReliability,
+                          "durability": QosDurability, "liveliness": QosLiveliness}
+_FIELDS = {*_KINDS, "depth", "deadline", "lifespan", "liveliness_lease_duration",
+           "avoid_ros_namespace_conventions"}
 
 
 class Qos(NamedTuple):
@@ -38,9 +44,21 @@ def _of_text(text: str) -> tuple[Qos, ...]:
     return () if isinstance(content, str) else profiles(content)
 
 
+def in_numbers(written: Any) -> str:
+    """The same profiles as YAML text with rosbag2's older numbers, which every version of it reads
+    from an MCAP file. Empty where a field is missing: rosbag2 would then not open the file."""
+    content = yaml_text.load(written) if isinstance(written, str) else written
+    if not content or not isinstance(content, list) or not all(
+            isinstance(each, dict) and each.keys() >= _FIELDS for each in content):
+        return ""
+    return str(yaml.safe_dump([each | {field: _named(kind, each[field]).value
+                                       for field, kind in _KINDS.items()} for each in content]))
+
+
 def _named(kind: type[Kind], value: Any) -> Kind:
     for member in kind:
-        if member.value == value or (isinstance(value, str) and member.name == value.upper()):
+        if value in (member, member.value) or (
+                isinstance(value, str) and member.name == value.upper()):
             return member
     return kind["UNKNOWN"]
 

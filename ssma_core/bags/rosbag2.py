@@ -27,17 +27,18 @@ from rosbags.typesys.store import Typestore
 
 from ssma_core.bags.open_bag import OpenBag, opened
 from ssma_core.bags.qos import Qos, profiles
-from ssma_core.bags.storage import ZSTD_MAGIC, BagFile, Channel, in_order, unpacked
+from ssma_core.bags.storage import ZSTD_MAGIC, BagFile, Channel, Stored, in_order, unpacked
 from ssma_core.disk.partial import partial_folder
 from ssma_core.errors import SsmaError
 
 Storage = Literal["mcap", "sqlite3"]
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
+JPEG_FORMAT = "bgr8; jpeg compressed bgr8"  # as image_transport writes it
 
 _FOREVER = QosTime(0, 0)
-_RELIABLE = RecordedQos(QosHistory.KEEP_LAST, 10, QosReliability.RELIABLE, QosDurability.VOLATILE,
-                        _FOREVER, _FOREVER, QosLiveliness.AUTOMATIC, _FOREVER, False)
+RELIABLE = RecordedQos(QosHistory.KEEP_LAST, 10, QosReliability.RELIABLE, QosDurability.VOLATILE,
+                       _FOREVER, _FOREVER, QosLiveliness.AUTOMATIC, _FOREVER, False)
 
 
 class Topic(NamedTuple):
@@ -150,17 +151,22 @@ def messages(path: str | Path, wanted: Sequence[str]) -> Iterator[Recorded]:
 def _recorded(file: BagFile, wanted: Sequence[str]) -> Iterator[Recorded]:
     channels = {channel.id: channel for channel in file.channels if channel.topic in wanted}
     for message in file.messages(channels):
-        channel, data = channels[message.channel], message.data
-        if data.startswith(ZSTD_MAGIC):  # compressed one by one; CDR begins with 0
-            data = unpacked(data, "zstd")
-        yield Recorded(channel.topic, channel.type, message.time_ns, data)
+        channel = channels[message.channel]
+        yield Recorded(channel.topic, channel.type, message.time_ns, sent(message, channel))
+
+
+def sent(message: Stored, channel: Channel) -> bytes:
+    """The message's bytes as they were on the wire."""
+    if channel.encoding == "cdr" and message.data.startswith(ZSTD_MAGIC):
+        return unpacked(message.data, "zstd")  # compressed one by one; CDR begins with 0
+    return message.data
 
 
 def decode(message: Recorded) -> Any:
     """The message's fields under their ROS names. Raises SsmaError for a type unknown to Jazzy's
     own packages and for bytes that are not such a message."""
     try:
-        return _jazzy().deserialize_cdr(message.data, message.type)
+        return jazzy().deserialize_cdr(message.data, message.type)
     except Exception as error:  # damaged bytes can fail anywhere in the generated code
         raise SsmaError(f"a message on {message.topic} cannot be read as {message.type}: "
                         f"{_reason(error)}") from error
@@ -194,14 +200,27 @@ def image(topic: str, time_ns: int, stamp_ns: int, pixels: npt.NDArray[np.generi
     time_ns: when it was recorded; stamp_ns: its header's stamp; both since the epoch.
     pixels: H×W or H×W×C, of the dtype that the encoding ("bgr8", "16UC1", "mono8") stands for.
     """
-    store = _jazzy()
-    stamp = store.types["builtin_interfaces/msg/Time"](*divmod(stamp_ns, 10**9))
-    header = store.types["std_msgs/msg/Header"](stamp, frame_id)
+    store = jazzy()
     pixels = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
     height, width = pixels.shape[:2]
-    message = store.types[IMAGE](header, height, width, encoding, 0, pixels.nbytes // height,
-                                 pixels.reshape(-1).view(np.uint8))
+    message = store.types[IMAGE](_header(stamp_ns, frame_id), height, width, encoding, 0,
+                                 pixels.nbytes // height, pixels.reshape(-1).view(np.uint8))
     return Recorded(topic, IMAGE, time_ns, bytes(store.serialize_cdr(message, IMAGE)))
+
+
+def jpeg(topic: str, time_ns: int, stamp_ns: int, content: bytes, *, frame_id: str) -> Recorded:
+    """A sensor_msgs/msg/CompressedImage for a bag: a colour JPEG. Times as of `image`."""
+    store = jazzy()
+    message = store.types[COMPRESSED_IMAGE](_header(stamp_ns, frame_id), JPEG_FORMAT,
+                                            np.frombuffer(content, np.uint8))
+    return Recorded(topic, COMPRESSED_IMAGE, time_ns,
+                    bytes(store.serialize_cdr(message, COMPRESSED_IMAGE)))
+
+
+def _header(stamp_ns: int, frame_id: str) -> Any:
+    store = jazzy()
+    stamp = store.types["builtin_interfaces/msg/Time"](*divmod(stamp_ns, 10**9))
+    return store.types["std_msgs/msg/Header"](stamp, frame_id)
 
 
 def write(path: str | Path, recorded: Iterable[Recorded], storage: Storage = "mcap") -> None:
@@ -222,14 +241,15 @@ def write(path: str | Path, recorded: Iterable[Recorded], storage: Storage = "mc
             for message in recorded:
                 if message.topic not in connections:
                     connections[message.topic] = writer.add_connection(
-                        message.topic, message.type, typestore=_jazzy(),
-                        offered_qos_profiles=[_RELIABLE])
+                        message.topic, message.type, typestore=jazzy(),
+                        offered_qos_profiles=[RELIABLE])
                 writer.write(connections[message.topic], message.time_ns, message.data)
         os.rename(unfinished, path)
 
 
 @cache
-def _jazzy() -> Typestore:
+def jazzy() -> Typestore:
+    """The messages of Jazzy's own packages."""
     return get_typestore(Stores.ROS2_JAZZY)
 
 

@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ssma_core.bags.storage import Channel, Damaged, Stored, Unsupported, as_name
+from ssma_core.bags.storage import (
+    QOS,
+    TYPE_HASH,
+    Channel,
+    Damaged,
+    Definition,
+    Stored,
+    Unsupported,
+    as_name,
+)
 
 MAGIC = b"SQLite format 3\0"
 _LATEST_NS = 2**63 - 1
@@ -47,18 +56,33 @@ class SqliteFile:
                 data, = self._rows("SELECT data FROM messages WHERE id = ?", number)[0]
                 if not isinstance(data, bytes):
                     raise Damaged(f"Its message {number} holds no bytes.")
-                yield Stored(_time(time_ns), channel, data)
+                recorded_ns = _time(time_ns)
+                yield Stored(recorded_ns, channel, data, published_ns=recorded_ns)
         except sqlite3.Error as error:
             raise _told(self._path, error) from error
 
     def _channels(self) -> Iterator[Channel]:
         counts = dict(self._rows("SELECT topic_id, count(*) FROM messages GROUP BY topic_id"))
         columns = {name for _, name, *_ in self._rows("PRAGMA table_info(topics)")}
-        qos = "offered_qos_profiles" if "offered_qos_profiles" in columns else "''"
-        for number, *names, offered in self._rows(
-                f"SELECT id, name, type, serialization_format, {qos} FROM topics ORDER BY id"):
-            topic, kind, encoding = (as_name(str(name)) for name in names)
-            yield Channel(number, topic, kind, encoding, str(offered), counts.get(number, 0))
+        qos, type_hash = (name if name in columns else "''"
+                          for name in ("offered_qos_profiles", "type_description_hash"))
+        definitions = self._definitions()
+        for number, *facts in self._rows("SELECT id, name, type, serialization_format, "
+                                         f"{qos}, {type_hash} FROM topics ORDER BY id"):
+            topic, kind, encoding, offered, digest = (str(fact) for fact in facts)
+            yield Channel(number, as_name(topic), as_name(kind), as_name(encoding),
+                          counts.get(number, 0), definitions.get(kind, Definition()),
+                          {QOS: offered, TYPE_HASH: digest})
+
+    def _definitions(self) -> dict[str, Definition]:
+        """By type; recorders before Iron wrote none."""
+        if not self._rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND "
+                          "name = 'message_definitions'"):
+            return {}
+        return {str(kind): Definition(str(encoding), str(text).encode())
+                for kind, encoding, text in self._rows(
+                    "SELECT topic_type, encoding, encoded_message_definition "
+                    "FROM message_definitions")}
 
     def _span(self) -> tuple[int, int]:
         begin, end = self._rows("SELECT min(timestamp), max(timestamp) FROM messages")[0]

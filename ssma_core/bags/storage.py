@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import shutil
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -18,6 +18,7 @@ else:
     from backports import zstd
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+QOS, TYPE_HASH = "offered_qos_profiles", "topic_type_hash"  # as rosbag2 calls them in MCAP files
 MOST_UNPACKED = 256 << 20  # bytes of a chunk or a message; its header may claim anything
 _LONGEST_NAME = 256  # letters; ROS 2 has no longer ones
 
@@ -30,23 +31,42 @@ class Unsupported(Exception):
     """A file is sound, and something in it is not read. Says what and the way out."""
 
 
+class Definition(NamedTuple):
+    """What a message type is, as a bag has it. encoding: of the text, such as "ros2msg"; both are
+    empty where the bag has none."""
+
+    encoding: str = ""
+    text: bytes = b""
+
+
 class Channel(NamedTuple):
-    """Messages of one topic, type and publisher. encoding: "cdr" for ROS 2's own. qos: YAML."""
+    """Messages of one topic, type and publisher.
+
+    encoding: "cdr" for ROS 2's own. more: what else the file says of the channel, by name; the QoS
+      is YAML.
+    """
 
     id: int
     topic: str
     type: str
     encoding: str
-    qos: str
     messages: int
+    definition: Definition
+    more: Mapping[str, str]
+
+    @property
+    def qos(self) -> str:
+        return self.more.get(QOS, "")
 
 
 class Stored(NamedTuple):
-    """A message in a file. time_ns: when it was recorded. channel: its id."""
+    """A message in a file. time_ns, published_ns: when it was recorded and sent. channel: its id.
+    """
 
     time_ns: int
     channel: int
     data: bytes
+    published_ns: int
 
 
 class BagFile(Protocol):

@@ -47,11 +47,12 @@ def percent(text: str) -> float:
     return value
 
 
-def add_bag_arguments(parser: argparse.ArgumentParser, option: str) -> None:
-    """The options for a bag that `option` names."""
+def add_bag_arguments(parser: argparse.ArgumentParser, option: str, *, labels: bool = True) -> None:
+    """The options for a bag that `option` names. labels: whether they are of use."""
+    more = "; then that of the labels, if there is one" * labels
     parser.add_argument("--topics", nargs="+", default=(), metavar="TOPIC",
                         help=f"where {option} is a bag: the topics of the sensors, in the model's "
-                        "order, colour first; then that of the labels, if there is one")
+                        f"order, colour first{more}")
     add_pairing_arguments(parser)
 
 

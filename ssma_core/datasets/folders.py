@@ -1,6 +1,7 @@
 """A data set as folders of pictures: partners have the same name in neighbouring folders."""
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -79,6 +80,18 @@ def by_stem(folder: Path) -> dict[str, Path]:
                             "remove one")
         paths[path.stem] = path
     return paths
+
+
+def places(pictures: Sequence[Path]) -> list[tuple[str, str]]:
+    """Drive and stem of each picture. A drive is the folder that holds the pictures' folder, where
+    all of these have one name, such as rgb; otherwise the pictures' folder itself. It is named by
+    its path below the folder that holds all drives."""
+    folders = [Path(os.path.abspath(picture)).parent for picture in pictures]
+    if len({folder.name for folder in folders}) == 1:
+        folders = [folder.parent for folder in folders]
+    common = Path(os.path.commonpath(folders))
+    return [(common.name if folder == common else folder.relative_to(common).as_posix(),
+             picture.stem) for folder, picture in zip(folders, pictures)]
 
 
 def _weathers(drive: Path) -> dict[str, str]:

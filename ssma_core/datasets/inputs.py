@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,39 +16,27 @@ from ssma_core.bags.ground_truth import GroundTruth
 from ssma_core.bags.pairing import DEFAULT_PAIRING, Pairing, PairingSettings, Stream
 from ssma_core.bags.recorded_images import IMAGES, STREAM_TYPES
 from ssma_core.datasets.file_list import ListFile
-from ssma_core.datasets.folders import by_stem
+from ssma_core.datasets.folders import by_stem, places
 from ssma_core.datasets.samples import Sample, read_label
 from ssma_core.datasets.tfrecord import Records
+from ssma_core.datasets.unread import Header, Input, Inputs, Read, Unread
 from ssma_core.errors import SsmaError
 from ssma_core.files import read_colour, read_sensor
 from ssma_core.modalities import is_depth, width_x_height
 from ssma_core.pictures import check_ids
 from ssma_core.spec import VEGETATION_INDICES, Modality, ModelSpec
 
-Origin = TypeVar("Origin")
+_ANY_CLASS = 256  # of labels that are not used
 
 
-@dataclass(frozen=True)
-class Input:
-    """A frame. name: where it came from. arrays: as `Segmenter.segment` takes them.
-    label: class ids, H×W uint8 of the first array's size; None without a label."""
-
-    name: str
-    arrays: tuple[npt.NDArray[Any], ...]
-    label: npt.NDArray[np.uint8] | None
-
-
-class Inputs(Protocol):
-    """Inputs that are read one after the other in each iteration. Raises SsmaError where one cannot
-    be read."""
-
-    def __len__(self) -> int: ...
-
-    def __iter__(self) -> Iterator[Input]: ...
+def is_bag(path: Path) -> bool:
+    """Whether it is meant to be one."""
+    return (path / "metadata.yaml").is_file() or path.suffix in (".mcap", ".db3")
 
 
 def open_inputs(path: Path, spec: ModelSpec, topics: Sequence[str] = (),
-                pairing: PairingSettings = DEFAULT_PAIRING) -> Inputs:
+                pairing: PairingSettings = DEFAULT_PAIRING, *, labels: bool = True,
+                alone: bool = False) -> Inputs:
     """The frames at a path, at least one, for a model of this spec.
 
     path: a folder that has a folder for each of the model's sensors, by its name in the spec, and
@@ -60,33 +48,27 @@ def open_inputs(path: Path, spec: ModelSpec, topics: Sequence[str] = (),
       first sensor's image of the same stamp, or of the nearest one within the slop, and was
       recorded within 2 s of it.
     pairing: which images of a bag's two sensors belong together: the node's own rule.
+    labels: whether they are read, and must be the model's classes.
+    alone: whether the second sensor may be missing: its picture, its folder or its topic.
     Raises SsmaError where the path is none of these or lacks something.
     """
-    if (path / "metadata.yaml").is_file() or path.suffix in (".mcap", ".db3"):
-        return _of_bag(path, spec, topics, pairing)
+    if is_bag(path):
+        lone = alone and len(topics) == 1 and len(spec.modalities) == 2
+        return _of_bag(path, spec.of_expert(0) if lone else spec, topics, pairing, labels)
     if topics:
         raise SsmaError(f"{path} is no bag, and only bags have topics: leave out "
                         + " ".join(topics))
     if path.is_dir():
-        return _of_folder(path, spec)
+        return _of_folder(path, spec, labels, alone)
+    read = partial(_sample, spec, spec.classes if labels else _ANY_CLASS)
     if path.suffix == ".txt":
-        return _Read(ListFile(list=str(path)).samples(), partial(_sample, spec))
+        pictures: Sequence[Any] = ListFile(list=str(path)).samples()
+        return Read(pictures, read, places([each.rgb for each in pictures]))
     if path.suffix in (".tfrecord", ".tfrecords"):
-        return _Read(Records(tfrecord=str(path)).samples(), partial(_sample, spec))
+        records: Sequence[Any] = Records(tfrecord=str(path)).samples()
+        return Read(records, read, [(path.stem, f"{each.index:06d}") for each in records])
     raise SsmaError(f"{path} is no data, or is not there: give a folder of pictures, a list file "
                     "(.txt), TFRecords (.tfrecord) or a rosbag2 (.mcap, .db3 or its folder)")
-
-
-@dataclass(frozen=True)
-class _Read(Generic[Origin]):
-    sources: Sequence[Origin]
-    read: Callable[[Origin], Input]
-
-    def __len__(self) -> int:
-        return len(self.sources)
-
-    def __iter__(self) -> Iterator[Input]:
-        return map(self.read, self.sources)
 
 
 def _sensors(spec: ModelSpec) -> tuple[Modality, ...]:
@@ -96,45 +78,53 @@ def _sensors(spec: ModelSpec) -> tuple[Modality, ...]:
     return spec.modalities
 
 
-def _sample(spec: ModelSpec, sample: Sample) -> Input:
-    rgb, aux, label = sample.read(spec.classes)
+def _sample(spec: ModelSpec, classes: int, sample: Sample) -> Input:
+    """classes: that its label may have."""
+    rgb, aux, label = sample.read(classes)
     sensors = _sensors(spec)
     lone = (rgb,) if sensors[0].encoding == "image" else (aux,)
     return Input(sample.name, (rgb, aux) if len(sensors) == 2 else lone, label)
 
 
-def _of_folder(path: Path, spec: ModelSpec) -> Inputs:
+def _of_folder(path: Path, spec: ModelSpec, labels: bool, alone: bool) -> Inputs:
     sensors = _sensors(spec)
     names = [sensor.name for sensor in sensors]
     inside = sorted(folder for folder in path.iterdir() if not folder.name.startswith("."))
+    needed = names[:1] if alone else names
     folders = [folder for folder in (path, *inside)
-               if all((folder / name).is_dir() for name in names)]
-    frames = [frame for folder in folders for frame in _pictures(folder, names)]
+               if all((folder / name).is_dir() for name in needed)]
+    frames = [frame for folder in folders for frame in _pictures(folder, names, labels, alone)]
     if not frames:
         raise SsmaError(f"{path} holds no frames: it, or the folders in it, must have the folders "
-                        f"{' and '.join(names)} with the sensors' pictures, and may have label; "
+                        f"{' and '.join(needed)} with the sensors' pictures, and may have label; "
                         "a bag's folder has a metadata.yaml")
 
-    def read(files: tuple[Path, ...]) -> Input:
+    def read(frame: _Files) -> Input:
         arrays = tuple(read_colour(file) if sensor.encoding == "image" else read_sensor(file)
-                       for sensor, file in zip(sensors, files))
-        has_label = len(files) > len(sensors)
-        label = read_label(files[-1], spec.classes) if has_label else None
-        return _checked(Input(str(files[0]), arrays, label))
+                       for sensor, file in zip(sensors, frame.sensors))
+        label = read_label(frame.label, spec.classes) if frame.label else None
+        return _checked(Input(str(frame.sensors[0]), arrays, label))
 
-    return _Read(frames, read)
+    return Read(frames, read, places([frame.sensors[0] for frame in frames]))
 
 
-def _pictures(folder: Path, names: Sequence[str]) -> Iterator[tuple[Path, ...]]:
-    """A frame's files: the sensors', and the label's if there is one."""
-    first, *others = (by_stem(folder / name) for name in names)
-    labels = by_stem(folder / "label") if (folder / "label").is_dir() else {}
+class _Files(NamedTuple):
+    """A frame's pictures."""
+
+    sensors: tuple[Path, ...]
+    label: Path | None
+
+
+def _pictures(folder: Path, names: Sequence[str], labels: bool, alone: bool) -> Iterator[_Files]:
+    first, *others = (by_stem(folder / name) for name in names
+                      if not alone or (folder / name).is_dir())
+    labelled = by_stem(folder / "label") if labels and (folder / "label").is_dir() else {}
     for stem, path in first.items():
         for name, other in zip(names[1:], others):
-            if stem not in other:
+            if stem not in other and not alone:
                 raise SsmaError(f"{path} has no partner: there is no {folder / name / stem}.*")
-        label = [labels[stem]] if stem in labels else []
-        yield (path, *(other[stem] for other in others), *label)
+        partners = (other[stem] for other in others if stem in other)
+        yield _Files((path, *partners), labelled.get(stem))
 
 
 def _checked(frame: Input) -> Input:
@@ -145,14 +135,14 @@ def _checked(frame: Input) -> Input:
     return frame
 
 
-def _of_bag(path: Path, spec: ModelSpec, topics: Sequence[str],
-            pairing: PairingSettings) -> Inputs:
+def _of_bag(path: Path, spec: ModelSpec, topics: Sequence[str], pairing: PairingSettings,
+            labels: bool) -> Inputs:
     found = rosbag2.topics(path)
     names = [sensor.name for sensor in _sensors(spec)]
-    if len(topics) - len(names) not in (0, 1):
+    if len(topics) - len(names) not in (0, int(labels)):
+        optional = ", and optionally that of the labels" * labels
         raise SsmaError(f"{path} is a bag: give --topics with those of {' and '.join(names)}, in "
-                        "this order, and optionally that of the labels; the bag has"
-                        + rosbag2.listed(found))
+                        f"this order{optional}; the bag has" + rosbag2.listed(found))
     sensors, label = tuple(topics[:len(names)]), topics[len(names)] if topics[len(names):] else None
     for topic, sensor in zip(sensors, _sensors(spec)):
         rosbag2.check(path, found, [topic], STREAM_TYPES[_stream(sensor)])
@@ -186,11 +176,17 @@ class _Bag:
         return self.frames
 
     def __iter__(self) -> Iterator[Input]:
+        return (frame.read() for frame in self.unread())
+
+    def unread(self) -> Iterator[Unread]:
         labels = None
         if self.label is not None:
             labels = GroundTruth(self.path, self.label, self.pairing.slop)
+        path = self.path.absolute()
+        drive = path.name if path.is_dir() else path.stem
         for images in self._paired():
-            yield self._frame(images, labels)
+            yield Unread(drive, str(rosbag2.stamp_ns(images.messages[0])),
+                         partial(self._frame, images, labels))
 
     def count(self, progress: Callable[[], object]) -> int:
         return sum(1 for _ in self._paired(progress))
@@ -215,12 +211,15 @@ class _Bag:
         first = images.messages[0]
         stamp_ns = rosbag2.stamp_ns(first)
         name = f"{self.path}, {first.topic} at {stamp_ns / 1e9:.3f}"
-        arrays = tuple(map(_sensed, images.messages, _sensors(self.spec)))
+        sensed = [_sensed(each, sensor)
+                  for each, sensor in zip(images.messages, _sensors(self.spec))]
+        frame = Input(name, tuple(array for _, array in sensed), None,
+                      Header(stamp_ns, sensed[0][0], images.recorded_ns))
         truth = labels.near(stamp_ns, images.recorded_ns) if labels else None
         if truth is None:
-            return Input(name, arrays, None)
+            return frame
         check_ids(truth.labels, self.spec.classes, f"{name}: the label")
-        return _checked(Input(name, arrays, truth.labels.astype(np.uint8, copy=False)))
+        return _checked(replace(frame, label=truth.labels.astype(np.uint8, copy=False)))
 
 
 class _Images(NamedTuple):
@@ -230,10 +229,11 @@ class _Images(NamedTuple):
     recorded_ns: int
 
 
-def _sensed(recorded: rosbag2.Recorded, sensor: Modality) -> npt.NDArray[Any]:
+def _sensed(recorded: rosbag2.Recorded, sensor: Modality) -> tuple[str, npt.NDArray[Any]]:
+    """The header's frame_id and the array."""
     message = recorded_images.read(recorded, _stream(sensor), as_depth=is_depth(sensor))
     with rosbag2.about(recorded):
-        return message.array()
+        return str(message.message.header.frame_id), message.array()
 
 
 def _stream(sensor: Modality) -> Stream:

@@ -1,0 +1,47 @@
+"""One frame: its labels, and its overlay."""
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Literal, get_args
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ssma_core.datasets.unread import Input
+from ssma_core.errors import SsmaError
+from ssma_core.pictures import overlay
+from ssma_core.segmenter import Segmentation, Segmenter
+from ssma_core.spec import ModelSpec
+
+Extra = Literal["confidence", "trust", "overlay"]  # what a frame may get beside its labels
+EXTRAS: tuple[Extra, ...] = get_args(Extra)
+JPEG_QUALITY = 90
+
+
+def label(segmenter: Segmenter, frame: Input, extras: Collection[Extra]) -> Segmentation:
+    """Raises SsmaError, naming the frame, where the model refuses it."""
+    try:
+        return segmenter.segment(*frame.arrays, confidence="confidence" in extras,
+                                 trust="trust" in extras)
+    except SsmaError as error:
+        raise SsmaError(f"{frame.name}: {error}") from error
+
+
+def painted(array: npt.NDArray[Any], labels: npt.NDArray[np.uint8],
+            spec: ModelSpec) -> npt.NDArray[np.uint8]:
+    """The class colours over a frame's first array: H×W×3 uint8 BGR."""
+    return overlay(for_people(array), labels, spec)
+
+
+def for_people(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """A sensor's array as H×W×3 uint8: depth in greys, from its least to its largest value."""
+    if array.ndim == 3:
+        return array
+    grey = cv2.normalize(np.nan_to_num(array), None, 0, 255, cv2.NORM_MINMAX, cv2.CV_8U)
+    return cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
+
+
+def jpeg(picture: npt.NDArray[np.uint8]) -> bytes:
+    """The bytes of a JPEG."""
+    return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
