@@ -105,9 +105,10 @@ class Modality:
     def _check_ends(self, where: str) -> None:
         given = (self.range is not None) + (self.percentiles is not None)
         if given != (self.encoding in ("jet", "grey")):
-            raise SsmaError(f"{where}: the encoding 'jet' needs a range or percentiles, and so does "
-                            f"'grey'; the others take none; got encoding {self.encoding!r}, range "
-                            f"{self.range!r} and percentiles {self.percentiles!r}")
+            raise SsmaError(f"{where}: the encoding 'jet' needs a range or percentiles, and so "
+                            "does 'grey'; the others take none; got encoding "
+                            f"{self.encoding!r}, range {self.range!r} and percentiles "
+                            f"{self.percentiles!r}")
         if self.low is not None and self.range is None:
             raise SsmaError(f"{where}: low belongs to a range; got {self.low!r} without one")
         if self.range is not None and not (

@@ -100,7 +100,8 @@ def percentile(values: Tensor, known: Tensor, share: float, steps: int) -> Tenso
     """As `ssma_core.modalities.scale.percentiles`, of the values that are known.
 
     steps: of bisection between the lowest and the highest. It is exact for whole numbers that
-    differ by up to 2^steps − 1, and otherwise where no other value is within 2^−steps of their span.
+      differ by up to 2^steps − 1, and otherwise where no other value is within 2^−steps of their
+      span.
     """
     number = known.float().sum()
     values = torch.where(known, values, LARGEST)

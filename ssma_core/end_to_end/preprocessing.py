@@ -141,11 +141,13 @@ class DrawnMap(nn.Module):
         if modality.percentiles is not None:
             low, high = (percentile(values, known, share, self.median[1])
                          for share in modality.percentiles)
-            scale = 255 / (high - low).clamp(min=float(NARROWEST))
-            return (torch.where(known, values, low) - low) * scale
+            width = (high - low).clamp(min=float(NARROWEST))
+            return (torch.where(known, values, low) - low) * 255 / width
         assert modality.range is not None  # Modality checks this
         begin = modality.low or 0.0
-        above = torch.where(known, values, begin) - begin if begin else torch.where(known, values, 0)
+        above = torch.where(known, values, begin)
+        if begin:  # the graphs of before stay as they are
+            above = above - begin
         return above * float(np.float32(255 / (modality.range - begin)))
 
 

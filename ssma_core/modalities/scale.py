@@ -25,9 +25,7 @@ def drawn(values: npt.NDArray[Any], modality: Modality) -> Image:
     values: H×W uint8, uint16 or float, in the unit of the modality's range; a depth in millimetres.
     """
     known = measured(values) if modality.zero_is_nothing else has_value(values)
-    low, scale = _ends(values, known, modality)
-    above = np.where(known, values, low).astype(np.float32, copy=False) - low
-    levels = np.clip(above * scale, 0, 255).astype(np.uint8)
+    levels = np.clip(_levels(values, known, modality), 0, 255).astype(np.uint8)
     image = jet(levels) if modality.encoding == "jet" else cv2.merge([levels] * 3)
     return cv2.bitwise_and(image, image, mask=known.view(np.uint8))
 
@@ -57,12 +55,18 @@ def percentiles(values: npt.NDArray[Any], shares: Sequence[float]) -> npt.NDArra
     return np.partition(values, ranks)[ranks].astype(np.float32)
 
 
-def _ends(values: npt.NDArray[Any], known: npt.NDArray[np.bool_],
-          modality: Modality) -> tuple[np.float32, np.float32]:
-    """The value of level 0, and the levels in a unit of value."""
+def _levels(values: npt.NDArray[Any], known: npt.NDArray[np.bool_],
+            modality: Modality) -> npt.NDArray[np.float32]:
+    """H×W, not yet clipped."""
     if modality.percentiles is not None:
         low, high = percentiles(values[known], modality.percentiles)
-        return low, np.float32(255) / np.maximum(high - low, NARROWEST)
+        width = np.maximum(high - low, NARROWEST)
+        return _above(low, values, known) * np.float32(255) / width
     assert modality.range is not None  # Modality checks this
     begin = modality.low or 0.0
-    return np.float32(begin), np.float32(255 / (modality.range - begin))
+    return _above(np.float32(begin), values, known) * np.float32(255 / (modality.range - begin))
+
+
+def _above(low: np.float32, values: npt.NDArray[Any],
+           known: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    return np.where(known, values, low).astype(np.float32, copy=False) - low
