@@ -33,7 +33,7 @@ FRAMES, SPLITS, CLASSES = "nyu_depth_v2_labeled.mat", "splits.mat", "classMappin
 # What is read of each frame: how many axes, of which type. MATLAB's first axis is the last here.
 PARTS = {"images": (4, np.uint8), "depths": (3, np.float32), "labels": (3, np.uint16)}
 NAMES = 894  # that the labels were merged from
-SMALL = 1_000_000  # bytes; the two small files have some 10,000
+SMALL = 100_000  # bytes; the two small files have some 10,000, and unpack to little more
 
 # Of the colour camera, whose view depth has in this file: toolbox_nyu_depth_v2, camera_params.m.
 COLOUR_CAMERA = Camera(518.85790117450188, 519.46961112127485, 325.58244941119034,
@@ -48,7 +48,7 @@ def frames(root: Path, second: str) -> dict[Split, list[PublishedFrame]]:
 
 
 def _split(root: Path, name: str, number: int) -> list[PublishedFrame]:
-    places = _small(root / SPLITS, name)
+    places = small_file(root / SPLITS, name)
     if not np.all((places >= 1) & (places <= number)):
         raise SsmaError(f"{root / SPLITS}: {name} has the frames {places.min()} to {places.max()}, "
                         f"but {root / FRAMES} has 1 to {number}: {IS_IT_WHOLE}")
@@ -58,10 +58,10 @@ def _split(root: Path, name: str, number: int) -> list[PublishedFrame]:
 def _number_of_frames(path: Path) -> int:
     """Raises SsmaError unless all parts are there, of one length and size."""
     with _opened(path) as file:
-        shapes = {name: file[name].shape for name in PARTS if name in file}
-        if (shapes.keys() != PARTS.keys()
-                or any((len(file[name].shape), file[name].dtype) != kind
-                       for name, kind in PARTS.items())
+        shapes: dict[str, tuple[int, ...]] = {
+            name: getattr(file.get(name), "shape", ()) for name in PARTS}
+        if (any((len(shapes[name]), getattr(file.get(name), "dtype", None)) != kind
+                for name, kind in PARTS.items())
                 or len({(shape[0], *shape[-2:]) for shape in shapes.values()}) > 1):
             raise SsmaError(f"{path} must have images, depths and labels of one number and size, "
                             f"got {shapes}: {IS_IT_WHOLE}")
@@ -88,7 +88,7 @@ def _opened(path: Path) -> Any:
         raise SsmaError(f"cannot read {path} ({error}): {IS_IT_WHOLE}") from error
 
 
-def _small(path: Path, name: str) -> Array:
+def small_file(path: Path, name: str) -> Array:
     """The numbers of a variable in a small file of MATLAB, as one row of int64."""
     _, scipy_io = _libraries(path)
     try:
@@ -114,7 +114,7 @@ def _libraries(path: Path) -> tuple[Any, Any]:
 
 def _classes(path: Path) -> Array:
     """The class 1–40 of each of the 894 names, behind a 0 for none."""
-    classes = _small(path, "mapClass")
+    classes = small_file(path, "mapClass")
     if classes.shape != (NAMES,) or not np.all((classes >= 1) & (classes <= len(NYU_40))):
         raise SsmaError(f"{path}: mapClass must be {NAMES} numbers from 1 to {len(NYU_40)}")
     return np.concatenate([[0], classes])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import cv2
@@ -109,7 +108,6 @@ def _frame(root: Path, listed: ListedPath) -> PublishedFrame:
                           place / "pylon_camera_node_label_id" / f"{name}.png")
 
 
-@cache
 def calibration(place: Path) -> Calibration:
     """Of a sequence's folder. Raises SsmaError where a file is missing or is none."""
     info, transforms = place / "camera_info.txt", place / "transforms.yaml"

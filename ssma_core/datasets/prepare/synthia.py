@@ -61,8 +61,8 @@ def read_ids(frame: PublishedFrame) -> Array:
     written = read_sensor(frame.label)
     if written.ndim != 3 or written.dtype != np.uint16:
         raise SsmaError(f"{frame.label} is no label image of Synthia: it must have three channels "
-                        f"of 16 bits, got shape {written.shape} of {written.dtype}; GT/LABELS has them, "
-                        "GT/COLOR has not")
+                        f"of 16 bits, got shape {written.shape} of {written.dtype}; GT/LABELS "
+                        "has them, GT/COLOR has not")
     return written[..., 2]
 
 
