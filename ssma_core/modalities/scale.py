@@ -51,8 +51,12 @@ def percentiles(values: npt.NDArray[Any], shares: Sequence[float]) -> npt.NDArra
     if not values.size:
         return np.zeros(len(shares), np.float32)
     wanted = np.float32(values.size) * np.float32(np.divide(shares, 100))
-    ranks = np.maximum(np.ceil(wanted).astype(int), 1) - 1
-    return np.partition(values, ranks)[ranks].astype(np.float32)
+    ranks = np.maximum(np.ceil(wanted).astype(int), 1)
+    if values.dtype.kind == "u":  # counting is several times faster
+        found = np.searchsorted(np.bincount(values).cumsum(), ranks)
+    else:
+        found = np.partition(values, ranks - 1)[ranks - 1]
+    return found.astype(np.float32)
 
 
 def _levels(values: npt.NDArray[Any], known: npt.NDArray[np.bool_],
