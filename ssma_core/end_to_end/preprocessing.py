@@ -122,6 +122,7 @@ class DrawnMap(nn.Module):
         # The arguments `highest` and `steps` of `shift_median`; a float may have any value.
         whole = {"uint8": (255, 8), "uint16": (65535, 16)}
         self.median = whole.get(aux, (256 * (modality.range or 0), 40))
+        self.steps = min(self.median[1], 24)  # of `percentile`: a float32 has 24 bits
         self.colours = Colours("grey" if modality.encoding == "grey" else "jet")
 
     def forward(self, array: Tensor, *_: Tensor) -> Tensor:
@@ -139,7 +140,7 @@ class DrawnMap(nn.Module):
     def levels(self, values: Tensor, known: Tensor) -> Tensor:
         modality = self.modality
         if modality.percentiles is not None:
-            low, high = (percentile(values, known, share, self.median[1])
+            low, high = (percentile(values, known, share, self.steps)
                          for share in modality.percentiles)
             width = (high - low).clamp(min=float(NARROWEST))
             return (torch.where(known, values, low) - low) * 255 / width
