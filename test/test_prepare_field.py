@@ -339,7 +339,7 @@ def test_nyuv2_says_what_it_needs(tmp_path: Path, capsys: pytest.CaptureFixture[
     root = nyuv2(tmp_path / "published")
     monkeypatch.setattr(builtins, "__import__", without)
     assert prepare("nyuv2", root, tmp_path / "prepared") == 1
-    assert "needs h5py and scipy: pip install 'ssma_ros[nyuv2]'" in capsys.readouterr().err
+    assert "needs h5py and scipy: pip install h5py scipy" in capsys.readouterr().err
 
 
 # Every one of them

@@ -40,10 +40,10 @@ def frames(root: Path, second: str) -> dict[Split, list[PublishedFrame]]:
 
 def _split(root: Path, split: str) -> list[PublishedFrame]:
     images, labels = root / "images" / split, root / "labels" / split
-    rgb, near_infrared, label = kinds = (
-        (images, "_windshield_vis.png"), (images, "_windshield_nir.png"), (labels, "_labelids.png"))
-    return [PublishedFrame(f"{split}/{name}", *(place / f"{name}{ending}" for place, ending in (
-                rgb, near_infrared, label)))
+    kinds = ((images, "_windshield_vis.png"), (images, "_windshield_nir.png"),
+             (labels, "_labelids.png"))
+    return [PublishedFrame(f"{split}/{name}",
+                           *(place / f"{name}{ending}" for place, ending in kinds))
             for name in frame_names(*kinds, within="*/")]
 
 
@@ -76,4 +76,4 @@ GOOSE = DataSet(
     "GOOSE", LAYOUT, {63: GOOSE_63, 5: GOOSE_FOREST}, LABELS | {0: VOID.name},
     (Second("nir", "grey", near_infrared, 255.0), Second("ndvi", "ndvi", near_infrared),
      Second("evi", "evi", near_infrared)),
-    frames, label_ids)
+    frames, label_ids, {"validation": 962})

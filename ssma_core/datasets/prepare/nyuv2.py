@@ -26,7 +26,7 @@ LAYOUT = """\
   nyu_depth_v2_labeled.mat   2.8 GB, from the data set's own page
   splits.mat                 from ankurhanda/nyuv2-meta-data, as the next one
   classMapping40.mat
-They are read with h5py and scipy: pip install 'ssma_ros[nyuv2]'. The colour images are written to
+They are read with h5py and scipy: pip install h5py scipy. The colour images are written to
 the output."""
 
 FRAMES, SPLITS, CLASSES = "nyu_depth_v2_labeled.mat", "splits.mat", "classMapping40.mat"
@@ -61,7 +61,7 @@ def _number_of_frames(path: Path) -> int:
         shapes: dict[str, tuple[int, ...]] = {
             name: getattr(file.get(name), "shape", ()) for name in PARTS}
         if (any((len(shapes[name]), getattr(file.get(name), "dtype", None)) != kind
-                for name, kind in PARTS.items())
+                for name, kind in PARTS.items()) or shapes["images"][1] != 3
                 or len({(shape[0], *shape[-2:]) for shape in shapes.values()}) > 1):
             raise SsmaError(f"{path} must have images, depths and labels of one number and size, "
                             f"got {shapes}: {IS_IT_WHOLE}")
@@ -70,13 +70,13 @@ def _number_of_frames(path: Path) -> int:
         return int(number)
 
 
-def _part(frame: PublishedFrame, name: str) -> Array:
+def _part(path: Path, frame: PublishedFrame, name: str) -> Array:
     """Of one frame, with MATLAB's axes: rows first."""
     try:
-        with _opened(frame.rgb if name == "images" else frame.second) as file:
+        with _opened(path) as file:
             return np.ascontiguousarray(file[name][int(frame.name) - 1].T)
     except OSError as error:
-        raise SsmaError(f"{frame.second}: cannot read {name} of frame {frame.name} ({error}): "
+        raise SsmaError(f"{path}: cannot read {name} of frame {frame.name} ({error}): "
                         f"{IS_IT_WHOLE}") from error
 
 
@@ -108,7 +108,7 @@ def _libraries(path: Path) -> tuple[Any, Any]:
         from scipy import io
     except ImportError as error:
         raise SsmaError(f"{path} is a file of MATLAB, which needs h5py and scipy: "
-                        "pip install 'ssma_ros[nyuv2]'") from error
+                        "pip install h5py scipy") from error
     return h5py, io
 
 
@@ -121,17 +121,17 @@ def _classes(path: Path) -> Array:
 
 
 def colour(frame: PublishedFrame) -> Array:
-    return _part(frame, "images")[..., ::-1]
+    return _part(frame.rgb, frame, "images")[..., ::-1]
 
 
 def depth(frame: PublishedFrame) -> Array:
     """Metres, H×W float32; the publishers filled the holes."""
-    return _part(frame, "depths")
+    return _part(frame.second, frame, "depths")
 
 
 def read_ids(frame: PublishedFrame) -> Array:
     """The class of each pixel, of the 40; a name beyond the 894 keeps its number, as unknown."""
-    names = _part(frame, "labels").astype(np.int64)
+    names = _part(frame.label, frame, "labels").astype(np.int64)
     classes = _classes(frame.label.parent / CLASSES)
     return np.where(names <= NAMES, classes[np.minimum(names, NAMES)], names)
 
