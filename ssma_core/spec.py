@@ -12,7 +12,7 @@ from ssma_core.plain import from_json, from_plain
 Architecture = Literal["ssma", "adapnet++"]
 Size = Literal["full", "tiny"]
 Rates = Literal["released", "paper"]
-Encoding = Literal["image", "jet", "hha", "ndvi", "evi", "evi2"]
+Encoding = Literal["image", "jet", "grey", "hha", "ndvi", "evi", "evi2"]
 Upsampling = Literal["transposed", "convex"]
 VEGETATION_INDICES = ("ndvi", "evi", "evi2")
 DEPTH_RANGE_MM = 7000.0  # the original's, issues 6 and 7 of DeepSceneSeg/SSMA
@@ -44,12 +44,18 @@ class Modality:
 
     encoding:
       - "image": the array is already such an image (H×W×3 uint8, BGR) and is not changed;
-      - "jet": a scalar map, clip(value · 255 / range, 0, 255) in jet colours, invalid pixels black;
+      - "jet", "grey": a scalar map, clip((value − low) · 255 / (range − low), 0, 255) in jet
+        colours, or as three equal channels; what is no measurement is black;
       - "hha": depth as disparity, height above ground and angle with gravity;
       - "ndvi", "evi", "evi2": near infrared; the vegetation index is computed from it and the
         colour image, and drawn in jet colours.
-    range: for "jet", the value at the far end of the colours: in millimetres for depth, where None
-      means DEPTH_RANGE_MM; otherwise in the sensor's unit. None for the other encodings.
+    range: for "jet" and "grey", the value at the far end of the colours: in millimetres for depth,
+      where None means DEPTH_RANGE_MM for "jet"; otherwise in the sensor's unit. None for the other
+      encodings, and with percentiles.
+    low: for "jet" and "grey", the value at the near end, for a sensor whose scale does not begin at
+      zero, such as thermal. None: the scale begins at 0, and zero or less is no measurement.
+    percentiles: for "jet" and "grey", in place of range: the two ends are these percentiles (0–100)
+      of each frame's own measurements.
     fill: for "jet" and "hha", holes up to this width (pixels at the model's input size) are filled
       from the pixels around them before encoding; 0 fills none.
     camera: for "hha", the depth camera. None for the other encodings.
@@ -66,28 +72,53 @@ class Modality:
     camera: Camera | None = None
     level: float | None = None
     expert: str = "adapnet++"
+    low: float | None = None
+    percentiles: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if not self.name:
             raise SsmaError("a modality needs a name")
         where = f"modality {self.name!r}"
-        if (self.name, self.encoding, self.range) == ("depth", "jet", None):
+        if (self.name, self.encoding, self.range, self.percentiles) == ("depth", "jet", None, None):
             object.__setattr__(self, "range", DEPTH_RANGE_MM)
-        if (self.encoding == "jet") != (self.range is not None):
-            raise SsmaError(f"{where}: the encoding 'jet' needs a range, the others take none; got "
-                            f"encoding {self.encoding!r} and range {self.range!r}")
-        if self.range is not None and not 0 < self.range < float("inf"):
-            raise SsmaError(f"{where}: range must be positive, got {self.range!r}")
-        if self.level is not None and not (self.range and 0 < self.level < self.range):
-            raise SsmaError(f"{where}: level is for the encoding 'jet', between 0 and its range; "
-                            f"got {self.level!r} with range {self.range!r}")
+        self._check_ends(where)
+        if self.level is not None and not (
+                self.encoding == "jet" and self.zero_is_nothing
+                and self.range and 0 < self.level < self.range):
+            raise SsmaError(f"{where}: level is for the encoding 'jet' without low, between 0 and "
+                            f"its range; got {self.level!r} with range {self.range!r}")
         if (self.encoding == "hha") != (self.camera is not None):
             raise SsmaError(f"{where}: the encoding 'hha' needs a camera, the others take none; "
                             f"got encoding {self.encoding!r} and camera {self.camera!r}")
-        if self.fill < 0 or (self.fill and self.encoding not in ("jet", "hha")):
+        may_fill = self.encoding in ("jet", "hha") and self.zero_is_nothing
+        if self.fill < 0 or (self.fill and not may_fill):
             raise SsmaError(f"{where}: fill is a number of pixels of at least 0, and only jet and "
-                            f"hha can be filled; got encoding {self.encoding!r} and fill "
-                            f"{self.fill!r}")
+                            "hha can be filled, and none with low or percentiles; got encoding "
+                            f"{self.encoding!r} and fill {self.fill!r}")
+
+    @property
+    def zero_is_nothing(self) -> bool:
+        """Whether a value of zero or less is no measurement, as in depth. Where the ends are given
+        by low or percentiles, only a whole number 0, NaN and infinity are none."""
+        return self.low is None and self.percentiles is None
+
+    def _check_ends(self, where: str) -> None:
+        given = (self.range is not None) + (self.percentiles is not None)
+        if given != (self.encoding in ("jet", "grey")):
+            raise SsmaError(f"{where}: the encoding 'jet' needs a range or percentiles, and so "
+                            "does 'grey'; the others take none; got encoding "
+                            f"{self.encoding!r}, range {self.range!r} and percentiles "
+                            f"{self.percentiles!r}")
+        if self.low is not None and self.range is None:
+            raise SsmaError(f"{where}: low belongs to a range; got {self.low!r} without one")
+        if self.range is not None and not (
+                float("-inf") < (self.low or 0) < self.range < float("inf")):
+            above = "positive" if self.low is None else f"above low, {self.low!r}"
+            raise SsmaError(f"{where}: range must be {above}, got {self.range!r}")
+        if self.percentiles is not None and not (
+                0 <= self.percentiles[0] < self.percentiles[1] <= 100):
+            raise SsmaError(f"{where}: percentiles are two numbers from 0 to 100, the lower one "
+                            f"first, got {list(self.percentiles)}")
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,7 @@ SLOW: dict[str, set[str]] = {
     "test_synthetic_forest.py": {"*"},
     "test_synthetic_robots.py": {"*"},
     "test_tf_import.py": {"*"},
+    "test_thermal.py": {"test_onnx_draws_the_same"},
     "test_timm.py": {"*"},
     "test_torch_cuda.py": {"*"},
     "test_warm_up.py": {"test_when_a_sensor_fails_no_session_is_opened_and_no_graph_captured"},

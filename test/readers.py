@@ -21,6 +21,7 @@ from typing import Any
 import cv2
 import example_report
 import numpy as np
+import scipy.io
 import torch
 from conftest import ROOT, TINY_SPEC
 from onnx import TensorProto, helper
@@ -30,6 +31,7 @@ from safetensors.numpy import save
 from ssma_core.bags import recorded_images, rosbag2
 from ssma_core.datasets.file_list import ListFile
 from ssma_core.datasets.folders import Folders
+from ssma_core.datasets.prepare import nyuv2, rellis3d
 from ssma_core.datasets.tfrecord import Records
 from ssma_core.evaluation.comparison import matched
 from ssma_core.evaluation.report.compare import comparison_page
@@ -198,6 +200,23 @@ def _read_drive(path: Path) -> None:
     Folders(str(path.parent), "rgb/*", "depth", "label").samples()
 
 
+def _transforms() -> bytes:
+    return json.dumps({rellis3d.TRANSFORM: {"q": {"w": 1, "x": 0, "y": 0, "z": 0},
+                                            "t": {"x": 0.5, "y": 0, "z": 0}}}).encode()
+
+
+def _read_transforms(path: Path) -> None:
+    (path.parent / "camera_info.txt").write_text("20 20 16 8")
+    rellis3d.calibration(path.parent)
+
+
+@cache
+def _matlab() -> bytes:
+    file = io.BytesIO()
+    scipy.io.savemat(file, {"trainNdxs": np.array([[1], [3]], np.uint16)}, do_compression=True)
+    return file.getvalue()
+
+
 def _configuration() -> bytes:
     return (ROOT / "config/training/tiny_forest.yaml").read_bytes()
 
@@ -263,5 +282,7 @@ READERS = {
     "db3": Reader(partial(_bag, "sqlite3"), "bag.db3", _read_bag),
     "metadata": Reader(_metadata, "metadata.yaml", _read_metadata),
     "list": Reader(_list, "frames.txt", _read_list),
+    "transforms": Reader(_transforms, "transforms.yaml", _read_transforms),
+    "MATLAB": Reader(_matlab, "splits.mat", partial(nyuv2.small_file, name="trainNdxs")),
     "drive": Reader(_drive, "drive.json", _read_drive),
 }

@@ -115,6 +115,8 @@ def test_the_tiny_network_has_the_operations_it_was_designed_for() -> None:
     (Modality("rgb", "image"), Modality("nir", "evi")),
     (Modality("rgb", "image"), Modality("disparity", "jet", 65_535, level=50_000)),
     (Modality("rgb", "image"), Modality("height", "jet", 2)),
+    (Modality("rgb", "image"), Modality("celsius", "grey", 40.0, low=-20.0)),
+    (Modality("rgb", "image"), Modality("thermal", "grey", percentiles=(1, 99))),
     (Modality("rgb", "image"), Modality("evi", "image")),
     (Modality("nir", "ndvi"),),
     (Modality("depth", "jet", 20_000),),

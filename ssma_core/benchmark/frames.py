@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ssma_core.modalities import is_depth
-from ssma_core.modalities.depth import in_jet
+from ssma_core.modalities.scale import in_jet
 from ssma_core.pictures import resize_nearest
 from ssma_core.spec import VEGETATION_INDICES, Modality, ModelSpec
 from ssma_core.synthetic.forest import SyntheticFrame, drive
 
 SensorArrays = tuple[npt.NDArray[Any], ...]
 FAR = 20_000  # millimetres
+SIXTEEN_BITS = 65_535  # the highest value of a sensor whose scale is not known
 DIFFERENT = 4  # frames; they are repeated
 
 
@@ -46,10 +47,11 @@ def _sensed(modality: Modality, frame: SyntheticFrame) -> npt.NDArray[Any]:
         return frame.near_infrared
     if is_depth(modality):
         return frame.depth
-    if modality.range is None:
+    if modality.percentiles is None and modality.range is None:
         return in_jet(frame.depth, FAR)  # encoded in some way
-    near = (1 - np.minimum(frame.depth, FAR) / FAR) * modality.range
-    whole_numbers = modality.range > 255
+    low, high = modality.low or 0, modality.range or SIXTEEN_BITS
+    near = low + (1 - np.minimum(frame.depth, FAR) / FAR) * (high - low)
+    whole_numbers = low >= 0 and high > 255
     return np.where(frame.depth, near, 0).astype(np.uint16 if whole_numbers else np.float32)
 
 

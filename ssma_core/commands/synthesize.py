@@ -15,7 +15,7 @@ from ssma_core.commands import count, size
 from ssma_core.disk.partial import partial_folder
 from ssma_core.errors import SsmaError
 from ssma_core.files import encoded, read_colour, read_json, read_sensor, write_picture
-from ssma_core.modalities.depth import in_jet
+from ssma_core.modalities.scale import in_jet
 from ssma_core.pictures import contact_sheet
 from ssma_core.synthetic.forest import (
     CLASS_COLOURS,

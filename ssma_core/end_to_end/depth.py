@@ -17,6 +17,11 @@ def measured(values: Tensor) -> Tensor:
     return (values > 0) & (values <= LARGEST)
 
 
+def has_value(values: Tensor, is_float: bool) -> Tensor:
+    """As `ssma_core.modalities.scale.has_value`. is_float: whether the sensor's values were."""
+    return values.abs() <= LARGEST if is_float else values != 0
+
+
 def fill_holes(values: Tensor, widest: int, larger_is_nearer: bool) -> Tensor:
     """As `ssma_core.modalities.depth.fill_holes`. That one grows its windows until nothing is left
     to fill; here they grow a fixed number of times, enough for the widest gap."""
@@ -84,16 +89,37 @@ def shift_median(values: Tensor, level: float, highest: float, steps: int) -> Te
 
 
 def _median(values: Tensor, number: Tensor, highest: float, steps: int) -> Tensor:
-    """The median of the `number` values that are not LARGEST. Bisection, because ONNX and TensorRT
-    cannot sort whole images."""
-    def up_to(limit: Tensor) -> Tensor:
-        return (values <= limit).float().sum()
-
-    low, high = number.new_tensor(-1), number.new_tensor(highest)
-    for _ in range(steps):
-        middle = (low + high) / 2
-        enough = 2 * up_to(middle) >= number
-        low, high = torch.where(enough, low, middle), torch.where(enough, middle, high)
+    """The median of the `number` values that are not LARGEST."""
+    high = _bisected(values, number / 2, number.new_tensor(-1), number.new_tensor(highest), steps)
     # For an even number of values, the median is the mean of the two in the middle.
     other = torch.where(values > high, values, LARGEST).min()
-    return torch.where(2 * up_to(high) > number, high, (high + other) / 2)
+    return torch.where(2 * _up_to(values, high) > number, high, (high + other) / 2)
+
+
+def percentile(values: Tensor, known: Tensor, share: float, steps: int) -> Tensor:
+    """As `ssma_core.modalities.scale.percentiles`, of the values that are known.
+
+    steps: of bisection between the lowest and the highest. It is exact for whole numbers that
+      differ by up to 2^steps − 1, and otherwise where no other value is within 2^−steps of their
+      span.
+    """
+    number = known.float().sum()
+    values = torch.where(known, values, LARGEST)
+    low = torch.where(number > 0, values.min(), 0) - 1
+    high = torch.where(known, values, low).max()
+    high = _bisected(values, (number * (share / 100)).clamp(min=1), low, high, steps)
+    return torch.where(number > 0, torch.where(values <= high, values, low).max(), 0)
+
+
+def _bisected(values: Tensor, wanted: Tensor, low: Tensor, high: Tensor, steps: int) -> Tensor:
+    """The limit between low and high that `wanted` of the values do not exceed, from above.
+    Bisection, because ONNX and TensorRT cannot sort whole images."""
+    for _ in range(steps):
+        middle = (low + high) / 2
+        enough = _up_to(values, middle) >= wanted
+        low, high = torch.where(enough, low, middle), torch.where(enough, middle, high)
+    return high
+
+
+def _up_to(values: Tensor, limit: Tensor) -> Tensor:
+    return (values <= limit).float().sum()

@@ -7,15 +7,25 @@ constants of the graph.
 """
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssma_core.end_to_end.depth import TINY, fill_holes, measured, shift_median
+from ssma_core.end_to_end.depth import (
+    TINY,
+    fill_holes,
+    has_value,
+    measured,
+    percentile,
+    shift_median,
+)
 from ssma_core.end_to_end.resize import ImageSize, Nearest, colour_resize
 from ssma_core.modalities import is_depth
 from ssma_core.modalities.jet import COLOURS
+from ssma_core.modalities.scale import NARROWEST
 from ssma_core.model_files.exported import AuxFormat, FrameFormat, input_formats
 from ssma_core.spec import VEGETATION_INDICES, Modality, ModelSpec
 
@@ -52,7 +62,7 @@ def _encoder(modality: Modality, aux: AuxFormat, camera: ImageSize,
     values = ScalarMap(aux, camera, network)
     if modality.encoding in VEGETATION_INDICES:
         return VegetationIndex(modality, aux, values)
-    return JetImage(modality, aux, values)
+    return DrawnMap(modality, aux, values)
 
 
 class EncodedImage(nn.Module):
@@ -83,46 +93,63 @@ class ScalarMap(nn.Module):
         return self.resize(values)
 
 
-class Jet(nn.Module):
-    """Levels 0–256, H×W, truncated to whole numbers, in jet colours; 256 is black."""
+class Colours(nn.Module):
+    """Levels 0–256, H×W, truncated to whole numbers, in the colours of jet or grey; 256 is black.
+    """
 
     colours: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, encoding: Literal["jet", "grey"] = "jet") -> None:
         super().__init__()
-        table = np.concatenate([COLOURS[:, 0], np.zeros((1, 3), np.uint8)])
+        grey = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+        table = np.concatenate([COLOURS[:, 0] if encoding == "jet" else grey,
+                                np.zeros((1, 3), np.uint8)])
         self.register_buffer("colours", torch.from_numpy(table).float())
 
     def forward(self, levels: Tensor) -> Tensor:
         return F.embedding(levels.int(), self.colours).permute(2, 0, 1)
 
 
-class JetImage(nn.Module):
-    """A scalar map in jet colours; before, its holes are filled and its median is shifted as the
-    modality says."""
+class DrawnMap(nn.Module):
+    """A scalar map in jet colours or grey; before, its holes are filled and its median is shifted
+    as the modality says."""
 
     def __init__(self, modality: Modality, aux: AuxFormat, values: ScalarMap) -> None:
         super().__init__()
-        assert modality.range is not None  # Modality checks this
         self.modality, self.values = modality, values
-        self.scale = float(np.float32(255 / modality.range))
-        self.is_metres = is_depth(modality) and aux == "float32"
+        self.is_float = aux == "float32"
+        self.is_metres = is_depth(modality) and self.is_float
         # The arguments `highest` and `steps` of `shift_median`; a float may have any value.
         whole = {"uint8": (255, 8), "uint16": (65535, 16)}
-        self.median = whole.get(aux, (256 * modality.range, 40))
-        self.jet = Jet()
+        self.median = whole.get(aux, (256 * (modality.range or 0), 40))
+        self.steps = min(self.median[1], 24)  # of `percentile`: a float32 has 24 bits
+        self.colours = Colours("grey" if modality.encoding == "grey" else "jet")
 
     def forward(self, array: Tensor, *_: Tensor) -> Tensor:
-        values = self.values(array)
-        if self.modality.fill:
-            values = fill_holes(values, self.modality.fill, not is_depth(self.modality))
+        values, modality = self.values(array), self.modality
+        if modality.fill:
+            values = fill_holes(values, modality.fill, not is_depth(modality))
         if self.is_metres:
             values = values * 1000
-        if self.modality.level is not None:
-            values = shift_median(values, self.modality.level, *self.median)
-        known = measured(values)
-        levels = (torch.where(known, values, 0) * self.scale).clamp(max=255)
-        return self.jet(torch.where(known, levels, 256))
+        if modality.level is not None:
+            values = shift_median(values, modality.level, *self.median)
+        known = measured(values) if modality.zero_is_nothing else has_value(values, self.is_float)
+        levels = self.levels(values, known).clamp(0, 255)
+        return self.colours(torch.where(known, levels, 256))
+
+    def levels(self, values: Tensor, known: Tensor) -> Tensor:
+        modality = self.modality
+        if modality.percentiles is not None:
+            low, high = (percentile(values, known, share, self.steps)
+                         for share in modality.percentiles)
+            width = (high - low).clamp(min=float(NARROWEST))
+            return (torch.where(known, values, low) - low) * 255 / width
+        assert modality.range is not None  # Modality checks this
+        begin = modality.low or 0.0
+        above = torch.where(known, values, begin)
+        if begin:  # the graphs of before stay as they are
+            above = above - begin
+        return above * float(np.float32(255 / (modality.range - begin)))
 
 
 class VegetationIndex(nn.Module):
@@ -132,7 +159,7 @@ class VegetationIndex(nn.Module):
         super().__init__()
         self.index = {"ndvi": _ndvi, "evi": _evi, "evi2": _evi2}[modality.encoding]
         self.full, self.values = FULL.get(aux), values
-        self.jet = Jet()
+        self.jet = Colours()
 
     def forward(self, near_infrared: Tensor, colour: Tensor) -> Tensor:
         n, (b, _, r) = self.reflectance(self.values(near_infrared)), colour / 255

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
-from ssma_core.modalities.depth import fill_holes, in_jet, millimetres, shift_median
+from ssma_core.modalities.depth import fill_holes, millimetres, shift_median
 from ssma_core.modalities.hha import in_hha
+from ssma_core.modalities.scale import drawn
 from ssma_core.modalities.vegetation import evi, evi2, index_in_jet, ndvi
 from ssma_core.pictures import resize_nearest
 from ssma_core.spec import VEGETATION_INDICES, Modality, ModelSpec
@@ -88,11 +89,10 @@ def encode(modality: Modality, array: Array, rgb: Array) -> Image:
         array = fill_holes(array, modality.fill, larger_is_nearer=not is_depth(modality))
     if modality.camera is not None:
         return in_hha(array, modality.camera)
-    assert modality.range is not None  # Modality checks this
     values = millimetres(array) if is_depth(modality) else array
     if modality.level is not None:
         values = shift_median(values, modality.level)
-    return in_jet(values, modality.range)
+    return drawn(values, modality)
 
 
 def is_depth(modality: Modality) -> bool:

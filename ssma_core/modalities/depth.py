@@ -1,4 +1,4 @@
-"""Depth and disparity: filling holes, and the jet colours that the released networks take."""
+"""Depth and disparity: units, what is a measurement, the level of a frame, and filling holes."""
 from __future__ import annotations
 
 from typing import Any
@@ -6,8 +6,6 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-
-from ssma_core.modalities.jet import jet
 
 
 def millimetres(depth: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -82,16 +80,3 @@ def _wide(holes: npt.NDArray[np.bool_], widest: int) -> npt.NDArray[np.bool_]:
     first = cv2.erode(holes.astype(np.uint8), square, anchor=(0, 0),
                       borderType=cv2.BORDER_CONSTANT, borderValue=0)
     return cv2.dilate(first, square, anchor=(side - 1, side - 1)) > 0
-
-
-def in_jet(values: npt.NDArray[Any], far: float) -> npt.NDArray[np.uint8]:
-    """Draws a scalar map in jet colours: clip(value · 255 / far, 0, 255). H×W×3 uint8, BGR.
-
-    values: H×W, uint8, uint16 or float, in the unit of `far`. What is not a measurement (zero,
-      negative, NaN, infinite) becomes black, a colour that jet does not have.
-    Source: the authors give value · 255 / 7000 mm in issues 6 and 7 of DeepSceneSeg/SSMA.
-    """
-    known = measured(values)
-    scaled = np.where(known, values, 0) * np.float32(255 / far)
-    coloured = jet(np.minimum(scaled, 255).astype(np.uint8))
-    return cv2.bitwise_and(coloured, coloured, mask=known.view(np.uint8))

@@ -84,9 +84,11 @@ class Labelling:
         self.unimodal = dict(zip(STREAMS, segmenter.unimodal))
         self._segmenter, self._outputs, self._statistics = segmenter, outputs, statistics
         self._report = report
-        self._blank_detector = BlankDetector({
-            stream: modality.encoding in ("jet", "hha")
-            for stream, modality in zip(STREAMS, segmenter.spec.modalities)})
+        modalities = dict(zip(STREAMS, segmenter.spec.modalities))
+        self._blank_detector = BlankDetector(
+            {stream: modality.encoding in ("jet", "hha") and modality.zero_is_nothing
+             for stream, modality in modalities.items()},
+            [stream for stream, modality in modalities.items() if not modality.zero_is_nothing])
         depth_range = range_m(segmenter.spec.modalities[1])
         self._depth_units = DepthUnits(depth_range) if depth_range else None
         self._warm_up = WarmUp(segmenter, self._wanted)

@@ -15,10 +15,11 @@ from ssma_core.datasets.prepare.data_set import (
     Second,
     Split,
     frame_names,
+    label_ids,
     sixteen_bits,
 )
 from ssma_core.errors import SsmaError
-from ssma_core.files import read_ids, read_json
+from ssma_core.files import read_json
 from ssma_core.spec import Camera
 
 LAYOUT = """\
@@ -99,4 +100,4 @@ CITYSCAPES = DataSet(
     "Cityscapes", LAYOUT, {11: STREET_11, 19: CITYSCAPES_19}, LABELS,
     (Second("disparity", "jet", disparity, NEAREST_DISPARITY, ALL_HOLES),
      Second("hha", "hha", depth, fill=ALL_HOLES, camera=camera)),
-    frames, read_ids, {"train": 2975, "validation": 500})
+    frames, label_ids, {"train": 2975, "validation": 500})

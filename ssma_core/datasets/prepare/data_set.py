@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from ssma_core.datasets.prepare.classes import Classes
 from ssma_core.errors import SsmaError
-from ssma_core.files import read_sensor
-from ssma_core.spec import Camera, Modality
+from ssma_core.files import read_ids, read_sensor
+from ssma_core.spec import Camera, Encoding, Modality
 
 Array = npt.NDArray[Any]
-Split = Literal["train", "validation"]
+Split = Literal["train", "validation", "test", "test_day", "test_night"]
 
 # Every hole is filled, as in the original: no image is this wide.
 ALL_HOLES = 10_000
@@ -54,14 +54,14 @@ class PublishedFrame:
 class Second:
     """A second modality that a data set can be prepared with.
 
-    read: the frame's array: H×W, depth in metres (0 for none) or disparity in pixels; or the image
-      already encoded, H×W×3 uint8 BGR.
+    read: the frame's array: H×W, depth in metres (0 for none), or disparity, near infrared or
+      thermal in the sensor's unit; or the image already encoded, H×W×3 uint8 BGR.
     range, fill: as in a Modality.
     camera: for "hha", the camera of the frame, whose depth image has the given (width, height).
     """
 
     name: str
-    encoding: Literal["image", "jet", "hha"]
+    encoding: Encoding
     read: Callable[[PublishedFrame], Array]
     range: float | None = None
     fill: int = 0
@@ -90,7 +90,9 @@ class DataSet:
     seconds: the first is the default.
     frames: (the data set's root, the second's name) → each split's frames, also those that lack a
       file: the loop reports it. Raises SsmaError where the layout is another one.
-    read_ids: a label file → H×W integers, published ids.
+    read_ids: H×W integers, published ids.
+    read_rgb: H×W×3 uint8 BGR, where the colour images are no files that a list could name; they are
+      then written beside the labels. None: the lists name the published files.
     published: how many frames each split has, where that is known.
     id_name: the name of an id that is not in `labels`, for errors.
     """
@@ -101,12 +103,18 @@ class DataSet:
     labels: Mapping[int, str]
     seconds: tuple[Second, ...]
     frames: Callable[[Path, str], dict[Split, list[PublishedFrame]]]
-    read_ids: Callable[[Path], Array]
+    read_ids: Callable[[PublishedFrame], Array]
     published: Mapping[Split, int] = field(default_factory=dict)
     id_name: Callable[[int], str] = "id {}".format
+    read_rgb: Callable[[PublishedFrame], Array] | None = None
 
     def second(self, name: str) -> Second:
         return next(each for each in self.seconds if each.name == name)
+
+
+def label_ids(frame: PublishedFrame) -> Array:
+    """The numbers in the frame's label file, H×W."""
+    return read_ids(frame.label)
 
 
 def folder(path: Path) -> Path:

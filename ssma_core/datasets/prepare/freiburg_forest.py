@@ -77,9 +77,9 @@ def encoded(frame: PublishedFrame) -> Array:
     return read_colour(frame.second)
 
 
-def read_ids(path: Path) -> Array:
+def read_ids(frame: PublishedFrame) -> Array:
     """The label's colours, as 0xRRGGBB."""
-    blue, green, red = np.moveaxis(read_colour(path).astype(np.int64), 2, 0)
+    blue, green, red = np.moveaxis(read_colour(frame.label).astype(np.int64), 2, 0)
     return red << 16 | green << 8 | blue
 
 

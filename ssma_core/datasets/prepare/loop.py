@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,7 @@ def prepare(data_set: DataSet, root: Path, output: Path, classes: Classes, secon
 
       model.yaml           class_names, class_colours and modalities, for a training's YAML
       label/….png          H×W uint8 class numbers, 0 for void
+      rgb/….png            the colour images, only where they are no files in the data set
       <second>/….png       H×W×3 uint8 BGR, encoded
       train.txt, validation.txt   list files; last, so that a list names only files that exist
 
@@ -59,12 +60,14 @@ def prepare(data_set: DataSet, root: Path, output: Path, classes: Classes, secon
     splits = data_set.frames(root.absolute(), second.name)
     frames = [frame for split in splits.values() for frame in split]
     _check_files(frames)
-    rows = {split: [(each.rgb, _path(output, second.name, each), _path(output, "label", each))
+    rows = {split: [(_rgb(output, data_set, each), _path(output, second.name, each),
+                     _path(output, "label", each))
                     for each in members] for split, members in splits.items()}
     _check_rows(rows, root, output)
     with own_folder(output):
-        _claim(output, _model_yaml(data_set, classes, second), ("label", second.name))
-        missing = [each for each in frames if not _path(output, second.name, each).exists()]
+        _claim(output, _model_yaml(data_set, classes, second), ("label", "rgb", second.name))
+        missing = [replace(each, rgb=_rgb(output, data_set, each)) for each in frames
+                   if not _path(output, second.name, each).exists()]
         try:
             labelled = _in_processes(partial(_label, output, data_set, classes), frames, workers,
                                      "labels")
@@ -82,6 +85,10 @@ def prepare(data_set: DataSet, root: Path, output: Path, classes: Classes, secon
 def _path(output: Path, kind: str, frame: PublishedFrame) -> Path:
     # Not with_suffix: a name may have dots in it.
     return output / kind / f"{frame.name}.png"
+
+
+def _rgb(output: Path, data_set: DataSet, frame: PublishedFrame) -> Path:
+    return frame.rgb if data_set.read_rgb is None else _path(output, "rgb", frame)
 
 
 def _check_files(frames: Sequence[PublishedFrame]) -> None:
@@ -139,12 +146,13 @@ def _label(output: Path, data_set: DataSet, classes: Classes, frame: PublishedFr
            done: Callable[[], Any]) -> npt.NDArray[np.int64]:
     """Writes the frame's label unless it is there. Returns its pixels of each class, void first."""
     path = _path(output, "label", frame)
+    _write_rgb(output, data_set, frame)
     if path.exists():
         label = read_sensor(path)
     else:
         table = numbers(classes, data_set.labels)
-        ids = data_set.read_ids(frame.label)
-        rgb = read_colour(frame.rgb)
+        ids = data_set.read_ids(frame)
+        rgb = read_colour(_rgb(output, data_set, frame))
         label = _sized(_classes_of(ids, table, data_set, frame), frame, frame.label, rgb)
         # only the header is read now; the rest may be read hours later
         size = _png_size(frame.second)
@@ -154,6 +162,14 @@ def _label(output: Path, data_set: DataSet, classes: Classes, frame: PublishedFr
         write_picture(path, label)
     done()
     return np.bincount(label.ravel(), minlength=len(classes) + 1)
+
+
+def _write_rgb(output: Path, data_set: DataSet, frame: PublishedFrame) -> None:
+    """Writes the colour image unless it is there, or a file of the data set."""
+    path = _rgb(output, data_set, frame)
+    if data_set.read_rgb is not None and not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_picture(path, data_set.read_rgb(frame))
 
 
 def _classes_of(ids: Array, table: Mapping[int, int], data_set: DataSet,

@@ -15,11 +15,11 @@ from ssma_core.datasets.prepare.data_set import (
     Second,
     Split,
     frame_names,
+    label_ids,
     listed_paths,
     matrix,
     sixteen_bits,
 )
-from ssma_core.files import read_ids
 from ssma_core.spec import Camera
 
 LAYOUT = """\
@@ -65,4 +65,4 @@ SCANNET = DataSet(
     "ScanNet v2", LAYOUT, {20: SCANNET_20}, NYU_LABELS,
     (Second("depth", "jet", depth, fill=ALL_HOLES),
      Second("hha", "hha", depth, fill=ALL_HOLES, camera=camera)),
-    frames, read_ids)
+    frames, label_ids)

@@ -16,12 +16,12 @@ from ssma_core.datasets.prepare.data_set import (
     Second,
     Split,
     folder,
+    label_ids,
     listed_paths,
     matrix,
     sixteen_bits,
 )
 from ssma_core.errors import SsmaError
-from ssma_core.files import read_ids
 from ssma_core.spec import Camera
 
 LAYOUT = """\
@@ -95,4 +95,4 @@ SUN_RGBD = DataSet(
     "SUN RGB-D", LAYOUT, {37: SUN_RGBD_37}, LABELS,
     (Second("depth", "jet", depth, fill=ALL_HOLES),
      Second("hha", "hha", depth, fill=ALL_HOLES, camera=camera)),
-    frames, read_ids, {"train": 5285, "validation": 5050})
+    frames, label_ids, {"train": 5285, "validation": 5050})

@@ -56,13 +56,13 @@ def depth(frame: PublishedFrame) -> Array:
     return centimetres.astype(np.float32) / 100
 
 
-def read_ids(path: Path) -> Array:
+def read_ids(frame: PublishedFrame) -> Array:
     """The class of each pixel: the file's first channel, red; the second numbers the instances."""
-    written = read_sensor(path)
+    written = read_sensor(frame.label)
     if written.ndim != 3 or written.dtype != np.uint16:
-        raise SsmaError(f"{path} is no label image of Synthia: it must have three channels of 16 "
-                        f"bits, got shape {written.shape} of {written.dtype}; GT/LABELS has them, "
-                        "GT/COLOR has not")
+        raise SsmaError(f"{frame.label} is no label image of Synthia: it must have three channels "
+                        f"of 16 bits, got shape {written.shape} of {written.dtype}; GT/LABELS "
+                        "has them, GT/COLOR has not")
     return written[..., 2]
 
 

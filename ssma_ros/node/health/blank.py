@@ -4,7 +4,7 @@ Some rows of every image are examined, so that it takes far less than a millisec
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -94,10 +94,12 @@ class BlankDetector:
     """Finds blank images of both streams; images are given in the order in which they come.
 
     is_map: for each stream, whether its pixels are measurements, where 0 and below are invalid.
+    may_be_negative: the streams whose floats may have any value, such as temperatures.
     """
 
-    def __init__(self, is_map: Mapping[Stream, bool]) -> None:
-        self._is_map = is_map
+    def __init__(self, is_map: Mapping[Stream, bool],
+                 may_be_negative: Collection[Stream] = ()) -> None:
+        self._is_map, self._may_be_negative = is_map, may_be_negative
         self._repetition = Repetition()
 
     def blank(self, images: Mapping[Stream, Array], now: float, *, min_valid_depth: float,
@@ -115,6 +117,9 @@ class BlankDetector:
                 if share < min_valid_depth:
                     reasons[stream] = (f"{100 * share:.1f} % of the pixels are valid, less than "
                                        f"min_valid_depth")
+            elif stream in self._may_be_negative and shown.dtype.kind == "f":
+                if not np.isfinite(shown).any():
+                    reasons[stream] = "no pixel has a value"
             elif is_black(shown):
                 reasons[stream] = "they are black"
             elif is_noise(shown):
