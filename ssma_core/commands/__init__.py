@@ -47,6 +47,11 @@ def percent(text: str) -> float:
     return value
 
 
+def pixels(text: str) -> float:
+    """For argparse: a distance in pixels, from 0 to 100."""
+    return percent(text)
+
+
 def add_bag_arguments(parser: argparse.ArgumentParser, option: str) -> None:
     """The options for a bag that `option` names."""
     parser.add_argument("--topics", nargs="+", default=(), metavar="TOPIC",

@@ -1,0 +1,131 @@
+"""COCO's instances JSON: polygons, and run lengths as a list or as text."""
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ssma_core.datasets.annotations import runs
+from ssma_core.datasets.annotations.classes import Classes
+from ssma_core.datasets.annotations.frames import Labelled
+from ssma_core.datasets.annotations.mask import Mask, check_size, of_regions
+from ssma_core.datasets.annotations.polygons import as_points, fill
+from ssma_core.datasets.annotations.source import known_fields
+from ssma_core.errors import SsmaError
+from ssma_core.pictures import Image
+from ssma_core.plain import shown
+
+
+@dataclass(frozen=True)
+class _Picture:
+    id: int
+    file_name: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class _Category:
+    id: int
+    name: str
+
+
+@dataclass(frozen=True)
+class _Annotation:
+    image_id: int
+    category_id: int
+
+
+def masks(values: Any, where: str) -> Iterator[Mask]:
+    """The pictures' masks; annotations lie upon each other in the file's order. Raises SsmaError
+    where the file is not COCO's."""
+    pictures = [known_fields(_Picture, each, f"{where}: images[{index}]")
+                for index, each in enumerate(_list(values, "images", where))]
+    names = {category.id: category.name for category in (
+        known_fields(_Category, each, f"{where}: categories[{index}]")
+        for index, each in enumerate(_list(values, "categories", where)))}
+    regions = _regions(values, names, where)
+    for picture in pictures:
+        of_picture = regions.pop(picture.id, [])
+        size = (picture.width, picture.height)
+        yield of_regions(picture.file_name, f"{where}: {shown(picture.file_name)}",
+                         size if of_picture else None,
+                         [(name, partial(_paint, segmentation, size))
+                          for name, segmentation in of_picture])
+    if regions:
+        raise SsmaError(f"{where} has annotations of the image {next(iter(regions))}, which is not "
+                        "among its images: export it again")
+
+
+def _regions(values: Any, names: Mapping[int, str],
+             where: str) -> dict[int, list[tuple[str, Any]]]:
+    """By the picture's id: each region's class and its segmentation."""
+    found: dict[int, list[tuple[str, Any]]] = defaultdict(list)
+    for index, each in enumerate(_list(values, "annotations", where)):
+        place = f"{where}: annotations[{index}]"
+        annotation = known_fields(_Annotation, each, place)
+        if annotation.category_id not in names:
+            raise SsmaError(f"{place} is of the category {annotation.category_id}, which is not "
+                            "among the categories")
+        if not each.get("segmentation"):
+            raise SsmaError(f"{place} has no segmentation: it is a box, a caption or key points; "
+                            "draw polygons or masks, or remove it")
+        found[annotation.image_id].append((names[annotation.category_id], each["segmentation"]))
+    return found
+
+
+def _list(values: dict[str, Any], name: str, where: str) -> list[Any]:
+    if not isinstance(values.get(name), list):
+        raise SsmaError(f"{where} is not COCO's: it has no list of {name}")
+    return list(values[name])
+
+
+def _paint(segmentation: Any, size: tuple[int, int], label: Image, number: int) -> None:
+    if isinstance(segmentation, dict):
+        height, width = (segmentation.get("size") or (0, 0))[:2]
+        check_size((width, height), size)
+        label[runs.decoded(segmentation.get("counts"), size)] = number
+    elif isinstance(segmentation, list):
+        for polygon in segmentation:
+            fill(label, number, as_points(polygon))
+    else:
+        raise SsmaError(f"{shown(segmentation)} is neither polygons nor run lengths")
+
+
+def write(path: Path, labelled: Iterable[Labelled], classes: Classes) -> None:
+    """The labels as run lengths, one annotation for each class of a frame. Pictures are named
+    <drive>/rgb/<file>; categories have the ids of the classes, and void has none."""
+    categories = [{"id": number, "name": name} for number, name in enumerate(classes.class_names)
+                  if number != classes.void_id]
+    pictures: list[dict[str, Any]] = []
+    annotations = 0
+    with path.open("w", encoding="utf-8") as file:
+        file.write(f'{{"categories": {json.dumps(categories)},\n"annotations": [')
+        for number, (frame, label) in enumerate(labelled, 1):
+            height, width = label.shape
+            pictures.append({"id": number, "width": width, "height": height,
+                             "file_name": f"{frame.drive}/rgb/{frame.picture.name}"})
+            for each in _annotations(label, classes.void_id):
+                annotations += 1
+                whole = {"id": annotations, "image_id": number, **each}
+                file.write(f"{',' * (annotations > 1)}\n{json.dumps(whole)}")
+        file.write(f'],\n"images": {json.dumps(pictures)}}}\n')
+
+
+def _annotations(label: Image, void_id: int) -> Iterator[dict[str, Any]]:
+    height, width = label.shape
+    for number in np.unique(label).tolist():
+        if number != void_id:
+            mask = label == number
+            yield {"category_id": number, "iscrowd": 0, "area": int(mask.sum()),
+                   "bbox": list(cv2.boundingRect(mask.astype(np.uint8))),
+                   "segmentation": {"size": [height, width], "counts": runs.encoded(mask)}}
+
+
