@@ -3,9 +3,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from ssma_core.errors import SsmaError
@@ -28,7 +27,7 @@ class Classes:
     class_names: tuple[str, ...]
     class_colours: tuple[Colour, ...]
     void_id: int = 0
-    meanings: Mapping[str, int] = MappingProxyType({})
+    meanings: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 2 <= len(self.class_names) <= 255:
@@ -103,7 +102,7 @@ def _of_yaml(path: Path) -> Classes:
     if not isinstance(values, dict):
         raise SsmaError(f"{path} has no class_names and class_colours: give a model file, or the "
                         "YAML of a training")
-    names = {field.name for field in fields(Classes)} - {"meanings"}
+    names = {each.name for each in fields(Classes)} - {"meanings"}
     return from_plain(Classes, {name: values[name] for name in names & values.keys()}, str(path))
 
 

@@ -21,7 +21,7 @@ from ssma_core.plain import shown
 LABELMAP = "labelmap.txt"
 MASKS = "SegmentationClass"
 _OTHERS = ("SegmentationObject", "JPEGImages")
-_MOST_UNKNOWN = 1000  # colours of a picture
+_MOST_VALUES = 1000  # of a mask
 _TEXT_OF = "utf-8-sig"
 
 
@@ -51,29 +51,41 @@ def masks(source: Source, classes: Classes) -> Iterator[Mask]:
 def _drawn(data: memoryview, labelmap: Labelmap, classes: Classes) -> Drawn:
     found, pixels = decode(data)
     if pixels.ndim == 3:
-        packed = pixels[..., :3].astype(np.int64) @ np.array([1, 1 << 8, 1 << 16])
+        blue, green, red = (pixels[..., channel].astype(np.int32) for channel in range(3))
+        packed = red << 16 | green << 8 | blue
     elif found.has_palette or not np.issubdtype(pixels.dtype, np.integer):
         raise SsmaError("it is neither colours nor numbers")
     else:
-        packed = pixels.astype(np.int64)
-    values, places, counts = np.unique(packed, return_inverse=True, return_counts=True)
-    if len(values) > _MOST_UNKNOWN:
+        packed = pixels.astype(np.int32)
+    flat = packed.ravel()
+    # Runs of equal pixels: there are far fewer of them.
+    begins = np.flatnonzero(np.diff(flat, prepend=-1))
+    lengths = np.diff(begins, append=flat.size)
+    values, places = np.unique(flat[begins], return_inverse=True)
+    if len(values) > _MOST_VALUES:
         raise SsmaError(f"it has {len(values):,} colours or numbers, and is no mask")
-    table, unknown = np.zeros(len(values), np.uint8), Counter[str]()
-    for index, value in enumerate(values.tolist()):
-        key, name = _named(value, labelmap, classes, pixels.ndim == 3)
+    ids, unknown = _ids(values.tolist(), np.bincount(places, lengths), labelmap, classes,
+                        pixels.ndim == 3)
+    return Drawn(np.repeat(ids[places], lengths).reshape(packed.shape), unknown)
+
+
+def _ids(values: list[int], counts: npt.NDArray[np.float64], labelmap: Labelmap, classes: Classes,
+         is_colour: bool) -> tuple[npt.NDArray[np.uint8], Counter[str]]:
+    """The class id of each value, and what means no class."""
+    ids, unknown = np.zeros(len(values), np.uint8), Counter[str]()
+    for index, value in enumerate(values):
+        key, name = _named(value, labelmap, is_colour)
         number = classes.meanings.get(key, None if name is None else classes.id_of(name))
         if number is None:
-            kind = "the colour" if pixels.ndim == 3 else "the id"
-            unnamed = f"{kind} {key}" if name is None else f"the class {name[:80]!r}, {kind} {key}"
-            unknown[f"{unnamed} (pixels)"] += int(counts[index])
+            kind = "the colour" if is_colour else "the id"
+            what = f"{kind} {key}" if name is None else f"the class {name[:80]!r}, {kind} {key}"
+            unknown[f"{what} (pixels)"] += int(counts[index])
         else:
-            table[index] = number
-    return Drawn(table[places.reshape(packed.shape)], unknown)
+            ids[index] = number
+    return ids, unknown
 
 
-def _named(value: int, labelmap: Labelmap, classes: Classes,
-           is_colour: bool) -> tuple[str, str | None]:
+def _named(value: int, labelmap: Labelmap, is_colour: bool) -> tuple[str, str | None]:
     """A pixel's value as --map and --ignore name it; and the name that the labelmap gives it."""
     if is_colour:
         colour = (value >> 16, value >> 8 & 255, value & 255)

@@ -26,13 +26,15 @@ from ssma_core.pictures import Image
 from ssma_core.plain import shown
 
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # what an upload puts before the file's name
-_DRAWN = ("brushlabels", "polygonlabels")
 # What says something of the whole picture, or of two regions, and has no area.
 _SAID = ("choices", "taxonomy", "textarea", "rating", "number", "pairwise", "relation")
 
 
 @dataclass(frozen=True)
 class _Region:
+    """value: the region's rle or points, and under the name of its type its labels."""
+
+    id: str
     type: str
     original_width: int
     original_height: int
@@ -63,28 +65,34 @@ def _mask(data: Any, results: Any, where: str) -> Mask:
     found = [known_fields(_Region, each, f"{where}: result[{index}]")
              for index, each in enumerate(results)
              if not (isinstance(each, dict) and each.get("type") in _SAID)]
+    # A tag <Labels> makes two of a region: of the type "brush", and "labels".
+    named = {region.id for region in found if region.type in region.value}
+    found = [region for region in found if region.type in region.value or region.id not in named]
     size = (found[0].original_width, found[0].original_height) if found else None
-    regions = []
-    for region in found:
-        names = region.value.get(region.type)
-        if region.type not in _DRAWN:
-            raise SsmaError(f"{where} has a region of the type {shown(region.type)}: only brush "
-                            "strokes and polygons are read; draw it with one of these")
-        if not isinstance(names, list) or len(names) != 1 or not isinstance(names[0], str):
-            raise SsmaError(f"{where} has a region with the labels {shown(names)}: give it one")
-        if region.image_rotation:
-            raise SsmaError(f"{where} was drawn on a picture that was turned: turn it back in the "
-                            "tool, and draw it again")
-        regions.append((names[0], partial(_paint, region, size or (0, 0))))
+    regions = [(_name(region, where), partial(_paint, region, size or (0, 0))) for region in found]
     return of_regions(_picture(data, where), where, size, regions)
+
+
+def _name(region: _Region, where: str) -> str:
+    """Of the region's class. Raises SsmaError for a region that cannot be drawn."""
+    if not {"rle", "points"} & region.value.keys():
+        raise SsmaError(f"{where} has a region of the type {shown(region.type)}: only brush strokes "
+                        "and polygons are read; draw it with one of these")
+    if region.image_rotation:
+        raise SsmaError(f"{where} was drawn on a picture that was turned: turn it back in the tool, "
+                        "and draw it again")
+    names = region.value.get(region.type)
+    if not isinstance(names, list) or len(names) != 1 or not isinstance(names[0], str):
+        raise SsmaError(f"{where} has a region with the labels {shown(names)}: give it one")
+    return names[0]
 
 
 def _paint(region: _Region, size: tuple[int, int], label: Image, number: int) -> None:
     check_size((region.original_width, region.original_height), size)
-    if region.type == "brushlabels":
-        label[brush.decoded(region.value.get("rle"), size)] = number
+    if "rle" in region.value:
+        label[brush.decoded(region.value["rle"], size)] = number
     else:  # in percent of the sides
-        fill(label, number, as_points(region.value.get("points")) * np.array(size) / 100)
+        fill(label, number, as_points(region.value["points"]) * np.array(size) / 100)
 
 
 def _picture(data: Any, where: str) -> str:
