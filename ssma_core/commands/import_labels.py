@@ -36,4 +36,5 @@ def run(options: argparse.Namespace) -> None:
         print(f"{len(done.without)} frames have no mask in the export, and keep what they had: "
               f"{names}{more}")
     for name, share in zip(classes.class_names, done.share):
-        print(f"{100 * share:6.2f} % {name}")
+        if share:
+            print(f"{100 * share:6.2f} % {name}")

@@ -15,7 +15,7 @@ import numpy as np
 from ssma_core.datasets.annotations import runs
 from ssma_core.datasets.annotations.classes import Classes
 from ssma_core.datasets.annotations.frames import Labelled
-from ssma_core.datasets.annotations.mask import Mask, check_size, of_regions
+from ssma_core.datasets.annotations.mask import Mask, of_regions
 from ssma_core.datasets.annotations.polygons import as_points, fill
 from ssma_core.datasets.annotations.source import known_fields
 from ssma_core.errors import SsmaError
@@ -60,8 +60,8 @@ def masks(values: Any, where: str) -> Iterator[Mask]:
                          [(name, partial(_paint, segmentation, size))
                           for name, segmentation in of_picture])
     if regions:
-        raise SsmaError(f"{where} has annotations of the image {next(iter(regions))}, which is not "
-                        "among its images: export it again")
+        raise SsmaError(f"{where} has annotations of the image {shown(next(iter(regions)))}, which "
+                        "is not among its images: export it again")
 
 
 def _regions(values: Any, names: Mapping[int, str],
@@ -72,8 +72,8 @@ def _regions(values: Any, names: Mapping[int, str],
         place = f"{where}: annotations[{index}]"
         annotation = known_fields(_Annotation, each, place)
         if annotation.category_id not in names:
-            raise SsmaError(f"{place} is of the category {annotation.category_id}, which is not "
-                            "among the categories")
+            raise SsmaError(f"{place} is of the category {shown(annotation.category_id)}, which is "
+                            "not among the categories")
         if not each.get("segmentation"):
             raise SsmaError(f"{place} has no segmentation: it is a box, a caption or key points; "
                             "draw polygons or masks, or remove it")
@@ -89,8 +89,9 @@ def _list(values: dict[str, Any], name: str, where: str) -> list[Any]:
 
 def _paint(segmentation: Any, size: tuple[int, int], label: Image, number: int) -> None:
     if isinstance(segmentation, dict):
-        height, width = (segmentation.get("size") or (0, 0))[:2]
-        check_size((width, height), size)
+        if segmentation.get("size") != [size[1], size[0]]:
+            raise SsmaError(f"a region has the size {shown(segmentation.get('size'))}, and its "
+                            f"picture {shown([size[1], size[0]])} (height, width)")
         label[runs.decoded(segmentation.get("counts"), size)] = number
     elif isinstance(segmentation, list):
         for polygon in segmentation:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -49,12 +49,12 @@ def masks(source: Source, classes: Classes) -> Iterator[Mask]:
 
 
 def _drawn(data: memoryview, labelmap: Labelmap, classes: Classes) -> Drawn:
-    found, pixels = decode(data)
+    _, pixels = decode(data)
+    if pixels.dtype not in (np.uint8, np.uint16) or (pixels.ndim == 3 and pixels.itemsize > 1):
+        raise SsmaError(f"its values are {pixels.dtype}: a mask has colours of 8 bits, or numbers")
     if pixels.ndim == 3:
         blue, green, red = (pixels[..., channel].astype(np.int32) for channel in range(3))
         packed = red << 16 | green << 8 | blue
-    elif found.has_palette or not np.issubdtype(pixels.dtype, np.integer):
-        raise SsmaError("it is neither colours nor numbers")
     else:
         packed = pixels.astype(np.int32)
     flat = packed.ravel()
@@ -69,7 +69,7 @@ def _drawn(data: memoryview, labelmap: Labelmap, classes: Classes) -> Drawn:
     return Drawn(np.repeat(ids[places], lengths).reshape(packed.shape), unknown)
 
 
-def _ids(values: list[int], counts: npt.NDArray[np.float64], labelmap: Labelmap, classes: Classes,
+def _ids(values: list[int], counts: npt.NDArray[Any], labelmap: Labelmap, classes: Classes,
          is_colour: bool) -> tuple[npt.NDArray[np.uint8], Counter[str]]:
     """The class id of each value, and what means no class."""
     ids, unknown = np.zeros(len(values), np.uint8), Counter[str]()

@@ -10,6 +10,7 @@ from ssma_core.datasets.folders import by_stem
 from ssma_core.errors import SsmaError
 from ssma_core.image_files.decode import header
 from ssma_core.pictures import Image
+from ssma_core.plain import shown
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".ppm", ".pgm")
 
@@ -64,8 +65,9 @@ def meant(name: str, known: Mapping[str, list[Frame]]) -> Frame | None:
     drives = {frame.drive for each in known.values() for frame in each} & set(path.parts[:-1])
     found = [frame for frame in known.get(stem, ()) if not drives or frame.drive in drives]
     if len(found) > 1:
-        raise SsmaError(f"{name} could be each of {', '.join(each.name for each in found[:5])}: "
-                        "give the drive's folder in the picture's name")
+        names = ", ".join(frame.name for frame in found[:5])
+        raise SsmaError(f"{shown(name)} could be each of {names}: give the drive's folder in the "
+                        "picture's name")
     return found[0] if found else None
 
 

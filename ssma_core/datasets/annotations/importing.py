@@ -14,7 +14,7 @@ from tqdm import tqdm
 from ssma_core.datasets.annotations import coco, coloured, label_studio, labelme
 from ssma_core.datasets.annotations.classes import Classes
 from ssma_core.datasets.annotations.frames import Frame, by_their_stem, frames, meant, picture_size
-from ssma_core.datasets.annotations.mask import Drawn, Mask
+from ssma_core.datasets.annotations.mask import Drawn, Mask, in_words
 from ssma_core.datasets.annotations.source import Source, opened
 from ssma_core.datasets.folders import by_stem
 from ssma_core.disk.partial import cannot_write, partial_folder
@@ -158,10 +158,10 @@ def _matched(found: Iterator[Mask], known: Sequence[Frame],
 
 
 def _drawn(mask: Mask, frame: Frame, classes: Classes) -> Drawn:
-    width, height = picture_size(frame.picture)
-    if mask.size and mask.size != (width, height):
-        raise SsmaError(f"{mask.where} is {mask.size[0]}x{mask.size[1]}, but {frame.picture} is "
-                        f"{width}x{height} (width x height): a mask must have its picture's size")
+    size = picture_size(frame.picture)
+    if mask.size and mask.size != size:
+        raise SsmaError(f"{mask.where} is {in_words(mask.size)}, but {frame.picture} is "
+                        f"{in_words(size)} (width x height): a mask must have its picture's size")
     try:
         return mask.draw(classes)
     except SsmaError as error:

@@ -18,7 +18,7 @@ import numpy as np
 from ssma_core.datasets.annotations import brush
 from ssma_core.datasets.annotations.classes import Classes
 from ssma_core.datasets.annotations.frames import Labelled
-from ssma_core.datasets.annotations.mask import Mask, check_size, of_regions
+from ssma_core.datasets.annotations.mask import Mask, in_words, of_regions
 from ssma_core.datasets.annotations.polygons import as_points, fill
 from ssma_core.datasets.annotations.source import known_fields
 from ssma_core.errors import SsmaError
@@ -47,10 +47,10 @@ def masks(tasks: list[Any], where: str) -> Iterator[Mask]:
     file is not Label Studio's JSON, for a task with two annotations, and for regions that are
     neither brush strokes nor polygons."""
     for index, task in enumerate(tasks):
-        place = f"{where}: task {task.get('id', index) if isinstance(task, dict) else index}"
         if not (isinstance(task, dict) and isinstance(task.get("annotations"), list)):
-            raise SsmaError(f"{place} has no annotations: export the project as JSON, not as "
-                            "JSON-MIN")
+            raise SsmaError(f"{where}: entry {index} has no annotations: export the project "
+                            "as JSON, not as JSON-MIN")
+        place = f"{where}: task {shown(task.get('id', index))}"
         finished = [each for each in task["annotations"] if isinstance(each, dict)
                     and not each.get("was_cancelled")]
         if len(finished) > 1:
@@ -76,11 +76,11 @@ def _mask(data: Any, results: Any, where: str) -> Mask:
 def _name(region: _Region, where: str) -> str:
     """Of the region's class. Raises SsmaError for a region that cannot be drawn."""
     if not {"rle", "points"} & region.value.keys():
-        raise SsmaError(f"{where} has a region of the type {shown(region.type)}: only brush strokes "
-                        "and polygons are read; draw it with one of these")
+        raise SsmaError(f"{where} has a region of the type {shown(region.type)}: only brush "
+                        "strokes and polygons are read; draw it with one of these")
     if region.image_rotation:
-        raise SsmaError(f"{where} was drawn on a picture that was turned: turn it back in the tool, "
-                        "and draw it again")
+        raise SsmaError(f"{where} was drawn on a picture that was turned: turn it back in the "
+                        "tool, and draw it again")
     names = region.value.get(region.type)
     if not isinstance(names, list) or len(names) != 1 or not isinstance(names[0], str):
         raise SsmaError(f"{where} has a region with the labels {shown(names)}: give it one")
@@ -88,7 +88,9 @@ def _name(region: _Region, where: str) -> str:
 
 
 def _paint(region: _Region, size: tuple[int, int], label: Image, number: int) -> None:
-    check_size((region.original_width, region.original_height), size)
+    if (region.original_width, region.original_height) != size:
+        raise SsmaError(f"its regions are for pictures of the sizes {in_words(size)} and "
+                        f"{in_words((region.original_width, region.original_height))}")
     if "rle" in region.value:
         label[brush.decoded(region.value["rle"], size)] = number
     else:  # in percent of the sides
@@ -105,12 +107,12 @@ def _picture(data: Any, where: str) -> str:
         raise SsmaError(f"{where}: its data do not name one picture, as \"image\"")
     try:
         address = urlsplit(addresses[0])
+        (local,) = parse_qs(address.query).get("d", [""])[:1]
     except ValueError as error:
         raise SsmaError(f"{where}: {shown(addresses[0])} is no address of a picture") from error
-    (local,) = parse_qs(address.query).get("d", [""])[:1]
     path = PurePosixPath(local or unquote(address.path))
     if "upload" in path.parts:
-        return str(path.with_name(_UPLOADED.sub("", path.name) or path.name))
+        return str(path.parent / _UPLOADED.sub("", path.name))
     return str(path)
 
 

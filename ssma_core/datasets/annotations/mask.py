@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ssma_core.datasets.annotations.classes import Classes
-from ssma_core.errors import SsmaError
 from ssma_core.pictures import Image
+from ssma_core.plain import shown
 
 # Sets a region's pixels of a label (H×W uint8) to a class id.
 Paint = Callable[[Image, int], None]
@@ -54,8 +54,5 @@ def _drawn(size: tuple[int, int], regions: Iterable[tuple[str, Paint]], classes:
     return Drawn(label, unknown)
 
 
-def check_size(found: tuple[int, int], wanted: tuple[int, int]) -> None:
-    """Raises SsmaError where a part of a mask is for a picture of another (width, height)."""
-    if found != wanted:
-        raise SsmaError(f"a region is for a picture of {found[0]}x{found[1]}, and the mask is for "
-                        f"one of {wanted[0]}x{wanted[1]} (width x height)")
+def in_words(size: tuple[int, int]) -> str:
+    return f"{shown(size[0])}x{shown(size[1])}"

@@ -28,7 +28,7 @@ class Source:
 
     def where(self, name: str) -> str:
         """The file, for errors."""
-        return str(self.path) if name == self.path.name else f"{self.path}, {name}"
+        return str(self.path) if name == self.path.name else f"{self.path}, {shown(name)[1:-1]}"
 
     def read(self, name: str) -> bytes:
         """Raises SsmaError, naming the file, when it cannot be read or is too large."""
@@ -86,7 +86,7 @@ def _sorted(names: Any) -> tuple[str, ...]:
 def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         archive = zipfile.ZipFile(path)
-    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
+    except Exception as error:  # those of struct come through, too
         raise SsmaError(f"cannot read {path}: it is no whole zip ({shown(str(error))}); export it "
                         "again") from error
     with archive:
