@@ -4,7 +4,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ssma_core.commands import pixels
+from ssma_core.commands import number_to
 from ssma_core.datasets.annotations.classes import read_classes
 from ssma_core.datasets.annotations.exporting import FILES, FOLDERS, export_labels
 from ssma_core.errors import SsmaError
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="where <drive>/label is (default: DATA)")
     parser.add_argument("--output", required=True, type=Path,
                         help="for cvat a .zip, for coco a .json, for the others a new folder")
-    parser.add_argument("--tolerance", type=pixels, default=0, metavar="PIXELS",
+    parser.add_argument("--tolerance", type=number_to(100), default=0, metavar="PIXELS",
                         help="for labelme: outlines of fewer points, at most so far from the "
                         "labels' own (default: 0, every corner of a pixel)")
 
