@@ -24,10 +24,11 @@ from hypothesis.extra.numpy import arrays
 
 from ssma_core import SsmaError
 from ssma_core.cli import main
-from ssma_core.datasets.annotations import brush, palette, runs
+from ssma_core.datasets.annotations import palette
 from ssma_core.datasets.annotations.classes import Classes, read_classes
 from ssma_core.datasets.annotations.importing import Imported, import_labels
-from ssma_core.datasets.annotations.polygons import as_points, fill, outlines, simplified
+from ssma_core.datasets.annotations.regions import brush, runs
+from ssma_core.datasets.annotations.regions.polygons import as_points, fill, outlines, simplified
 
 Label = npt.NDArray[np.uint8]
 NAMES = ("void", "grass", "tall_tree", "sky")
@@ -149,7 +150,7 @@ def test_coco_text_is_that_of_pycocotools(text: str, rows: slice, columns: slice
 
 def test_a_triangle_has_the_pixels_that_pycocotools_gives_it() -> None:
     label = np.zeros((8, 8), np.uint8)
-    fill(label, 1, as_points([1.2, 1.1, 6.7, 1.4, 3.6, 6.6]))
+    fill(as_points([1.2, 1.1, 6.7, 1.4, 3.6, 6.6]), label, 1)
     np.testing.assert_array_equal(label[1:6, 1:7], [
         [1, 1, 1, 1, 1, 1], [0, 1, 1, 1, 1, 0], [0, 1, 1, 1, 0, 0], [0, 0, 1, 1, 0, 0],
         [0, 0, 1, 0, 0, 0]])
@@ -316,7 +317,7 @@ def test_a_round_trip_changes_no_pixel(labelled: Path, classes_yaml: str, kind: 
 def test_outlines_give_any_label_again(label: Label) -> None:
     again = np.zeros_like(label)
     for outline in outlines(label, 0):
-        fill(again, outline.number, outline.points.astype(float))
+        fill(outline.points.astype(float), again, outline.number)
     np.testing.assert_array_equal(again, label)
 
 
@@ -592,6 +593,9 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
                       r"annotations\[0\] has no segmentation"),
     "a category that is not there": (as_json(coco([GRASS | {"category_id": 4}])),
                                      "of the category 4, which is not among the categories"),
+    "two images of one id": (as_json(coco([GRASS]) | {"images": coco([])["images"] * 2}),
+                             "two of its images have the id 5"),
+    "annotations by number": (as_json([task([]) | {"annotations": [1]}]), "are numbers or text"),
     "an image that is not there": (as_json(coco([GRASS | {"image_id": 6}])),
                                    "has annotations of the image 6, which is not among its images"),
 }
@@ -657,7 +661,7 @@ def test_polygons_that_are_none_are_refused(points: Any) -> None:
 def test_an_outline_that_would_cost_minutes_is_refused() -> None:
     points = np.tile([[0.0, 0.0], [1.0, 5000.0]], (3000, 1))
     with pytest.raises(SsmaError, match="crosses the rows of pixels 30,000,000 times"):
-        fill(np.zeros((5000, 4), np.uint8), 1, points)
+        fill(points, np.zeros((5000, 4), np.uint8), 1)
 
 
 def test_a_zip_bomb_is_refused_by_its_size(data: Path, tmp_path: Path,

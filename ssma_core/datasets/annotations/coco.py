@@ -7,16 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 
-from ssma_core.datasets.annotations import runs
 from ssma_core.datasets.annotations.classes import Classes
 from ssma_core.datasets.annotations.frames import Labelled
 from ssma_core.datasets.annotations.mask import Mask, of_regions
-from ssma_core.datasets.annotations.polygons import as_points, fill
+from ssma_core.datasets.annotations.regions import runs
+from ssma_core.datasets.annotations.regions.polygons import as_points, fill
 from ssma_core.datasets.annotations.source import known_fields
 from ssma_core.errors import SsmaError
 from ssma_core.pictures import Image
@@ -37,6 +37,9 @@ class _Category:
     name: str
 
 
+Numbered = TypeVar("Numbered", _Picture, _Category)
+
+
 @dataclass(frozen=True)
 class _Annotation:
     image_id: int
@@ -46,13 +49,9 @@ class _Annotation:
 def masks(values: Any, where: str) -> Iterator[Mask]:
     """The pictures' masks; annotations lie upon each other in the file's order. Raises SsmaError
     where the file is not COCO's."""
-    pictures = [known_fields(_Picture, each, f"{where}: images[{index}]")
-                for index, each in enumerate(_list(values, "images", where))]
-    names = {category.id: category.name for category in (
-        known_fields(_Category, each, f"{where}: categories[{index}]")
-        for index, each in enumerate(_list(values, "categories", where)))}
-    regions = _regions(values, names, where)
-    for picture in pictures:
+    pictures = _by_id(_Picture, values, "images", where)
+    regions = _regions(values, _by_id(_Category, values, "categories", where), where)
+    for picture in pictures.values():
         of_picture = regions.pop(picture.id, [])
         size = (picture.width, picture.height)
         yield of_regions(picture.file_name, f"{where}: {shown(picture.file_name)}",
@@ -64,20 +63,30 @@ def masks(values: Any, where: str) -> Iterator[Mask]:
                         "is not among its images: export it again")
 
 
-def _regions(values: Any, names: Mapping[int, str],
+def _by_id(kind: type[Numbered], values: Any, name: str, where: str) -> dict[int, Numbered]:
+    found: dict[int, Numbered] = {}
+    for index, each in enumerate(_list(values, name, where)):
+        one = known_fields(kind, each, f"{where}: {name}[{index}]")
+        if found.setdefault(one.id, one) is not one:
+            raise SsmaError(f"{where}: two of its {name} have the id {shown(one.id)}")
+    return found
+
+
+def _regions(values: Any, categories: Mapping[int, _Category],
              where: str) -> dict[int, list[tuple[str, Any]]]:
     """By the picture's id: each region's class and its segmentation."""
     found: dict[int, list[tuple[str, Any]]] = defaultdict(list)
     for index, each in enumerate(_list(values, "annotations", where)):
         place = f"{where}: annotations[{index}]"
         annotation = known_fields(_Annotation, each, place)
-        if annotation.category_id not in names:
+        if annotation.category_id not in categories:
             raise SsmaError(f"{place} is of the category {shown(annotation.category_id)}, which is "
                             "not among the categories")
         if not each.get("segmentation"):
             raise SsmaError(f"{place} has no segmentation: it is a box, a caption or key points; "
                             "draw polygons or masks, or remove it")
-        found[annotation.image_id].append((names[annotation.category_id], each["segmentation"]))
+        found[annotation.image_id].append((categories[annotation.category_id].name,
+                                           each["segmentation"]))
     return found
 
 
@@ -95,7 +104,7 @@ def _paint(segmentation: Any, size: tuple[int, int], label: Image, number: int) 
         label[runs.decoded(segmentation.get("counts"), size)] = number
     elif isinstance(segmentation, list):
         for polygon in segmentation:
-            fill(label, number, as_points(polygon))
+            fill(as_points(polygon), label, number)
     else:
         raise SsmaError(f"{shown(segmentation)} is neither polygons nor run lengths")
 

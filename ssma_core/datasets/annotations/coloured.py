@@ -22,7 +22,6 @@ LABELMAP = "labelmap.txt"
 MASKS = "SegmentationClass"
 _OTHERS = ("SegmentationObject", "JPEGImages")
 _MOST_VALUES = 1000  # of a mask
-_TEXT_OF = "utf-8-sig"
 
 
 class Labelmap(NamedTuple):
@@ -96,7 +95,7 @@ def _named(value: int, labelmap: Labelmap, is_colour: bool) -> tuple[str, str | 
 def _labelmap(source: Source, classes: Classes) -> Labelmap:
     names = [name for name in source.names if PurePosixPath(name).name == LABELMAP]
     if len(names) > 1:
-        raise SsmaError(f"{source.path} has several of {LABELMAP}: {', '.join(names[:3])}; import "
+        raise SsmaError(f"{source.path} has several of {LABELMAP}: {shown(names)}; import "
                         "one export after the other")
     if names:
         return _read_labelmap(source.read(names[0]), source.where(names[0]))
@@ -108,7 +107,7 @@ def _read_labelmap(data: bytes, where: str) -> Labelmap:
     """Lines of name:red,green,blue:parts:actions, as CVAT writes them; the last two may be left
     out, and so may the colour. A line that begins with "#" says nothing."""
     try:
-        lines = data.decode(_TEXT_OF).splitlines()
+        lines = data.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise SsmaError(f"{where} is not UTF-8: save it as such") from error
     names: list[str] = []
@@ -125,9 +124,9 @@ def _read_labelmap(data: bytes, where: str) -> Labelmap:
             raise SsmaError(f"{where}: the line {shown(line)} must be NAME:RED,GREEN,BLUE::, with "
                             "0 to 255 each")
         if by_colour.setdefault(colour, name) != name:
-            raise SsmaError(f"{where}: {by_colour[colour]!r} and {name!r} have the same colour, "
-                            f"{text}: the masks cannot tell them apart; give one another colour "
-                            "in the tool, and export again")
+            raise SsmaError(f"{where}: {shown(by_colour[colour])} and {shown(name)} have the same "
+                            f"colour, {text}: the masks cannot tell them apart; give one another "
+                            "colour in the tool, and export again")
     return Labelmap(tuple(names), by_colour)
 
 

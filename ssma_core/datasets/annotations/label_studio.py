@@ -15,11 +15,11 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from ssma_core.datasets.annotations import brush
 from ssma_core.datasets.annotations.classes import Classes
 from ssma_core.datasets.annotations.frames import Labelled
 from ssma_core.datasets.annotations.mask import Mask, in_words, of_regions
-from ssma_core.datasets.annotations.polygons import as_points, fill
+from ssma_core.datasets.annotations.regions import brush
+from ssma_core.datasets.annotations.regions.polygons import as_points, fill
 from ssma_core.datasets.annotations.source import known_fields
 from ssma_core.errors import SsmaError
 from ssma_core.pictures import Image
@@ -51,8 +51,10 @@ def masks(tasks: list[Any], where: str) -> Iterator[Mask]:
             raise SsmaError(f"{where}: entry {index} has no annotations: export the project "
                             "as JSON, not as JSON-MIN")
         place = f"{where}: task {shown(task.get('id', index))}"
-        finished = [each for each in task["annotations"] if isinstance(each, dict)
-                    and not each.get("was_cancelled")]
+        if not all(isinstance(each, dict) for each in task["annotations"]):
+            raise SsmaError(f"{place}: its annotations are numbers or text: export the project "
+                            "as JSON")
+        finished = [each for each in task["annotations"] if not each.get("was_cancelled")]
         if len(finished) > 1:
             raise SsmaError(f"{place} has {len(finished)} annotations of one picture: keep one, "
                             "and delete the others")
@@ -94,7 +96,7 @@ def _paint(region: _Region, size: tuple[int, int], label: Image, number: int) ->
     if "rle" in region.value:
         label[brush.decoded(region.value["rle"], size)] = number
     else:  # in percent of the sides
-        fill(label, number, as_points(region.value["points"]) * np.array(size) / 100)
+        fill(as_points(region.value["points"]) * np.array(size) / 100, label, number)
 
 
 def _picture(data: Any, where: str) -> str:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy as np
 from ssma_core.datasets.annotations.classes import NOT_DRAWN, Classes
 from ssma_core.datasets.annotations.frames import Labelled
 from ssma_core.datasets.annotations.mask import Mask, Paint, of_regions
-from ssma_core.datasets.annotations.polygons import (
+from ssma_core.datasets.annotations.regions.polygons import (
     as_points,
     fill,
     fill_circle,
@@ -72,7 +73,7 @@ def _paint(shape: _Shape, place: str, label: Image, number: int) -> None:
 def _shape(shape: _Shape) -> Paint:
     kind = shape.shape_type or "polygon"
     if kind in ("polygon", "oriented_rectangle"):
-        return partial(_fill, as_points(shape.points))
+        return partial(fill, as_points(shape.points))
     if kind not in ("rectangle", "circle", "mask"):
         raise SsmaError(f"a {shown(kind)} has no area: draw a polygon, a rectangle, a circle or a "
                         "mask, or remove it")
@@ -80,18 +81,10 @@ def _shape(shape: _Shape) -> Paint:
         raise SsmaError(f"a {kind} must have two points, not {len(shape.points)}")
     (x0, y0), (x1, y1), _ = as_points([*shape.points, shape.points[0]]).tolist()
     if kind == "rectangle":
-        return partial(_fill, np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]))
+        return partial(fill, np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]))
     if kind == "circle":
-        return partial(_circle, np.array([x0, y0]), float(np.hypot(x1 - x0, y1 - y0)))
+        return partial(fill_circle, (x0, y0), math.hypot(x1 - x0, y1 - y0))
     return partial(_patch, shape.mask, round(x0), round(y0))
-
-
-def _fill(points: Any, label: Image, number: int) -> None:
-    fill(label, number, points)
-
-
-def _circle(centre: Any, radius: float, label: Image, number: int) -> None:
-    fill_circle(label, number, centre, radius)
 
 
 def _patch(png: str | None, x: int, y: int, label: Image, number: int) -> None:

@@ -34,7 +34,7 @@ def as_points(values: Any) -> Points:
     return points
 
 
-def fill(label: Image, number: int, points: Points) -> None:
+def fill(points: Points, label: Image, number: int) -> None:
     """Sets the pixels of the label (H×W) whose centres are inside the polygon: from where a row of
     centres crosses its outline an odd number of times. Raises SsmaError for an outline that crosses
     the picture's rows millions of times."""
@@ -72,7 +72,7 @@ def _crossings(points: Points, top: int, bottom: int) -> tuple[npt.NDArray[np.in
     return row, x0 + (row + 0.5 - y0) * (x1 - x0) / (y1 - y0)
 
 
-def fill_circle(label: Image, number: int, centre: Points, radius: float) -> None:
+def fill_circle(centre: tuple[float, float], radius: float, label: Image, number: int) -> None:
     """Sets the pixels of the label whose centres are inside the circle."""
     height, width = label.shape
     x, y = np.arange(width) + 0.5 - centre[0], np.arange(height) + 0.5 - centre[1]
