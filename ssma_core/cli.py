@@ -17,6 +17,8 @@ COMMANDS = {
     "build-engine": ("build_engine", "build a model's TensorRT engine"),
     "parity": ("parity", "check whether two model files give the same labels"),
     "prepare": ("prepare", "convert a public data set to list files and encoded images"),
+    "export-labels": ("export_labels", "write labels for an annotation tool"),
+    "import-labels": ("import_labels", "read an annotation tool's masks into a data folder"),
     "synthesize": ("synthesize", "make drives through a synthetic forest"),
     "benchmark": ("benchmark", "time the backends, as ratios of one run"),
 }

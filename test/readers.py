@@ -29,6 +29,8 @@ from protobuf_messages import example, field, framed, varint
 from safetensors.numpy import save
 
 from ssma_core.bags import recorded_images, rosbag2
+from ssma_core.datasets.annotations.classes import Classes
+from ssma_core.datasets.annotations.importing import import_labels
 from ssma_core.datasets.file_list import ListFile
 from ssma_core.datasets.folders import Folders
 from ssma_core.datasets.prepare import nyuv2, rellis3d
@@ -260,6 +262,52 @@ def _read_list(path: Path) -> None:
     ListFile(list=str(path)).samples()
 
 
+def _stroke() -> bytes:
+    """Of a picture of one pixel."""
+    value = {"rle": [0, 0, 0, 4, 57, 27, 252, 127, 224], "brushlabels": ["a"]}
+    region = {"id": "r", "type": "brushlabels", "original_width": 1, "original_height": 1,
+              "value": value}
+    return json.dumps([{"data": {"image": "/data/upload/0a1b2c3d-0.png"},
+                        "annotations": [{"result": [region]}]}]).encode()
+
+
+def _shapes() -> bytes:
+    shapes = [{"label": "a", "points": [[0, 0], [1, 0], [1, 1]], "shape_type": "polygon"},
+              {"label": "b", "points": [[0, 0], [1, 1]], "shape_type": "circle"}]
+    return json.dumps({"shapes": shapes, "imagePath": "0.png", "imageWidth": 1,
+                       "imageHeight": 1}).encode()
+
+
+def _instances() -> bytes:
+    regions: list[object] = [[[0, 0, 1, 0, 1, 1]], {"size": [1, 1], "counts": [0, 1]},
+                             {"size": [1, 1], "counts": "01"}]
+    return json.dumps({
+        "categories": [{"id": 1, "name": "a"}],
+        "images": [{"id": 1, "file_name": "0.png", "width": 1, "height": 1}],
+        "annotations": [{"image_id": 1, "category_id": 1, "segmentation": each}
+                        for each in regions]}).encode()
+
+
+def _cvat(labelmap: bytes) -> bytes:
+    file = io.BytesIO()
+    mask = cv2.imencode(".png", np.ones((1, 1, 3), np.uint8))[1].tobytes()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("labelmap.txt", labelmap)
+        archive.writestr("SegmentationClass/0.png", mask)
+    return file.getvalue()
+
+
+def _labelmap() -> bytes:
+    return b"# label:color_rgb:parts:actions\nbackground:0,0,0::\na:1,1,1::\nb:2,2,2::\n"
+
+
+def _read_export(path: Path) -> None:
+    data = path.parent / "data"
+    (data / "drive/rgb").mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(data / "drive/rgb/0.png"), np.zeros((1, 1), np.uint8))
+    import_labels(path, data, Classes(("void", "a", "b"), ((0, 0, 0), (1, 1, 1), (2, 2, 2))))
+
+
 def _checkpoint() -> bytes:
     return bytes(save({"w": np.zeros(3, np.float32)},
                       {"format": "ssma", "version": "1", "spec": TINY_SPEC.to_json()}))
@@ -285,4 +333,9 @@ READERS = {
     "transforms": Reader(_transforms, "transforms.yaml", _read_transforms),
     "MATLAB": Reader(_matlab, "splits.mat", partial(nyuv2.small_file, name="trainNdxs")),
     "drive": Reader(_drive, "drive.json", _read_drive),
+    "Label Studio": Reader(_stroke, "export.json", _read_export),
+    "labelme": Reader(_shapes, "export.json", _read_export),
+    "COCO": Reader(_instances, "export.json", _read_export),
+    "labelmap": Reader(_labelmap, "export.zip", _read_export, _cvat),
+    "export's zip": Reader(lambda: _cvat(_labelmap()), "export.zip", _read_export),
 }

@@ -9,10 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from conftest import ROOT
 from many_frames import AUX, RGB, predict, recorded
 
 from ssma_core.bags import rosbag2
 from ssma_core.cli import main
+
+FOREST = str(ROOT / "config/training/tiny_forest.yaml")
 
 
 @contextmanager
@@ -71,3 +74,36 @@ def test_a_bag_s_labels_need_room(tmp_path: Path, capsys: pytest.CaptureFixture[
     left = {"walk", "out"} if option == "--output" else {"walk"}
     assert {path.name for path in tmp_path.iterdir()} == left
     assert not list((tmp_path / "out").rglob("*.png"))
+
+
+@pytest.mark.parametrize("tool", ["cvat", "coco", "label-studio", "labelme", "palette"])
+def test_labels_for_an_annotation_tool_are_all_there_or_none_is(
+        annotated: Path, capsys: pytest.CaptureFixture[str], tool: str) -> None:
+    output = annotated.parent / {"cvat": "o.zip", "coco": "o.json"}.get(tool, "o")
+    before = set(annotated.parent.rglob("*"))
+    with room_for(2000):
+        assert main(["export-labels", str(annotated), "--format", tool, "--classes", FOREST,
+                     "--output", str(output)]) == 1
+    assert f"ssma export-labels: cannot write {output}: File too large" in capsys.readouterr().err
+    assert set(annotated.parent.rglob("*")) == before
+
+
+def test_masks_of_an_annotation_tool_are_all_there_or_none_is(
+        annotated: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (annotated / "drive/label").rename(annotated.parent / "masks")
+    before = set(annotated.parent.rglob("*"))
+    with room_for(2000):
+        assert main(["import-labels", str(annotated.parent / "masks"), "--data", str(annotated),
+                     "--classes", FOREST]) == 1
+    assert f"import-labels: cannot write {annotated}/" in capsys.readouterr().err
+    assert set(annotated.parent.rglob("*")) == before
+
+
+@pytest.fixture
+def annotated(tmp_path: Path) -> Path:
+    """A frame with a label that cannot be compressed."""
+    label = np.random.default_rng(0).integers(0, 6, (100, 100), np.uint8)
+    for name in ("rgb", "label"):
+        (tmp_path / "DATA/drive" / name).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "DATA/drive" / name / "1.png"), label)
+    return tmp_path / "DATA"

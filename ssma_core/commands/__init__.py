@@ -36,15 +36,20 @@ def count_to(most: int) -> Callable[[str], int]:
 count = count_to(1_000_000)
 
 
-def percent(text: str) -> float:
-    """For argparse: a number from 0 to 100."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 100:
-        raise argparse.ArgumentTypeError(f"must be a number from 0 to 100, not {text!r}")
-    return value
+def number_to(most: float) -> Callable[[str], float]:
+    """For argparse: a number from 0 to `most`."""
+    def number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1.0
+        if not 0 <= value <= most:
+            raise argparse.ArgumentTypeError(f"must be a number from 0 to {most:g}, not {text!r}")
+        return value
+    return number
+
+
+percent = number_to(100)
 
 
 def add_bag_arguments(parser: argparse.ArgumentParser, option: str, *, labels: bool = True) -> None:

@@ -1,0 +1,1 @@
+"""Annotation tools: pre-labels out to them, and finished masks back. One module for each format."""
