@@ -46,6 +46,18 @@ def is_jpeg(message: Any) -> bool:
     return bytes(_body(message)[:3]) == jpeg.MAGIC
 
 
+def as_file(message: Any) -> tuple[str, bytes] | None:
+    """The file in a message that `decode` can read, suffix and bytes, where its values are those
+    that `decode` gives: a JPEG, a colour PNG (which may have alpha), or compressedDepth's 16 bits.
+    None for others: a mosaic, quantized depth."""
+    found = encoding(message)
+    if is_jpeg(message) and found in ("bgr8", "mono8"):
+        return ".jpg", bytes(_body(message))
+    if found == "bgr8" or (found == "16UC1" and _is_depth(message)):
+        return ".png", bytes(_body(message))
+    return None
+
+
 def decode(message: Any) -> npt.NDArray[Any]:
     """The pixels of a message: H×W×3 uint8 or uint16, BGR, without alpha; or H×W uint8, uint16, or
     float32 (metres, NaN where there is no return). Raises SsmaError when it is damaged."""
