@@ -16,6 +16,7 @@ COMMANDS = {
     "export": ("export", "write a model as ONNX, with everything in the graph"),
     "build-engine": ("build_engine", "build a model's TensorRT engine"),
     "parity": ("parity", "check whether two model files give the same labels"),
+    "extract": ("extract", "take frames out of bags, to be labelled"),
     "prepare": ("prepare", "convert a public data set to list files and encoded images"),
     "synthesize": ("synthesize", "make drives through a synthetic forest"),
     "benchmark": ("benchmark", "time the backends, as ratios of one run"),

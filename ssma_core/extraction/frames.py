@@ -1,7 +1,7 @@
 """The frames of a bag: pairs of messages, and their images."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from ssma_core.bags.rosbag2 import Recorded
 from ssma_core.errors import SsmaError
 from ssma_core.extraction.drives import Drive, Source
 
-NEARLY = 0.1  # of the wanted distance: stamps jitter
+JITTER = 0.01  # seconds: stamps at a regular pace vary by less
 
 
 @dataclass(frozen=True)
@@ -30,23 +30,34 @@ class Frame:
     second: ImageMessage
 
 
-def pairs(drive: Drive, source: Source, every: float, progress: Callable[[], Any]
-          ) -> Iterator[Pair[Recorded]]:
-    """The pairs that the node would form, each stamp once, and `every` seconds apart.
+def spaced(every: float, also: Collection[int] = ()) -> Callable[[int], bool]:
+    """Whether to take the pair of each stamp, given in their order: one in each `every` seconds,
+    and those of the stamps `also`. every: 0 takes all."""
+    early = min(JITTER, every / 10)
+    first: int | None = None
+    slot: float | None = None
 
-    every: 0 gives all. Where the clock was set back, the next pair counts as far enough.
+    def take(stamp_ns: int) -> bool:
+        nonlocal first, slot
+        first = stamp_ns if first is None else first
+        place = ((stamp_ns - first) / 1e9 + early) / every if every else stamp_ns
+        new, slot = place // 1 != slot, place // 1
+        return new or stamp_ns in also
+    return take
+
+
+def pairs(drive: Drive, source: Source, take: Callable[[int], bool], progress: Callable[[], Any]
+          ) -> Iterator[Pair[Recorded]]:
+    """The pairs that the node would form, those that `take` says yes to; each stamp once, which a
+    looped bag repeats.
+
     progress: is called after every image. Raises SsmaError where there is no pair at all.
     """
     seen: set[int] = set()
-    first, slot = None, None
     for pair in _all_pairs(drive, source, progress):
-        first = pair.rgb_stamp_ns if first is None else first
-        place = every and (pair.rgb_stamp_ns - first) / (1e9 * every) + NEARLY
-        if pair.rgb_stamp_ns in seen or (every and place // 1 == slot):
-            continue
-        slot = place // 1
-        seen.add(pair.rgb_stamp_ns)
-        yield pair
+        if pair.rgb_stamp_ns not in seen and take(pair.rgb_stamp_ns):
+            seen.add(pair.rgb_stamp_ns)
+            yield pair
 
 
 def read(pair: Pair[Recorded], source: Source) -> Frame:

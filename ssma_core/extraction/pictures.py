@@ -28,11 +28,11 @@ class Colour:
     quality: int = 95
 
 
-def there(folder: Path, name: str) -> set[str]:
-    """The stems of the frames that a drive's folder holds whole. name: the second sensor's."""
+def there(folder: Path, name: str) -> frozenset[int]:
+    """The stamps of the frames that a drive's folder holds whole. name: the second sensor's."""
     colour, second = (set(by_stem(folder / each)) if (folder / each).is_dir() else set()
                       for each in (COLOUR, name))
-    return colour & second
+    return frozenset(int(stem) for stem in colour & second if stem.isdecimal())
 
 
 def write(frame: Frame, folder: Path, name: str, colour: Colour) -> None:
