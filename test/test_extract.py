@@ -218,10 +218,19 @@ def test_an_image_that_cannot_be_read_is_left_out_and_reported(
     bag = a_bag(tmp_path / "b", compressed(RGB, "jpeg", cut), compressed(RGB, "jpeg", whole, 1),
                 *(image(AUX, START + i * PERIOD, depth(i), "16UC1") for i in range(2)))
     assert extract(data, bag) == 0
-    assert "1 frames cannot be read and are left out" in capsys.readouterr().out
+    assert f"{bag}: 1 frames cannot be read and are left out" in capsys.readouterr().out
     assert [row["chosen"] for row in rows(data)] == ["no", "yes"]
     assert "cannot be read" in rows(data)[0]["why_not"]
     assert stems(data / "b" / "rgb") == stamps(1)
+
+
+def test_images_that_are_not_registered_are_kept_as_they_are_and_told(
+        tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bag = a_bag(tmp_path / "b", *recording(2, aux=lambda i: depth(i)[:32, :48]))
+    assert extract(data, bag) == 0
+    assert "the depth images are 48x32 and colour is 96x64" in capsys.readouterr().out
+    np.testing.assert_array_equal(picture(data / f"b/depth/{stamps(1)[0]}.png"),
+                                  depth(1)[:32, :48])
 
 
 # CameraInfo

@@ -71,6 +71,5 @@ def run(options: argparse.Namespace) -> None:
                    Colour(options.format, options.quality), jobs=options.jobs)
     print(f"{done.new} frames written, {done.there} were there already: {options.output}; look at "
           f"{options.output / 'sheet.png'}")
-    if done.unreadable:
-        print(f"{len(done.unreadable)} frames cannot be read and are left out; the first: "
-              f"{done.unreadable[0]}")
+    for note in done.notes:
+        print(note)

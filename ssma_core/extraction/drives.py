@@ -63,13 +63,14 @@ class Source:
 class Drive(NamedTuple):
     """A bag and the folder for its frames. messages: of both sensors. facts: where the frames come
     from, which must be the same when the folder is filled further. infos: the CameraInfo of each
-    camera, as plain data."""
+    camera, as plain data. sizes: width and height of the two cameras' images."""
 
     bag: Path
     folder: Path
     messages: int
     facts: dict[str, Any]
     infos: dict[str, Any]
+    sizes: list[tuple[int, int]]
 
     @property
     def name(self) -> str:
@@ -115,21 +116,21 @@ def _name(bag: Path) -> str:
 
 def _drive(bag: Path, folder: Path, source: Source) -> Drive:
     found = rosbag2.check_topics(bag, [source.rgb, source.aux])
-    infos = {}
+    infos, sizes = {}, []
     cameras: tuple[tuple[Stream, str, str, str | None], ...] = (
         ("rgb", COLOUR, source.rgb, source.rgb_info),
         ("aux", source.name, source.aux, source.aux_info))
     for stream, folder_name, topic, info in cameras:
         rosbag2.check_topics(bag, [topic], STREAM_TYPES[stream])
-        size = _size(bag, topic, stream, source)
+        sizes.append(_size(bag, topic, stream, source))
         if named := camera_info.topic_for(topic, info, found):
             infos[folder_name] = camera_info.read(bag, named)
-            camera_info.check_size(infos[folder_name], size, f"{bag}: {named}", topic,
+            camera_info.check_size(infos[folder_name], sizes[-1], f"{bag}: {named}", topic,
                                    f"--{stream}-info")
     counts = {topic: found[topic].messages for topic in (source.rgb, source.aux)}
     facts = {"bag": folder.name, "begin_ns": rosbag2.span_ns(bag)[0], "messages": counts,
              "name": source.name, **asdict(source.pairing)}
-    return Drive(bag, folder, sum(counts.values()), facts, infos)
+    return Drive(bag, folder, sum(counts.values()), facts, infos, sizes)
 
 
 def _size(bag: Path, topic: str, stream: Stream, source: Source) -> tuple[int, int]:

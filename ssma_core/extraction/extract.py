@@ -42,12 +42,12 @@ class Wanted:
 
 
 class Extracted(NamedTuple):
-    """new: how many frames were written; there: how many had been before. unreadable: why frames
-    were left out."""
+    """new: how many frames were written; there: how many had been before. notes: what to know of
+    them, a line each."""
 
     new: int
     there: int
-    unreadable: list[str]
+    notes: list[str]
 
 
 class WriteJob(NamedTuple):
@@ -102,9 +102,19 @@ def extract(bags: Sequence[Path], output: Path, source: Source, wanted: Wanted, 
                   for stamp in sorted(each.stamps)]
         listing.write_sheet(output / "sheet.png", frames, source.name)
     new = sum(each.new for each in done)
-    return Extracted(new, len(frames) - new, [f"{drive.bag}: {reason}" for drive, each in
-                                              zip(found, done)
-                                              for reason in each.unreadable.values()])
+    return Extracted(new, len(frames) - new, [
+        note for drive, each in zip(found, done) for note in _notes(drive, each, source)])
+
+
+def _notes(drive: Drive, written: Written, source: Source) -> Iterator[str]:
+    if written.unreadable:
+        yield (f"{drive.bag}: {len(written.unreadable)} frames cannot be read and are left out; "
+               f"the first: {next(iter(written.unreadable.values()))}")
+    (width, height), second = drive.sizes
+    if (width, height) != second:
+        yield (f"{drive.bag}: the {source.name} images are {second[0]}x{second[1]} and colour is "
+               f"{width}x{height}: they are kept as recorded, and models need them registered to "
+               "each other, pixel by pixel")
 
 
 def _selection(found: Sequence[Drive], there: Sequence[frozenset[int]], source: Source,

@@ -18,9 +18,10 @@ from ssma_core.extraction.drives import COLOUR
 from ssma_core.extraction.scores import Candidate
 from ssma_core.files import read_colour, read_sensor, write_picture, write_text
 from ssma_core.modalities.depth import in_jet, measured
-from ssma_core.pictures import contact_sheet
+from ssma_core.pictures import contact_sheet, resize_nearest
 
-SHEET_FRAMES = 48  # two in each row
+SHEET_FRAMES = 24  # two in each row
+SHEET_COLUMN = 400  # pixels: of a picture on it
 LARGEST_CSV = 256 << 20  # bytes
 
 
@@ -84,7 +85,8 @@ def write_sheet(path: Path, frames: Sequence[tuple[Path, str]], name: str) -> No
         cells.append([*pictures, *blanks])
         titles.append("  |  ".join(f"{folder.name} {int(stem) / 1e9:.2f}"
                                    for folder, stem in beside))
-    write_picture(path, contact_sheet(cells, ["colour", name] * 2, row_titles=titles))
+    write_picture(path, contact_sheet(cells, ["colour", name] * 2, 4 * SHEET_COLUMN,
+                                      titles))
 
 
 def _pictures(folder: Path, stem: str, name: str) -> list[npt.NDArray[np.uint8]]:
@@ -97,6 +99,8 @@ def _for_people(array: npt.NDArray[Any], name: str) -> npt.NDArray[np.uint8]:
     measured."""
     if array.ndim == 3:
         return array
+    height = max(1, round(array.shape[0] * SHEET_COLUMN / array.shape[1]))
+    array = resize_nearest(array, (SHEET_COLUMN, height))
     known = measured(array)
     if not known.any():
         return np.zeros(array.shape, np.uint8)
