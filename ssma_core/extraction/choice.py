@@ -81,7 +81,7 @@ class _Space:
         self._known = np.isfinite(maps).all(axis=(1, 2))
         mean = maps[self._known].mean(axis=0) if self._known.any() else np.zeros_like(blank)
         maps = np.where(self._known[:, None, None], maps - mean, 0)
-        # Each map counts the same, and two candidates drawn at random are 1 apart, in squares.
+        # Each map counts the same; two candidates drawn at random are 1 apart (root mean square).
         spread = (maps ** 2).sum(axis=(0, 2)) / max(1, self._known.sum())
         scale = np.divide(1, 2 * spread, out=np.zeros_like(spread), where=spread > 1e-12)
         scale /= max(1, np.count_nonzero(scale))

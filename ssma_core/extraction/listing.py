@@ -4,6 +4,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,21 +78,18 @@ def write_sheet(path: Path, frames: Sequence[tuple[Path, str]], name: str) -> No
     """Some of the frames (drive's folder, stem), evenly taken: colour beside the second sensor."""
     places = np.linspace(0, len(frames) - 1, min(len(frames), SHEET_FRAMES)).round().astype(int)
     shown = [frames[place] for place in dict.fromkeys(places.tolist())]
+    found = cache(by_stem)
     cells, titles = [], []
     for left in range(0, len(shown), 2):
         beside = shown[left:left + 2]
-        pictures = [picture for folder, stem in beside for picture in _pictures(folder, stem, name)]
+        pictures = [picture for folder, stem in beside for picture in (
+            read_colour(found(folder / COLOUR)[stem]),
+            _for_people(read_sensor(found(folder / name)[stem]), name))]
         blanks = [np.full((1, 1, 3), 255, np.uint8)] * (4 - len(pictures))
         cells.append([*pictures, *blanks])
         titles.append("  |  ".join(f"{folder.name} {int(stem) / 1e9:.2f}"
                                    for folder, stem in beside))
-    write_picture(path, contact_sheet(cells, ["colour", name] * 2, 4 * SHEET_COLUMN,
-                                      titles))
-
-
-def _pictures(folder: Path, stem: str, name: str) -> list[npt.NDArray[np.uint8]]:
-    colour, second = (by_stem(folder / each)[stem] for each in (COLOUR, name))
-    return [read_colour(colour), _for_people(read_sensor(second), name)]
+    write_picture(path, contact_sheet(cells, ["colour", name] * 2, 4 * SHEET_COLUMN, titles))
 
 
 def _for_people(array: npt.NDArray[Any], name: str) -> npt.NDArray[np.uint8]:
