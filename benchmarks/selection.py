@@ -32,11 +32,12 @@ DRIVES, FRAMES, FPS, SIZE, WANTED = 4, 100, 2.0, "384x192", 40
 JUDGED_DRIVES, JUDGED_FRAMES, JUDGED_SEED = 6, 20, 9000
 FIRST_SEED = 5000  # training and validation drives have lower ones
 SOURCE = Source("/rgb", "/depth")
+CANDIDATES_EVERY = 1.0  # seconds, which are metres
 START_NS = 1_760_000_000 * 10**9
 WAYS = {
     "evenly spaced": Wanted(every=DRIVES * FRAMES / FPS / WANTED),
-    "selected": Wanted(every=1 / FPS, select=WANTED),
-    "selected, with a model": Wanted(every=1 / FPS, select=WANTED,
+    "selected": Wanted(every=CANDIDATES_EVERY, select=WANTED),
+    "selected, with a model": Wanted(every=CANDIDATES_EVERY, select=WANTED,
                                      model=MODEL.with_suffix(".onnx")),
 }
 
@@ -112,7 +113,8 @@ def prepare(bags: list[Path], data: Path, wanted: Wanted) -> None:
 def train(folder: Path, judged: Path, seed: int, steps: int) -> Path:
     """Fine-tunes the shipped model, experts and all. Returns the model's file."""
     stage = {"start": f"[{MODEL}]", "starts_as_first": "false", "steps": steps, "warm_up": 5,
-             "learning_rate": 0.0005, "encoder_learning_rate": 0.0001, "average": 0.9}
+             "batch_size": 4, "learning_rate": 0.0005, "encoder_learning_rate": 0.0001,
+             "average": 0.9}
     settings = {"seed": seed, "data.train.root": folder / "data", "data.train.rgb": "'*/rgb/*'",
                 "data.validation.root": judged, "data.validation.rgb": "'*/rgb/*'",
                 "validate_every": steps, "checkpoint_every": 10,
