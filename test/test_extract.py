@@ -185,6 +185,20 @@ def test_what_was_recorded_as_jpeg_or_png_keeps_its_bytes(tmp_path: Path, data: 
     assert (data / f"b/depth/{stamps(0)[0]}.png").read_bytes() == png
 
 
+def test_a_jpeg_that_other_programs_would_turn_is_written_anew(
+        tmp_path: Path, data: Path) -> None:
+    """Its Exif segment (TIFF within APP1) says: turn me by 180 degrees."""
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x03\0\0\0" + bytes(4)
+    turned = (jpeg(0)[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif
+              + jpeg(0)[2:])
+    bag = a_bag(tmp_path / "b", compressed(RGB, "jpeg", turned),
+                image(AUX, START, depth(0), "16UC1"))
+    assert extract(data, bag) == 0
+    path = data / f"b/rgb/{stamps(0)[0]}.jpg"
+    assert b"Exif" not in path.read_bytes()
+    assert np.abs(cv2.imread(str(path)).astype(int) - colour(0)).mean() < 8
+
+
 @pytest.mark.parametrize("name, value", [("depth", 100 * 0.2 / 4), ("disparity", 4)])
 def test_a_disparity_image_is_depth_in_metres_where_it_is_called_so(
         tmp_path: Path, data: Path, name: str, value: float) -> None:
