@@ -32,6 +32,12 @@ from ssma_core.evaluation.results import (
     TimelineEvent,
 )
 from ssma_core.files import atomic_write, check_writable
+from ssma_core.modalities.blank import (
+    MIN_VALID_DEPTH,
+    looked_at,
+    same_rows,
+    shows_nothing,
+)
 from ssma_core.pictures import colourize, contact_sheet, overlay
 from ssma_core.segmenter import Segmentation, Segmenter
 from ssma_core.spec import Modality, ModelSpec
@@ -73,15 +79,15 @@ _LATE = {  # which module each name is in that is imported late
     "write_result": "evaluation.result_file",
 }
 
-__all__ = ["OTHER", "OVERTAKE_NS", "STREAMS", "BagSource", "Cause", "ConfusionMatrix",
-           "DriveResult", "FrameCounts", "FrameResult", "GroundTruth", "ImageMessage", "Modality",
-           "Mode", "ModelSpec", "OverDds", "Pairing", "PairingSettings", "Recordings",
-           "Segmentation", "Segmenter", "SsmaError", "Stream", "Timeline", "TimelineEvent",
-           "add_pairing_arguments", "atomic_write", "begin_program", "check_writable", "colourize",
-           "compare_files", "contact_sheet", "cpu", "encodings", "evaluate_bags", "glibc",
-           "image_messages",
-           "in_words", "overlay", "return_free_memory", "rosbag2", "score", "stacked", "versions",
-           "write_comparison", "write_report", "write_result"]
+__all__ = ["MIN_VALID_DEPTH", "OTHER", "OVERTAKE_NS", "STREAMS", "BagSource", "Cause",
+           "ConfusionMatrix", "DriveResult", "FrameCounts", "FrameResult", "GroundTruth",
+           "ImageMessage", "Modality", "Mode", "ModelSpec", "OverDds", "Pairing", "PairingSettings",
+           "Recordings", "Segmentation", "Segmenter", "SsmaError", "Stream", "Timeline",
+           "TimelineEvent", "add_pairing_arguments", "atomic_write", "begin_program",
+           "check_writable", "colourize", "compare_files", "contact_sheet", "cpu", "encodings",
+           "evaluate_bags", "glibc", "image_messages", "in_words", "looked_at", "overlay",
+           "return_free_memory", "rosbag2", "same_rows", "score", "shows_nothing", "stacked",
+           "versions", "write_comparison", "write_report", "write_result"]
 
 
 def __getattr__(name: str) -> Any:

@@ -16,6 +16,7 @@ COMMANDS = {
     "export": ("export", "write a model as ONNX, with everything in the graph"),
     "build-engine": ("build_engine", "build a model's TensorRT engine"),
     "parity": ("parity", "check whether two model files give the same labels"),
+    "extract": ("extract", "take frames out of bags, to be labelled"),
     "prepare": ("prepare", "convert a public data set to list files and encoded images"),
     "export-labels": ("export_labels", "write labels for an annotation tool"),
     "import-labels": ("import_labels", "read an annotation tool's masks into a data folder"),

@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -151,11 +151,11 @@ def write_picture(path: str | Path, picture: npt.NDArray[Any]) -> None:
         temporary.write_bytes(data)
 
 
-def encoded(path: str | Path, picture: npt.NDArray[Any]) -> bytes:
-    """The bytes of the picture's file, in the format of the path's suffix. Raises SsmaError when
-    there is no such format."""
+def encoded(path: str | Path, picture: npt.NDArray[Any], options: Sequence[int] = ()) -> bytes:
+    """The bytes of the picture's file, in the format of the path's suffix. options: as cv2.imwrite
+    takes them. Raises SsmaError when there is no such format."""
     try:
-        known, data = cv2.imencode(Path(path).suffix, picture)
+        known, data = cv2.imencode(Path(path).suffix, picture, list(options))
     except cv2.error:
         known = False
     if not known:

@@ -30,6 +30,8 @@ SLOW: dict[str, set[str]] = {
                              "test_a_bag_that_cannot_be_used_is_named_among_others_and_ends_them",
                              "test_two_results_are_compared_in_words_and_on_a_page",
                              "test_bad_input_is_named_and_no_figures_are_written"},
+    "test_extract.py": {"test_a_model_s_doubts_are_written_down",
+                        "test_several_bags_at_once_give_what_each_gives_alone"},
     "test_export.py": {"test_a_failed_export_leaves_nothing", "test_a_file_does_not_name_where_it_"
                        "was_made_and_is_the_same_each_time"},
     "test_full_disk.py": {"*"},

@@ -39,6 +39,7 @@ from ssma_core.evaluation.comparison import matched
 from ssma_core.evaluation.report.compare import comparison_page
 from ssma_core.evaluation.report.words import in_words
 from ssma_core.evaluation.result_file import read_result, write_result
+from ssma_core.extraction.listing import read_rows
 from ssma_core.files import read_colour, read_sensor
 from ssma_core.model_files import checkpoint, engine_file, onnx_parts
 from ssma_core.model_files.exported import Exported, FrameFormat, to_metadata
@@ -313,7 +314,12 @@ def _checkpoint() -> bytes:
                       {"format": "ssma", "version": "1", "spec": TINY_SPEC.to_json()}))
 
 
+def _frames() -> bytes:
+    return b"drive,stamp,chosen,why_not,sharpness,novelty,uncertainty,disagreement\na,1,yes,,,,,\n"
+
+
 READERS = {
+    "frames.csv": Reader(_frames, "frames.csv", read_rows),
     "result": Reader(_result, "result.json", _shown),
     "configuration": Reader(_configuration, "run.yaml", read_training),
     **{suffix: Reader(partial(_picture, f".{suffix}"), f"p.{suffix}", _read_pictures)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssma_core.bags.pairing import OTHER, STREAMS, Stream
-from ssma_ros.node.health.blank import DARK, BlankDetector
+from ssma_core.modalities.blank import DARK
+from ssma_ros.node.health.blank import BlankDetector
 
 SIZE = (200, 300)
 RNG = np.random.default_rng(3)

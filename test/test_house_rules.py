@@ -152,7 +152,8 @@ def test_training_scripts_are_a_few_lines() -> None:
 FLOORS: tuple[set[str], ...] = (
     {"errors"}, {"disk"}, {"spec", "plain", "image_files", "files", "pictures", "processes"},
     {"modalities"}, {"model"}, {"model_files"}, {"end_to_end"}, {"backends"}, {"segmenter"},
-    {"bags"}, {"datasets"}, {"prediction"}, {"synthetic"}, {"evaluation"}, {"export"}, {"training"},
+    {"bags"}, {"datasets"}, {"extraction", "prediction"}, {"synthetic"}, {"evaluation"},
+    {"export"}, {"training"},
     {"benchmark"}, {"commands"}, {"cli"})
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 CORE = ROOT / "ssma_core"

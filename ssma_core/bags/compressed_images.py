@@ -18,6 +18,7 @@ from ssma_core.image_files.header import Header
 
 # compressedDepth's PNG comes behind an int32 and the two floats of its quantization.
 _QUANTIZATION = struct.Struct("<iff")
+_EXIF, _MOST_EXIF = b"Exif\0\0", 1 << 16  # a segment, and within how many bytes it begins
 # What the two are good for: A = n (n + 1), and B = 1 - A / farthest, for the publisher's n ≥ 1.
 _LEAST_SCALE, _LARGEST_SHIFT = 1.0, 1.0
 
@@ -45,6 +46,20 @@ def encoding(message: Any) -> str:
 def is_jpeg(message: Any) -> bool:
     """Whether its values are only near to those that were sent."""
     return bytes(_body(message)[:3]) == jpeg.MAGIC
+
+
+def as_file(message: Any) -> tuple[str, bytes] | None:
+    """The file in a message that `decode` can read, suffix and bytes, where its values are those
+    that `decode` gives: a JPEG, a colour PNG (which may have alpha), or compressedDepth's 16 bits.
+    None for others: a mosaic, quantized depth, and a JPEG with Exif data, whose orientation other
+    programs follow."""
+    found = encoding(message)
+    if is_jpeg(message):
+        is_kept = found in ("bgr8", "mono8") and _EXIF not in bytes(_body(message)[:_MOST_EXIF])
+        return (".jpg", bytes(_body(message))) if is_kept else None
+    if found == "bgr8" or (found == "16UC1" and _is_depth(message)):
+        return ".png", bytes(_body(message))
+    return None
 
 
 def decode(message: Any) -> npt.NDArray[Any]:

@@ -1,19 +1,24 @@
-"""The images in a bag, in whichever message they were recorded."""
+"""The images in a bag, in whichever message they were recorded, and the pairs that they form."""
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ssma_core.bags import image_messages, rosbag2
 from ssma_core.bags.image_messages import ImageMessage
-from ssma_core.bags.pairing import Stream
+from ssma_core.bags.pairing import Pair, Pairing, Stream
 from ssma_core.bags.rosbag2 import COMPRESSED_IMAGE, IMAGE, Recorded
+from ssma_core.errors import SsmaError
 
 DISPARITY = "stereo_msgs/msg/DisparityImage"
 IMAGES = (IMAGE, COMPRESSED_IMAGE)
 STREAM_TYPES: dict[Stream, tuple[str, ...]] = {"rgb": IMAGES, "aux": (*IMAGES, DISPARITY)}
+
+Frame = TypeVar("Frame")
 
 
 def read(recorded: Recorded, stream: Stream, *, as_depth: bool) -> ImageMessage:
@@ -28,6 +33,34 @@ def read(recorded: Recorded, stream: Stream, *, as_depth: bool) -> ImageMessage:
             image_messages.check(message.image, ("32FC1",), recorded.topic)
             message = _as_image(message, as_depth)
         return image_messages.checked(message, stream, recorded.topic)
+
+
+def paired(path: str | Path, rgb: str, aux: str, pairing: Pairing[Frame],
+           frame: Callable[[Recorded, Stream], Frame]
+           ) -> Iterator[tuple[Recorded, list[Pair[Frame]]]]:
+    """Each message of the two topics as it was recorded, with the pairs that are certain then. What
+    waits at the end stays in `pairing`, for its `flush`.
+
+    frame: makes what is paired of a message. Raises SsmaError where the bag or a stamp cannot be
+    used, and what `frame` raises.
+    """
+    for message in rosbag2.messages(path, [rgb, aux]):
+        stream: Stream = "rgb" if message.topic == rgb else "aux"
+        made = frame(message, stream)
+        with rosbag2.about(message):
+            pairs = pairing.add(stream, rosbag2.stamp_ns(message), made)
+        yield message, pairs
+
+
+def nothing_paired(rgb: str, aux: str, pairing: Pairing[Any], apart: float | None) -> SsmaError:
+    """What to say of two topics that form no pair. apart: `pairing.apart()` before its flush."""
+    counts = pairing.counts
+    return SsmaError(
+        f"no image on {rgb} has a partner on {aux} within {pairing.slop:g} s "
+        f"({sum(counts['rgb'].values())} and {sum(counts['aux'].values())} images"
+        + (f", their nearest stamps {apart:g} s apart" if apart is not None else "")
+        + "): are they of one clock? Then a --slop of that would pair them, or an "
+        "--aux-delay where the second sensor's stamps are always as late")
 
 
 def _as_image(message: Any, as_depth: bool) -> SimpleNamespace:

@@ -84,12 +84,19 @@ def _topic(channels: Sequence[Channel], edited: Any) -> Topic:
                  ", ".join(sorted({channel.encoding for channel in channels})))
 
 
-def seconds(path: str | Path) -> float:
-    """How long it took to record. Raises SsmaError when the bag cannot be read."""
+def span_ns(path: str | Path) -> tuple[int, int]:
+    """When the first message was recorded, and the last; both 0 without messages. Raises SsmaError
+    when the bag cannot be read."""
     with opened(Path(path)) as bag:
         spans = [(file.begin_ns, file.end_ns) for file in bag.files if file.end_ns]
         begins, ends = zip(*spans) if spans else ((0,), (0,))
-        return (max(ends) - min(begins)) / 1e9
+        return min(begins), max(ends)
+
+
+def seconds(path: str | Path) -> float:
+    """How long it took to record. Raises SsmaError as `span_ns`."""
+    begin_ns, end_ns = span_ns(path)
+    return (end_ns - begin_ns) / 1e9
 
 
 def check_topics(path: str | Path, wanted: Iterable[str],

@@ -193,17 +193,18 @@ class _Bag:
 
     def _paired(self, progress: Callable[[], object] = bool) -> Iterator[_Images]:
         """Of one sensor, every image; of two, the pairs. progress is called after every image."""
+        if len(self.topics) == 1:
+            for message in rosbag2.messages(self.path, self.topics):
+                yield _Images((message,), message.time_ns)
+                progress()
+            return
         pairing = Pairing[rosbag2.Recorded](**asdict(self.pairing))
         newest_ns = 0
-        for message in rosbag2.messages(self.path, self.topics):
+        rgb, aux = self.topics
+        for message, pairs in recorded_images.paired(self.path, rgb, aux, pairing,
+                                                     lambda message, _: message):
             newest_ns = message.time_ns
-            if len(self.topics) == 1:
-                yield _Images((message,), newest_ns)
-            else:
-                stream: Stream = "rgb" if message.topic == self.topics[0] else "aux"
-                with rosbag2.about(message):
-                    pairs = pairing.add(stream, rosbag2.stamp_ns(message), message)
-                yield from (_Images((pair.rgb, pair.aux), newest_ns) for pair in pairs)
+            yield from (_Images((pair.rgb, pair.aux), newest_ns) for pair in pairs)
             progress()
         yield from (_Images((pair.rgb, pair.aux), newest_ns) for pair in pairing.flush())
 

@@ -47,8 +47,9 @@ def evaluate(bag: str, source: BagSource, segmenter: Segmenter,
     labels that are no class of the model, and when no pair could be scored.
     """
     walk = _Walk(bag, source, segmenter)
-    for message in rosbag2.messages(bag, [source.rgb, source.aux]):
-        walk.take(message)
+    for message, pairs in recorded_images.paired(bag, source.rgb, source.aux, walk.pairing,
+                                                 walk.image):
+        walk.take(message, pairs)
         progress()
     return walk.end()
 
@@ -65,7 +66,7 @@ class _Walk:
 
     def __init__(self, bag: str, source: BagSource, segmenter: Segmenter) -> None:
         self._bag, self._source, self._segmenter = bag, source, segmenter
-        self._pairing: Pairing[ImageMessage] = Pairing(
+        self.pairing: Pairing[ImageMessage] = Pairing(
             source.slop, source.queue_size, source.aux_delay)
         self._ended: dict[Stream, Counter[Any]] = {stream: Counter() for stream in STREAMS}
         spec = segmenter.spec
@@ -80,34 +81,33 @@ class _Walk:
         self._stamp_ns = 0  # of the newest
         self._begin_ns, self._end_ns = 2**63, 0
 
-    def take(self, message: rosbag2.Recorded) -> None:
+    def image(self, message: rosbag2.Recorded, stream: Stream) -> ImageMessage:
+        return recorded_images.read(message, stream, as_depth=self._as_depth)
+
+    def take(self, message: rosbag2.Recorded, pairs: Iterable[Pair[ImageMessage]]) -> None:
         self._newest = message
-        stream: Stream = "rgb" if message.topic == self._source.rgb else "aux"
-        image = recorded_images.read(message, stream, as_depth=self._as_depth)
-        with rosbag2.about(message):
-            pairs = self._pairing.add(stream, image.stamp_ns, image)
-        self._stamp_ns = image.stamp_ns
-        self._begin_ns = min(self._begin_ns, image.stamp_ns)
-        self._end_ns = max(self._end_ns, image.stamp_ns)
+        self._stamp_ns = rosbag2.stamp_ns(message)
+        self._begin_ns = min(self._begin_ns, self._stamp_ns)
+        self._end_ns = max(self._end_ns, self._stamp_ns)
         self._go_on(pairs)
 
     def end(self) -> BagResult:
         """Raises SsmaError when there was no pair, or none with a true label."""
-        apart = self._pairing.apart()
-        self._go_on(self._pairing.flush())
+        apart = self.pairing.apart()
+        self._go_on(self.pairing.flush())
         self._check(apart)
         ends = {str(stream): {str(cause): n for cause, n in counts.items()}
-                for stream, counts in self._pairing.counts.items()}
+                for stream, counts in self.pairing.counts.items()}
         timeline = Timeline(self._begin_ns, self._end_ns, tuple(self._drops))
         counts = stacked(self._counts, self._segmenter.spec.classes)
         return BagResult(DriveResult(
             self._bag, tuple(self._frames), counts.confusion, timeline, ends,
-            self._pairing.clock_jumps, counts.boundaries), self._sheet)
+            self.pairing.clock_jumps, counts.boundaries), self._sheet)
 
     def _go_on(self, pairs: Iterable[Pair[ImageMessage]]) -> None:
         for pair in pairs:
             self._segment(pair.rgb_stamp_ns, pair.rgb.array(), pair.aux.array())
-        for stream, counts in self._pairing.counts.items():
+        for stream, counts in self.pairing.counts.items():
             new = Counter(counts) - self._ended[stream]
             self._drops += [TimelineEvent(self._stamp_ns, f"{SENSORS[stream]} {cause}")
                             for cause in new.elements() if cause != "paired"]
@@ -134,15 +134,9 @@ class _Walk:
             truth=truth.labels))
 
     def _check(self, apart: float | None) -> None:
-        counts, source = self._pairing.counts, self._source
+        source = self._source
         if not self._frames:
-            raise SsmaError(
-                f"no image on {source.rgb} has a partner on {source.aux} within "
-                f"{source.slop:g} s ({sum(counts['rgb'].values())} and "
-                f"{sum(counts['aux'].values())} images"
-                + (f", their nearest stamps {apart:g} s apart" if apart is not None else "")
-                + "): are they of one clock? Then a --slop of that would pair them, or an "
-                "--aux-delay where the second sensor's stamps are always as late")
+            raise recorded_images.nothing_paired(source.rgb, source.aux, self.pairing, apart)
         if not self._counts:
             raise SsmaError(
                 f"none of the {len(self._frames)} pairs has a label on {source.label} within "

@@ -17,10 +17,11 @@ from ssma_core import (
     Segmenter,
     SsmaError,
     Stream,
+    looked_at,
     overlay,
 )
 from ssma_ros.node import messages, points
-from ssma_ros.node.health.blank import BlankDetector, looked_at
+from ssma_ros.node.health.blank import BlankDetector
 from ssma_ros.node.health.statistics import Statistics
 from ssma_ros.node.health.units import DepthUnits, range_m
 from ssma_ros.node.messages import UNLABELED

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from ssma_core import PairingSettings, SsmaError
+from ssma_core import MIN_VALID_DEPTH, PairingSettings, SsmaError
 
 if TYPE_CHECKING:  # the defaults are needed without ROS too
     from rcl_interfaces.msg import ParameterDescriptor
@@ -56,8 +56,8 @@ class Parameters:
         2.0, "seconds after which a camera counts as dead that repeats its image to the byte "
         "while the other one's changes", (0.1, 3600.0))
     min_valid_depth: float = _parameter(
-        0.01, "share of the depth image's pixels that must be valid, or it counts as dead; 0, "
-        "NaN and infinity are invalid", (0.0, 1.0))
+        MIN_VALID_DEPTH, "share of the depth image's pixels that must be valid, or it counts as "
+        "dead; 0, NaN and infinity are invalid", (0.0, 1.0))
     rgb_transport: str = _parameter(
         "raw", "how colour images come: raw on rgb/image, compressed (jpeg, png) on "
         "rgb/image/compressed", ("raw", "compressed"), live=False)

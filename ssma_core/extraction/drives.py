@@ -1,0 +1,148 @@
+"""The bags of an extraction, each a drive in the output folder; what cannot be used is refused
+before anything is written."""
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ssma_core.bags import recorded_images, rosbag2
+from ssma_core.bags.pairing import DEFAULT_PAIRING, PairingSettings, Stream
+from ssma_core.bags.recorded_images import STREAM_TYPES
+from ssma_core.errors import SsmaError
+from ssma_core.extraction import camera_info
+from ssma_core.files import make_folder, read_json, write_text
+
+COLOUR = "rgb"  # the folder of the colour images
+KEPT = ("label", "drive.json", "camera_info.yaml")  # no name for a second sensor's folder
+FACTS = "drive.json"
+MOST_DAMAGED = 30  # images at the begin of a topic
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the frames are in each bag.
+
+    rgb, aux: topics of images. name: the second sensor's, as models call it; "depth" makes depth of
+      a DisparityImage. rgb_info, aux_info: topics of CameraInfo; None takes the one beside the
+      images, if the bag has it; "none" takes no one.
+    Raises SsmaError for a name that cannot be a folder, and for one topic given twice.
+    """
+
+    rgb: str
+    aux: str
+    name: str = "depth"
+    rgb_info: str | None = None
+    aux_info: str | None = None
+    pairing: PairingSettings = DEFAULT_PAIRING
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"\w[\w-]*", self.name) or self.name in (COLOUR, *KEPT):
+            raise SsmaError(f"{self.name!r} cannot be the second sensor's name: it becomes a "
+                            "folder beside rgb and label; give letters and digits, such as nir")
+        if self.rgb == self.aux:
+            raise SsmaError(f"{self.rgb} is given for both cameras: --aux is the topic of the "
+                            "second one")
+
+    @property
+    def as_depth(self) -> bool:
+        """Whether a DisparityImage becomes depth."""
+        return self.name == "depth"
+
+    @property
+    def is_map(self) -> bool:
+        """Whether the second sensor measures, so that 0 is no measurement."""
+        return self.name in ("depth", "disparity")
+
+
+class Drive(NamedTuple):
+    """A bag and the folder for its frames. messages: of both sensors. facts: where the frames come
+    from, which must be the same when the folder is filled further. infos: the CameraInfo of each
+    camera, as plain data. sizes: width and height of the two cameras' images."""
+
+    bag: Path
+    folder: Path
+    messages: int
+    facts: dict[str, Any]
+    infos: dict[str, Any]
+    sizes: list[tuple[int, int]]
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+
+def find(bags: Sequence[Path], output: Path, source: Source) -> list[Drive]:
+    """A drive for each bag, named after it. Raises SsmaError for a bag that lacks a topic or has no
+    image on it, for CameraInfo of another size than the images, and for two bags of one name."""
+    named: dict[str, Path] = {}
+    for bag in bags:
+        name = _name(bag)
+        if name in named:
+            raise SsmaError(f"{named[name]} and {bag} would both become the drive {name}: rename "
+                            "one, or give a link to it that has another name")
+        named[name] = bag
+    return [_drive(bag, output / name, source) for name, bag in named.items()]
+
+
+def claim(drive: Drive) -> None:
+    """Makes the drive's folder, or takes the one that an earlier run left. Raises SsmaError where
+    it holds other frames."""
+    described = drive.folder / FACTS
+    if described.exists():
+        if read_json(described) != drive.facts:
+            raise SsmaError(f"{drive.folder} holds frames of another bag, other topics or another "
+                            f"pairing (see {described}): give another --output, or remove it")
+    elif drive.folder.exists() and any(drive.folder.iterdir()):
+        raise SsmaError(f"{drive.folder} is there, and not of ssma extract: give another --output")
+    make_folder(drive.folder)
+    write_text(described, json.dumps(drive.facts, indent=1) + "\n")
+    if drive.infos:
+        camera_info.write(drive.folder / "camera_info.yaml", drive.infos)
+
+
+def _name(bag: Path) -> str:
+    path = Path(os.path.abspath(bag))  # "." has a name, too; a link keeps its own
+    name = (path.stem if path.is_file() else path.name).lstrip(".")
+    if not name:
+        raise SsmaError(f"{bag} has no name that a drive could have: give a link that has one")
+    return name
+
+
+def _drive(bag: Path, folder: Path, source: Source) -> Drive:
+    found = rosbag2.check_topics(bag, [source.rgb, source.aux])
+    infos, sizes = {}, []
+    cameras: tuple[tuple[Stream, str, str, str | None], ...] = (
+        ("rgb", COLOUR, source.rgb, source.rgb_info),
+        ("aux", source.name, source.aux, source.aux_info))
+    for stream, folder_name, topic, info in cameras:
+        rosbag2.check_topics(bag, [topic], STREAM_TYPES[stream])
+        sizes.append(_size(bag, topic, stream, source))
+        if named := camera_info.topic_for(topic, info, found):
+            infos[folder_name] = camera_info.read(bag, named)
+            camera_info.check_size(infos[folder_name], sizes[-1], f"{bag}: {named}", topic,
+                                   f"--{stream}-info")
+    counts = {topic: found[topic].messages for topic in (source.rgb, source.aux)}
+    facts = {"bag": folder.name, "begin_ns": rosbag2.span_ns(bag)[0], "messages": counts,
+             "name": source.name, **asdict(source.pairing)}
+    return Drive(bag, folder, sum(counts.values()), facts, infos, sizes)
+
+
+def _size(bag: Path, topic: str, stream: Stream, source: Source) -> tuple[int, int]:
+    """Width and height of the first image that can be read. Raises SsmaError where none of the
+    first MOST_DAMAGED can, and where there is none."""
+    reason = f"there is no image on {topic}"
+    for message in islice(rosbag2.messages(bag, [topic]), MOST_DAMAGED):
+        try:
+            image = recorded_images.read(message, stream, as_depth=source.as_depth)
+            with rosbag2.about(message):
+                height, width = image.array().shape[:2]
+            return width, height
+        except SsmaError as error:
+            reason = str(error)
+    raise SsmaError(f"{bag}: {reason}")
