@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,17 @@ def _written_as(path: Path, temporary: Path) -> Iterator[None]:
             raise
         raise SsmaError(f"cannot write {path}: {error.strerror or error}; make room there, or give "
                         "another place") from error
+
+
+def short_names(paths: Sequence[str]) -> list[str]:
+    """The end of each path, as long as no other has the same; all of it where they are equal."""
+    parts = [Path(path).parts for path in paths]
+    names = []
+    for own in parts:
+        length = next((n for n in range(1, len(own))
+                       if sum(other[-n:] == own[-n:] for other in parts) == 1), len(own))
+        names.append(str(Path(*own[-length:])) if own else ".")
+    return names
 
 
 def make_folder(folder: Path) -> None:

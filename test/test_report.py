@@ -30,7 +30,8 @@ from ssma_core.evaluation.report.shown_frames import (
 )
 from ssma_core.evaluation.report.words import in_words
 from ssma_core.evaluation.result_file import read_result, write_result
-from ssma_core.evaluation.results import Timeline, TimelineEvent, short_names
+from ssma_core.evaluation.results import Timeline, TimelineEvent
+from ssma_core.files import short_names
 
 SPEC = example.spec()
 SECOND = 10**9

@@ -170,8 +170,12 @@ def about(message: Recorded) -> Iterator[None]:
     try:
         yield
     except SsmaError as error:
-        raise SsmaError(f"at the message on {message.topic} recorded at "
-                        f"{message.time_ns / 1e9:.3f}: {error}") from error
+        raise SsmaError(f"{place(message)}: {error}") from error
+
+
+def place(message: Recorded) -> str:
+    """Where a message stands, in words."""
+    return f"at the message on {message.topic} recorded at {message.time_ns / 1e9:.3f}"
 
 
 def image(topic: str, time_ns: int, stamp_ns: int, pixels: npt.NDArray[np.generic],

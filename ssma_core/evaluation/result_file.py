@@ -36,8 +36,9 @@ _COUNTS = re.compile(
 def write_result(result: Result, path: Path) -> None:
     """Raises SsmaError when the file cannot be written."""
     plain: dict[str, Any] = {"model": result.model}
+    rare = {"label", "truth", "ignore", "label_groups"}  # in the file only where they are given
     source = {name: value for name, value in asdict(result.source).items()
-              if name != "ignore" or value}  # in the file only where there are any
+              if name not in rare or value}
     plain |= source if isinstance(result.source, DatasetSource) else {BAG_SOURCE: source}
     plain |= {name: value for name in ("backend", "precision", "machine", "processes")
               if (value := getattr(result, name)) is not None}

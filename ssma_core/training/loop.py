@@ -19,7 +19,6 @@ import torch
 from tqdm import tqdm
 
 from ssma_core.datasets.frames import Streamed, TrainingFrames, check, preload
-from ssma_core.datasets.sources import Source
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation.metrics import ConfusionMatrix
 from ssma_core.files import make_folder
@@ -46,7 +45,7 @@ from ssma_core.training.resume import (
     load_state,
     save_state,
 )
-from ssma_core.training.stages import Stage, Training, select_stages
+from ssma_core.training.stages import Split, Stage, Training, select_stages
 from ssma_core.training.start import check_imagenet, check_start, start_models
 from ssma_core.training.trainer import Trainer, answers, check_precision, make_deterministic
 
@@ -83,8 +82,8 @@ def train(training: Training, output: Path, only: str | None = None, restart: bo
             return
         _check_stages(training, remaining, output, processes)
         make_deterministic(processes.device)
-        frames = _frames(training.data.train, training, "training", processes)
-        validation = _frames(training.data.validation, training, "validation", processes)
+        frames = _frames(training, "train", processes)
+        validation = _frames(training, "validation", processes)
         if restart and processes.first:  # only after all checks
             for stage in remaining:
                 StageFiles(output, stage.name).remove()
@@ -157,9 +156,12 @@ def _is_finished(training: Training, stage: Stage, output: Path, processes: Proc
     return finished
 
 
-def _frames(source: Source, training: Training, what: str, processes: Processes) -> TrainingFrames:
+def _frames(training: Training, split: Split, processes: Processes) -> TrainingFrames:
     """All frames of a data set. Raises SsmaError naming the first file that is wrong."""
-    samples, title = source.samples(training.model.void_id), f"reading {what} frames"
+    samples, title = training.samples(split), f"reading {split} frames"
+    without = getattr(training.data, split).without_label()
+    if without and processes.first:
+        print(f"{split}: {without} frames have no label and are left out; {len(samples)} are used")
     if training.data.in_memory:
         return preload(samples, training.model, title)
     check(samples[processes.rank::processes.world], training.model, title)
@@ -177,7 +179,7 @@ def _fetch_losses(pending: list[torch.Tensor], trainer: Trainer, history: Histor
     for step, loss in enumerate(losses.tolist(), start=history.step):
         if not math.isfinite(loss):
             training, stage = trainer.training, trainer.stage
-            samples = training.data.train.samples(training.model.void_id)
+            samples = training.samples("train")
             batch = batch_indices(len(samples), stage.batch_size, step, training.seed)
             raise SsmaError(f"the loss of {stage.name} is {loss} at step {step + 1}, on the frames "
                             f"{', '.join(samples[i].name for i in batch)}. Training ends here: "

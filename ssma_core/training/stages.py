@@ -2,25 +2,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from ssma_core.datasets.samples import Regrouped, Sample
 from ssma_core.datasets.sources import Source
 from ssma_core.errors import SsmaError
 from ssma_core.plain import from_plain, from_yaml, read_yaml
 from ssma_core.processes import MOST_WORKERS
-from ssma_core.spec import ModelSpec
+from ssma_core.spec import LabelGroups, ModelSpec, grouped
 from ssma_core.training.augment import Augmentation
 
 FUSION, ALONE = "fusion", "alone"
 IMAGENET = "imagenet"
+Split = Literal["train", "validation"]
 
 
 @dataclass(frozen=True)
 class Data:
     """The data of a run.
 
+    label_groups: groups of the model's classes, such as {drivable: [trail, grass]}: the labels are
+      of the classes in the section `model`, and the network learns the groups. See
+      `ssma_core.spec.grouped`.
     in_memory: True: frames are decoded once and kept (7 bytes per pixel at the model's input size).
       False: they are read again each time.
     """
@@ -28,6 +33,7 @@ class Data:
     train: Source
     validation: Source
     in_memory: bool
+    label_groups: LabelGroups = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -159,7 +165,10 @@ class Stage:
 class Training:
     """A whole run. Raises SsmaError when the fields do not fit together.
 
-    model: the spec of the fusion; those of the experts follow from it.
+    model: the spec of the fusion; those of the experts follow from it. Where the data have groups,
+      `read_training` makes them its classes.
+    label_ids: the model's class that each id of a label becomes, which `read_training` takes from
+      the groups; empty: the ids are the model's own.
     seed: of weights, batches, augmentation and dropout; with the same seed, machine and number of
       threads a run gives the same result.
     validate_every, checkpoint_every: steps between two validations, and between two states from
@@ -179,6 +188,7 @@ class Training:
     precision: Literal["fp32", "bf16", "fp16"]
     workers: int
     compile: bool = False
+    label_ids: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.model.architecture != "ssma" or self.model.modalities[0].encoding != "image":
@@ -214,6 +224,15 @@ class Training:
                 raise SsmaError(f"stage {stage.name!r} starts from {list(stage.start)}: where "
                                 f"{start!r} stands, which trains {earlier[start].trains}, it needs "
                                 f"a model of {' and '.join(m.name for m in wanted.modalities)}")
+
+    def samples(self, split: Split) -> list[Sample]:
+        """The labelled frames of a data set, with labels of the model's classes. Raises SsmaError
+        as `Folded.samples`."""
+        source: Source = getattr(self.data, split)
+        if not self.label_ids:
+            return source.samples(self.model.void_id)
+        void_id = self.label_ids.index(self.model.void_id)
+        return [Regrouped(sample, self.label_ids) for sample in source.samples(void_id)]
 
     def inputs(self, stage: Stage) -> tuple[int, ...]:
         """The indices of the modalities that the stage's model takes."""
@@ -255,7 +274,11 @@ def read_training(path: str | Path, settings: Sequence[str] = ()) -> Training:
     for setting in settings:
         _set(values, setting)
     try:
-        return from_plain(Training, values, "the configuration")
+        training = from_plain(Training, values, "the configuration")
+        if not training.data.label_groups:
+            return training
+        spec, ids = grouped(training.model, training.data.label_groups)
+        return replace(training, model=spec, label_ids=ids)
     except SsmaError as error:
         raise SsmaError(f"{path}: {error}") from error
 
