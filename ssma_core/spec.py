@@ -228,7 +228,7 @@ def _check_groups(spec: ModelSpec, groups: LabelGroups) -> None:
             if name in named:
                 raise SsmaError(f"the groups name the class {name!r} twice")
             if name == void != group:
-                raise SsmaError(f"{void!r} means 'no label' and joins no other group than {void!r}, "
+                raise SsmaError(f"{void!r} means 'no label' and joins no group of another name, "
                                 f"got it in {group!r}")
             named.add(name)
 

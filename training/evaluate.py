@@ -58,13 +58,12 @@ def main() -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     training = read_training(arguments.config, arguments.set)
-    evaluation = Evaluation(arguments.model, training.model, Options(
-        arguments.resolution, tuple(arguments.scales), arguments.flip, arguments.without,
-        arguments.alone, arguments.groups))
-    samples = training.samples(arguments.split)
-    evaluate(evaluation, samples, arguments.output, model=str(arguments.model),
-             configuration=" ".join([str(arguments.config), *arguments.set]),
-             split=arguments.split, show=lambda result: print(in_words(result)))
+    options = Options(arguments.resolution, tuple(arguments.scales), arguments.flip,
+                      arguments.without, arguments.alone, arguments.groups)
+    evaluation = Evaluation(arguments.model, training.model, options)
+    evaluate(evaluation, training.samples(arguments.split), arguments.output,
+             configuration=" ".join([str(arguments.config), *arguments.set]), split=arguments.split,
+             model=str(arguments.model), show=lambda result: print(in_words(result)))
 
 
 if __name__ == "__main__":

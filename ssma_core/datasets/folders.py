@@ -53,15 +53,18 @@ class Folders(Folded):
             folder = _beside(frame, self.label)
             return found(folder).get(frame.stem) if folder.is_dir() else None
 
+        def sample(frame: Path, its: Path) -> Pictures:
+            drive = frame.parent.parent
+            return Pictures(frame, partner(frame), its, drive.relative_to(root).as_posix(),
+                            weathers(drive).get(frame.stem))
+
         frames = self._colour_images(root)
-        labelled = [(frame, its) for frame in frames if (its := label(frame))]
-        if not labelled:
+        samples = [sample(frame, its) for frame in frames if (its := label(frame))]
+        if not samples:
             raise SsmaError(f"none of the {len(frames)} frames {self.rgb!r} below "
                             f"{root.absolute()} has a label: there is no file of a frame's name in "
                             f"{_beside(frames[0], self.label)}")
-        return [Pictures(frame, partner(frame), its, drive.relative_to(root).as_posix(),
-                         weathers(drive).get(frame.stem))
-                for frame, its in labelled for drive in [frame.parent.parent]]
+        return samples
 
     def _colour_images(self, root: Path) -> list[Path]:
         if PurePath(self.rgb).is_absolute() or len(PurePath(self.rgb).parts) < 2:

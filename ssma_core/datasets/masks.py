@@ -33,8 +33,8 @@ class Masks:
             if apart[stamp_ns] > round(slop * 1e9):
                 self._unmatched += 1
             elif nearest in self._of_image:
-                raise SsmaError(f"{self._of_image[nearest]} and {path} are masks of one image, that "
-                                f"with the stamp {nearest}: remove one")
+                raise SsmaError(f"{self._of_image[nearest]} and {path} are masks of one image, "
+                                f"stamped {nearest}: remove one")
             else:
                 self._of_image[nearest] = path
         if not self._of_image:

@@ -44,7 +44,8 @@ class BagResult(NamedTuple):
 def evaluate(bag: str, source: BagSource, segmenter: Segmenter,
              progress: Callable[[], Any]) -> BagResult:
     """Segments every pair and scores it against the true label that has the colour image's stamp,
-    or the nearest one within the slop; labels and truth are those of the segmenter's groups. progress is called after every image.
+    or the nearest one within the slop; both are of the segmenter's groups. progress is called after
+    every image.
 
     Raises SsmaError for the first image that cannot be used, for images whose sizes differ, for
     labels that are no class of the model, and when no pair could be scored.

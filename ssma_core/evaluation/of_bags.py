@@ -78,8 +78,8 @@ def evaluate_bags(paths: Sequence[str], model: Path, source: BagSource, jobs: in
     _, grouped, backend, precision = done[0]
     drives = tuple(each.found.drive for each in done)
     live = tuple(over_dds(drive.name, grouped) for drive in drives) if over_dds else ()
-    result = Result(str(model), grouped.spec, source, versions(backend), drives, live, backend, precision,
-                    machine(backend), at_once)
+    result = Result(str(model), grouped.spec, source, versions(backend), drives, live, backend,
+                    precision, machine(backend), at_once)
     return BagsEvaluation(result, *shown_frames.chosen([each.found.sheet for each in done],
                                                 result.frame_scores()))
 

@@ -62,7 +62,7 @@ class Evaluation:
             joined = f", joined to {', '.join(self.spec.class_names)}"
             raise SsmaError(
                 f"{model} knows the classes {', '.join(own.class_names)}"
-                f"{joined if options.label_groups else ''}; the configuration "
+                f"{joined if options.label_groups else ''}, the configuration "
                 f"has {', '.join(data.class_names)}")
 
     def frames(self, samples: Sequence[Sample]) -> Iterator[FrameCounts]:

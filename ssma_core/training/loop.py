@@ -19,6 +19,7 @@ import torch
 from tqdm import tqdm
 
 from ssma_core.datasets.frames import Streamed, TrainingFrames, check, preload
+from ssma_core.datasets.sources import Split
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation.metrics import ConfusionMatrix
 from ssma_core.files import make_folder
@@ -45,8 +46,8 @@ from ssma_core.training.resume import (
     load_state,
     save_state,
 )
-from ssma_core.training.stages import Split, Stage, Training, select_stages
-from ssma_core.training.start import check_imagenet, check_start, start_models
+from ssma_core.training.stages import Stage, Training, select_stages
+from ssma_core.training.start import check_imagenet, check_start, new_classes, start_models
 from ssma_core.training.trainer import Trainer, answers, check_precision, make_deterministic
 
 # Losses are fetched from the device after this many steps; after each step, a GPU would have to
@@ -137,9 +138,12 @@ def _check_stages(training: Training, stages: Sequence[Stage], output: Path,
     for stage in stages:
         micro_batch_size(stage, processes.world)
         check_imagenet(training, stage, output)
-        for file, wanted in start_models(training, stage, output):
-            if file.resolve() not in future:
-                check_start(file, wanted)
+        for start in start_models(training, stage, output):
+            if start.file.resolve() in future:
+                continue
+            check_start(start)
+            if processes.first and (new := new_classes(start)):
+                print(f"{stage.name} starts from {start.file}, which lacks {', '.join(new)}")
         files = StageFiles(output, stage.name)
         future |= {files.model.resolve(), files.best.resolve()}
 

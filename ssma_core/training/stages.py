@@ -2,38 +2,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ssma_core.datasets.samples import Regrouped, Sample
-from ssma_core.datasets.sources import Source
+from ssma_core.datasets.sources import Data, Sample, Split
 from ssma_core.errors import SsmaError
 from ssma_core.plain import from_plain, from_yaml, read_yaml
 from ssma_core.processes import MOST_WORKERS
-from ssma_core.spec import LabelGroups, ModelSpec, grouped
+from ssma_core.spec import ModelSpec, grouped
 from ssma_core.training.augment import Augmentation
 
 FUSION, ALONE = "fusion", "alone"
 IMAGENET = "imagenet"
-Split = Literal["train", "validation"]
-
-
-@dataclass(frozen=True)
-class Data:
-    """The data of a run.
-
-    label_groups: groups of the model's classes, such as {drivable: [trail, grass]}: the labels are
-      of the classes in the section `model`, and the network learns the groups. See
-      `ssma_core.spec.grouped`.
-    in_memory: True: frames are decoded once and kept (7 bytes per pixel at the model's input size).
-      False: they are read again each time.
-    """
-
-    train: Source
-    validation: Source
-    in_memory: bool
-    label_groups: LabelGroups = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,7 +31,9 @@ class Stage:
       its own kind, or "imagenet" or "imagenet:FILE", for the ImageNet weights of its backbone (of
       the installed package, of timm's download, or of a .pth or .safetensors file). For a fusion:
       its two experts, the first modality's first, or one fusion. For "alone": the fusion and its
-      two experts, whose decoders are the start.
+      two experts, whose decoders are the start, or the fusion and a model of a stage "alone".
+    other_classes: whether the models of `start` may have other classes. Of layers whose channels
+      are classes, those of the same name are then kept, and the others begin at random.
     starts_as_first: fusion only, from two experts: it begins with the first expert's decoder, and
       with SSMA blocks that let that expert's maps through. So it begins as good as that expert.
     steps: of one batch each. 0, for "alone" only: the decoders stay those of the start, which is
@@ -88,6 +71,7 @@ class Stage:
     modality_dropout: float = 0.0
     region_dropout: float = 0.0
     starts_as_first: bool = False
+    other_classes: bool = False
     warm_up: int = 0
     class_weights: Literal["none", "median_frequency"] = "none"
     label_smoothing: float = 0.0
@@ -97,6 +81,11 @@ class Stage:
     @property
     def from_imagenet(self) -> bool:
         return any(start.partition(":")[0] == IMAGENET for start in self.start)
+
+    @property
+    def start_alone(self) -> str | None:
+        """The model from which a stage "alone" takes the decoders of both experts."""
+        return self.start[1] if self.trains == ALONE and len(self.start) == 2 else None
 
     def __post_init__(self) -> None:
         where = f"stage {self.name!r}"
@@ -136,7 +125,7 @@ class Stage:
                                 f"only, got {share}")
 
     def _check_start(self, where: str) -> None:
-        wanted = {FUSION: (1, 2), ALONE: (3,)}.get(self.trains, (0, 1))
+        wanted = {FUSION: (1, 2), ALONE: (2, 3)}.get(self.trains, (0, 1))
         if len(self.start) not in wanted:
             raise SsmaError(f"{where}: start must name {' or '.join(map(str, wanted))} model(s), "
                             f"got {list(self.start)}")
@@ -220,7 +209,8 @@ class Training:
             if start not in earlier:
                 raise SsmaError(f"stage {stage.name!r} starts from {start!r}, which is neither "
                                 "an earlier stage nor the path of a .safetensors file")
-            if self.spec(earlier[start]) != wanted:
+            if self.spec(earlier[start]) != wanted or (
+                    start == stage.start_alone and earlier[start].trains != ALONE):
                 raise SsmaError(f"stage {stage.name!r} starts from {list(stage.start)}: where "
                                 f"{start!r} stands, which trains {earlier[start].trains}, it needs "
                                 f"a model of {' and '.join(m.name for m in wanted.modalities)}")
@@ -228,11 +218,7 @@ class Training:
     def samples(self, split: Split) -> list[Sample]:
         """The labelled frames of a data set, with labels of the model's classes. Raises SsmaError
         as `Folded.samples`."""
-        source: Source = getattr(self.data, split)
-        if not self.label_ids:
-            return source.samples(self.model.void_id)
-        void_id = self.label_ids.index(self.model.void_id)
-        return [Regrouped(sample, self.label_ids) for sample in source.samples(void_id)]
+        return self.data.samples(split, self.model.void_id, self.label_ids)
 
     def inputs(self, stage: Stage) -> tuple[int, ...]:
         """The indices of the modalities that the stage's model takes."""
@@ -250,8 +236,10 @@ class Training:
         """The specs of the models that the stage starts from, in the order of `start`."""
         if stage.trains not in (FUSION, ALONE):
             return (self.spec(stage),) * len(stage.start)
-        fusion, experts = (self.model,), (self.model.of_expert(0), self.model.of_expert(1))
-        return {1: fusion, 2: experts, 3: (*fusion, *experts)}[len(stage.start)]
+        fusion, experts = self.model, (self.model.of_expert(0), self.model.of_expert(1))
+        if stage.trains == ALONE and len(stage.start) == 2:
+            return fusion, fusion
+        return {1: (fusion,), 2: experts, 3: (fusion, *experts)}[len(stage.start)]
 
 
 def select_stages(training: Training, only: str | None) -> list[Stage]:
