@@ -1,10 +1,10 @@
 """Classes joined to groups: the same groups in training, in evaluation and in the node."""
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,9 +17,7 @@ from ssma_core.evaluation.inference import Options
 from ssma_core.evaluation.of_data_set import Evaluation
 from ssma_core.spec import LabelGroups, grouped, grouped_by_file
 from ssma_core.training.stages import read_training
-
-if TYPE_CHECKING:
-    from robot import Robot
+from ssma_ros.node.parameters import Parameters
 
 # void, trail, grass, vegetation, sky, obstacle
 GROUPS: LabelGroups = {"drivable": ("grass", "trail"), "obstacle": ("vegetation", "obstacle")}
@@ -76,7 +74,7 @@ def test_void_is_found_wherever_it_stands() -> None:
     ({"a": ["void", "trail"]}, "'void' means 'no label' and joins no group of another name"),
     ({"void": ["trail", "grass", "vegetation", "sky", "obstacle"]}, "leave no class but void"),
     ({}, "it names no group"),
-    ({"a": "trail"}, "groups.yaml.a must be a list, got 'trail'"),
+    ({"a": "trail"}, r"\.a must be a list, got 'trail'"),
     (["trail"], "must be a mapping"),
     (None, "must be a mapping"),
 ])
@@ -189,23 +187,22 @@ def test_a_configuration_of_other_groups_is_refused(three_classes: Path, tmp_pat
 # In the node
 
 @pytest.mark.ros
-def test_the_node_publishes_groups(start: Callable[..., Robot], tiny_model_safetensors: Path,
-                                   groups_file: Path) -> None:
-    robot_module = pytest.importorskip("robot", reason="needs rclpy")
-    robot = start("-p", f"model:={tiny_model_safetensors}", "-p", f"label_groups:={groups_file}",
-                  "-p", "threads:=1")
-    assert robot.change(robot_module.CONFIGURE, robot_module.ACTIVATE), robot.said()
-    assert "6 classes joined to void, drivable, obstacle, sky" in robot.said()
-    own = Segmenter(tiny_model_safetensors, 1).segment(robot_module.COLOUR, robot_module.DEPTH)
-    np.testing.assert_array_equal(robot_module.pixels(robot.label()), np.array(IDS)[own.labels])
+def test_the_node_labels_and_explains_groups(
+        tiny_model_safetensors: Path, groups_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without DDS: what it opens by its parameters, and what it then publishes of it."""
+    pytest.importorskip("rclpy", reason="needs rclpy")
+    from ssma_ros import distro
+    from ssma_ros.node import lifecycle, messages
 
-
-@pytest.mark.ros
-def test_the_node_refuses_groups_that_the_model_does_not_have(
-        start: Callable[..., Robot], tiny_model_safetensors: Path, tmp_path: Path) -> None:
-    robot_module = pytest.importorskip("robot", reason="needs rclpy")
-    (tmp_path / "groups.yaml").write_text("drivable: [road]")
-    robot = start("-p", f"model:={tiny_model_safetensors}",
-                  "-p", f"label_groups:={tmp_path / 'groups.yaml'}")
-    assert not robot.change(robot_module.CONFIGURE)
-    assert "groups.yaml: the group 'drivable' joins 'road'" in robot.said()
+    monkeypatch.setattr(distro, "LabelInfo", SimpleNamespace)
+    monkeypatch.setattr(distro, "VisionClass", SimpleNamespace)
+    given = Parameters(model=str(tiny_model_safetensors), label_groups=str(groups_file))
+    segmenter = lifecycle._opened(given)
+    info = messages.label_info(segmenter.spec, False, None)
+    assert [(one.class_id, one.class_name) for one in info.class_map] == [
+        (0, "void"), (1, "drivable"), (2, "obstacle"), (3, "sky")]
+    summary = lifecycle._model_summary("m.onnx", segmenter)
+    assert "6 classes joined to void, drivable, obstacle, sky, runs on" in summary
+    groups_file.with_name("wrong.yaml").write_text("drivable: [road]")
+    with pytest.raises(SsmaError, match=r"wrong.yaml: the group 'drivable' joins 'road'"):
+        lifecycle._opened(replace(given, label_groups=str(groups_file.with_name("wrong.yaml"))))
