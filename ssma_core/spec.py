@@ -223,7 +223,7 @@ def _check_groups(spec: ModelSpec, groups: LabelGroups) -> None:
                             f"{list(names)}")
         for name in names:
             if name not in spec.class_names:
-                raise SsmaError(f"the group {group!r} joins {name!r}, which is none of the classes "
+                raise SsmaError(f"the group {group!r} joins {name!r}, which is none of "
                                 + ", ".join(spec.class_names))
             if name in named:
                 raise SsmaError(f"the groups name the class {name!r} twice")

@@ -38,6 +38,7 @@ from ssma_core.model_files import checkpoint, engine_file, onnx_parts
 from ssma_core.model_files.exported import Exported, FrameFormat, to_metadata
 from ssma_core.model_files.npz import read_npz
 from ssma_core.model_files.tf_checkpoint import masked_crc32c, read_checkpoint
+from ssma_core.spec import grouped_by_file
 from ssma_core.training.resume import StageFiles, load_state
 from ssma_core.training.stages import read_training
 
@@ -227,4 +228,6 @@ READERS = {
     "onnx": Reader(_onnx, "m.onnx", _read_onnx),
     "state": Reader(_state, "fusion.state.pt", _read_state),
     "drive": Reader(_drive, "drive.json", _read_drive),
+    "groups": Reader(lambda: b"drivable: [trail, grass]\nvoid: [sky]\n", "groups.yaml",
+                     partial(grouped_by_file, TINY_SPEC)),
 }

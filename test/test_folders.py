@@ -104,8 +104,8 @@ def test_folds_are_of_the_labelled_frames(root):
 
 
 def test_a_set_without_any_label_is_none(root):
-    with pytest.raises(SsmaError, match=rf"none of the 4 frames 'drive_\*/rgb/\*' below {root} has a "
-                                        rf"label: .* in {root}/drive_000/labels"):
+    with pytest.raises(SsmaError, match=rf"none of the 4 frames 'drive_\*/rgb/\*' below {root} has "
+                                        rf"a label: .* in {root}/drive_000/labels"):
         found(root, label="labels")
 
 

@@ -66,7 +66,7 @@ def test_void_is_found_wherever_it_stands() -> None:
 
 
 @pytest.mark.parametrize(("groups", "says"), [
-    ({"drivable": ["gras"]}, "the group 'drivable' joins 'gras', which is none of the classes void"),
+    ({"drivable": ["gras"]}, "the group 'drivable' joins 'gras', which is none of void, trail"),
     ({"a": ["trail"], "b": ["grass", "trail"]}, "name the class 'trail' twice"),
     ({"a": ["trail", "trail"]}, "name the class 'trail' twice"),
     ({"a": []}, "joins one class at least, got 'a'"),
@@ -166,11 +166,12 @@ def test_the_confusion_of_groups_is_that_of_their_classes_summed(
     """Whether the data are of the classes, or of the groups already. No boundary is left between
     two classes of one group."""
     (tmp_path / "groups.yaml").write_text("all: [ground, sky]")
-    classes, _ = counts(three_classes)
+    classes, between = counts(three_classes)
     assert np.count_nonzero(classes[1:, 1:]) == 4  # otherwise it would show little
     member = np.array([[1, 0], [0, 1], [0, 1]])
     by_file, boundaries = counts(three_classes, (), str(tmp_path / "groups.yaml"))
     np.testing.assert_array_equal(by_file, member.T @ classes @ member)
+    assert between[:, 0].any() and not boundaries[:, 0].any()  # the true ones
     already, _ = counts(three_classes, ("data.label_groups={all: [ground, sky]}",),
                         str(tmp_path / "groups.yaml"))
     np.testing.assert_array_equal(already, by_file)

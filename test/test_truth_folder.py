@@ -117,8 +117,8 @@ def test_how_many_masks_ended_how_is_known(tmp_path: Path) -> None:
     (lambda folder: (folder / "frame_000001.png").touch(), "there are no masks of drive.mcap: none "
      r"of .*drive/label, .*label, .* has pictures whose names are stamps"),
     (lambda folder: None, "there are no masks of drive.mcap"),
-], ids=["another bag's", "not stamps", "two files of one stamp", "two near one image", "other names",
-        "nothing"])
+], ids=["another bag's", "not stamps", "two files of one stamp", "two near one image",
+        "other names", "nothing"])
 def test_masks_that_fit_no_image_or_one_image_twice_are_named(
         tmp_path: Path, make: Callable[[Path], object], says: str) -> None:
     make(tmp_path)
