@@ -187,7 +187,6 @@ def test_a_configuration_of_other_groups_is_refused(three_classes: Path, tmp_pat
 
 # In the node
 
-@pytest.mark.ros
 def test_the_node_labels_and_explains_groups(
         tiny_model_safetensors: Path, groups_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without DDS: what it opens by its parameters, and what it then publishes of it."""

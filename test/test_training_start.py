@@ -2,6 +2,7 @@
 trained here; test_training.py does."""
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,17 @@ def test_what_is_new_is_said_before_the_training(
     train(training, tmp_path / "run", only="fusion")
     assert f"fusion starts from {tmp_path / 'run' / SHIPPED}, which lacks mud, rock\n" in (
         capsys.readouterr().out)
+
+
+def test_how_many_frames_have_no_label_is_said(
+        tmp_path: Path, easy_frames: Path, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    data = shutil.copytree(easy_frames, tmp_path / "data")
+    (data / "drive_000" / "label" / "000002.png").unlink()
+    shutil.rmtree(data / "drive_001" / "label")
+    monkeypatch.setattr("ssma_core.training.loop.train_stage", lambda *_: None)
+    train(fine_tuning(tmp_path, data), tmp_path / "run", only="fusion")
+    assert "train frames: 2 with a label; left out, without one: 4\n" in capsys.readouterr().out
 
 
 # What is wrong

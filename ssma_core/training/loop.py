@@ -165,7 +165,7 @@ def _frames(training: Training, split: Split, processes: Processes) -> TrainingF
     samples, title = training.samples(split), f"reading {split} frames"
     without = getattr(training.data, split).without_label()
     if without and processes.first:
-        print(f"{split}: {without} frames have no label and are left out; {len(samples)} are used")
+        print(f"{split} frames: {len(samples)} with a label; left out, without one: {without}")
     if training.data.in_memory:
         return preload(samples, training.model, title)
     check(samples[processes.rank::processes.world], training.model, title)
