@@ -98,6 +98,23 @@ def test_classes_in_another_order_are_found_by_their_names(
     assert torch.equal(weights[name][:3], shipped(tmp_path)[name][[0, 2, 1]])
 
 
+@pytest.mark.parametrize("keep", [True, False])
+def test_statistics_are_the_starts_until_the_end_where_they_are_kept(
+        tmp_path: Path, easy_frames: Path, keep: bool) -> None:
+    """In training, also after a validation; all else is as in any training."""
+    training = fine_tuning(tmp_path, easy_frames, keep_statistics=keep)
+    (tmp_path / "run").mkdir()
+    network = starting_network(training, training.stages[0], tmp_path / "run").eval().train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    network(*(255 * torch.rand(2, 3, 96, 192) for _ in range(2))).sum().backward()
+    changed = {name for name, value in network.state_dict().items()
+               if not torch.equal(value, before[name])}
+    assert bool(changed) != keep and network.training
+    learning = {name for name, weight in network.named_parameters() if weight.grad is not None}
+    assert "decoder.to_eighth.refine.0.norm.weight" in learning
+    assert not any(name.startswith("experts.") for name in learning)
+
+
 def test_what_is_new_is_said_before_the_training(
         tmp_path: Path, easy_frames: Path, monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str]) -> None:

@@ -63,7 +63,8 @@ class Evaluation:
             raise SsmaError(
                 f"{model} knows the classes {', '.join(own.class_names)}"
                 f"{joined if options.label_groups else ''}, the configuration "
-                f"has {', '.join(data.class_names)}")
+                f"has {', '.join(data.class_names)}: join the model's classes to these by groups, "
+                "or give another configuration")
 
     def frames(self, samples: Sequence[Sample]) -> Iterator[FrameCounts]:
         """The samples' counts, with a progress bar. Raises SsmaError naming the file that

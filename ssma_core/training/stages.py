@@ -34,6 +34,8 @@ class Stage:
       two experts, whose decoders are the start, or the fusion and a model of a stage "alone".
     other_classes: whether the models of `start` may have other classes. Of layers whose channels
       are classes, those of the same name are then kept, and the others begin at random.
+    keep_statistics: fusion and "alone" only: batch norms keep the means and deviations of the start
+      and use them in training. For few steps: the moving averages follow a hundred steps late.
     starts_as_first: fusion only, from two experts: it begins with the first expert's decoder, and
       with SSMA blocks that let that expert's maps through. So it begins as good as that expert.
     steps: of one batch each. 0, for "alone" only: the decoders stay those of the start, which is
@@ -72,6 +74,7 @@ class Stage:
     region_dropout: float = 0.0
     starts_as_first: bool = False
     other_classes: bool = False
+    keep_statistics: bool = False
     warm_up: int = 0
     class_weights: Literal["none", "median_frequency"] = "none"
     label_smoothing: float = 0.0
@@ -132,6 +135,8 @@ class Stage:
         if self.from_imagenet and self.trains in (FUSION, ALONE):
             raise SsmaError(f"{where}: only an expert starts from {IMAGENET}, got "
                             f"{list(self.start)}")
+        if self.keep_statistics and self.trains not in (FUSION, ALONE):
+            raise SsmaError(f"{where}: keep_statistics is for a fusion, and for {ALONE}")
         if self.starts_as_first and (self.trains != FUSION or len(self.start) != 2):
             raise SsmaError(f"{where}: starts_as_first is for a fusion that starts from two "
                             f"experts, got {list(self.start)}")

@@ -58,6 +58,8 @@ def starting_network(training: Training, stage: Stage, output: Path) -> Network:
             network.freeze(*(part for name, part in network.named_children() if name != "alone"))
         elif stage.encoder_learning_rate == 0:
             network.freeze(network.experts)
+        if stage.keep_statistics:
+            network.keep_statistics()
     network.set_dropout(stage.dropout_keep)
     return network
 
