@@ -40,14 +40,14 @@ from ssma_core.modalities.blank import (
 )
 from ssma_core.pictures import colourize, contact_sheet, overlay
 from ssma_core.segmenter import Segmentation, Segmenter
-from ssma_core.spec import Modality, ModelSpec
+from ssma_core.spec import Grouped, Modality, ModelSpec
 
 if TYPE_CHECKING:
     from ssma_core.bags import rosbag2
-    from ssma_core.bags.ground_truth import GroundTruth, Recordings
+    from ssma_core.bags.ground_truth import Recordings
     from ssma_core.commands import add_pairing_arguments
     from ssma_core.evaluation.comparison import compare_files
-    from ssma_core.evaluation.of_bag import score
+    from ssma_core.evaluation.of_bag import score, true_labels
     from ssma_core.evaluation.of_bags import (
         OverDds,
         evaluate_bags,
@@ -63,7 +63,6 @@ if TYPE_CHECKING:
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 _LATE = {  # which module each name is in that is imported late
-    "GroundTruth": "bags.ground_truth",
     "Recordings": "bags.ground_truth",
     "OverDds": "evaluation.of_bags",
     "add_pairing_arguments": "commands",
@@ -73,6 +72,7 @@ _LATE = {  # which module each name is in that is imported late
     "return_free_memory": "processes",
     "evaluate_bags": "evaluation.of_bags",
     "score": "evaluation.of_bag",
+    "true_labels": "evaluation.of_bag",
     "in_words": "evaluation.report.words",
     "write_comparison": "evaluation.of_bags",
     "write_report": "evaluation.of_bags",
@@ -80,14 +80,14 @@ _LATE = {  # which module each name is in that is imported late
 }
 
 __all__ = ["MIN_VALID_DEPTH", "OTHER", "OVERTAKE_NS", "STREAMS", "BagSource", "Cause",
-           "ConfusionMatrix", "DriveResult", "FrameCounts", "FrameResult", "GroundTruth",
+           "ConfusionMatrix", "DriveResult", "FrameCounts", "FrameResult", "Grouped",
            "ImageMessage", "Modality", "Mode", "ModelSpec", "OverDds", "Pairing", "PairingSettings",
            "Recordings", "Segmentation", "Segmenter", "SsmaError", "Stream", "Timeline",
            "TimelineEvent", "add_pairing_arguments", "atomic_write", "begin_program",
            "check_writable", "colourize", "compare_files", "contact_sheet", "cpu", "encodings",
            "evaluate_bags", "glibc", "image_messages", "in_words", "looked_at", "overlay",
            "return_free_memory", "rosbag2", "same_rows", "score", "shows_nothing", "stacked",
-           "versions", "write_comparison", "write_report", "write_result"]
+           "true_labels", "versions", "write_comparison", "write_report", "write_result"]
 
 
 def __getattr__(name: str) -> Any:

@@ -86,6 +86,17 @@ def _written_as(path: Path, temporary: Path) -> Iterator[None]:
                         "another place") from error
 
 
+def short_names(paths: Sequence[str]) -> list[str]:
+    """The end of each path, as long as no other has the same; all of it where they are equal."""
+    parts = [Path(path).parts for path in paths]
+    names = []
+    for own in parts:
+        length = next((n for n in range(1, len(own))
+                       if sum(other[-n:] == own[-n:] for other in parts) == 1), len(own))
+        names.append(str(Path(*own[-length:])) if own else ".")
+    return names
+
+
 def make_folder(folder: Path) -> None:
     """Makes the folder and its parents if they do not exist. Raises SsmaError when it cannot."""
     try:

@@ -33,6 +33,14 @@ def voided(labels: Labels, ignore: Sequence[int], void_id: int) -> Labels:
     return np.where(np.isin(labels, ignore), void_id, labels) if ignore else labels
 
 
+def regrouped(labels: Image, ids: Sequence[int]) -> Image:
+    """The labels with ids[i] in place of the id i, uint8; ids: see `ssma_core.spec.Grouped`. The
+    labels must be below len(ids)."""
+    table = np.zeros(256, np.uint8)
+    table[:len(ids)] = ids
+    return cv2.LUT(labels, table)
+
+
 def colourize(labels: Image, spec: ModelSpec) -> Image:
     """Class ids (H×W uint8) in the spec's class colours, H×W×3 uint8 BGR. Unknown ids are black."""
     palette = np.zeros((256, 3), np.uint8)

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from ssma_core.backends import open_backend
 from ssma_core.errors import SsmaError
 from ssma_core.modalities import network_images
-from ssma_core.pictures import resize_nearest
-from ssma_core.spec import VEGETATION_INDICES
+from ssma_core.pictures import regrouped, resize_nearest
+from ssma_core.spec import VEGETATION_INDICES, grouped_by_file
 
 Array = npt.NDArray[Any]
 
@@ -42,16 +42,26 @@ class Segmenter:
     threads: CPU threads for one frame; None leaves the choice to the library.
     device, precision: for a .safetensors file; None: the GPU where torch has one, in fp32. The
       other files were written for one device and precision.
+    label_groups: a YAML file that joins the model's classes to groups, see
+      `ssma_core.spec.grouped`. Labels and spec are then those of the groups; the confidence is
+      still that of the model's own class, and the logits are of its own classes.
     frame: the size and type of the arrays that the file takes; None where it takes any.
     Raises SsmaError, with the file and the reason, when the file cannot be used.
     """
 
     def __init__(self, model: str | Path, threads: int | None = None,
                  device: Literal["cpu", "cuda"] | None = None,
-                 precision: Literal["fp32", "fp16", "bf16"] | None = None) -> None:
+                 precision: Literal["fp32", "fp16", "bf16"] | None = None,
+                 label_groups: str | Path | None = None) -> None:
         self._model = Path(model)
         self._backend = open_backend(self._model, threads, device, precision)
-        self.spec = self._backend.spec
+        try:
+            self.grouped = grouped_by_file(self._backend.spec, label_groups)
+        except SsmaError:
+            self._backend.close()
+            raise
+        self.spec = self.grouped.spec
+        self._has_groups = label_groups is not None
         self.backend = self._backend.name
         self.precision = self._backend.precision
         self.frame = self._backend.frame
@@ -104,6 +114,8 @@ class Segmenter:
             answer = self._backend.run(arrays, wanted)
         if logits:
             answer["logits"] = answer["logits"].transpose(1, 2, 0)
+        if self._has_groups:
+            answer["labels"] = regrouped(answer["labels"], self.grouped.ids)
         return Segmentation(**answer)
 
     def prepare(self, rgb: npt.NDArray[Any] | None, aux: npt.NDArray[Any] | None = None, *,

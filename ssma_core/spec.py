@@ -3,11 +3,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 from ssma_core.errors import SsmaError
 from ssma_core.image_files.header import check_megapixels
-from ssma_core.plain import from_json, from_plain
+from ssma_core.plain import from_json, from_plain, read_yaml
 
 Architecture = Literal["ssma", "adapnet++"]
 Size = Literal["full", "tiny"]
@@ -15,6 +16,7 @@ Rates = Literal["released", "paper"]
 Encoding = Literal["image", "jet", "grey", "hha", "ndvi", "evi", "evi2"]
 Upsampling = Literal["transposed", "convex"]
 VEGETATION_INDICES = ("ndvi", "evi", "evi2")
+LabelGroups = dict[str, tuple[str, ...]]  # the name of each group, and the classes that it joins
 DEPTH_RANGE_MM = 7000.0  # the original's, issues 6 and 7 of DeepSceneSeg/SSMA
 
 
@@ -195,6 +197,71 @@ class ModelSpec:
     def from_dict(cls, values: Any) -> ModelSpec:
         """Reads plain data, as JSON and YAML give it. Raises SsmaError naming what does not fit."""
         return from_plain(cls, values, "spec")
+
+
+class Grouped(NamedTuple):
+    """A model's classes joined to groups. spec: the model's, with the groups as its classes.
+    ids: the group that each of the model's own classes belongs to."""
+
+    spec: ModelSpec
+    ids: tuple[int, ...]
+
+    @property
+    def void_id(self) -> int:
+        """An id of the model's own that means void."""
+        return self.ids.index(self.spec.void_id)
+
+
+def grouped(spec: ModelSpec, groups: LabelGroups) -> Grouped:
+    """Joins a model's classes to groups. A class that no group names keeps itself; a group of its
+    name takes it in. Groups are in the order of their first classes in the spec, and have the
+    colour of the class that they name first.
+
+    Raises SsmaError for a class that the spec lacks or that is named twice, for a group without a
+    class, for void in a group of another name, and where nothing but void is left.
+    """
+    _check_groups(spec, groups)
+    group_of = {name: group for group, names in groups.items() for name in names}
+    joined = [group_of.get(name, name) for name in spec.class_names]
+    names = tuple(dict.fromkeys(joined))
+    if len(names) < 2:
+        raise SsmaError(f"the groups leave no class but {names[0]}")
+    colour_of = dict(zip(spec.class_names, spec.class_colours))
+    colours = tuple(colour_of[groups[name][0] if name in groups else name] for name in names)
+    ids = tuple(names.index(name) for name in joined)
+    return Grouped(replace(spec, class_names=names, class_colours=colours,
+                           void_id=ids[spec.void_id]), ids)
+
+
+def grouped_by_file(spec: ModelSpec, path: str | Path | None) -> Grouped:
+    """As `grouped`, by the groups in a YAML file, such as {drivable: [trail, grass]}; without a
+    file every class keeps itself. Raises SsmaError naming the file."""
+    groups = from_plain(LabelGroups, read_yaml(path), str(path)) if path else {}
+    try:
+        if path and not groups:
+            raise SsmaError("it names no group")
+        return grouped(spec, groups)
+    except SsmaError as error:
+        raise SsmaError(f"{path}: {error}") from error
+
+
+def _check_groups(spec: ModelSpec, groups: LabelGroups) -> None:
+    void = spec.class_names[spec.void_id]
+    named: set[str] = set()
+    for group, names in groups.items():
+        if not isinstance(group, str) or not group or not names:
+            raise SsmaError(f"a group has a name and joins one class at least, got {group!r}: "
+                            f"{list(names)}")
+        for name in names:
+            if name not in spec.class_names:
+                raise SsmaError(f"the group {group!r} joins {name!r}, which is none of "
+                                + ", ".join(spec.class_names))
+            if name in named:
+                raise SsmaError(f"the groups name the class {name!r} twice")
+            if name == void != group:
+                raise SsmaError(f"{void!r} means 'no label' and joins no group of another name, "
+                                f"got it in {group!r}")
+            named.add(name)
 
 
 def check_multiple_of_16(width: int, height: int) -> None:

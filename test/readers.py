@@ -45,6 +45,7 @@ from ssma_core.model_files import checkpoint, engine_file, onnx_parts
 from ssma_core.model_files.exported import Exported, FrameFormat, to_metadata
 from ssma_core.model_files.npz import read_npz
 from ssma_core.model_files.tf_checkpoint import masked_crc32c, read_checkpoint
+from ssma_core.spec import grouped_by_file
 from ssma_core.training.resume import StageFiles, load_state
 from ssma_core.training.stages import read_training
 
@@ -344,4 +345,6 @@ READERS = {
     "COCO": Reader(_instances, "export.json", _read_export),
     "labelmap": Reader(_labelmap, "export.zip", _read_export, _cvat),
     "export's zip": Reader(lambda: _cvat(_labelmap()), "export.zip", _read_export),
+    "groups": Reader(lambda: b"drivable: [trail, grass]\nvoid: [sky]\n", "groups.yaml",
+                     partial(grouped_by_file, TINY_SPEC)),
 }

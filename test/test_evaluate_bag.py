@@ -210,7 +210,7 @@ def test_a_model_that_is_not_there_is_named(
 
 
 @pytest.mark.parametrize(("arguments", "complaint"), [
-    ([], "give a bag, --model, --rgb, --aux, --label; or --compare"),
+    ([], "give a bag, --model, --rgb, --aux, --label or --truth; or --compare"),
     (["drive", "--model", "m", "--rgb", "r", "--aux", "a"], "give --label"),
     (["drive", "./drive", "--model", "m", "--rgb", "r", "--aux", "a", "--label", "l"],
      "a bag is given twice"),

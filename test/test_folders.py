@@ -86,6 +86,29 @@ def test_a_missing_partner_is_named(root):
         found(root)
 
 
+def test_frames_without_a_label_are_left_out_and_counted(root):
+    """One of the first drive's, and all of a drive that has no labels yet."""
+    assert Folders(str(root), "drive_*/rgb/*", "depth", "label").without_label() == 0
+    (root / "drive_000" / "label" / "000000.png").unlink()
+    write(root / "drive_002" / "rgb" / "000000.jpg", RGB)
+    source = Folders(str(root), "drive_*/rgb/*", "depth", "label")
+    assert [(f.drive, f.rgb.stem) for f in source.samples()] == [
+        ("drive_000", "000001"), ("drive_001", "000000"), ("drive_001", "000001")]
+    assert source.without_label() == 2
+
+
+def test_folds_are_of_the_labelled_frames(root):
+    (root / "drive_000" / "label" / "000000.png").unlink()
+    source = Folders(str(root), "drive_*/rgb/*", "depth", "label", folds=3, take=(0,))
+    assert [f.rgb.stem for f in source.samples()] == ["000001"]
+
+
+def test_a_set_without_any_label_is_none(root):
+    with pytest.raises(SsmaError, match=rf"none of the 4 frames 'drive_\*/rgb/\*' below {root} has "
+                                        rf"a label: .* in {root}/drive_000/labels"):
+        found(root, label="labels")
+
+
 def test_two_partners_are_one_too_many(root):
     write(root / "drive_000" / "label" / "000001.bmp", LABEL)
     with pytest.raises(SsmaError, match=r"label/000001.bmp and .*label/000001.png"):

@@ -10,11 +10,13 @@ from ssma_core import Modality, ModelSpec, SsmaError
 from ssma_core.bags import rosbag2
 from ssma_core.bags.ground_truth import GroundTruth, Recordings
 from ssma_core.evaluation.of_bag import score
+from ssma_core.spec import grouped
 
 LABEL = "/truth/label"
 START, SECOND = 1_700_000_000 * 10**9, 10**9
 SPEC = ModelSpec("ssma", "tiny", ("void", "a", "b"), ((0, 0, 0),) * 3,
                  (Modality("rgb", "image"), Modality("depth", "jet", 9000.0)), (16, 16))
+CLASSES = grouped(SPEC, {})
 
 
 def write(path: Path, stamps_and_times: list[tuple[float, float]]) -> str:
@@ -69,12 +71,12 @@ def test_no_more_than_a_few_seconds_are_held(tmp_path: Path) -> None:
 def test_what_is_wrong_with_a_label_is_reported_with_its_message(tmp_path: Path) -> None:
     truth = GroundTruth(write(tmp_path / "bag", [(0, 0.25)] * 4), LABEL, 0.02).near(START, START)
     assert truth
-    assert score(truth, np.zeros((2, 3), np.uint8), SPEC).confusion.sum() == 6
+    assert score(truth, np.zeros((2, 3), np.uint8), CLASSES).confusion.sum() == 6
     with pytest.raises(SsmaError, match=rf"{LABEL} recorded at 1700000000.250: .* differ in size"):
-        score(truth, np.zeros((4, 6), np.uint8), SPEC)
+        score(truth, np.zeros((4, 6), np.uint8), CLASSES)
     beyond = truth._replace(labels=np.full((2, 3), 3, np.uint8))
     with pytest.raises(SsmaError, match=rf"{LABEL} recorded .* there are only 3 classes"):
-        score(beyond, np.zeros((2, 3), np.uint8), SPEC)
+        score(beyond, np.zeros((2, 3), np.uint8), CLASSES)
 
 
 def test_an_image_is_found_in_the_bag_however_late_its_label_comes(tmp_path: Path) -> None:

@@ -78,6 +78,7 @@ def test_a_papers_model_is_the_one_its_data_were_prepared_for(
     (("stages", 0, "trains"), "lidar", "trains 'lidar'; it can be one of rgb, depth, fusion"),
     (("stages", 0, "modality_dropout"), 0.1, "of a fusion's frames only, got 0.1"),
     (("stages", 2, "modality_dropout"), 1.5, "a share from 0 to 1"),
+    (("stages", 0, "keep_statistics"), True, "keep_statistics is for a fusion, and for alone"),
     (("stages", 2, "start"), [], r"start must name 1 or 2 model\(s\), got \[\]"),
     (("stages", 2, "start"), ["expert_depth", "expert_rgb"],
      "where 'expert_depth' stands, which trains depth, it needs a model of rgb"),

@@ -40,7 +40,7 @@ def main() -> None:
 def run(options: argparse.Namespace) -> None:
     training = read_training(options.config, options.set)
     (stage,) = select_stages(training, options.stage)
-    samples = training.data.train.samples(training.model.void_id)
+    samples = training.samples("train")
     frames = (preload(samples, training.model, "reading frames") if training.data.in_memory
               else Streamed(samples, training.model))
     print(measure(training, stage, frames, options.output, options.steps))

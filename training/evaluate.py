@@ -36,6 +36,7 @@ def main() -> None:
     lost = parser.add_mutually_exclusive_group()
     lost.add_argument("--without", metavar="MODALITY", help="as if this one were lost: black")
     lost.add_argument("--alone", metavar="MODALITY", help="its expert instead of the fusion")
+    parser.add_argument("--groups", metavar="FILE.yaml", help="join the model's classes to these")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="for the result and pictures")
     parser.add_argument("--compare", nargs=2, metavar=("A.json", "B.json"),
                         help="compare two results instead; folds of one are joined by '+'")
@@ -57,13 +58,12 @@ def main() -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     training = read_training(arguments.config, arguments.set)
-    evaluation = Evaluation(arguments.model, training.model, Options(
-        arguments.resolution, tuple(arguments.scales), arguments.flip, arguments.without,
-        arguments.alone))
-    samples = getattr(training.data, arguments.split).samples(training.model.void_id)
-    evaluate(evaluation, samples, arguments.output, model=str(arguments.model),
-             configuration=" ".join([str(arguments.config), *arguments.set]),
-             split=arguments.split, show=lambda result: print(in_words(result)))
+    options = Options(arguments.resolution, tuple(arguments.scales), arguments.flip,
+                      arguments.without, arguments.alone, arguments.groups)
+    evaluation = Evaluation(arguments.model, training.model, options)
+    evaluate(evaluation, training.samples(arguments.split), arguments.output,
+             configuration=" ".join([str(arguments.config), *arguments.set]), split=arguments.split,
+             model=str(arguments.model), show=lambda result: print(in_words(result)))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy.typing as npt
 
@@ -16,11 +16,17 @@ RECORDED_WITHIN_NS = 2_000_000_000  # a label is searched this long before and a
 
 
 class TrueLabel(NamedTuple):
-    """labels: H×W class ids, unchecked."""
+    """where: the message or the file, for errors. labels: H×W class ids, unchecked."""
 
-    message: rosbag2.Recorded
+    where: str
     stamp_ns: int
     labels: npt.NDArray[Any]
+
+
+class TrueLabels(Protocol):
+    """`GroundTruth`, or masks in a folder."""
+
+    def near(self, stamp_ns: int, recorded_ns: int) -> TrueLabel | None: ...
 
 
 class Recordings:
@@ -57,7 +63,7 @@ class GroundTruth:
         self._messages = rosbag2.messages(bag, [topic])
         self._slop_ns = round(slop * 1e9)
         self._ignore, self._void_id = ignore, void_id
-        self._kept: deque[TrueLabel] = deque()
+        self._kept: deque[tuple[int, TrueLabel]] = deque()  # with the times of recording
         self._next: rosbag2.Recorded | None = next(self._messages, None)
 
     def near(self, stamp_ns: int, recorded_ns: int) -> TrueLabel | None:
@@ -66,17 +72,17 @@ class GroundTruth:
         recorded_ns: roughly when the bag recorded the image; it rises from call to call. Raises
         SsmaError for a label message that cannot be read.
         """
-        while self._kept and self._kept[0].message.time_ns < recorded_ns - RECORDED_WITHIN_NS:
+        while self._kept and self._kept[0][0] < recorded_ns - RECORDED_WITHIN_NS:
             self._kept.popleft()
         while (self._next and self._next.time_ns <= recorded_ns + RECORDED_WITHIN_NS
-               and all(label.stamp_ns != stamp_ns for label in self._kept)):
-            self._kept.append(self._read(self._next))
+               and all(label.stamp_ns != stamp_ns for _, label in self._kept)):
+            self._kept.append((self._next.time_ns, self._read(self._next)))
             self._next = next(self._messages, None)
-        apart = [abs(label.stamp_ns - stamp_ns) for label in self._kept]
+        apart = [abs(label.stamp_ns - stamp_ns) for _, label in self._kept]
         if not apart or min(apart) > self._slop_ns:
             return None
         place = apart.index(min(apart))
-        nearest = self._kept[place]
+        _, nearest = self._kept[place]
         del self._kept[place]
         return nearest
 
@@ -88,4 +94,4 @@ class GroundTruth:
                 raise SsmaError(f"{message.topic}: a JPEG changes the numbers of a label: have it "
                                 "sent as png")
             labels = voided(image_messages.to_array(image), self._ignore, self._void_id)
-            return TrueLabel(message, rosbag2.stamp_ns(message), labels)
+            return TrueLabel(rosbag2.place(message), rosbag2.stamp_ns(message), labels)

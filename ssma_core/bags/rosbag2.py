@@ -93,6 +93,16 @@ def span_ns(path: str | Path) -> tuple[int, int]:
         return min(begins), max(ends)
 
 
+def drive_name(path: str | Path) -> str:
+    """What the drive of a bag is called: as the bag's folder, or its file without suffix, without
+    dots before it, which would hide its frames. Raises SsmaError where nothing is left of it."""
+    whole = Path(os.path.abspath(path))  # "." has a name, too; a link keeps its own
+    name = (whole.name if whole.is_dir() else whole.stem).lstrip(".")
+    if not name:
+        raise SsmaError(f"{path} has no name that a drive could have: give a link that has one")
+    return name
+
+
 def seconds(path: str | Path) -> float:
     """How long it took to record. Raises SsmaError as `span_ns`."""
     begin_ns, end_ns = span_ns(path)
@@ -196,8 +206,12 @@ def about(message: Recorded) -> Iterator[None]:
     try:
         yield
     except SsmaError as error:
-        raise SsmaError(f"at the message on {message.topic} recorded at "
-                        f"{message.time_ns / 1e9:.3f}: {error}") from error
+        raise SsmaError(f"{place(message)}: {error}") from error
+
+
+def place(message: Recorded) -> str:
+    """Where a message stands, in words."""
+    return f"at the message on {message.topic} recorded at {message.time_ns / 1e9:.3f}"
 
 
 def image(topic: str, time_ns: int, stamp_ns: int, pixels: npt.NDArray[np.generic],

@@ -19,7 +19,7 @@ class Folders(Folded):
     root: a folder; a relative path starts at the current folder.
     rgb: pattern of the colour images, such as "drive_*/rgb/*" or "rgb/2_*".
     aux, label: names of the folders, beside the colour images' own, that hold the partners: files
-      of the same stem and any suffix.
+      of the same stem and any suffix. Frames that have no label are left out.
     A frame's drive is the folder that holds its rgb, aux and label folders, as a path relative to
     the root. Its condition is the weather, where that folder is a drive of the synthetic forest.
     """
@@ -30,29 +30,42 @@ class Folders(Folded):
     label: str
 
     def every(self) -> Sequence[Pictures]:
-        """Raises SsmaError for a pattern without a folder, where no file matches or a folder cannot
-        be read, and for a frame without its partner."""
+        """Raises SsmaError for a pattern without a folder, where no file matches, none has a label
+        or a folder cannot be read, and for a labelled frame without its partner."""
         try:
             return self._every()
         except (OSError, ValueError, NotImplementedError) as error:  # ValueError: of a pattern
             raise SsmaError(f"cannot list {self.rgb!r} below {self.root}: {error}") from error
 
+    def without_label(self) -> int:
+        return len(self._colour_images(Path(self.root))) - len(self.every())
+
     def _every(self) -> Sequence[Pictures]:
         root = Path(self.root)
         found, weathers = cache(by_stem), cache(_weathers)
 
-        def partner(frame: Path, name: str) -> Path:
-            folder = frame.parent.parent / name
+        def partner(frame: Path) -> Path:
+            folder = _beside(frame, self.aux)
             if frame.stem not in found(folder):
                 raise SsmaError(f"{frame} has no partner: there is no {folder / frame.stem}.*")
             return found(folder)[frame.stem]
 
-        def sample(frame: Path) -> Pictures:
-            drive = frame.parent.parent
-            return Pictures(frame, partner(frame, self.aux), partner(frame, self.label),
-                            drive.relative_to(root).as_posix(), weathers(drive).get(frame.stem))
+        def label(frame: Path) -> Path | None:
+            folder = _beside(frame, self.label)
+            return found(folder).get(frame.stem) if folder.is_dir() else None
 
-        return [sample(frame) for frame in self._colour_images(root)]
+        def sample(frame: Path, its: Path) -> Pictures:
+            drive = frame.parent.parent
+            return Pictures(frame, partner(frame), its, drive.relative_to(root).as_posix(),
+                            weathers(drive).get(frame.stem))
+
+        frames = self._colour_images(root)
+        samples = [sample(frame, its) for frame in frames if (its := label(frame))]
+        if not samples:
+            raise SsmaError(f"none of the {len(frames)} frames {self.rgb!r} below "
+                            f"{root.absolute()} has a label: there is no file of a frame's name in "
+                            f"{_beside(frames[0], self.label)}")
+        return samples
 
     def _colour_images(self, root: Path) -> list[Path]:
         if PurePath(self.rgb).is_absolute() or len(PurePath(self.rgb).parts) < 2:
@@ -64,6 +77,11 @@ class Folders(Folded):
             raise SsmaError(f"no file matches {self.rgb!r} below {root.absolute()}; check root and "
                             "rgb in the data section")
         return found
+
+
+def _beside(frame: Path, name: str) -> Path:
+    """The folder of that name beside the frame's own."""
+    return frame.parent.parent / name
 
 
 def by_stem(folder: Path) -> dict[str, Path]:

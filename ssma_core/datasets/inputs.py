@@ -182,8 +182,7 @@ class _Bag:
         labels = None
         if self.label is not None:
             labels = GroundTruth(self.path, self.label, self.pairing.slop)
-        path = self.path.absolute()
-        drive = path.name if path.is_dir() else path.stem
+        drive = rosbag2.drive_name(self.path)
         for images in self._paired():
             yield Unread(drive, str(rosbag2.stamp_ns(images.messages[0])),
                          partial(self._frame, images, labels))

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ssma_core.errors import SsmaError
 from ssma_core.files import read_colour, read_ids, read_sensor
 from ssma_core.modalities import width_x_height
-from ssma_core.pictures import check_ids, voided
+from ssma_core.pictures import check_ids, regrouped, voided
 
 # Colour H×W×3 uint8 BGR; the second sensor's array as it was written, H×W or H×W×3; label H×W
 # uint8.
@@ -70,6 +70,31 @@ class Pictures:
         return rgb, aux, label
 
 
+@dataclass(frozen=True)
+class Regrouped:
+    """A Sample whose labels' classes are joined to groups. ids: the group of each class."""
+
+    sample: Sample
+    ids: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        return self.sample.name
+
+    @property
+    def drive(self) -> str:
+        return self.sample.drive
+
+    @property
+    def condition(self) -> str | None:
+        return self.sample.condition
+
+    def read(self, classes: int) -> LabelledArrays:
+        """classes: the groups; the file's ids are below the number of classes."""
+        rgb, aux, label = self.sample.read(len(self.ids))
+        return rgb, aux, regrouped(label, self.ids)
+
+
 @contextmanager
 def naming(sample: Sample) -> Iterator[None]:
     """Adds the frame's name to an error about its arrays."""
@@ -118,6 +143,10 @@ class Folded(ABC):
     @abstractmethod
     def every(self) -> Sequence[Sample]:
         """The whole set's frames, at least one. Raises SsmaError where something is missing."""
+
+    def without_label(self) -> int:
+        """How many frames of the whole set have no label and are left out."""
+        return 0
 
     def samples(self, void_id: int = 0) -> list[Sample]:
         """The frames of the folds that are taken, or all; the ids of their labels that are ignored

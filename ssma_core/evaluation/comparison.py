@@ -12,14 +12,19 @@ import numpy.typing as npt
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation import boundary
 from ssma_core.evaluation.boundary import Boundaries
-from ssma_core.evaluation.metrics import ConfusionMatrix, intersection_and_union, iou, mean_iou
+from ssma_core.evaluation.metrics import (
+    ConfusionMatrix,
+    frame_scores,
+    intersection_and_union,
+    iou,
+    mean_iou,
+)
 from ssma_core.evaluation.result_file import pooled
 from ssma_core.evaluation.results import (
     Counts,
     DatasetSource,
     FrameResult,
     Result,
-    frame_scores,
 )
 
 RESAMPLES = 10_000

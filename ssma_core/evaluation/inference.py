@@ -32,6 +32,8 @@ class Options:
       modality dropout trains with. None for none.
     alone: the modality whose expert is used in place of the fusion, with the decoder that it has
       for the case that the other sensor is dead. None for none.
+    label_groups: a file of groups that the model's classes are joined to, before labels are
+      compared. None for none.
     """
 
     resolution: Literal["label", "network"] = "label"
@@ -39,6 +41,7 @@ class Options:
     flip: bool = False
     without: str | None = None
     alone: str | None = None
+    label_groups: str | None = None
 
     def __post_init__(self) -> None:
         if not self.scales or not all(0 < scale <= 8 for scale in self.scales):
@@ -60,6 +63,8 @@ class Options:
             parts.append(f"without {self.without}")
         if self.alone:
             parts.append(f"{self.alone} alone")
+        if self.label_groups:
+            parts.append(f"in the groups of {self.label_groups}")
         return ", ".join(parts)
 
 

@@ -147,6 +147,11 @@ class ConfusionMatrix:
         return [row for i, row in enumerate(rows) if i != self.void_id]
 
 
+def frame_scores(counts: npt.NDArray[np.int64], void_id: int) -> npt.NDArray[np.float64]:
+    """`ConfusionMatrix.frame_score` of each frame, float64[F]."""
+    return np.array([ConfusionMatrix.summed(each[None], void_id).frame_score() for each in counts])
+
+
 def intersection_and_union(counts: npt.NDArray[np.int64], void_id: int
                            ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Pixels per class, int64: (intersection, union) of truth and prediction, which are tp and

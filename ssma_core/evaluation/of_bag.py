@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
 import numpy.typing as npt
 
 from ssma_core.bags import recorded_images, rosbag2
-from ssma_core.bags.ground_truth import GroundTruth, TrueLabel
+from ssma_core.bags.ground_truth import GroundTruth, Recordings, TrueLabel, TrueLabels
 from ssma_core.bags.image_messages import ImageMessage
 from ssma_core.bags.pairing import STREAMS, Pair, Pairing, Stream
+from ssma_core.datasets.masks import Masks, masks_of
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation.metrics import ConfusionMatrix, FrameCounts, frame_counts, stacked
 from ssma_core.evaluation.report.shown_frames import FrameSelection, show_frame
@@ -25,8 +27,9 @@ from ssma_core.evaluation.results import (
     TimelineEvent,
 )
 from ssma_core.modalities import is_depth
+from ssma_core.pictures import check_ids, regrouped
 from ssma_core.segmenter import Segmenter
-from ssma_core.spec import ModelSpec
+from ssma_core.spec import Grouped
 
 SENSORS: dict[Stream, str] = {"rgb": "colour", "aux": "second sensor"}
 
@@ -41,7 +44,8 @@ class BagResult(NamedTuple):
 def evaluate(bag: str, source: BagSource, segmenter: Segmenter,
              progress: Callable[[], Any]) -> BagResult:
     """Segments every pair and scores it against the true label that has the colour image's stamp,
-    or the nearest one within the slop. progress is called after every image.
+    or the nearest one within the slop; both are of the segmenter's groups. progress is called after
+    every image.
 
     Raises SsmaError for the first image that cannot be used, for images whose sizes differ, for
     labels that are no class of the model, and when no pair could be scored.
@@ -54,11 +58,28 @@ def evaluate(bag: str, source: BagSource, segmenter: Segmenter,
     return walk.end()
 
 
-def score(truth: TrueLabel, prediction: npt.NDArray[Any], spec: ModelSpec) -> FrameCounts:
-    """The counts of one frame, H×W class ids. Raises SsmaError, naming the label's message, for
-    another size or an id that is no class."""
-    with rosbag2.about(truth.message):
-        return frame_counts(truth.labels, prediction, spec)
+def true_labels(bag: str, source: BagSource, grouped: Grouped) -> TrueLabels:
+    """Those of the source, of the model's own classes. Raises SsmaError as `Masks`."""
+    if source.label:
+        return GroundTruth(bag, source.label, source.slop, source.ignore, grouped.void_id)
+    stamps_ns = Recordings(bag, [source.rgb]).stamps_ns[source.rgb]
+    assert source.truth  # as the source's own check says
+    return Masks(masks_of(bag, source.truth), stamps_ns, source.slop, source.ignore,
+                 grouped.void_id)
+
+
+def score(truth: TrueLabel, prediction: npt.NDArray[Any], grouped: Grouped) -> FrameCounts:
+    """The counts of one frame, H×W class ids, of groups if there are any. Raises SsmaError, naming
+    the label's message or file, for another size or an id that is no class."""
+    try:
+        return frame_counts(_in_groups(truth, grouped), prediction, grouped.spec)
+    except SsmaError as error:
+        raise SsmaError(f"{truth.where}: {error}") from error
+
+
+def _in_groups(truth: TrueLabel, grouped: Grouped) -> npt.NDArray[np.uint8]:
+    check_ids(truth.labels, len(grouped.ids), "the truth")
+    return regrouped(truth.labels.astype(np.uint8, copy=False), grouped.ids)
 
 
 class _Walk:
@@ -69,10 +90,8 @@ class _Walk:
         self.pairing: Pairing[ImageMessage] = Pairing(
             source.slop, source.queue_size, source.aux_delay)
         self._ended: dict[Stream, Counter[Any]] = {stream: Counter() for stream in STREAMS}
-        spec = segmenter.spec
-        self._as_depth = is_depth(spec.modalities[-1])
-        self._ground_truth = GroundTruth(bag, source.label, source.slop, source.ignore,
-                                         spec.void_id)
+        self._as_depth = is_depth(segmenter.spec.modalities[-1])
+        self._truth = true_labels(bag, source, segmenter.grouped)
         self._sheet = FrameSelection(rosbag2.seconds(bag))
         self._frames: list[FrameResult] = []
         self._counts: list[FrameCounts] = []  # of those that have a true label
@@ -98,6 +117,8 @@ class _Walk:
         self._check(apart)
         ends = {str(stream): {str(cause): n for cause, n in counts.items()}
                 for stream, counts in self.pairing.counts.items()}
+        if isinstance(self._truth, Masks):
+            ends["truth"] = self._truth.ends()
         timeline = Timeline(self._begin_ns, self._end_ns, tuple(self._drops))
         counts = stacked(self._counts, self._segmenter.spec.classes)
         return BagResult(DriveResult(
@@ -120,25 +141,27 @@ class _Walk:
             begin = time.perf_counter()
             labels = self._segmenter.segment(rgb, aux).labels
         latency_ms = round(1000 * (time.perf_counter() - begin), 3)
-        truth = self._ground_truth.near(stamp_ns, self._newest.time_ns)
+        truth = self._truth.near(stamp_ns, self._newest.time_ns)
         self._frames.append(FrameResult(stamp_ns=stamp_ns, latency_ms=latency_ms,
                                         scored=truth is not None))
         if truth is None:
             return
-        spec = self._segmenter.spec
-        counts = score(truth, labels, spec)
+        spec, grouped = self._segmenter.spec, self._segmenter.grouped
+        counts = score(truth, labels, grouped)
         self._counts.append(counts)
         matrix = ConfusionMatrix.summed(counts.confusion[None], spec.void_id)
         self._sheet.offer(matrix.frame_score(), stamp_ns, partial(
             show_frame, spec, self._bag, stamp_ns, matrix, rgb=rgb, aux=aux, labels=labels,
-            truth=truth.labels))
+            truth=_in_groups(truth, grouped)))
 
     def _check(self, apart: float | None) -> None:
         source = self._source
         if not self._frames:
             raise recorded_images.nothing_paired(source.rgb, source.aux, self.pairing, apart)
         if not self._counts:
+            where = f"on {source.label}" if source.label else f"in {source.truth}"
             raise SsmaError(
-                f"none of the {len(self._frames)} pairs has a label on {source.label} within "
+                f"none of the {len(self._frames)} pairs has a label {where} within "
                 f"{source.slop:g} s of the stamp on {source.rgb}: labels must carry the stamp "
-                "of their colour image, and be recorded within 2 s of it")
+                "of their colour image"
+                + (", and be recorded within 2 s of it" if source.label else ""))

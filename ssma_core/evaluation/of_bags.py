@@ -13,6 +13,7 @@ from tqdm import tqdm
 from ssma_core import processes
 from ssma_core.bags import rosbag2
 from ssma_core.bags.recorded_images import IMAGES, STREAM_TYPES
+from ssma_core.datasets.masks import masks_of
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation import of_bag
 from ssma_core.evaluation.comparison import MatchedResults
@@ -25,10 +26,10 @@ from ssma_core.evaluation.report.shown_frames import ShownFrame
 from ssma_core.evaluation.results import BagSource, DriveResult, Result
 from ssma_core.files import write_text
 from ssma_core.segmenter import Segmenter
-from ssma_core.spec import ModelSpec
+from ssma_core.spec import Grouped
 
-# Takes a bag through the node over DDS; gets its path and the model's spec.
-OverDds = Callable[[str, ModelSpec], DriveResult]
+# Takes a bag through the node over DDS; gets its path, and the model's classes in their groups.
+OverDds = Callable[[str, Grouped], DriveResult]
 
 
 class BagJob(NamedTuple):
@@ -44,7 +45,7 @@ class DoneBag(NamedTuple):
     """What was found in a bag, and facts about the model."""
 
     found: BagResult
-    spec: ModelSpec
+    grouped: Grouped
     backend: str
     precision: str
 
@@ -74,11 +75,11 @@ def evaluate_bags(paths: Sequence[str], model: Path, source: BagSource, jobs: in
             done = [_one(job, bar.update) for job in work]
         else:
             done = processes.each(_one, work, at_once, bar.update)
-    _, spec, backend, precision = done[0]
+    _, grouped, backend, precision = done[0]
     drives = tuple(each.found.drive for each in done)
-    live = tuple(over_dds(drive.name, spec) for drive in drives) if over_dds else ()
-    result = Result(str(model), spec, source, versions(backend), drives, live, backend, precision,
-                    machine(backend), at_once)
+    live = tuple(over_dds(drive.name, grouped) for drive in drives) if over_dds else ()
+    result = Result(str(model), grouped.spec, source, versions(backend), drives, live, backend,
+                    precision, machine(backend), at_once)
     return BagsEvaluation(result, *shown_frames.chosen([each.found.sheet for each in done],
                                                 result.frame_scores()))
 
@@ -94,21 +95,26 @@ def write_comparison(path: Path, found: MatchedResults) -> None:
 
 
 def _messages(bag: str, source: BagSource) -> int:
-    """How many images of both sensors a bag has. Raises SsmaError when it lacks a topic, or one has
-    no images."""
-    found = rosbag2.check_topics(bag, [source.rgb, source.aux, source.label])
-    for topic, types in ((source.rgb, STREAM_TYPES["rgb"]), (source.aux, STREAM_TYPES["aux"]),
-                         (source.label, IMAGES)):
+    """How many images of both sensors a bag has. Raises SsmaError when it lacks a topic, one has no
+    images, or there are no masks where they should be."""
+    wanted = {source.rgb: STREAM_TYPES["rgb"], source.aux: STREAM_TYPES["aux"]}
+    if source.label:
+        wanted[source.label] = IMAGES
+    found = rosbag2.check_topics(bag, wanted)
+    for topic, types in wanted.items():
         rosbag2.check(bag, found, [topic], types)
+    if source.truth:
+        masks_of(bag, source.truth)
     return found[source.rgb].messages + found[source.aux].messages
 
 
 def _one(job: BagJob, progress: Callable[[], Any]) -> DoneBag:
     if job.threads:
         cv2.setNumThreads(job.threads)
-    with closing(Segmenter(job.model, job.threads)) as segmenter:
+    with closing(Segmenter(job.model, job.threads,
+                           label_groups=job.source.label_groups)) as segmenter:
         try:
             found = of_bag.evaluate(job.bag, job.source, segmenter, progress)
         except SsmaError as error:
             raise SsmaError(f"{job.bag}: {error}") from error
-        return DoneBag(found, segmenter.spec, segmenter.backend, segmenter.precision)
+        return DoneBag(found, segmenter.grouped, segmenter.backend, segmenter.precision)

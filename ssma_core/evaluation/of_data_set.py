@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from ssma_core.backends import open_backend
-from ssma_core.datasets.samples import Sample, naming
+from ssma_core.datasets.samples import LabelledArrays, Sample, naming
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation import inference
 from ssma_core.evaluation.inference import InferenceBackend, Options, UnimodalExpert
@@ -27,8 +27,8 @@ from ssma_core.evaluation.results import (
     Result,
 )
 from ssma_core.files import own_folder, write_picture
-from ssma_core.pictures import colourize, contact_sheet, legend, resize_nearest
-from ssma_core.spec import ModelSpec
+from ssma_core.pictures import colourize, contact_sheet, legend, regrouped, resize_nearest
+from ssma_core.spec import ModelSpec, grouped_by_file
 
 Image = npt.NDArray[np.uint8]
 WORST = 8  # frames on the sheet
@@ -37,7 +37,8 @@ WORST = 8  # frames on the sheet
 class Evaluation:
     """A model file that labels a data set's samples.
 
-    data: the spec of the configuration that names the samples: their two modalities and classes.
+    data: the spec of the configuration that names the samples: their two modalities and classes,
+      which are the model's, or the groups to which the options join these.
     Raises SsmaError when the model cannot be opened, does not fit the data, or cannot do
     what the options ask.
     """
@@ -46,21 +47,30 @@ class Evaluation:
         backend = open_backend(model, None)
         self._backend: InferenceBackend = (
             UnimodalExpert(backend, options.alone) if options.alone else backend)
-        self.spec = self._backend.spec
+        self._grouped = grouped_by_file(self._backend.spec, options.label_groups)
+        self.spec = self._grouped.spec
         self.backend, self.precision = self._backend.name, self._backend.precision
         self.options = options
         self._data = replace(data, input_size=self.spec.input_size)
         inference.check(options, self._backend)
-        if (self.spec.class_names, self.spec.void_id) != (data.class_names, data.void_id):
+        own, known = self._backend.spec, (data.class_names, data.void_id)
+        if known == (own.class_names, own.void_id):
+            self._truth_ids = self._grouped.ids
+        elif known == (self.spec.class_names, self.spec.void_id):  # groups already
+            self._truth_ids = tuple(range(self.spec.classes))
+        else:
+            joined = f", joined to {', '.join(self.spec.class_names)}"
             raise SsmaError(
-                f"{model} knows the classes {', '.join(self.spec.class_names)}, the configuration "
-                f"has {', '.join(data.class_names)}")
+                f"{model} knows the classes {', '.join(own.class_names)}"
+                f"{joined if options.label_groups else ''}, the configuration "
+                f"has {', '.join(data.class_names)}: join the model's classes to these by groups, "
+                "or give another configuration")
 
     def frames(self, samples: Sequence[Sample]) -> Iterator[FrameCounts]:
         """The samples' counts, with a progress bar. Raises SsmaError naming the file that
         is wrong."""
         for sample in tqdm(samples, "evaluating", unit="frame", leave=False):
-            rgb, aux, truth = sample.read(self.spec.classes)
+            rgb, aux, truth = self._read(sample)
             with naming(sample):
                 prediction = self._answer(rgb, aux)
             if self.options.resolution == "label":
@@ -73,7 +83,7 @@ class Evaluation:
         """Samples as the network sees them: both modalities, prediction and truth, in rows."""
         rows = []
         for sample in samples:
-            rgb, aux, truth = sample.read(self.spec.classes)
+            rgb, aux, truth = self._read(sample)
             labels = self._answer(rgb, aux), resize_nearest(truth, self.spec.input_size)
             rows.append(inference.images(self._data, (rgb, aux), self.options.without)
                         + [colourize(label, self.spec) for label in labels])
@@ -81,9 +91,14 @@ class Evaluation:
         sheet = contact_sheet(rows, [*names, "prediction", "ground truth"], row_titles=titles)
         return np.vstack([sheet, legend(self.spec, sheet.shape[1])])
 
+    def _read(self, sample: Sample) -> LabelledArrays:
+        rgb, aux, truth = sample.read(len(self._truth_ids))
+        return rgb, aux, regrouped(truth, self._truth_ids)
+
     def _answer(self, rgb: npt.NDArray[Any], aux: npt.NDArray[Any]) -> Image:
         arrays = inference.arrays_for(self.spec, self._data, rgb, aux)
-        return inference.predict(self._backend, arrays, self.options)
+        labels = inference.predict(self._backend, arrays, self.options)
+        return regrouped(labels, self._grouped.ids)
 
 
 def evaluate(evaluation: Evaluation, samples: Sequence[Sample], folder: Path | None, *,

@@ -27,6 +27,7 @@ from ssma_core.plain import from_json, from_plain
 # `Result.drives` is called this in the file. `Result.source` is under these names.
 DRIVES = "runs"
 BAG_SOURCE, DATASET_SOURCE = "settings", ("configuration", "split", "options")
+_RARE = {"label", "truth", "ignore", "label_groups"}
 _BOUNDARY_NUMBERS = 2 * COUNTED
 # A quote within a JSON string is escaped, so what matches is the value of a key.
 _COUNTS = re.compile(
@@ -36,8 +37,7 @@ _COUNTS = re.compile(
 def write_result(result: Result, path: Path) -> None:
     """Raises SsmaError when the file cannot be written."""
     plain: dict[str, Any] = {"model": result.model}
-    source = {name: value for name, value in asdict(result.source).items()
-              if name != "ignore" or value}  # in the file only where there are any
+    source = _given(asdict(result.source))
     plain |= source if isinstance(result.source, DatasetSource) else {BAG_SOURCE: source}
     plain |= {name: value for name in ("backend", "precision", "machine", "processes")
               if (value := getattr(result, name)) is not None}
@@ -48,6 +48,12 @@ def write_result(result: Result, path: Path) -> None:
     tail = ",\n".join(f' "{name}": [{",".join(map(_drive_in_json, each))}\n ]'
                       for name, each in drives.items())
     write_text(path, f"{head},\n{tail}\n}}\n")
+
+
+def _given(source: dict[str, Any]) -> dict[str, Any]:
+    """A source's fields, the rare ones only where they are given."""
+    return {name: _given(value) if isinstance(value, dict) else value
+            for name, value in source.items() if name not in _RARE or value}
 
 
 def read_result(path: str | Path) -> Result:

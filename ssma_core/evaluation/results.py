@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
@@ -16,7 +15,8 @@ from ssma_core.errors import SsmaError
 from ssma_core.evaluation import boundary
 from ssma_core.evaluation.boundary import Boundaries
 from ssma_core.evaluation.inference import Options
-from ssma_core.evaluation.metrics import ConfusionMatrix
+from ssma_core.evaluation.metrics import ConfusionMatrix, frame_scores
+from ssma_core.files import short_names
 from ssma_core.spec import ModelSpec
 
 Group = Literal["drive", "condition"]
@@ -39,13 +39,26 @@ class DatasetSource:
 
 @dataclass(frozen=True, kw_only=True)
 class BagSource(PairingSettings):
-    """Frames of bags: the topics, and how their images are paired. ignore: ids of labels that mean
-    "not labelled"."""
+    """Frames of bags: the topics, and how their images are paired.
+
+    label, truth: where the true labels are: on a topic, or in a folder of masks, see
+      `ssma_core.datasets.masks`. The other one is None, or SsmaError is raised.
+    ignore: ids of labels that mean "not labelled". label_groups: the file of groups to which the
+      model's classes are joined.
+    """
 
     rgb: str
     aux: str
-    label: str
+    label: str | None = None
+    truth: str | None = None
     ignore: tuple[int, ...] = ()
+    label_groups: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if bool(self.label) == bool(self.truth):
+            raise SsmaError("true labels are on a topic (label) or in a folder (truth), got "
+                            f"{self.label!r} and {self.truth!r}")
 
     def __str__(self) -> str:
         return f"{self.rgb} and {self.aux} within {self.slop:g} s"
@@ -282,19 +295,3 @@ def joined_boundaries(drives: Iterable[DriveResult]) -> Boundaries | None:
     found = [drive.boundaries for drive in drives if drive.scored]
     known = [each for each in found if each is not None]
     return np.concatenate(known) if known and len(known) == len(found) else None
-
-
-def frame_scores(counts: Counts, void_id: int) -> npt.NDArray[np.float64]:
-    """`ConfusionMatrix.frame_score` of each frame, float64[F]."""
-    return np.array([ConfusionMatrix.summed(each[None], void_id).frame_score() for each in counts])
-
-
-def short_names(paths: Sequence[str]) -> list[str]:
-    """The end of each path, as long as no other has the same; all of it where they are equal."""
-    parts = [Path(path).parts for path in paths]
-    names = []
-    for own in parts:
-        length = next((n for n in range(1, len(own))
-                       if sum(other[-n:] == own[-n:] for other in parts) == 1), len(own))
-        names.append(str(Path(*own[-length:])) if own else ".")
-    return names

@@ -3,7 +3,6 @@ before anything is written."""
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -82,7 +81,7 @@ def find(bags: Sequence[Path], output: Path, source: Source) -> list[Drive]:
     image on it, for CameraInfo of another size than the images, and for two bags of one name."""
     named: dict[str, Path] = {}
     for bag in bags:
-        name = _name(bag)
+        name = rosbag2.drive_name(bag)
         if name in named:
             raise SsmaError(f"{named[name]} and {bag} would both become the drive {name}: rename "
                             "one, or give a link to it that has another name")
@@ -104,14 +103,6 @@ def claim(drive: Drive) -> None:
     write_text(described, json.dumps(drive.facts, indent=1) + "\n")
     if drive.infos:
         camera_info.write(drive.folder / "camera_info.yaml", drive.infos)
-
-
-def _name(bag: Path) -> str:
-    path = Path(os.path.abspath(bag))  # "." has a name, too; a link keeps its own
-    name = (path.stem if path.is_file() else path.name).lstrip(".")
-    if not name:
-        raise SsmaError(f"{bag} has no name that a drive could have: give a link that has one")
-    return name
 
 
 def _drive(bag: Path, folder: Path, source: Source) -> Drive:

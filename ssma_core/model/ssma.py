@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm  # also of those shared by processes
 
 from ssma_core.model.adapnet_pp import AdapNetPP
 from ssma_core.model.decoder import Decoder
@@ -41,6 +42,7 @@ class Ssma(SegmentationNetwork):
             Decoder(expert.channels, spec, weigh_skips=False)
             for expert in (colour, second)) if alone else None
         self.frozen: list[nn.Module] = []
+        self.keeps_statistics = False
         initialize(self)
 
     def unimodal_logits(self, modality: int, image: Tensor) -> Tensor:
@@ -91,8 +93,16 @@ class Ssma(SegmentationNetwork):
             part.requires_grad_(False)
         self.train(self.training)
 
+    def keep_statistics(self) -> None:
+        """From now on the batch norms keep their means and deviations, and use them in training."""
+        self.keeps_statistics = True
+        self.train(self.training)
+
     def train(self, mode: bool = True) -> Ssma:
         super().train(mode)
         for part in self.frozen:
             part.eval()
+        for part in self.modules() if self.keeps_statistics else ():
+            if isinstance(part, _BatchNorm):
+                part.eval()
         return self

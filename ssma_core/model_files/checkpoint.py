@@ -82,6 +82,12 @@ def read_spec(path: str | Path) -> ModelSpec:
         raise SsmaError(f"{path}: {error}") from error
 
 
+def has_unimodal(path: str | Path) -> bool:
+    """Whether the experts of the model have decoders of their own. Raises SsmaError as `load`."""
+    with _opened(path, "numpy") as file:
+        return any(name.startswith("alone.") for name in file.keys())  # noqa: SIM118
+
+
 @contextmanager
 def _opened(path: str | Path, framework: str) -> Iterator[Any]:
     try:

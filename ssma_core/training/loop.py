@@ -19,7 +19,7 @@ import torch
 from tqdm import tqdm
 
 from ssma_core.datasets.frames import Streamed, TrainingFrames, check, preload
-from ssma_core.datasets.sources import Source
+from ssma_core.datasets.sources import Split
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation.metrics import ConfusionMatrix
 from ssma_core.files import make_folder
@@ -47,7 +47,7 @@ from ssma_core.training.resume import (
     save_state,
 )
 from ssma_core.training.stages import Stage, Training, select_stages
-from ssma_core.training.start import check_imagenet, check_start, start_models
+from ssma_core.training.start import check_imagenet, check_start, new_classes, start_models
 from ssma_core.training.trainer import Trainer, answers, check_precision, make_deterministic
 
 # Losses are fetched from the device after this many steps; after each step, a GPU would have to
@@ -83,8 +83,8 @@ def train(training: Training, output: Path, only: str | None = None, restart: bo
             return
         _check_stages(training, remaining, output, processes)
         make_deterministic(processes.device)
-        frames = _frames(training.data.train, training, "training", processes)
-        validation = _frames(training.data.validation, training, "validation", processes)
+        frames = _frames(training, "train", processes)
+        validation = _frames(training, "validation", processes)
         if restart and processes.first:  # only after all checks
             for stage in remaining:
                 StageFiles(output, stage.name).remove()
@@ -138,9 +138,12 @@ def _check_stages(training: Training, stages: Sequence[Stage], output: Path,
     for stage in stages:
         micro_batch_size(stage, processes.world)
         check_imagenet(training, stage, output)
-        for file, wanted in start_models(training, stage, output):
-            if file.resolve() not in future:
-                check_start(file, wanted)
+        for start in start_models(training, stage, output):
+            if start.file.resolve() in future:
+                continue
+            check_start(start)
+            if processes.first and (new := new_classes(start)):
+                print(f"{stage.name} starts from {start.file}, which lacks {', '.join(new)}")
         files = StageFiles(output, stage.name)
         future |= {files.model.resolve(), files.best.resolve()}
 
@@ -157,9 +160,12 @@ def _is_finished(training: Training, stage: Stage, output: Path, processes: Proc
     return finished
 
 
-def _frames(source: Source, training: Training, what: str, processes: Processes) -> TrainingFrames:
+def _frames(training: Training, split: Split, processes: Processes) -> TrainingFrames:
     """All frames of a data set. Raises SsmaError naming the first file that is wrong."""
-    samples, title = source.samples(training.model.void_id), f"reading {what} frames"
+    samples, title = training.samples(split), f"reading {split} frames"
+    without = getattr(training.data, split).without_label()
+    if without and processes.first:
+        print(f"{split} frames: {len(samples)} with a label; left out, without one: {without}")
     if training.data.in_memory:
         return preload(samples, training.model, title)
     check(samples[processes.rank::processes.world], training.model, title)
@@ -177,7 +183,7 @@ def _fetch_losses(pending: list[torch.Tensor], trainer: Trainer, history: Histor
     for step, loss in enumerate(losses.tolist(), start=history.step):
         if not math.isfinite(loss):
             training, stage = trainer.training, trainer.stage
-            samples = training.data.train.samples(training.model.void_id)
+            samples = training.samples("train")
             batch = batch_indices(len(samples), stage.batch_size, step, training.seed)
             raise SsmaError(f"the loss of {stage.name} is {loss} at step {step + 1}, on the frames "
                             f"{', '.join(samples[i].name for i in batch)}. Training ends here: "

@@ -20,7 +20,7 @@ def write_preview(training: Training, path: Path, only: str | None = None) -> No
     """
     stages = select_stages(training, only)
     stage = next((stage for stage in reversed(stages) if stage.trains != ALONE), stages[-1])
-    frames = Streamed(training.data.train.samples(training.model.void_id), training.model)
+    frames = Streamed(training.samples("train"), training.model)
     images, labels = next(loader(training, stage, frames))
     names = [training.model.modalities[i].name for i in training.inputs(stage)]
     rows = [[*(image[i].numpy() for image in images), colourize(label.numpy(), training.model)]

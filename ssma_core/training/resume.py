@@ -129,7 +129,8 @@ def configuration(training: Training, stage: Stage, output: Path) -> dict[str, A
              for name, file in zip(stage.start, start_files(stage, output)) if file.exists()}
     start |= {name: digest[:16]
               for name, digest in imagenet_hash(training, stage, output).items()}
-    data = {"train": asdict(training.data.train), "validation": asdict(training.data.validation)}
+    data = {"train": asdict(training.data.train), "validation": asdict(training.data.validation),
+            "label_groups": training.data.label_groups}
     values = {"model": asdict(training.spec(stage)), "data": data,
               "augmentation": asdict(training.augmentation), "stage": asdict(stage),
               "seed": training.seed, "validate_every": training.validate_every,

@@ -2,32 +2,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ssma_core.datasets.sources import Source
+from ssma_core.datasets.sources import Data, Sample, Split
 from ssma_core.errors import SsmaError
 from ssma_core.plain import from_plain, from_yaml, read_yaml
 from ssma_core.processes import MOST_WORKERS
-from ssma_core.spec import ModelSpec
+from ssma_core.spec import ModelSpec, grouped
 from ssma_core.training.augment import Augmentation
 
 FUSION, ALONE = "fusion", "alone"
 IMAGENET = "imagenet"
-
-
-@dataclass(frozen=True)
-class Data:
-    """The data of a run.
-
-    in_memory: True: frames are decoded once and kept (7 bytes per pixel at the model's input size).
-      False: they are read again each time.
-    """
-
-    train: Source
-    validation: Source
-    in_memory: bool
 
 
 @dataclass(frozen=True)
@@ -44,7 +31,11 @@ class Stage:
       its own kind, or "imagenet" or "imagenet:FILE", for the ImageNet weights of its backbone (of
       the installed package, of timm's download, or of a .pth or .safetensors file). For a fusion:
       its two experts, the first modality's first, or one fusion. For "alone": the fusion and its
-      two experts, whose decoders are the start.
+      two experts, whose decoders are the start, or the fusion and a model of a stage "alone".
+    other_classes: whether the models of `start` may have other classes. Of layers whose channels
+      are classes, those of the same name are then kept, and the others begin at random.
+    keep_statistics: fusion and "alone" only: batch norms keep the means and deviations of the start
+      and use them in training. For few steps: the moving averages follow a hundred steps late.
     starts_as_first: fusion only, from two experts: it begins with the first expert's decoder, and
       with SSMA blocks that let that expert's maps through. So it begins as good as that expert.
     steps: of one batch each. 0, for "alone" only: the decoders stay those of the start, which is
@@ -82,6 +73,8 @@ class Stage:
     modality_dropout: float = 0.0
     region_dropout: float = 0.0
     starts_as_first: bool = False
+    other_classes: bool = False
+    keep_statistics: bool = False
     warm_up: int = 0
     class_weights: Literal["none", "median_frequency"] = "none"
     label_smoothing: float = 0.0
@@ -91,6 +84,11 @@ class Stage:
     @property
     def from_imagenet(self) -> bool:
         return any(start.partition(":")[0] == IMAGENET for start in self.start)
+
+    @property
+    def start_alone(self) -> str | None:
+        """The model from which a stage "alone" takes the decoders of both experts."""
+        return self.start[1] if self.trains == ALONE and len(self.start) == 2 else None
 
     def __post_init__(self) -> None:
         where = f"stage {self.name!r}"
@@ -130,13 +128,15 @@ class Stage:
                                 f"only, got {share}")
 
     def _check_start(self, where: str) -> None:
-        wanted = {FUSION: (1, 2), ALONE: (3,)}.get(self.trains, (0, 1))
+        wanted = {FUSION: (1, 2), ALONE: (2, 3)}.get(self.trains, (0, 1))
         if len(self.start) not in wanted:
             raise SsmaError(f"{where}: start must name {' or '.join(map(str, wanted))} model(s), "
                             f"got {list(self.start)}")
         if self.from_imagenet and self.trains in (FUSION, ALONE):
             raise SsmaError(f"{where}: only an expert starts from {IMAGENET}, got "
                             f"{list(self.start)}")
+        if self.keep_statistics and self.trains not in (FUSION, ALONE):
+            raise SsmaError(f"{where}: keep_statistics is for a fusion, and for {ALONE}")
         if self.starts_as_first and (self.trains != FUSION or len(self.start) != 2):
             raise SsmaError(f"{where}: starts_as_first is for a fusion that starts from two "
                             f"experts, got {list(self.start)}")
@@ -159,7 +159,10 @@ class Stage:
 class Training:
     """A whole run. Raises SsmaError when the fields do not fit together.
 
-    model: the spec of the fusion; those of the experts follow from it.
+    model: the spec of the fusion; those of the experts follow from it. Where the data have groups,
+      `read_training` makes them its classes.
+    label_ids: the model's class that each id of a label becomes, which `read_training` takes from
+      the groups; empty: the ids are the model's own.
     seed: of weights, batches, augmentation and dropout; with the same seed, machine and number of
       threads a run gives the same result.
     validate_every, checkpoint_every: steps between two validations, and between two states from
@@ -179,6 +182,7 @@ class Training:
     precision: Literal["fp32", "bf16", "fp16"]
     workers: int
     compile: bool = False
+    label_ids: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.model.architecture != "ssma" or self.model.modalities[0].encoding != "image":
@@ -210,10 +214,16 @@ class Training:
             if start not in earlier:
                 raise SsmaError(f"stage {stage.name!r} starts from {start!r}, which is neither "
                                 "an earlier stage nor the path of a .safetensors file")
-            if self.spec(earlier[start]) != wanted:
+            if self.spec(earlier[start]) != wanted or (
+                    start == stage.start_alone and earlier[start].trains != ALONE):
                 raise SsmaError(f"stage {stage.name!r} starts from {list(stage.start)}: where "
                                 f"{start!r} stands, which trains {earlier[start].trains}, it needs "
                                 f"a model of {' and '.join(m.name for m in wanted.modalities)}")
+
+    def samples(self, split: Split) -> list[Sample]:
+        """The labelled frames of a data set, with labels of the model's classes. Raises SsmaError
+        as `Folded.samples`."""
+        return self.data.samples(split, self.model.void_id, self.label_ids)
 
     def inputs(self, stage: Stage) -> tuple[int, ...]:
         """The indices of the modalities that the stage's model takes."""
@@ -231,8 +241,10 @@ class Training:
         """The specs of the models that the stage starts from, in the order of `start`."""
         if stage.trains not in (FUSION, ALONE):
             return (self.spec(stage),) * len(stage.start)
-        fusion, experts = (self.model,), (self.model.of_expert(0), self.model.of_expert(1))
-        return {1: fusion, 2: experts, 3: (*fusion, *experts)}[len(stage.start)]
+        fusion, experts = self.model, (self.model.of_expert(0), self.model.of_expert(1))
+        if stage.trains == ALONE and len(stage.start) == 2:
+            return fusion, fusion
+        return {1: (fusion,), 2: experts, 3: (fusion, *experts)}[len(stage.start)]
 
 
 def select_stages(training: Training, only: str | None) -> list[Stage]:
@@ -255,7 +267,11 @@ def read_training(path: str | Path, settings: Sequence[str] = ()) -> Training:
     for setting in settings:
         _set(values, setting)
     try:
-        return from_plain(Training, values, "the configuration")
+        training = from_plain(Training, values, "the configuration")
+        if not training.data.label_groups:
+            return training
+        spec, ids = grouped(training.model, training.data.label_groups)
+        return replace(training, model=spec, label_ids=ids)
     except SsmaError as error:
         raise SsmaError(f"{path}: {error}") from error
 

@@ -3,7 +3,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
 
 from ssma_core.errors import SsmaError
 from ssma_core.model import AdapNetPP, SegmentationNetwork, Ssma, build
@@ -14,6 +18,19 @@ from ssma_core.training.stages import ALONE, Stage, Training
 
 Network = AdapNetPP | Ssma
 
+CLASS_LAYERS = (".scores.", ".to_full.", "auxiliary_heads.")  # whose channels are classes
+
+
+class Start(NamedTuple):
+    """A model that a stage starts from: its file, and the spec that it must have, or with
+    other_classes all of it but the classes. alone: whether its experts must have decoders of their
+    own."""
+
+    file: Path
+    spec: ModelSpec
+    other_classes: bool
+    alone: bool
+
 
 def starting_network(training: Training, stage: Stage, output: Path) -> Network:
     """Makes the network of a stage, on the CPU, in training mode. Random weights are drawn from
@@ -22,15 +39,17 @@ def starting_network(training: Training, stage: Stage, output: Path) -> Network:
     Raises SsmaError when a model that the stage starts from does not exist or is the wrong one.
     """
     network = build(training.spec(stage), alone=stage.trains == ALONE)
-    given = [_load(file, wanted) for file, wanted in start_models(training, stage, output)]
-    if len(given) in (1, 3):
+    given = [_load(start) for start in start_models(training, stage, output)]
+    if len(given) in (1, 3) or stage.start_alone:
         # Not strict: the file may lack auxiliary heads or unimodal decoders.
         network.load_state_dict(given[0].state_dict(), strict=False)
     if stage.from_imagenet:
         assert isinstance(network, AdapNetPP)  # as the stage's own check says
         load_imagenet(network.expert, *_imagenet(training, stage, output))
     if isinstance(network, Ssma):
-        if len(given) in (2, 3):
+        if stage.start_alone:
+            _take_decoders(network, given[1])
+        elif len(given) in (2, 3):
             _take_experts(network, *given[-2:])
             if stage.starts_as_first:
                 assert isinstance(given[0], AdapNetPP)  # as its spec says
@@ -39,6 +58,8 @@ def starting_network(training: Training, stage: Stage, output: Path) -> Network:
             network.freeze(*(part for name, part in network.named_children() if name != "alone"))
         elif stage.encoder_learning_rate == 0:
             network.freeze(network.experts)
+        if stage.keep_statistics:
+            network.keep_statistics()
     network.set_dropout(stage.dropout_keep)
     return network
 
@@ -77,21 +98,74 @@ def _imagenet(training: Training, stage: Stage, output: Path) -> tuple[str, Path
     return training.spec(stage).modalities[0].expert, output / file if file else None
 
 
-def start_models(training: Training, stage: Stage,
-                 output: Path) -> Iterable[tuple[Path, ModelSpec]]:
-    """The files that a stage starts from, with the spec that each must have."""
-    return zip(start_files(stage, output), training.start_specs(stage))
+def start_models(training: Training, stage: Stage, output: Path) -> Iterable[Start]:
+    for name, file, spec in zip(stage.start, start_files(stage, output),
+                                training.start_specs(stage)):
+        yield Start(file, spec, stage.other_classes, name == stage.start_alone)
 
 
-def check_start(file: Path, wanted: ModelSpec) -> None:
+def check_start(start: Start) -> None:
     """Raises SsmaError when the file does not exist or contains another model."""
+    file, wanted = start.file, start.spec
     if not file.exists():
         raise SsmaError(f"the stage starts from {file}, which is not there; train the stage "
                         f"{file.stem} first, or give another `start`")
     spec = checkpoint.read_spec(file)
+    if start.other_classes:
+        spec = replace(spec, class_names=wanted.class_names, class_colours=wanted.class_colours,
+                       void_id=wanted.void_id)
     if spec != wanted:
         raise SsmaError(f"{file} was trained for another model or other classes than this "
                         f"configuration's:\n{_difference(spec, wanted)}")
+    if start.alone and not checkpoint.has_unimodal(file):
+        raise SsmaError(f"{file} has no decoders for its experts alone: start from the fusion and "
+                        "its two experts")
+
+
+def new_classes(start: Start) -> list[str]:
+    """The classes that the model of a start does not have."""
+    known = checkpoint.read_spec(start.file).class_names
+    return [name for name in start.spec.class_names if name not in known]
+
+
+def _load(start: Start) -> SegmentationNetwork:
+    """The model of a start, with the classes that it should have."""
+    check_start(start)
+    network, spec = checkpoint.load(start.file)
+    if spec.class_names == start.spec.class_names:
+        return network
+    weights = network.state_dict()
+    heads, alone = network.auxiliary_heads is not None, checkpoint.has_unimodal(start.file)
+    other = build(start.spec, auxiliary_heads=heads, alone=alone)
+    other.load_state_dict({name: _for_classes(name, weights[name], new, spec, start.spec)
+                           for name, new in other.state_dict().items()})
+    return other
+
+
+def _for_classes(name: str, weight: Tensor, new: Tensor, before: ModelSpec,
+                 after: ModelSpec) -> Tensor:
+    """A weight of a model with the classes of `before` for one with those of `after`: where
+    channels are classes, those of the same name are kept, and the others are as in `new`."""
+    if not weight.ndim or not any(layer in name for layer in CLASS_LAYERS):
+        return weight
+    shared = set(before.class_names) & set(after.class_names)
+    kept, places = ([spec.class_names.index(name) for name in sorted(shared)]
+                    + list(range(spec.classes, len(each)))  # behind the classes: see `Decoder`
+                    for spec, each in ((before, weight), (after, new)))
+    made = new.clone()
+    if "to_full.convolution" in name:  # from classes to classes
+        for i, j in zip(kept, places):
+            made[j, places] = weight[i, kept]
+    else:
+        made[places] = weight[kept]
+    return made
+
+
+def _take_decoders(network: Ssma, model: SegmentationNetwork) -> None:
+    """Copies the decoders of a model's experts alone."""
+    assert isinstance(model, Ssma) and model.alone is not None  # as `check_start` says
+    assert network.alone is not None
+    network.alone.load_state_dict(model.alone.state_dict())
 
 
 def _take_experts(network: Ssma, colour: SegmentationNetwork, second: SegmentationNetwork) -> None:
@@ -102,11 +176,6 @@ def _take_experts(network: Ssma, colour: SegmentationNetwork, second: Segmentati
     else:
         for decoder, trained in zip(network.alone, (colour, second)):
             decoder.load_state_dict(trained.decoder.state_dict())
-
-
-def _load(file: Path, wanted: ModelSpec) -> SegmentationNetwork:
-    check_start(file, wanted)
-    return checkpoint.load(file)[0]
 
 
 def _difference(given: ModelSpec, wanted: ModelSpec) -> str:

@@ -258,7 +258,7 @@ def _going_on(call: Callable[[], None], pipeline: Pipeline) -> Callable[[], None
 def _opened(given: Parameters) -> Segmenter:
     if not given.model:
         raise SsmaError("the parameter 'model' is empty: give the path of a model file")
-    return Segmenter(given.model, given.threads or None)
+    return Segmenter(given.model, given.threads or None, label_groups=given.label_groups or None)
 
 
 def _check(segmenter: Segmenter, path: str) -> None:
@@ -273,7 +273,10 @@ def _model_summary(path: str, segmenter: Segmenter) -> str:
     spec = segmenter.spec
     names = [modality.name for modality in spec.modalities]
     alone = [name for name, can in zip(names, segmenter.unimodal) if can]
-    return (f"{path}: {' and '.join(names)}, {spec.classes} classes, runs on {segmenter.backend}; "
+    classes = f"{len(segmenter.grouped.ids)} classes"
+    if spec.classes < len(segmenter.grouped.ids):
+        classes += f" joined to {', '.join(spec.class_names)}"
+    return (f"{path}: {' and '.join(names)}, {classes}, runs on {segmenter.backend}; "
             f"if one sensor fails, it labels from {' or '.join(alone) or 'neither'} alone; "
             f"{distro.CV_BRIDGE}, "
             f"{'' if distro.HAS_MESSAGE_FILTERS else 'no '}message_filters here")

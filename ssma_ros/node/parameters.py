@@ -38,6 +38,10 @@ class Parameters:
     threads: int = _parameter(
         0, "CPU threads for one frame; 0 leaves the choice to the inference library", (0, 256),
         live=False)
+    label_groups: str = _parameter(
+        "", "path of a YAML file that joins the model's classes to groups, such as {drivable: "
+        "[trail, grass]}; the outputs are then about the groups, and classes that it does not name",
+        live=False)
     slop: float = _parameter(
         PAIRING.slop, "seconds that the stamps of a pair may lie apart; below half a frame's "
         "period, or neighbours can be taken for partners", (0.0, 10.0))

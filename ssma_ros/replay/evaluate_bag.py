@@ -18,7 +18,7 @@ from tqdm import tqdm
 from ssma_core import (
     BagSource,
     DriveResult,
-    ModelSpec,
+    Grouped,
     OverDds,
     PairingSettings,
     SsmaError,
@@ -61,10 +61,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = _parser()
     options = parser.parse_intermixed_args(arguments)
     needed = {"a bag": options.bags, **{f"--{name}": getattr(options, name)
-                                        for name in ("model", "rgb", "aux", "label")}}
+                                        for name in ("model", "rgb", "aux")},
+              "--label or --truth": options.label or options.truth}
     if options.compare:
         wrong = [name for name, value in needed.items() if value]
-        if wrong or options.live or options.json:
+        if wrong or options.live or options.json or options.groups:
             parser.error("--compare takes two results and, if a page is wanted, --report")
     elif missing := [name for name, value in needed.items() if not value]:
         parser.error(f"give {', '.join(missing)}; or --compare A.json B.json")
@@ -87,10 +88,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", type=Path, help="model file (.onnx, .engine or .safetensors)")
     parser.add_argument("--rgb", metavar="TOPIC", help="colour images")
     parser.add_argument("--aux", metavar="TOPIC", help="the second sensor's images")
-    parser.add_argument("--label", metavar="TOPIC", help="true labels: mono8, or other integers")
+    truth = parser.add_mutually_exclusive_group()
+    truth.add_argument("--label", metavar="TOPIC", help="true labels: mono8, or other integers")
+    truth.add_argument("--truth", metavar="FOLDER", help="true labels as pictures of class ids, "
+                       "each named by the stamp of its colour image in nanoseconds: in FOLDER, "
+                       "FOLDER/label or FOLDER/BAG/label, BAG the bag's name")
     parser.add_argument("--ignore", type=int, action="append", default=[], metavar="ID",
                         help="an id of labels that means 'not labelled', such as 255 or -1, read "
                              "as void (several times: several ids)")
+    parser.add_argument("--groups", metavar="FILE.yaml", help="groups of the model's "
+                        "classes, such as {drivable: [trail, grass]}, that labels and truth are "
+                        "joined to")
     add_pairing_arguments(parser)
     parser.add_argument("--queue-size", type=int, default=PairingSettings.queue_size, metavar="N",
                         help="how many frames may wait for a partner (default: %(default)d)")
@@ -108,7 +116,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _evaluate(options: argparse.Namespace) -> None:
     source = BagSource(options.slop, options.queue_size, options.aux_delay, rgb=options.rgb,
-                       aux=options.aux, label=options.label, ignore=tuple(options.ignore))
+                       aux=options.aux, label=options.label, truth=options.truth,
+                       ignore=tuple(options.ignore), label_groups=options.groups)
     # Without ROS, this is reported before the work begins.
     over_dds = None
     if options.live:
@@ -144,14 +153,14 @@ def _live() -> ModuleType:
 
 
 def _over_dds(live: ModuleType, model: Path, source: BagSource) -> OverDds:
-    def evaluate(bag: str, spec: ModelSpec) -> DriveResult:
+    def evaluate(bag: str, grouped: Grouped) -> DriveResult:
         begin_ns = next(rosbag2.messages(bag, [source.rgb, source.aux])).time_ns
         seconds = round(rosbag2.seconds(bag))
         with tqdm(total=seconds, desc="over DDS", unit="s", disable=None) as bar:
             def tick(now_ns: int) -> None:
                 bar.update(min(seconds, (now_ns - begin_ns) // 10**9) - int(bar.n))
 
-            found: DriveResult = live.evaluate(bag, model, spec, source, tick)
+            found: DriveResult = live.evaluate(bag, model, grouped, source, tick)
         return found
 
     return evaluate

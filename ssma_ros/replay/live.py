@@ -28,7 +28,7 @@ from ssma_core import (
     DriveResult,
     FrameCounts,
     FrameResult,
-    GroundTruth,
+    Grouped,
     Mode,
     ModelSpec,
     Recordings,
@@ -38,6 +38,7 @@ from ssma_core import (
     rosbag2,
     score,
     stacked,
+    true_labels,
 )
 from ssma_ros.node.parameters import COMPRESSED
 from ssma_ros.node.pipeline import NO_MODE
@@ -49,18 +50,19 @@ PATIENCE_S = 30
 LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-def evaluate(bag: str, model: Path, spec: ModelSpec, source: BagSource,
+def evaluate(bag: str, model: Path, grouped: Grouped, source: BagSource,
              tick: Callable[[int], None]) -> DriveResult:
     """What happens to a bag's frames, and when. Labels are scored as they come, so that none has to
     be kept. tick, and errors: as of `replay_through_node`."""
-    ground_truth = GroundTruth(bag, source.label, source.slop, source.ignore, spec.void_id)
+    spec = grouped.spec
+    truths = true_labels(bag, source, grouped)
     recordings = Recordings(bag, [source.rgb, source.aux])
     counts: dict[int, FrameCounts | None] = {}
 
     def take(stamp_ns: int, bag_time_ns: int, labels: npt.NDArray[Any]) -> None:
         # Not when the label came: a slow model's come seconds later.
-        truth = ground_truth.near(stamp_ns, recordings.of(stamp_ns, bag_time_ns))
-        counts[stamp_ns] = score(truth, labels, spec) if truth else None
+        truth = truths.near(stamp_ns, recordings.of(stamp_ns, bag_time_ns))
+        counts[stamp_ns] = score(truth, labels, grouped) if truth else None
 
     with tempfile.TemporaryDirectory(prefix="evaluate_bag.") as logs:
         collected = replay_through_node(bag, model, source, Path(logs, "live"), take=take,
@@ -142,6 +144,8 @@ def _node_arguments(bag: str | Path, model: Path, source: BagSource) -> list[str
                   "rgb_transport": rgb_transport, "aux_transport": aux_transport,
                   "check_frame_id": "false",  # as without DDS: a recorded bag cannot be mended
                   "use_sim_time": "true"}  # the bag's, from /clock
+    if source.label_groups:
+        parameters["label_groups"] = source.label_groups
     return ["--ros-args", "-r", f"rgb/image:={rgb}", "-r", f"aux/image:={aux}",
             *(part for name, value in parameters.items() for part in ("-p", f"{name}:={value}"))]
 

@@ -92,7 +92,9 @@ def _about_bags(result: Result, source: BagSource) -> dict[str, str]:
     ignored = f" without {', '.join(map(str, source.ignore))}" if source.ignore else ""
     return {
         "bags": "\n".join(drive.name for drive in result.drives),
-        "topics": f"{source.rgb}, {source.aux}; truth {source.label}{ignored}",
+        "topics": f"{source.rgb}, {source.aux}",
+        "truth": f"{source.label or source.truth}{ignored}",
+        **({"groups": source.label_groups} if source.label_groups else {}),
         "pairing": f"slop {source.slop:g} s, queue {source.queue_size}, "
                    f"aux delay {source.aux_delay:g} s",
     }

@@ -87,7 +87,8 @@ def _of_bags(result: Result) -> list[str]:
 def _figures(drives: Sequence[DriveResult], spec: ModelSpec) -> list[str]:
     found = figures.of_bags(drives, spec)
     latency = found["latency_ms"]
-    ends = [f"{'colour' if stream == 'rgb' else 'second':<9}"
+    words = {"rgb": "colour", "aux": "second"}
+    ends = [f"{words.get(stream, stream):<9}"
             + ", ".join(f"{count} {cause}" for cause, count in counts.items())
             for stream, counts in found["frames"].items()]
     jumps = found["clock_jumps"]
