@@ -1,0 +1,4 @@
+"""Registration of the second camera: its images in the colour camera's view, pixel by pixel."""
+from ssma_core.registration.file import Registration, read, write
+
+__all__ = ["Registration", "read", "write"]
