@@ -17,6 +17,7 @@ COMMANDS = {
     "build-engine": ("build_engine", "build a model's TensorRT engine"),
     "parity": ("parity", "check whether two model files give the same labels"),
     "prepare": ("prepare", "convert a public data set to list files and encoded images"),
+    "register": ("register", "find how a recording's second camera fits colour"),
     "synthesize": ("synthesize", "make drives through a synthetic forest"),
     "benchmark": ("benchmark", "time the backends, as ratios of one run"),
 }

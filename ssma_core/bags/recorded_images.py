@@ -1,6 +1,9 @@
 """The images in a bag, in whichever message they were recorded."""
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,7 +11,7 @@ import numpy as np
 
 from ssma_core.bags import image_messages, rosbag2
 from ssma_core.bags.image_messages import ImageMessage
-from ssma_core.bags.pairing import Stream
+from ssma_core.bags.pairing import Pair, Pairing, PairingSettings, Stream
 from ssma_core.bags.rosbag2 import COMPRESSED_IMAGE, IMAGE, Recorded
 
 DISPARITY = "stereo_msgs/msg/DisparityImage"
@@ -43,3 +46,18 @@ def _as_image(message: Any, as_depth: bool) -> SimpleNamespace:
     height, width = values.shape
     return SimpleNamespace(header=message.header, height=height, width=width, encoding="32FC1",
                            is_bigendian=0, step=4 * width, data=values.reshape(-1).view(np.uint8))
+
+
+def pairs(bag: str | Path, topics: tuple[str, str], settings: PairingSettings
+          ) -> Iterator[Pair[Recorded]]:
+    """The messages of a bag that the node would pair, in its order; still encoded.
+
+    topics: of the colour images and of the second sensor's. Raises SsmaError as `rosbag2.messages`.
+    """
+    pairing = Pairing[Recorded](**asdict(settings))
+    for message in rosbag2.messages(bag, topics):
+        stream: Stream = "rgb" if message.topic == topics[0] else "aux"
+        with rosbag2.about(message):
+            found = pairing.add(stream, rosbag2.stamp_ns(message), message)
+        yield from found
+    yield from pairing.flush()

@@ -56,7 +56,7 @@ class CalibratedCamera(Camera):
         width, height = self.size
         pixels = np.stack(np.meshgrid(np.arange(width, dtype=np.float64), np.arange(height)), 2)
         if self.is_pinhole:
-            return (pixels - (self.cx, self.cy)) / (self.fx, self.fy)
+            return np.asarray((pixels - (self.cx, self.cy)) / (self.fx, self.fy), np.float64)
         flat = pixels.reshape(-1, 1, 2)
         found = _undistorted(flat, self.matrix, np.array(self.distortion))
         off = np.abs(self.pixels(found.reshape(-1, 2)) - flat[:, 0]).max(axis=1)
@@ -77,8 +77,7 @@ class Transform:
     camera's optical frame (parent) to the second one's (child).
 
     translation: x, y, z in metres. rotation: a quaternion x, y, z, w.
-    Raises SsmaError when the quaternion is none of a rotation, or the cameras are more than 10 m
-    apart.
+    Raises SsmaError when the quaternion is none of a rotation.
     """
 
     translation: tuple[float, float, float]
@@ -89,10 +88,6 @@ class Transform:
         if not abs(length - 1) < _UNIT:
             raise SsmaError("a rotation is a quaternion (x, y, z, w) of length 1, got "
                             f"{list(self.rotation)} of length {length:.3g}")
-        if not self.baseline <= FARTHEST_APART:
-            raise SsmaError(f"the two cameras would be {self.baseline:.4g} m apart, more than "
-                            f"{FARTHEST_APART:g}: translations are in metres")
-
     @property
     def baseline(self) -> float:
         """How many metres the two cameras are apart."""
@@ -125,3 +120,10 @@ def _undistorted(pixels: Array, matrix: Array, distortion: Array) -> npt.NDArray
     else:
         found = cv2.undistortPoints(pixels, matrix, distortion, criteria=_ITERATIONS)
     return np.asarray(found, np.float64)
+
+
+def check_apart(transform: Transform) -> None:
+    """Raises SsmaError where two cameras are farther apart than those of one robot."""
+    if not transform.baseline <= FARTHEST_APART:
+        raise SsmaError(f"the two cameras would be {transform.baseline:.4g} m apart, more than "
+                        f"{FARTHEST_APART:g}: translations are in metres")

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
 from ssma_core.modalities.depth import measured
-from ssma_core.registration.cameras import CalibratedCamera, Transform
+from ssma_core.registration.cameras import CalibratedCamera, Transform, check_apart
 from ssma_core.registration.sizes import Size, check_sizes
 
 Array = npt.NDArray[Any]
@@ -62,11 +62,15 @@ class DepthRegistration:
     """Depth that is measured from another place than colour's.
 
     colour, depth: the cameras. transform: the depth camera as seen from the colour camera.
+    Raises SsmaError for cameras that are more than 10 m apart.
     """
 
     colour: CalibratedCamera
     depth: CalibratedCamera
     transform: Transform
+
+    def __post_init__(self) -> None:
+        check_apart(self.transform)
 
     @property
     def colour_size(self) -> Size:
@@ -174,9 +178,10 @@ def _landed(distances: Floats, slopes: Floats, offset: Floats, size: Size
     far += offset[2]
     with np.errstate(all="ignore"):  # of what is no measurement
         scale = 1 / far
-        for along, moved in ((x, offset[0]), (y, offset[1])):
-            along += moved
-            along *= scale
+        x += offset[0]
+        x *= scale
+        y += offset[1]
+        y *= scale
         column, row = x.astype(np.int32), y.astype(np.int32)
     # Negative numbers are large ones without a sign.
     lands = column.view(np.uint32) < size[0] + 2

@@ -3,11 +3,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
-from ssma_core.errors import SsmaError
 from ssma_core.files import write_text
 from ssma_core.plain import from_plain, read_yaml
 from ssma_core.registration.depth import DepthRegistration
@@ -19,10 +18,7 @@ Registration = DepthRegistration | HomographyRegistration
 def read(path: str | Path) -> Registration:
     """Reads a registration. Raises SsmaError, naming the file and the field, when it is none."""
     kind: Any = Registration
-    found = from_plain(kind, read_yaml(path), str(path))
-    if not isinstance(found, Registration):
-        raise SsmaError(f"{path} is empty: make a registration with `ssma register`")
-    return found
+    return cast(Registration, from_plain(kind, read_yaml(path), str(path)))
 
 
 def write(path: str | Path, registration: Registration, comment: str) -> None:

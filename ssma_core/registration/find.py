@@ -42,6 +42,7 @@ MOST_SPREAD = 6.0  # pixels by which they may differ, for a colour image of 960 
 _LEAST_CORRELATION = 0.05  # of structure: that of unlike images is below 0.02
 _STEPS, _STILL = 20, 0.02  # pixels by which a last step moves a corner
 _LARGEST_STEP = 4.0  # pixels
+STEPS = (1 + _PARTS) * (1 + len(_FINER))  # of `find`, for a colour image of 960 columns or more
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def find(pairs: Sequence[Pair], progress: Callable[[], object] = bool) -> Found:
     """Finds the homography.
 
     pairs: colour images, H×W×3 uint8 BGR, and the second sensor's, H×W of any type or H×W×3 uint8;
-      all of one size each. progress: called after each step.
+      all of one size each. progress: called after each of `STEPS` steps, or fewer.
     Raises SsmaError, with figures, where the images have too little in common, parts of the
     recording disagree, or the homography cannot be of two cameras that look the same way.
     """
@@ -147,7 +148,6 @@ def _refined(level: _Level, matrix: Array, freedom: Sequence[int]) -> tuple[Arra
 
     freedom: one after the other: 2 for a shift, 6 for an affine change, 8 for a homography.
     """
-    height, width = level.pairs[0][0].shape
     inverse = level.aux @ np.linalg.inv(matrix) @ np.linalg.inv(level.colour)
     for parameters in freedom:
         inverse, agreement = _climbed(level.pairs, inverse, parameters)
@@ -214,7 +214,7 @@ def _normed(values: Array) -> Array:
 
 def _change(step: Array) -> Array:
     """The homography near to none, 3×3, of 2, 6 or 8 parameters."""
-    right, down, a, b, c, d, e, f = (*step, *np.zeros(8 - len(step)))
+    right, down, a, b, c, d, e, f = np.pad(step, (0, 8 - len(step)))
     return np.array([[1 + a, b, right], [c, 1 + d, down], [e, f, 1.0]])
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
 from ssma_core.image_files.header import check_megapixels
-from ssma_core.registration.cameras import CalibratedCamera, Transform
+from ssma_core.registration.cameras import CalibratedCamera, Transform, check_apart
 from ssma_core.registration.sizes import Size, as_text, check_sizes
 
 Array = npt.NDArray[Any]
@@ -74,8 +74,8 @@ class HomographyRegistration:
         at = moved(np.linalg.inv(np.array(self.matrix)), pixels.reshape(-1, 2))
         at = at.reshape(height, width, 2)
         last = np.array(self.aux_size) - 1
-        inside = ((at >= -0.5) & (at <= last + 0.5)).all(axis=2)
-        at = np.where(inside[..., None], at.clip(0, last), -9).astype(np.float32)
+        inside = ((at >= -0.5) & (at <= last + 0.5)).all(axis=2, keepdims=True)
+        at = np.where(inside, at.clip(0, last), -9).astype(np.float32)
         nearest = self.interpolation == "nearest"
         if nearest:
             at = np.rint(at)
@@ -116,6 +116,7 @@ def at_distance(colour: CalibratedCamera, aux: CalibratedCamera, transform: Tran
     result 13.1); here n is the axis. Raises SsmaError where the lenses' distortion keeps any
     homography from fitting, and for a distance that is none.
     """
+    check_apart(transform)
     if not 0 < distance < math.inf:
         raise SsmaError(f"a working distance is a number of metres above 0, got {distance:g}")
     seen_from = transform.matrix
