@@ -33,6 +33,8 @@ from ssma_core.evaluation.results import (
 )
 from ssma_core.files import atomic_write, check_writable
 from ssma_core.pictures import colourize, contact_sheet, overlay
+from ssma_core.registration import Registration
+from ssma_core.registration import read as read_registration
 from ssma_core.segmenter import Segmentation, Segmenter
 from ssma_core.spec import Modality, ModelSpec
 
@@ -76,12 +78,13 @@ _LATE = {  # which module each name is in that is imported late
 __all__ = ["OTHER", "OVERTAKE_NS", "STREAMS", "BagSource", "Cause", "ConfusionMatrix",
            "DriveResult", "FrameCounts", "FrameResult", "GroundTruth", "ImageMessage", "Modality",
            "Mode", "ModelSpec", "OverDds", "Pairing", "PairingSettings", "Recordings",
+           "Registration",
            "Segmentation", "Segmenter", "SsmaError", "Stream", "Timeline", "TimelineEvent",
            "add_pairing_arguments", "atomic_write", "begin_program", "check_writable", "colourize",
            "compare_files", "contact_sheet", "cpu", "encodings", "evaluate_bags", "glibc",
-           "image_messages",
-           "in_words", "overlay", "return_free_memory", "rosbag2", "score", "stacked", "versions",
-           "write_comparison", "write_report", "write_result"]
+           "image_messages", "in_words", "overlay", "read_registration", "return_free_memory",
+           "rosbag2", "score", "stacked", "versions", "write_comparison", "write_report",
+           "write_result"]
 
 
 def __getattr__(name: str) -> Any:

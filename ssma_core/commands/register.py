@@ -220,9 +220,9 @@ def _parallax(options: argparse.Namespace, frame: Frame) -> str:
     try:
         parallax = _cameras(options, frame).parallax
     except SsmaError:
-        return ("it holds at the distance of most of what the images showed. How fast it gets wrong "
-                "nearer and farther is not known: the bag has no CameraInfo and tf_static of both "
-                "cameras")
+        return ("it holds at the distance of most of what the images showed. How fast it gets "
+                "wrong nearer and farther is not known: the bag has no CameraInfo and tf_static of "
+                "both cameras")
     displaced = ", ".join(f"{parallax / z:.0f} at {z} m" for z in _SHOWN_DISTANCES)
     return (f"it holds at the distance of most of what the images showed; between there and "
             f"infinity, by the cameras' distance, pixels are displaced by: {displaced}")

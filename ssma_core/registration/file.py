@@ -5,8 +5,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
-import yaml
-
 from ssma_core.files import write_text
 from ssma_core.plain import from_plain, read_yaml
 from ssma_core.registration.depth import DepthRegistration
@@ -25,6 +23,8 @@ def write(path: str | Path, registration: Registration, comment: str) -> None:
     """Writes a registration, atomically. comment: lines above it, for people.
 
     Raises SsmaError when it cannot be written."""
+    import yaml
+
     lines = "".join(f"# {line}\n" for line in comment.splitlines())
     values = yaml.safe_dump(_plain(asdict(registration)), sort_keys=False, width=100,
                             default_flow_style=None)
