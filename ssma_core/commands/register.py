@@ -188,8 +188,8 @@ def _by_images(options: argparse.Namespace, frames: Sequence[Frame]
                             f"and {width_x_height(aux)}, before {width_x_height(pairs[0][0])} and "
                             f"{width_x_height(pairs[0][1])}: record one setting of the cameras")
     with tqdm(total=STEPS, desc="comparing images", leave=False, disable=None) as bar:
-        found = find(pairs, bar.update)
-    about = [f"a homography found in {len(pairs)} pairs of images: parts of the recording differ "
+        found = find(pairs, bar.update, only_shift=_is_map(pairs[0][1]))
+    about = [f"a {'shift' if _is_map(pairs[0][1]) else 'homography'} found in {len(pairs)} pairs of images: parts of the recording differ "
              f"by {found.spread:.1f} pixels in the corners; correlation {found.correlation:.2f}",
              _parallax(options, frames[0])]
     return _homography(found.matrix, pairs[0], spread=found.spread), about
@@ -199,10 +199,14 @@ def _homography(matrix: Array, pair: tuple[Array, Array], **facts: float | None
                 ) -> HomographyRegistration:
     rgb, aux = pair
     first, second, third = (_row(row) for row in matrix)
-    mixes = aux.ndim == 3 or aux.dtype == np.uint8
     return HomographyRegistration(
         (first, second, third), (aux.shape[1], aux.shape[0]), (rgb.shape[1], rgb.shape[0]),
-        "linear" if mixes else "nearest", **facts)
+        "nearest" if _is_map(aux) else "linear", **facts)
+
+
+def _is_map(aux: Array) -> bool:
+    """Whether its values are measurements, which must not be mixed: depth, disparity, 16 bits."""
+    return aux.ndim == 2 and aux.dtype != np.uint8
 
 
 def _row(row: Array) -> Row:

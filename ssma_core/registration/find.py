@@ -34,6 +34,7 @@ Pair = tuple[Array, Array]
 
 LEAST_PAIRS = 3
 _COARSE, _FINER = 160, (320, 640, 960)  # widths of the colour image
+_FINE, _FARTHEST_SHIFT = 640, 0.06  # a width, and a share of it: for shifts only
 _SCALES = tuple(1.1 ** step for step in range(-5, 6))
 _ROTATIONS = tuple(np.radians((-6, -3, 0, 3, 6)))
 _TRIED = 4  # of these, the best are refined
@@ -64,20 +65,23 @@ class _Level(NamedTuple):
     aux: Array
 
 
-def find(pairs: Sequence[Pair], progress: Callable[[], object] = bool) -> Found:
+def find(pairs: Sequence[Pair], progress: Callable[[], object] = bool, *,
+         only_shift: bool = False) -> Found:
     """Finds the homography.
 
     pairs: colour images, H×W×3 uint8 BGR, and the second sensor's, H×W of any type or H×W×3 uint8;
-      all of one size each. progress: called after each of `STEPS` steps, or fewer.
+      all of one size each. only_shift: it is a shift, as what remains in depth that is registered
+      already; of up to 6 % of the width. progress: called after each of `STEPS` steps, or fewer.
     Raises SsmaError, with figures, where the images have too little in common, parts of the
     recording disagree, or the homography cannot be of two cameras that look the same way.
     """
     if len(pairs) < LEAST_PAIRS:
         raise SsmaError(f"a homography is found in at least {LEAST_PAIRS} pairs, got {len(pairs)}")
     colour_size, aux_size = ((image.shape[1], image.shape[0]) for image in pairs[0])
-    matrix, agreement = _found(pairs, progress)
+    find_in = _found_shift if only_shift else _found
+    matrix, agreement = find_in(pairs, progress)
     # Each from the beginning: what is wrong, each part gets wrong in another way.
-    parts = [_found(pairs[i::_PARTS], progress)[0] for i in range(min(_PARTS, len(pairs)))]
+    parts = [find_in(pairs[i::_PARTS], progress)[0] for i in range(min(_PARTS, len(pairs)))]
     spread = _spread(parts, matrix, aux_size)
     _check(matrix, agreement, spread, aux_size, colour_size)
     return Found(matrix, agreement, spread)
@@ -95,6 +99,24 @@ def _found(pairs: Sequence[Pair], progress: Callable[[], object]) -> tuple[Array
         matrix, agreement = _refined(_level(pairs, width, matrix), matrix, freedom=(6, 8))
         progress()
     return matrix, agreement
+
+
+def _found_shift(pairs: Sequence[Pair], progress: Callable[[], object]) -> tuple[Array, float]:
+    """Likewise, of a shift only. Depth has outlines at a fine size, and hardly any at a coarse."""
+    colour_size, aux_size = ((image.shape[1], image.shape[0]) for image in pairs[0])
+    matrix = resizing(aux_size, colour_size)
+    level = _level(pairs, _FINE, matrix)
+    height, width = level.pairs[0][0].shape
+    total = sum(spectrum(rgb, cv2.resize(aux, (width, height))) for rgb, aux in level.pairs)
+    _, (right, down) = best_shift(shifts(np.asarray(total), (width, height)),
+                                  round(_FARTHEST_SHIFT * width))
+    begin = scaled(np.linalg.inv(level.colour) @ _shift(right, down) @ level.colour @ matrix)
+    progress()
+    return _refined(level, begin, freedom=(2,))
+
+
+def _shift(right: float, down: float) -> Array:
+    return np.array([[1, 0, right], [0, 1, down], [0, 0, 1.0]])
 
 
 def _check(matrix: Array, agreement: float, spread: float, aux_size: Size, colour_size: Size
@@ -137,8 +159,8 @@ def _coarse(level: _Level, start: Array) -> list[Array]:
         total = sum(spectrum(rgb, cv2.warpPerspective(aux, warp, (width, height)))
                     for rgb, aux in level.pairs)
         agreement, (right, down) = best_shift(shifts(np.asarray(total), (width, height)))
-        moves = np.array([[1, 0, right], [0, 1, down], [0, 0, 1.0]])
-        tried.append((agreement, scaled(np.linalg.inv(level.colour) @ moves @ trial)))
+        matrix = np.linalg.inv(level.colour) @ _shift(right, down) @ trial
+        tried.append((agreement, scaled(matrix)))
     tried.sort(key=lambda each: each[0], reverse=True)
     return [matrix for _, matrix in tried[:_TRIED]]
 

@@ -84,9 +84,17 @@ def shifts(spectrum: Array, size: Size) -> Floats:
     return np.fft.irfft2(spectrum, size[::-1]).astype(np.float32)
 
 
-def best_shift(found: Floats) -> tuple[float, tuple[int, int]]:
-    """The largest correlation of `shifts`, and its shift to the right and down, in pixels."""
+def best_shift(found: Floats, farthest: int | None = None) -> tuple[float, tuple[int, int]]:
+    """The largest correlation of `shifts`, and its shift to the right and down, in pixels.
+
+    farthest: pixels in each direction; None: any shift.
+    """
+    found = around(found, min(found.shape) // 2 - 1 if farthest is None else farthest)
     row, column = np.unravel_index(int(found.argmax()), found.shape)
-    down, right = ((int(at) + side // 2) % side - side // 2
-                   for at, side in zip((row, column), found.shape))
-    return float(found.max()), (right, down)
+    return float(found.max()), (int(column) - found.shape[1] // 2, int(row) - found.shape[0] // 2)
+
+
+def around(found: Floats, farthest: int) -> Floats:
+    """The correlations of shifts up to so many pixels in each direction, no shift in the middle."""
+    side = 2 * farthest + 1
+    return np.roll(found, (farthest, farthest), (0, 1))[:side, :side]
