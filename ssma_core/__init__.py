@@ -33,7 +33,7 @@ from ssma_core.evaluation.results import (
 )
 from ssma_core.files import atomic_write, check_writable
 from ssma_core.pictures import colourize, contact_sheet, overlay
-from ssma_core.registration import Registration
+from ssma_core.registration import Displacement, Registration
 from ssma_core.registration import read as read_registration
 from ssma_core.segmenter import Segmentation, Segmenter
 from ssma_core.spec import Modality, ModelSpec
@@ -76,7 +76,7 @@ _LATE = {  # which module each name is in that is imported late
 }
 
 __all__ = ["OTHER", "OVERTAKE_NS", "STREAMS", "BagSource", "Cause", "ConfusionMatrix",
-           "DriveResult", "FrameCounts", "FrameResult", "GroundTruth", "ImageMessage", "Modality",
+           "Displacement", "DriveResult", "FrameCounts", "FrameResult", "GroundTruth", "ImageMessage", "Modality",
            "Mode", "ModelSpec", "OverDds", "Pairing", "PairingSettings", "Recordings",
            "Registration",
            "Segmentation", "Segmenter", "SsmaError", "Stream", "Timeline", "TimelineEvent",

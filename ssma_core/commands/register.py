@@ -187,9 +187,11 @@ def _by_images(options: argparse.Namespace, frames: Sequence[Frame]
             raise SsmaError(f"{options.bag}: the images change their size: {width_x_height(rgb)} "
                             f"and {width_x_height(aux)}, before {width_x_height(pairs[0][0])} and "
                             f"{width_x_height(pairs[0][1])}: record one setting of the cameras")
+    only_shift = _is_map(pairs[0][1])
     with tqdm(total=STEPS, desc="comparing images", leave=False, disable=None) as bar:
-        found = find(pairs, bar.update, only_shift=_is_map(pairs[0][1]))
-    about = [f"a {'shift' if _is_map(pairs[0][1]) else 'homography'} found in {len(pairs)} pairs of images: parts of the recording differ "
+        found = find(pairs, bar.update, only_shift=only_shift)
+    kind = "shift" if only_shift else "homography"
+    about = [f"a {kind} found in {len(pairs)} pairs of images: parts of the recording differ "
              f"by {found.spread:.1f} pixels in the corners; correlation {found.correlation:.2f}",
              _parallax(options, frames[0])]
     return _homography(found.matrix, pairs[0], spread=found.spread), about

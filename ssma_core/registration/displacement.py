@@ -20,6 +20,7 @@ Array = npt.NDArray[Any]
 
 EVERY_S = 1.0
 _WIDTH = 480  # of the images that are compared
+_NARROWEST = 120  # pixels of the colour image, which shows too little otherwise
 _LOOKS, _ENOUGH = 10, 5  # pairs that are remembered, and pairs to judge by
 _FARTHEST = 0.06  # of the width, of a displacement that is looked for
 _MUCH = 4  # pixels of these: from there on they are displaced
@@ -44,9 +45,9 @@ class Displacement:
 
         rgb: H×W×3 uint8 BGR. aux: the second sensor's, of the same height and width.
         """
-        if now - self._last < EVERY_S or rgb.shape[:2] != aux.shape[:2]:
-            return
         height, width = rgb.shape[:2]
+        if now - self._last < EVERY_S or aux.shape[:2] != (height, width) or width < _NARROWEST:
+            return
         size = (min(_WIDTH, width), max(1, round(height * min(_WIDTH, width) / width)))
         if size != self._size:
             self.begin_anew()
@@ -71,8 +72,8 @@ class Displacement:
 
 
 def _thinned(image: Array) -> Array:
-    """Every other pixel and row of a large image, or fewer: half of the time goes into these."""
-    step = max(1, image.shape[1] // (2 * _WIDTH))
+    """Every other pixel and row of a large image, or fewer, which saves half of the time."""
+    step = max(1, image.shape[1] // _WIDTH)
     return np.ascontiguousarray(image[::step, ::step])
 
 

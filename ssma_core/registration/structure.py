@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float32]
 
 _NARROW = 8  # pixels
 _SMOOTH = 1.0  # pixels, before the gradient
-_AROUND = 12.0  # pixels, what is usual
+_AROUND = (41, 41)  # pixels in which a gradient is usual
 _FLAT = 0.25  # of the image's mean: gradients below it are no edges
 _REACH = 7  # pixels across, of a gradient
 _MOST = 3.0  # times what is usual
@@ -61,9 +61,9 @@ def structure(values: Floats) -> Floats:
     size = cv2.magnitude(cv2.Scharr(smooth, cv2.CV_32F, 1, 0), cv2.Scharr(smooth, cv2.CV_32F, 0, 1))
     known = cv2.erode(known.view(np.uint8), np.ones((_REACH, _REACH), np.uint8))
     size *= known
-    usual = cv2.GaussianBlur(size, (0, 0), _AROUND)
-    weight = cv2.GaussianBlur(known.astype(np.float32), (0, 0), _AROUND)
-    usual = usual / np.maximum(weight, np.float32(1e-3)) + np.float32(_FLAT * size.mean() + 1e-9)
+    usual = cv2.blur(size, _AROUND) / np.maximum(cv2.blur(known.astype(np.float32), _AROUND),
+                                                 np.float32(1e-3))
+    usual += np.float32(_FLAT * float(size.mean()) + 1e-9)
     found = np.minimum(size / usual, np.float32(_MOST))
     return (found - found.sum() / max(1, int(known.sum()))) * known
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ssma_core import (
     STREAMS,
+    Displacement,
     ImageMessage,
     Registration,
     Segmentation,
@@ -89,6 +90,7 @@ class Labelling:
         self._segmenter, self._outputs, self._statistics = segmenter, outputs, statistics
         self._report, self._registration = report, registration
         self._colour_frame = ""
+        self.displacement = Displacement()
         self._blank_detector = BlankDetector({
             stream: modality.encoding in ("jet", "hha")
             for stream, modality in zip(STREAMS, segmenter.spec.modalities)})
@@ -132,6 +134,9 @@ class Labelling:
         if len(used) == 2 and self.given.check_frame_id and not self._registration:
             messages.check_registered(work["rgb"].image, work["aux"].image)
         self._publish({stream: images[stream] for stream in used}, work)
+        if len(used) == 2:
+            self.displacement.look(images["rgb"], images["aux"], time.monotonic())
+            self._statistics.displaced = self.displacement.pixels()
         return "+".join(self.names[stream] for stream in used)
 
     def _look(self, work: Work) -> tuple[dict[Stream, Array], tuple[Stream, ...]]:

@@ -83,7 +83,8 @@ class Pipeline:
         self.statistics.begin_anew()
         self.arrivals.begin_anew()
         self._delay_estimator.begin_anew()
-        self.statistics.aux_delay = None
+        self.labelling.displacement.begin_anew()
+        self.statistics.aux_delay = self.statistics.displaced = None
 
     @property
     def mode(self) -> str:
