@@ -76,9 +76,9 @@ _LATE = {  # which module each name is in that is imported late
 }
 
 __all__ = ["OTHER", "OVERTAKE_NS", "STREAMS", "BagSource", "Cause", "ConfusionMatrix",
-           "Displacement", "DriveResult", "FrameCounts", "FrameResult", "GroundTruth", "ImageMessage", "Modality",
-           "Mode", "ModelSpec", "OverDds", "Pairing", "PairingSettings", "Recordings",
-           "Registration",
+           "Displacement", "DriveResult", "FrameCounts", "FrameResult", "GroundTruth",
+           "ImageMessage", "Modality", "Mode", "ModelSpec", "OverDds", "Pairing", "PairingSettings",
+           "Recordings", "Registration",
            "Segmentation", "Segmenter", "SsmaError", "Stream", "Timeline", "TimelineEvent",
            "add_pairing_arguments", "atomic_write", "begin_program", "check_writable", "colourize",
            "compare_files", "contact_sheet", "cpu", "encodings", "evaluate_bags", "glibc",

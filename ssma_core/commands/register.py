@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from ssma_core.bags import calibration, recorded_images, rosbag2
+from ssma_core.bags import recorded_images, rosbag2
+from ssma_core.bags.calibration import camera_info, tf
 from ssma_core.bags.image_messages import ImageMessage, encoding
 from ssma_core.bags.recorded_images import DISPARITY, STREAM_TYPES
 from ssma_core.commands import add_pairing_arguments, count_to, pairing_settings
@@ -149,8 +150,8 @@ def _cameras(options: argparse.Namespace, frame: Frame) -> Cameras:
         for image, topic, info in ((frame.rgb, options.rgb, options.rgb_info),
                                    (frame.aux, options.aux, options.aux_info)):
             pixels = image.array()
-            found.append(calibration.calibration(
-                options.bag, topic, info or calibration.info_topic(topic),
+            found.append(camera_info.calibration(
+                options.bag, topic, info or camera_info.info_topic(topic),
                 (pixels.shape[1], pixels.shape[0])))
         colour, aux = found
         seen_from = _transform(options, frame).matrix
@@ -165,7 +166,7 @@ def _cameras(options: argparse.Namespace, frame: Frame) -> Cameras:
 def _transform(options: argparse.Namespace, frame: Frame) -> Transform:
     if options.transform:
         return from_plain(Transform, read_yaml(options.transform), str(options.transform))
-    return calibration.transform(options.bag, frame.rgb.frame_id, frame.aux.frame_id)
+    return tf.transform(options.bag, frame.rgb.frame_id, frame.aux.frame_id)
 
 
 def _by_calibration(options: argparse.Namespace, cameras: Cameras, way: str, frame: Frame

@@ -124,9 +124,10 @@ class DepthRegistration:
             rows = slice(top, top + _ROWS + 1)  # the last one again, for the gap below it
             far, places = _landed(distances[rows], slopes[:, rows], units_a_metre * offset,
                                   self._grid.size)
-            np.minimum.at(nearest, places.astype(np.intp), far)
-            for between, farther in _gaps(places, far, distances.shape[1], stride):
-                np.minimum.at(nearest, between.astype(np.intp), farther)
+            with np.errstate(invalid="ignore"):  # of what lands nowhere
+                np.minimum.at(nearest, places.astype(np.intp), far)
+                for between, farther in _gaps(places, far, distances.shape[1], stride):
+                    np.minimum.at(nearest, between.astype(np.intp), farther)
         seen = nearest.reshape(height + 2, stride)[1:-1, 1:-1]
         if self._grid.places is None:
             return seen

@@ -58,11 +58,12 @@ class Found:
 
 
 class _Level(NamedTuple):
-    """Pairs of structures of one size, and the two resizes from full pixels to theirs, 3×3."""
+    """Pairs of structures of one size: colour's, and the second image's in colour's view by
+    `matrix`. resize: from the colour image's pixels to theirs. Both 3×3."""
 
     pairs: list[Pair]
-    colour: Array
-    aux: Array
+    resize: Array
+    matrix: Array
 
 
 def find(pairs: Sequence[Pair], progress: Callable[[], object] = bool, *,
@@ -90,13 +91,12 @@ def find(pairs: Sequence[Pair], progress: Callable[[], object] = bool, *,
 def _found(pairs: Sequence[Pair], progress: Callable[[], object]) -> tuple[Array, float]:
     """The homography, and the correlation that is reached with it."""
     colour_size, aux_size = ((image.shape[1], image.shape[0]) for image in pairs[0])
-    start = resizing(aux_size, colour_size)
-    level = _level(pairs, _COARSE, start)
-    tried = [_refined(level, begin, freedom=(2, 6, 8)) for begin in _coarse(level, start)]
+    level = _level(pairs, _COARSE, resizing(aux_size, colour_size))
+    tried = [_refined(level, begin, freedom=(2, 6, 8)) for begin in _coarse(level)]
     matrix, agreement = max(tried, key=lambda each: each[1])
     progress()
     for width in sorted({min(width, colour_size[0]) for width in _FINER}):
-        matrix, agreement = _refined(_level(pairs, width, matrix), matrix, freedom=(6, 8))
+        matrix, agreement = _refined(_level(pairs, width, matrix), np.eye(3), freedom=(6, 8))
         progress()
     return matrix, agreement
 
@@ -104,15 +104,13 @@ def _found(pairs: Sequence[Pair], progress: Callable[[], object]) -> tuple[Array
 def _found_shift(pairs: Sequence[Pair], progress: Callable[[], object]) -> tuple[Array, float]:
     """Likewise, of a shift only. Depth has outlines at a fine size, and hardly any at a coarse."""
     colour_size, aux_size = ((image.shape[1], image.shape[0]) for image in pairs[0])
-    matrix = resizing(aux_size, colour_size)
-    level = _level(pairs, _FINE, matrix)
+    level = _level(pairs, _FINE, resizing(aux_size, colour_size))
     height, width = level.pairs[0][0].shape
-    total = sum(spectrum(rgb, cv2.resize(aux, (width, height))) for rgb, aux in level.pairs)
+    total = sum(spectrum(rgb, aux) for rgb, aux in level.pairs)
     _, (right, down) = best_shift(shifts(np.asarray(total), (width, height)),
                                   round(_FARTHEST_SHIFT * width))
-    begin = scaled(np.linalg.inv(level.colour) @ _shift(right, down) @ level.colour @ matrix)
     progress()
-    return _refined(level, begin, freedom=(2,))
+    return _refined(level, _shift(right, down), freedom=(2,))
 
 
 def _shift(right: float, down: float) -> Array:
@@ -134,46 +132,53 @@ def _check(matrix: Array, agreement: float, spread: float, aux_size: Size, colou
 
 
 def _level(pairs: Sequence[Pair], width: int, matrix: Array) -> _Level:
-    """At a width of the colour image, and at a size of the other one at which both show the same
-    things equally large by what is known so far."""
+    """At a width of the colour image, with the second one as it is seen by what is known so far:
+    so a pixel's surroundings are the same in both."""
     colour, aux = ((image.shape[1], image.shape[0]) for image in pairs[0])
     shrinks = min(1.0, width / colour[0])
+    # To the same scale before the warp, which only interpolates.
     grows = shrinks * abs(np.linalg.det(matrix[:2, :2])) ** 0.5
-    colour_level, aux_level = ((max(8, round(size[0] * by)), max(8, round(size[1] * by)))
-                               for size, by in ((colour, shrinks), (aux, grows)))
-    return _Level([(structure(resized(brightness(rgb), colour_level)),
-                    structure(resized(brightness(other), aux_level))) for rgb, other in pairs],
-                  resizing(colour, colour_level), resizing(aux, aux_level))
+    size, before = ((max(8, round(sides[0] * by)), max(8, round(sides[1] * by)))
+                    for sides, by in ((colour, shrinks), (aux, grows)))
+    resize = resizing(colour, size)
+    warp = resize @ matrix @ np.linalg.inv(resizing(aux, before))
+
+    def seen(image: Array) -> Array:
+        return cv2.warpPerspective(resized(brightness(image), before), warp, size,
+                                   borderMode=cv2.BORDER_CONSTANT, borderValue=float("nan"))
+
+    return _Level([(structure(resized(brightness(rgb), size)), structure(seen(other)))
+                   for rgb, other in pairs], resize, matrix)
 
 
-def _coarse(level: _Level, start: Array) -> list[Array]:
-    """The best of all shifts, at the best of some scales and rotations around the start."""
+def _coarse(level: _Level) -> list[Array]:
+    """The best of all shifts, at the best of some scales and rotations: what to begin with."""
     height, width = level.pairs[0][0].shape
     centre = np.array([[1, 0, (width - 1) / 2], [0, 1, (height - 1) / 2], [0, 0, 1.0]])
     tried = []
     for scale, angle in itertools.product(_SCALES, _ROTATIONS):
         across, along = scale * np.cos(angle), scale * np.sin(angle)
         turned = np.array([[across, -along, 0], [along, across, 0], [0, 0, 1.0]])
-        trial = centre @ turned @ np.linalg.inv(centre) @ level.colour @ start
-        warp = trial @ np.linalg.inv(level.aux)
-        total = sum(spectrum(rgb, cv2.warpPerspective(aux, warp, (width, height)))
+        trial = centre @ turned @ np.linalg.inv(centre)
+        total = sum(spectrum(rgb, cv2.warpPerspective(aux, trial, (width, height)))
                     for rgb, aux in level.pairs)
         agreement, (right, down) = best_shift(shifts(np.asarray(total), (width, height)))
-        matrix = np.linalg.inv(level.colour) @ _shift(right, down) @ trial
-        tried.append((agreement, scaled(matrix)))
+        tried.append((agreement, _shift(right, down) @ trial))
     tried.sort(key=lambda each: each[0], reverse=True)
     return [matrix for _, matrix in tried[:_TRIED]]
 
 
-def _refined(level: _Level, matrix: Array, freedom: Sequence[int]) -> tuple[Array, float]:
-    """Raises the mean correlation of the level's pairs. Returns the homography and what is reached.
+def _refined(level: _Level, begin: Array, freedom: Sequence[int]) -> tuple[Array, float]:
+    """Raises the mean correlation of the level's pairs. Returns the homography, in full pixels, and
+    what is reached.
 
-    freedom: one after the other: 2 for a shift, 6 for an affine change, 8 for a homography.
+    begin: what is changed about the level's matrix at first, in the level's pixels. freedom: one
+      after the other: 2 for a shift, 6 for an affine change, 8 for a homography.
     """
-    inverse = level.aux @ np.linalg.inv(matrix) @ np.linalg.inv(level.colour)
+    inverse = np.linalg.inv(begin)
     for parameters in freedom:
         inverse, agreement = _climbed(level.pairs, inverse, parameters)
-    found = np.linalg.inv(level.colour) @ np.linalg.inv(inverse) @ level.aux
+    found = np.linalg.inv(level.resize) @ np.linalg.inv(inverse) @ level.resize @ level.matrix
     return scaled(found), agreement
 
 
@@ -183,20 +188,22 @@ def _climbed(pairs: Sequence[Pair], inverse: Array, parameters: int) -> tuple[Ar
     # Parameters in units of half the width, so that they are about equally large.
     unit = np.array([[width / 2, 0, (width - 1) / 2], [0, width / 2, (height - 1) / 2], [0, 0, 1]])
     places, ends = _places(width, height, unit), corners((width, height))
-    best, agreed = inverse, -np.inf
+    best, agreed, step = inverse, -np.inf, np.zeros(parameters)
     for _ in range(_STEPS):
         agreement, normal, slope = _sums(pairs, inverse, places, parameters, 2 / width)
-        if agreement <= agreed:
-            break
-        best, agreed = inverse, agreement
-        step = np.linalg.lstsq(normal, slope, rcond=1e-9)[0] / max(agreement, 0.1)
+        if agreement > agreed:
+            best, agreed = inverse, agreement
+            step = np.linalg.lstsq(normal, slope, rcond=1e-9)[0] / max(agreement, 0.1)
+        else:  # it went too far
+            step /= 4
         change = unit @ _change(step) @ np.linalg.inv(unit)
         farthest = float(np.linalg.norm(moved(change, ends) - ends, axis=1).max())
         if farthest > _LARGEST_STEP:
-            change = unit @ _change(step * _LARGEST_STEP / farthest) @ np.linalg.inv(unit)
+            step *= _LARGEST_STEP / farthest
+            change = unit @ _change(step) @ np.linalg.inv(unit)
         if farthest < _STILL:
             break
-        inverse = scaled(inverse @ change)
+        inverse = scaled(best @ change)
     return best, agreed
 
 
