@@ -22,6 +22,7 @@ import cv2
 import example_report as example
 import numpy as np
 import torch
+import yaml
 from conftest import ROOT, TINY_SPEC
 from onnx import TensorProto, helper
 from protobuf_messages import field, varint
@@ -38,6 +39,7 @@ from ssma_core.model_files import checkpoint, engine_file, onnx_parts
 from ssma_core.model_files.exported import Exported, FrameFormat, to_metadata
 from ssma_core.model_files.npz import read_npz
 from ssma_core.model_files.tf_checkpoint import masked_crc32c, read_checkpoint
+from ssma_core.registration import read as read_registration
 from ssma_core.training.resume import StageFiles, load_state
 from ssma_core.training.stages import read_training
 
@@ -208,6 +210,11 @@ def _configuration() -> bytes:
     return (ROOT / "config/training/tiny_forest.yaml").read_bytes()
 
 
+def _registration() -> bytes:
+    return yaml.safe_dump({"matrix": [[1.0, 0.0, 3.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+                           "aux_size": [64, 48], "colour_size": [64, 48]}).encode()
+
+
 def _checkpoint() -> bytes:
     return bytes(save({"w": np.zeros(3, np.float32)},
                       {"format": "ssma", "version": "1", "spec": TINY_SPEC.to_json()}))
@@ -226,5 +233,6 @@ READERS = {
     "checkpoint": Reader(_checkpoint, "m.safetensors", checkpoint.read_spec),
     "onnx": Reader(_onnx, "m.onnx", _read_onnx),
     "state": Reader(_state, "fusion.state.pt", _read_state),
+    "registration": Reader(_registration, "r.yaml", read_registration),
     "drive": Reader(_drive, "drive.json", _read_drive),
 }

@@ -182,7 +182,8 @@ def test_a_second_camera_that_is_displaced_is_reported_with_the_pixels(
         day: Field, drives: dict[int, list[Any]], right: int, down: int) -> None:
     drive = drives[5000]
     day.play(colour(lambda i: drive[i].rgb, hz=3),
-             depth(lambda i: np.roll(drive[i].depth, (down, right), (0, 1)), hz=3), until=9)
+             depth(lambda i: np.roll(drive[i].near_infrared, (down, right), (0, 1)), hz=3,
+                   encoding="mono8"), until=9)
     said = [text for text in day.now if "lies" in text]
     if not right:
         assert not said
