@@ -30,12 +30,13 @@ MEASURED, NO_RETURN, HOLE = 0, 1, 2
 _ROWS = 64  # at once: what a core's cache holds
 _BEYOND = np.float32(1e8)  # as good as infinity, in millimetres and in metres
 _MOST_MILLIMETRES = 65535.0  # in uint16
+_AS_FINE = 0.75  # of colour's focal length: the gaps that this leaves are closed
 _WIDEST = 4  # the ideal camera's image, in sides of the colour image
 
 
 class _Grid(NamedTuple):
     """The pixels on which points land: of an ideal camera in the place of the colour camera, which
-    are not finer than the depth image's, so that gaps are few.
+    are hardly finer than the depth image's, so that gaps are few.
 
     matrix: 3×3. places: which of them each colour pixel shows, as for cv2.remap; None where they
       are the colour image's own.
@@ -147,7 +148,7 @@ class DepthRegistration:
     @cached_property
     def _grid(self) -> _Grid:
         colour = self.colour
-        coarser = [min(1.0, ours / theirs) for ours, theirs in
+        coarser = [ours / theirs if ours < _AS_FINE * theirs else 1.0 for ours, theirs in
                    ((self.depth.fx, colour.fx), (self.depth.fy, colour.fy))]
         if colour.is_pinhole and coarser == [1, 1]:
             return _Grid(colour.matrix, colour.size, None)
