@@ -39,6 +39,8 @@ from ssma_core.modalities.blank import (
     shows_nothing,
 )
 from ssma_core.pictures import colourize, contact_sheet, overlay
+from ssma_core.registration import Displacement, Registration
+from ssma_core.registration import read as read_registration
 from ssma_core.segmenter import Segmentation, Segmenter
 from ssma_core.spec import Grouped, Modality, ModelSpec
 
@@ -80,14 +82,15 @@ _LATE = {  # which module each name is in that is imported late
 }
 
 __all__ = ["MIN_VALID_DEPTH", "OTHER", "OVERTAKE_NS", "STREAMS", "BagSource", "Cause",
-           "ConfusionMatrix", "DriveResult", "FrameCounts", "FrameResult", "Grouped",
-           "ImageMessage", "Modality", "Mode", "ModelSpec", "OverDds", "Pairing", "PairingSettings",
-           "Recordings", "Segmentation", "Segmenter", "SsmaError", "Stream", "Timeline",
-           "TimelineEvent", "add_pairing_arguments", "atomic_write", "begin_program",
-           "check_writable", "colourize", "compare_files", "contact_sheet", "cpu", "encodings",
-           "evaluate_bags", "glibc", "image_messages", "in_words", "looked_at", "overlay",
-           "return_free_memory", "rosbag2", "same_rows", "score", "shows_nothing", "stacked",
-           "true_labels", "versions", "write_comparison", "write_report", "write_result"]
+           "ConfusionMatrix", "Displacement", "DriveResult", "FrameCounts", "FrameResult",
+           "Grouped", "ImageMessage", "Modality", "Mode", "ModelSpec", "OverDds", "Pairing",
+           "PairingSettings", "Recordings", "Registration", "Segmentation", "Segmenter",
+           "SsmaError", "Stream", "Timeline", "TimelineEvent", "add_pairing_arguments",
+           "atomic_write", "begin_program", "check_writable", "colourize", "compare_files",
+           "contact_sheet", "cpu", "encodings", "evaluate_bags", "glibc", "image_messages",
+           "in_words", "looked_at", "overlay", "read_registration", "return_free_memory",
+           "rosbag2", "same_rows", "score", "shows_nothing", "stacked", "true_labels", "versions",
+           "write_comparison", "write_report", "write_result"]
 
 
 def __getattr__(name: str) -> Any:

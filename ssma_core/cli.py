@@ -20,6 +20,7 @@ COMMANDS = {
     "prepare": ("prepare", "convert a public data set to list files and encoded images"),
     "export-labels": ("export_labels", "write labels for an annotation tool"),
     "import-labels": ("import_labels", "read an annotation tool's masks into a data folder"),
+    "register": ("register", "find how a recording's second camera fits colour"),
     "synthesize": ("synthesize", "make drives through a synthetic forest"),
     "benchmark": ("benchmark", "time the backends, as ratios of one run"),
 }

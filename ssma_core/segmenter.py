@@ -13,6 +13,7 @@ from ssma_core.backends import open_backend
 from ssma_core.errors import SsmaError
 from ssma_core.modalities import network_images
 from ssma_core.pictures import regrouped, resize_nearest
+from ssma_core.registration import Registration, read
 from ssma_core.spec import VEGETATION_INDICES, grouped_by_file
 
 Array = npt.NDArray[Any]
@@ -45,14 +46,20 @@ class Segmenter:
     label_groups: a YAML file that joins the model's classes to groups, see
       `ssma_core.spec.grouped`. Labels and spec are then those of the groups; the confidence is
       still that of the model's own class, and the logits are of its own classes.
+    registration: how the second sensor's images fit colour, or its file; None: they fit pixel by
+      pixel. With one, segment takes the images of both cameras as they come.
     frame: the size and type of the arrays that the file takes; None where it takes any.
     Raises SsmaError, with the file and the reason, when the file cannot be used.
     """
 
     def __init__(self, model: str | Path, threads: int | None = None,
                  device: Literal["cpu", "cuda"] | None = None,
-                 precision: Literal["fp32", "fp16", "bf16"] | None = None,
-                 label_groups: str | Path | None = None) -> None:
+                 precision: Literal["fp32", "fp16", "bf16"] | None = None, *,
+                 label_groups: str | Path | None = None,
+                 registration: Registration | str | Path | None = None) -> None:
+        if isinstance(registration, str | Path):
+            registration = read(registration)
+        self._registration = registration
         self._model = Path(model)
         self._backend = open_backend(self._model, threads, device, precision)
         try:
@@ -83,9 +90,10 @@ class Segmenter:
 
         rgb: H×W×3 uint8, BGR (for a model of one modality: that modality's array; for a model of a
           vegetation index alone: the colour image, and near infrared as aux).
-        aux: the second sensor's array, H×W, registered to rgb: depth as uint16 millimetres or float
-          metres (0, NaN and infinity = no return), disparity in the sensor's unit, near infrared,
-          or an H×W×3 uint8 image that is encoded already.
+        aux: the second sensor's array, H×W, registered to rgb unless the segmenter has a
+          registration (labels are then in the colour camera's view, also without rgb): depth as
+          uint16 millimetres or float metres (0, NaN and infinity = no return), disparity in the
+          sensor's unit, near infrared, or an H×W×3 uint8 image that is encoded already.
         One of the two may be None where `unimodal` says so: the other's expert then labels alone,
         and the trust is all 0 or all 255.
         Raises SsmaError when the arrays do not fit the model or each other, after `close`, or when
@@ -95,6 +103,9 @@ class Segmenter:
         if self._closed:
             raise SsmaError(f"{self._model} was closed: make another Segmenter of it")
         wanted = ["labels"] + ["confidence"] * confidence + ["trust"] * trust + ["logits"] * logits
+        if aux is not None and self._registration:
+            aux = self._registration.aligned(
+                aux, None if rgb is None else (rgb.shape[1], rgb.shape[0]))
         arrays = [array for array in (rgb, aux) if array is not None]
         modalities = len(self.spec.modalities)
         if trust and modalities == 1:

@@ -51,6 +51,9 @@ SLOW: dict[str, set[str]] = {
                        "test_a_bag_gives_the_figures_of_its_frames"},
     "test_prepare.py": {"test_a_killed_run_leaves_whole_files_and_no_workers_and_continues"},
     "test_processes.py": {"*"},
+    "test_registration.py": {
+        "scenes", "test_a_known_homography_is_found_within_two_pixels_on_real_near_infrared",
+        "test_a_segmenter_takes_the_images_of_both_cameras_as_they_come"},
     "test_report.py": {"test_any_name_is_text_and_nothing_else"},
     "test_report_in_a_browser.py": {"*"},
     "test_security.py": {"*"},

@@ -41,11 +41,11 @@ class Clock:
 class Rig:
     """A pipeline, what it was given to segment and to prepare, and what came out of it.
 
-    real: a Segmenter, in place of the fake one.
+    real: a Segmenter, in place of the fake one. registration: of the second sensor's images.
     """
 
     def __init__(self, spec: ModelSpec, unimodal: tuple[bool, bool] = (True, True),
-                 given: Parameters = GIVEN, real: Any = None) -> None:
+                 given: Parameters = GIVEN, real: Any = None, registration: Any = None) -> None:
         self.labels: list[Any] = []
         self.others: dict[str, list[Any]] = {
             name: [] for name in ("confidence", "trust", "overlay", "points")}
@@ -64,7 +64,7 @@ class Rig:
         self.pipeline = Pipeline(segmenter, given, Outputs(
             label=Output(self.labels.append, lambda: True), **others,
             mode=self.modes.append, error=self.errors.append,
-            now_ns=self._node_time))
+            now_ns=self._node_time), registration)
 
         self.ended = 0  # of what the worker took up
         worker = self.pipeline.worker

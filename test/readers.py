@@ -23,6 +23,7 @@ import example_report
 import numpy as np
 import scipy.io
 import torch
+import yaml
 from conftest import ROOT, TINY_SPEC
 from onnx import TensorProto, helper
 from protobuf_messages import example, field, framed, varint
@@ -45,6 +46,7 @@ from ssma_core.model_files import checkpoint, engine_file, onnx_parts
 from ssma_core.model_files.exported import Exported, FrameFormat, to_metadata
 from ssma_core.model_files.npz import read_npz
 from ssma_core.model_files.tf_checkpoint import masked_crc32c, read_checkpoint
+from ssma_core.registration import read as read_registration
 from ssma_core.spec import grouped_by_file
 from ssma_core.training.resume import StageFiles, load_state
 from ssma_core.training.stages import read_training
@@ -310,6 +312,11 @@ def _read_export(path: Path) -> None:
     import_labels(path, data, Classes(("void", "a", "b"), ((0, 0, 0), (1, 1, 1), (2, 2, 2))))
 
 
+def _registration() -> bytes:
+    return yaml.safe_dump({"matrix": [[1.0, 0.0, 3.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+                           "aux_size": [64, 48], "colour_size": [64, 48]}).encode()
+
+
 def _checkpoint() -> bytes:
     return bytes(save({"w": np.zeros(3, np.float32)},
                       {"format": "ssma", "version": "1", "spec": TINY_SPEC.to_json()}))
@@ -339,6 +346,7 @@ READERS = {
     "list": Reader(_list, "frames.txt", _read_list),
     "transforms": Reader(_transforms, "transforms.yaml", _read_transforms),
     "MATLAB": Reader(_matlab, "splits.mat", partial(nyuv2.small_file, name="trainNdxs")),
+    "registration": Reader(_registration, "r.yaml", read_registration),
     "drive": Reader(_drive, "drive.json", _read_drive),
     "Label Studio": Reader(_stroke, "export.json", _read_export),
     "labelme": Reader(_shapes, "export.json", _read_export),

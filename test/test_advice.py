@@ -2,6 +2,7 @@
 and of a good day nothing."""
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -172,6 +173,28 @@ def test_stamps_half_a_period_apart_are_no_matter_of_slop(day: Field) -> None:
     day.play(colour(), depth(late=0.05), until=3)
     text, = [text for text in day.now if "none pair" in text]
     assert "Set aux_delay to 0.05" in text and "set slop" not in text
+
+
+# Cameras that do not fit
+
+@pytest.mark.parametrize("right, down", [(0, 0), (14, 0), (-9, 8)])
+def test_a_second_camera_that_is_displaced_is_reported_with_the_pixels(
+        day: Field, drives: dict[int, list[Any]], right: int, down: int) -> None:
+    drive = drives[5000]
+    day.play(colour(lambda i: drive[i].rgb, hz=3),
+             depth(lambda i: np.roll(drive[i].near_infrared, (down, right), (0, 1)), hz=3,
+                   encoding="mono8"), until=9)
+    said = [text for text in day.now if "lies" in text]
+    if not right:
+        assert not said
+        return
+    text, = said
+    figures = {way: int(pixels) for pixels, way in re.findall(
+        r"(\d+) pixels too far (right|left|down|up)", text)}
+    found = (figures.get("right", 0) - figures.get("left", 0),
+             figures.get("down", 0) - figures.get("up", 0))
+    assert found == pytest.approx((right, down), abs=2)
+    assert "`ssma register`" in text and "/front/depth" in text
 
 
 # Images that are lost

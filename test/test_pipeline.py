@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from ssma_core import ModelSpec, SsmaError
 from ssma_core.bags.pairing import STREAMS, Stream
+from ssma_core.registration.homography import HomographyRegistration
 from ssma_ros.node import messages
 
 pytest.importorskip("sensor_msgs.msg", reason="needs ROS's message packages")
@@ -456,6 +457,43 @@ def test_pairs_of_two_frames_are_refused_unless_set_otherwise_and_colour_continu
     assert rig.made() == [*of_colour, (1033, FUSED)]
     assert len(rig.errors) == 1
     assert "colour_camera" in rig.errors[0] and "depth_camera" in rig.errors[0]
+
+
+def half_as_large() -> HomographyRegistration:
+    """Second images of 3×2 pixels, each of which shows what 2×2 of colour show."""
+    return HomographyRegistration(((2.0, 0.0, 0.5), (0.0, 2.0, 0.5), (0.0, 0.0, 1.0)), (3, 2),
+                                  (6, 4), "nearest")
+
+
+def test_with_a_registration_second_images_of_another_camera_are_labelled_in_colours_view(
+        new_rig: Callable[..., Rig], clock: Clock) -> None:
+    rig = new_rig(given=replace(GIVEN, check_frame_id=True), registration=half_as_large())
+    seen: list[Any] = []
+    segment = rig.pipeline.labelling._segmenter.segment
+    rig.pipeline.labelling._segmenter.segment = (  # type: ignore[method-assign]
+        lambda rgb, aux, **asked: (seen.append(aux), segment(rgb, aux, **asked))[1])
+    depth = np.arange(1000, 7000, 1000, np.uint16).reshape(2, 3)
+    for milliseconds in range(1000, 2000, 100):
+        if milliseconds < 1200:
+            rig.send("rgb", milliseconds, frame_id="colour_camera")
+        rig.send("aux", milliseconds, depth, frame_id="depth_camera")
+        rig.settle()
+        clock.go(0.1)
+    made = rig.made()
+    assert made[:2] == [(1000, FUSED), (1100, FUSED)] and {from_ for _, from_ in made[2:]} == {3}
+    assert not rig.errors
+    assert all(np.array_equal(aux, depth.repeat(2, axis=0).repeat(2, axis=1)) for aux in seen)
+    # Also without colour the label is what the colour camera would see.
+    assert {label.header.frame_id for label in rig.labels} == {"colour_camera"}
+
+
+def test_a_second_image_that_the_registration_is_not_of_leaves_colour_alone(
+        new_rig: Callable[..., Rig]) -> None:
+    rig = new_rig(registration=half_as_large())
+    rig.pair(1000)
+    assert rig.made() == [(1000, COLOUR_ALONE)]
+    reason, _ = rig.pipeline.statistics.blank["aux"]
+    assert "of 3x2" in reason and "6x4" in reason and "ssma register" in reason
 
 
 def test_a_second_image_that_does_not_fit_leaves_colour_alone_and_is_reported(

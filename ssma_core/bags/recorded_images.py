@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -10,7 +11,7 @@ import numpy as np
 
 from ssma_core.bags import image_messages, rosbag2
 from ssma_core.bags.image_messages import ImageMessage
-from ssma_core.bags.pairing import Pair, Pairing, Stream
+from ssma_core.bags.pairing import Pair, Pairing, PairingSettings, Stream
 from ssma_core.bags.rosbag2 import COMPRESSED_IMAGE, IMAGE, Recorded
 from ssma_core.errors import SsmaError
 
@@ -50,6 +51,18 @@ def paired(path: str | Path, rgb: str, aux: str, pairing: Pairing[Frame],
         with rosbag2.about(message):
             pairs = pairing.add(stream, rosbag2.stamp_ns(message), made)
         yield message, pairs
+
+
+def pairs(bag: str | Path, topics: tuple[str, str], settings: PairingSettings
+          ) -> Iterator[Pair[Recorded]]:
+    """The messages of a bag that the node would pair, in its order; still encoded.
+
+    topics: of the colour images and of the second sensor's. Raises SsmaError as `rosbag2.messages`.
+    """
+    pairing = Pairing[Recorded](**asdict(settings))
+    for _, found in paired(bag, *topics, pairing, lambda message, stream: message):
+        yield from found
+    yield from pairing.flush()
 
 
 def nothing_paired(rgb: str, aux: str, pairing: Pairing[Any], apart: float | None) -> SsmaError:

@@ -1,6 +1,7 @@
 """What the worker does with images that belong together: look at them, segment, publish."""
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ import numpy.typing as npt
 
 from ssma_core import (
     STREAMS,
+    Displacement,
     ImageMessage,
+    Registration,
     Segmentation,
     Segmenter,
     SsmaError,
@@ -74,17 +77,21 @@ class Labelling:
     """Labels images with both experts, or with one if the other's image is blank or does not fit.
 
     given: may be replaced between two labels. camera_info: the newest sensor_msgs/CameraInfo of the
-      colour image. report: logs an error, throttled.
+      colour image. report: logs an error, throttled. registration: of second images that do not fit
+    colour; labels made of these alone are in the colour camera's view, too.
     """
 
     def __init__(self, segmenter: Segmenter, given: Parameters, outputs: Outputs,
-                 statistics: Statistics, report: Callable[[Exception], None]) -> None:
+                 statistics: Statistics, report: Callable[[Exception], None], *,
+                 registration: Registration | None = None) -> None:
         self.given = given
         self.camera_info: Any = None
         self.names = dict(zip(STREAMS, (m.name for m in segmenter.spec.modalities)))
         self.unimodal = dict(zip(STREAMS, segmenter.unimodal))
         self._segmenter, self._outputs, self._statistics = segmenter, outputs, statistics
-        self._report = report
+        self._report, self._registration = report, registration
+        self._colour_frame = ""
+        self.displacement = Displacement()
         modalities = dict(zip(STREAMS, segmenter.spec.modalities))
         self._blank_detector = BlankDetector(
             {stream: modality.encoding in ("jet", "hha") and modality.zero_is_nothing
@@ -127,17 +134,21 @@ class Labelling:
 
     def _label_from(self, used: Sequence[Stream], images: Mapping[Stream, Array], work: Work
                     ) -> str:
-        if len(used) == 2 and self.given.check_frame_id:
+        if len(used) == 2 and self.given.check_frame_id and not self._registration:
             messages.check_registered(work["rgb"].image, work["aux"].image)
         self._publish({stream: images[stream] for stream in used}, work)
+        if len(used) == 2:
+            self.displacement.look(images["rgb"], images["aux"], time.monotonic())
+            self._statistics.displaced = self.displacement.pixels()
         return "+".join(self.names[stream] for stream in used)
 
     def _look(self, work: Work) -> tuple[dict[Stream, Array], tuple[Stream, ...]]:
         """The images that can be read, and the streams to label from."""
-        images, blank = {}, {}
+        images: dict[Stream, Array] = {}
+        blank: dict[Stream, str] = {}
         for stream, arrived in work.items():
             try:
-                images[stream] = arrived.image.array()
+                images[stream] = self._registered(arrived.image, images.get("rgb"))
             except SsmaError as error:
                 blank[stream] = str(error)
         self._warm_up.came(images)
@@ -155,6 +166,24 @@ class Labelling:
         nothing_better = good == ("rgb",) and "aux" in images
         return images, STREAMS if nothing_better else ()
 
+    def _registered(self, image: ImageMessage, rgb: Array | None) -> Array:
+        """The image's pixels, those of the second sensor in the colour camera's view."""
+        if image.stream == "rgb":
+            self._colour_frame = image.message.header.frame_id
+        if image.stream == "rgb" or not self._registration:
+            return image.array()
+        return self._registration.aligned(
+            image.array(), None if rgb is None else (rgb.shape[1], rgb.shape[0]))
+
+    def _header(self, image: ImageMessage) -> Any:
+        """Of what is made from an image: its stamp, and the frame in which it is seen."""
+        header = image.message.header
+        if image.stream == "rgb" or not self._registration or not self._colour_frame:
+            return header
+        header = copy.copy(header)
+        header.frame_id = self._colour_frame
+        return header
+
     def _publish(self, images: Mapping[Stream, Array], work: Work) -> None:
         """The label first; the other outputs are made after it."""
         arrived = max(each.time for each in work.values())
@@ -165,7 +194,7 @@ class Labelling:
         found = self._segmenter.segment(rgb, images.get("aux"), **outputs)
         inference = time.monotonic() - before
         self._warm_up.ran(images, outputs)
-        header = image.message.header
+        header = self._header(image)
         labels = self._published(found.labels)
         self._outputs.label.publish(messages.image(labels, "mono8", header))
         published = time.monotonic()

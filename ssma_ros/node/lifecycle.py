@@ -24,7 +24,7 @@ except ImportError as error:
     sys.exit(f"segmentation_node: ROS 2 is not here ({error}): source the setup.bash of a ROS "
              "distribution, or install ROS's Python packages with this one's extra 'ros' (pip)")
 
-from ssma_core import STREAMS, Segmenter, SsmaError, Stream
+from ssma_core import STREAMS, Registration, Segmenter, SsmaError, Stream, read_registration
 from ssma_ros import distro
 from ssma_ros.node import bond, diagnostics, memory, parameters, topics
 from ssma_ros.node.advice import problems
@@ -80,6 +80,7 @@ class SegmentationNode(LifecycleNode):
         self._configured = ExitStack()  # what cleanup frees
         self._active = ExitStack()  # what deactivation ends
         self._segmenter: Segmenter | None = None
+        self._registration: Registration | None = None
         self._pipeline: Pipeline | None = None
         self._outputs: Outputs
         self._label_info: Output
@@ -118,7 +119,8 @@ class SegmentationNode(LifecycleNode):
             made.callback(memory.give_back)
             segmenter = made.enter_context(closing(_opened(self._given)))
             _check(segmenter, self._given.model)
-            warm_up(segmenter)
+            self._registration = _registration(self._given)
+            warm_up(segmenter, self._registration)
             self.get_logger().info(_model_summary(self._given.model, segmenter))
             self._outputs = topics.outputs(self, made, segmenter.spec)
             self._label_info = topics.label_info_output(self, made)
@@ -136,7 +138,7 @@ class SegmentationNode(LifecycleNode):
             self._publish_label_info()
             made.callback(self._outputs.mode, NO_MODE)
             assert self._segmenter
-            pipeline = Pipeline(self._segmenter, self._given, self._outputs)
+            pipeline = Pipeline(self._segmenter, self._given, self._outputs, self._registration)
             made.callback(pipeline.worker.stop)
             pipeline.publish_mode()
             inputs = topics.subscriptions(self, made, self._given, pipeline)
@@ -237,7 +239,8 @@ class SegmentationNode(LifecycleNode):
             if throttle.is_due("bottleneck", math.inf):  # once
                 self.get_logger().info(text)
         facts = {"model": Path(self._given.model).name, "backend": self._segmenter.backend,
-                 "precision": self._segmenter.precision}
+                 "precision": self._segmenter.precision,
+                 "registration": Path(self._given.registration).name or "-"}
         array = DiagnosticArray(status=[diagnostics.status(
             f"{self.get_fully_qualified_name()}: segmentation", facts, pipeline, troubles)])
         array.header.stamp = self.get_clock().now().to_msg()
@@ -259,6 +262,10 @@ def _opened(given: Parameters) -> Segmenter:
     if not given.model:
         raise SsmaError("the parameter 'model' is empty: give the path of a model file")
     return Segmenter(given.model, given.threads or None, label_groups=given.label_groups or None)
+
+
+def _registration(given: Parameters) -> Registration | None:
+    return read_registration(given.registration) if given.registration else None
 
 
 def _check(segmenter: Segmenter, path: str) -> None:

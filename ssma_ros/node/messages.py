@@ -50,8 +50,9 @@ def check_registered(rgb: ImageMessage, aux: ImageMessage) -> None:
             f"{aux.topic} is in frame {aux.frame_id!r}, but {rgb.topic} in {rgb.frame_id!r}: the "
             "second sensor's images must be registered to the colour image, pixel by pixel "
             "(RealSense: align_depth.enable:=true and the topic aligned_depth_to_color/image_raw; "
-            "others: depth_image_proc's register node). Where they are, and the driver only gives "
-            "their frame another name, set check_frame_id:=false")
+            "others: depth_image_proc's register node), or given with a registration that `ssma "
+            "register` makes of a recording (parameter registration). Where they are, and the "
+            "driver only gives their frame another name, set check_frame_id:=false")
 
 
 def image(pixels: npt.NDArray[np.uint8], encoding: Literal["mono8", "bgr8"], header: Any) -> Any:

@@ -68,9 +68,13 @@ class Parameters:
     aux_transport: str = _parameter(
         "raw", "how the second sensor's images come: raw on aux/image, others below it by their "
         "name", ("raw", *COMPRESSED), live=False)
+    registration: str = _parameter(
+        "", "path of a registration that `ssma register` wrote, with which second images that are "
+        "not registered to colour are taken; empty: they are registered", live=False)
     check_frame_id: bool = _parameter(
         True, "refuse a second image whose frame_id differs from the colour image's, to which it "
-        "must be registered. False where a driver names registered images differently")
+        "must be registered. False where a driver names registered images differently. Without "
+        "effect where a registration is given")
     void_as_unlabeled: bool = _parameter(
         False, "publish the class void as 255, UNLABELED of vision_msgs/LabelInfo")
 

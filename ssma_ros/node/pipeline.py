@@ -7,7 +7,15 @@ import time
 import traceback
 from typing import Any
 
-from ssma_core import OTHER, OVERTAKE_NS, Pairing, Segmenter, SsmaError, Stream
+from ssma_core import (
+    OTHER,
+    OVERTAKE_NS,
+    Pairing,
+    Registration,
+    Segmenter,
+    SsmaError,
+    Stream,
+)
 from ssma_ros.node import messages, points
 from ssma_ros.node.health.arrivals import Arrivals, Loss
 from ssma_ros.node.health.delay import GRID, DelayEstimator
@@ -29,12 +37,14 @@ class Pipeline:
     goes on. Labels never go back in time, unless the clock was set back.
     """
 
-    def __init__(self, segmenter: Segmenter, given: Parameters, outputs: Outputs) -> None:
+    def __init__(self, segmenter: Segmenter, given: Parameters, outputs: Outputs,
+                 registration: Registration | None = None) -> None:
         self.statistics = Statistics()
         self.arrivals = Arrivals()
         self._delay_estimator = DelayEstimator()
         self.pairing: Pairing[Arrived] = Pairing(given.slop, given.queue_size, given.aux_delay)
-        self.labelling = Labelling(segmenter, given, outputs, self.statistics, self.report)
+        self.labelling = Labelling(segmenter, given, outputs, self.statistics, self.report,
+                                   registration=registration)
         self._outputs = outputs
         self._watchdog = Watchdog(time.monotonic())
         self._newest: dict[Stream, Arrived] = {}
@@ -73,7 +83,8 @@ class Pipeline:
         self.statistics.begin_anew()
         self.arrivals.begin_anew()
         self._delay_estimator.begin_anew()
-        self.statistics.aux_delay = None
+        self.labelling.displacement.begin_anew()
+        self.statistics.aux_delay = self.statistics.displaced = None
 
     @property
     def mode(self) -> str:

@@ -15,15 +15,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ssma_core import STREAMS, Segmenter, Stream
+from ssma_core import STREAMS, Registration, Segmenter, Stream
 
 Array = npt.NDArray[Any]
 WantedOutputs = dict[str, bool]
 
 
-def warm_up(segmenter: Segmenter) -> None:
+def warm_up(segmenter: Segmenter, registration: Registration | None) -> None:
     """Prepares every set of images at the model's own size, with labels alone: before the first
-    images come, it is not known how they will come. Raises SsmaError for a file that cannot run."""
+    images come, it is not known how they will come; and the registration. Raises SsmaError for a
+    file that cannot run."""
+    if registration:
+        width, height = registration.aux_size
+        registration.aligned(np.zeros((height, width), np.uint16))
     frame = segmenter.frame
     width, height = frame.size if frame else segmenter.spec.input_size
     rgb = aux = np.zeros((height, width, 3), np.uint8)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ssma_core import Stream
+from ssma_core import STREAMS, Stream
 from ssma_ros.node.pipeline import Pipeline
 
 
@@ -15,7 +15,22 @@ def wrong(pipeline: Pipeline, topics: Mapping[Stream, str]) -> list[str]:
         found.append(f"the colour camera's calibration cannot be right: "
                      f"{statistics.wrong_calibration}, so there are no points. Look at what its "
                      "driver publishes beside the colour images")
+    if statistics.displaced and not any(map(statistics.is_silent, STREAMS)):
+        found.append(_displaced(*statistics.displaced, pipeline, topics))
     return found
+
+
+def _displaced(right: int, down: int, pipeline: Pipeline, topics: Mapping[Stream, str]) -> str:
+    off = [f"{abs(pixels)} pixels too far {way}" for pixels, way in (
+        (right, "right" if right > 0 else "left"), (down, "down" if down > 0 else "up")) if pixels]
+    text = (f"what {topics['aux']} shows lies {' and '.join(off)}, beside what {topics['rgb']} "
+            "shows: ")
+    if pipeline.given.registration:
+        return text + ("the registration does not fit. Has a camera moved? Make another one by "
+                       "`ssma register`. A homography fits at one distance only")
+    return text + ("the second sensor's images are not registered to colour, as they must be. "
+                   "Record both, and have `ssma register` make a registration (parameter "
+                   "registration)")
 
 
 def unchanged(pipeline: Pipeline, stream: Stream, topic: str) -> list[str]:

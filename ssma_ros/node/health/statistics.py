@@ -61,6 +61,8 @@ class Statistics:
     qos_mismatch: streams of which a publisher's QoS does not fit, and the policy's name.
     wrong_unit: in which the second sensor's depth seems to be, in words; "" while it seems right.
     wrong_calibration: what cannot be right in the colour camera's CameraInfo, in words, or "".
+    displaced: by how many pixels to the right and down the second images do not fit the colour
+      images; None while they seem to fit.
     aux_delay: what the parameter should be, in seconds; None while it seems right.
     """
 
@@ -81,6 +83,7 @@ class Statistics:
     qos_mismatch: dict[Stream, str] = field(default_factory=dict)
     wrong_unit: str = ""
     wrong_calibration: str = ""
+    displaced: tuple[int, int] | None = None
     aux_delay: float | None = None
     last_error: tuple[str, float] = ("", float("-inf"))
     _since: float = float("-inf")  # rates and recent events are of after this

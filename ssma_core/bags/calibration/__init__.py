@@ -1,0 +1,1 @@
+"""What a bag says of its cameras."""
