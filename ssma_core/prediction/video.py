@@ -15,8 +15,9 @@ from ssma_core.datasets.unread import Input, Inputs, Unread
 from ssma_core.errors import SsmaError
 from ssma_core.files import atomic_write, check_writable
 from ssma_core.modalities import encode
+from ssma_core.modalities.scale import for_people
 from ssma_core.pictures import contact_sheet, legend, overlay, resize_nearest
-from ssma_core.prediction.frames import for_people, label
+from ssma_core.prediction.frames import label
 from ssma_core.segmenter import Segmentation, Segmenter
 from ssma_core.spec import ModelSpec
 
@@ -127,7 +128,7 @@ def _panels(frame: Input, found: Segmentation, spec: ModelSpec) -> list[tuple[st
     """Captions and pictures. What is shown small is made small."""
     first = frame.arrays[0]
     size = (WIDTH // 2, max(1, round(WIDTH / 2 * first.shape[0] / first.shape[1])))
-    seen = cv2.resize(for_people(first), size, interpolation=cv2.INTER_AREA)
+    seen = cv2.resize(for_people(first, "grey"), size, interpolation=cv2.INTER_AREA)
     labels = resize_nearest(found.labels, size)
     panels = [("colour" if first.ndim == 3 else spec.modalities[0].name, seen)]
     if len(frame.arrays) == 2:
