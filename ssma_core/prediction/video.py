@@ -106,7 +106,7 @@ def _shown(segmenter: Segmenter, unread: Unread) -> Shown:
     two = len(segmenter.spec.modalities) == 2
     found = label(segmenter, frame, ["trust"] if two else [])
     stamp_ns = int(unread.stem) if unread.stem.isdecimal() and len(unread.stem) >= 16 else None
-    panels = _panels(frame, found, segmenter.spec)
+    panels = _panels(frame, found, segmenter)
     caption, seen = panels[0]
     panels[0] = f"{unread.drive} {unread.stem}: {caption}", seen
     return Shown(_picture(panels, segmenter.spec), stamp_ns)
@@ -124,15 +124,16 @@ def _picture(panels: list[tuple[str, Image]], spec: ModelSpec) -> Image:
                               cv2.BORDER_CONSTANT, value=(255, 255, 255))
 
 
-def _panels(frame: Input, found: Segmentation, spec: ModelSpec) -> list[tuple[str, Image]]:
+def _panels(frame: Input, found: Segmentation, segmenter: Segmenter) -> list[tuple[str, Image]]:
     """Captions and pictures. What is shown small is made small."""
-    first = frame.arrays[0]
+    spec, first = segmenter.spec, frame.arrays[0]
     size = (WIDTH // 2, max(1, round(WIDTH / 2 * first.shape[0] / first.shape[1])))
     seen = cv2.resize(for_people(first, "grey"), size, interpolation=cv2.INTER_AREA)
     labels = resize_nearest(found.labels, size)
     panels = [("colour" if first.ndim == 3 else spec.modalities[0].name, seen)]
     if len(frame.arrays) == 2:
-        second = encode(spec.modalities[-1], _small(frame.arrays[1], size), seen)
+        fitting = segmenter.registered(*frame.arrays)
+        second = encode(spec.modalities[-1], _small(fitting, size), seen)
         panels.append((spec.modalities[-1].name, second))
     elif found.trust is not None:
         panels.append((f"{spec.modalities[1].name}: none", np.zeros_like(seen)))
