@@ -99,9 +99,13 @@ def _given(options: argparse.Namespace, names: Sequence[str]) -> list[str]:
 
 def label_many(options: argparse.Namespace) -> None:
     from ssma_core.datasets.inputs import is_bag, open_inputs
+    from ssma_core.extraction.drives import is_registered
     from ssma_core.prediction import folder, labelled_bag, video
 
     source, extras = options.input, [extra for extra in EXTRAS if getattr(options, extra)]
+    if options.registration and source.is_dir() and is_registered(source):
+        raise SsmaError(f"{source} was extracted with a registration, and its images fit: leave "
+                        "out --registration")
     if options.into and not is_bag(source):
         raise SsmaError(f"{source} is no bag, and --into copies one: give --output FOLDER")
     if options.into:

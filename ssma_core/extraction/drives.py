@@ -114,6 +114,14 @@ def claim(drive: Drive) -> None:
         camera_info.write(drive.folder / "camera_info.yaml", drive.infos)
 
 
+def is_registered(folder: Path) -> bool:
+    """Whether a folder of pictures is a drive, or holds one, that was written with a registration.
+    """
+    facts = [read_json(path) for path in (folder / FACTS, *folder.glob(f"*/{FACTS}"))
+             if path.is_file()]
+    return any(isinstance(each, dict) and "registration" in each for each in facts)
+
+
 def _drive(bag: Path, folder: Path, source: Source) -> Drive:
     found = rosbag2.check_topics(bag, [source.rgb, source.aux])
     infos, firsts = {}, []

@@ -92,8 +92,8 @@ def _claim(drive: Path, made: dict[str, str]) -> None:
     if described.exists():
         if read_json(described) != made:
             raise SsmaError(f"{drive} holds the labels of another model, registration or groups, "
-                            f"or for other frames: give another --output, or remove it ({described} "
-                            "says whose)")
+                            "or for other frames: give another --output, or remove it "
+                            f"({described} says whose)")
     elif any(not path.name.startswith(".") for path in drive.iterdir()):
         raise SsmaError(f"{drive} holds something else: predictions would mix with it; give "
                         "another --output")
