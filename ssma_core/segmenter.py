@@ -78,7 +78,7 @@ class Segmenter:
     def _check_registration(self) -> None:
         first, *others = self.spec.modalities
         if self._registration and not others and first.encoding not in VEGETATION_INDICES:
-            raise SsmaError(f"{self._model} takes one sensor, and a registration is between two")
+            raise SsmaError(f"{self._model} has one modality, and a registration is between two")
 
     @property
     def unimodal(self) -> tuple[bool, bool]:
