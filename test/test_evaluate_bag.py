@@ -324,10 +324,13 @@ def test_two_results_are_compared_in_words_and_on_a_page(
 @pytest.mark.ros
 def test_live_adds_what_becomes_of_the_frames_at_the_bags_own_pace(
         bag: Path, tiny_model: Path) -> None:
+    """With the second sensor's images moved: the node gets the registration, too."""
     pytest.importorskip("rclpy", reason="needs rclpy")
+    write(shift := bag.parent / "r.yaml", HomographyRegistration(
+        ((1.0, 0.0, 40.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)), (192, 96), (192, 96), "nearest"), "")
     done = subprocess.run(
         [sys.executable, "-m", "ssma_ros.replay.evaluate_bag", str(bag), "--model", str(tiny_model),
-         "--rgb", RGB, "--aux", AUX, "--label", LABEL, "--live",
+         "--rgb", RGB, "--aux", AUX, "--label", LABEL, "--live", "--registration", str(shift),
          "--json", str(bag.parent / "figures.json"), "--report", str(bag.parent / "report.html")],
         capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -22,8 +22,8 @@ JITTER = 0.01  # seconds: stamps at a regular pace vary by less
 @dataclass(frozen=True)
 class Frame:
     """A pair of images. stamp_ns: the colour image's. rgb: H×W×3 uint8 BGR. aux: H×W of uint8,
-    uint16 or float32, or H×W×3 uint8 BGR. colour, second: the messages that they were in; None
-    where an image is not the recorded one, but registered."""
+    uint16 or float32, or H×W×3 uint8 BGR. colour, second: the messages that they were in;
+    second is None where aux is no longer what was recorded, but registered."""
 
     stamp_ns: int
     rgb: npt.NDArray[np.uint8]

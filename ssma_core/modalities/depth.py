@@ -18,7 +18,7 @@ def millimetres(depth: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def in_metres(depth: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The same to metres: depth H×W, uint16 millimetres or float metres (returned unchanged)."""
-    return depth if depth.dtype.kind == "f" else depth / np.float32(1000)
+    return depth if depth.dtype.kind == "f" else depth.astype(np.float32) / np.float32(1000)
 
 
 def measured(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:

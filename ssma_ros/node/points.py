@@ -69,8 +69,10 @@ def _metres(depth: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     if depth.dtype != np.uint16 and not np.issubdtype(depth.dtype, np.floating):
         raise SsmaError(f"points need depth as uint16 millimetres or float metres, not "
                         f"{depth.dtype}")
-    z = in_metres(depth).astype(np.float32, copy=False)
-    return np.where(measured(z), z, np.float32(np.nan))
+    found = in_metres(depth)
+    z = found.astype(np.float32, copy=found is depth)
+    z[~measured(z)] = np.nan
+    return z
 
 
 def _pinhole(info: Any, size: tuple[int, ...]) -> tuple[float, float, float, float]:
