@@ -5,6 +5,7 @@ import multiprocessing
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 from conftest import ROOT
 from rosbags.typesys import Stores, get_typestore
 
-from ssma_core import ConfusionMatrix, Segmenter
+from ssma_core import BagSource, ConfusionMatrix, Segmenter
 from ssma_core.bags import image_messages, rosbag2
 from ssma_core.evaluation import of_bag
 from ssma_core.evaluation.result_file import read_result
@@ -324,13 +325,10 @@ def test_two_results_are_compared_in_words_and_on_a_page(
 @pytest.mark.ros
 def test_live_adds_what_becomes_of_the_frames_at_the_bags_own_pace(
         bag: Path, tiny_model: Path) -> None:
-    """With the second sensor's images moved: the node gets the registration, too."""
     pytest.importorskip("rclpy", reason="needs rclpy")
-    write(shift := bag.parent / "r.yaml", HomographyRegistration(
-        ((1.0, 0.0, 40.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)), (192, 96), (192, 96), "nearest"), "")
     done = subprocess.run(
         [sys.executable, "-m", "ssma_ros.replay.evaluate_bag", str(bag), "--model", str(tiny_model),
-         "--rgb", RGB, "--aux", AUX, "--label", LABEL, "--live", "--registration", str(shift),
+         "--rgb", RGB, "--aux", AUX, "--label", LABEL, "--live",
          "--json", str(bag.parent / "figures.json"), "--report", str(bag.parent / "report.html")],
         capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -346,6 +344,18 @@ def test_live_adds_what_becomes_of_the_frames_at_the_bags_own_pace(
                                             "kind": "fused"}
     assert "over DDS" in done.stdout
     assert "over DDS" in (bag.parent / "report.html").read_text()
+
+
+def test_the_live_node_gets_the_groups_and_the_registration_only_where_there_are_some(
+        bag: Path) -> None:
+    pytest.importorskip("rclpy", reason="needs rclpy")
+    from ssma_ros.replay import live
+
+    source = BagSource(rgb=RGB, aux=AUX, label=LABEL)
+    given = set(live._node_arguments(bag, Path("m.onnx"), replace(
+        source, label_groups="g.yaml", registration="r.yaml")))
+    assert given - set(live._node_arguments(bag, Path("m.onnx"), source)) == {
+        "label_groups:=g.yaml", "registration:=r.yaml"}
 
 
 @pytest.mark.ros
