@@ -11,7 +11,7 @@ import pytest
 
 # Whole files that train networks.
 TRAINING = {"test_trainer.py", "test_training.py", "test_training_benchmark.py",
-            "test_training_processes.py", "test_training_resume.py"}
+            "test_training_processes.py", "test_training_resume.py", "test_your_own_robot.py"}
 
 # By file: tests that take more than some 2 s, and fixtures whose set-up does. A test that needs
 # such a fixture is slow, too. "*" means the whole file.
