@@ -1,4 +1,4 @@
-"""docs/your_own_robot.md: its commands, word for word, lead from two bags to a model of their own."""
+"""docs/your_own_robot.md: its commands, word for word, lead from two bags to a model."""
 from __future__ import annotations
 
 import re
