@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 WORKERS ?= 2
 TESTS := OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder
 
-.PHONY: demo test check style torture models clean
+.PHONY: demo test check style torture reliability models clean
 
 # A bag of a drive → the node over real DDS → labels, figures and a picture. No torch, no GPU.
 demo: $(VENV)/.demo
@@ -25,6 +25,10 @@ check: style
 SECONDS ?= 600
 torture: $(VENV)/.torture
 	$(RUN) test/torture.py --seconds $(SECONDS)
+
+# Programs killed at random moments, the node's cycles, and an hour of it at 30 Hz.
+reliability: $(VENV)/.test
+	$(RUN) test/reliability.py --kills 50 --cycles 20 --soak 3600
 
 style: $(VENV)/.test
 	$(RUN) -m ruff check .

@@ -31,9 +31,9 @@ class RecordedFrame(NamedTuple):
     label: npt.NDArray[np.uint8]
 
 
-def write_forest(path: Path, frames: int) -> None:
+def write_forest(path: Path, frames: int, seed: int = FOREST_SEED) -> None:
     """Writes a bag of a synthetic drive, with depth in millimetres."""
-    drive = forest.drive(FOREST_SEED, frames)
+    drive = forest.drive(seed, frames)
     _write(path, (RecordedFrame(f.rgb, f.depth, f.label) for f in drive), frames, FOREST_HZ)
 
 

@@ -20,7 +20,7 @@ from ssma_core.bags.pairing import (
     PairingSettings,
     Stream,
 )
-from ssma_core.errors import SsmaError
+from ssma_core.errors import NoAnswer, SsmaError
 from ssma_core.evaluation.metrics import ConfusionMatrix, FrameCounts, stacked
 from ssma_core.evaluation.provenance import cpu, versions
 from ssma_core.evaluation.results import (
@@ -32,6 +32,7 @@ from ssma_core.evaluation.results import (
     TimelineEvent,
 )
 from ssma_core.files import atomic_write, check_writable
+from ssma_core.image_files.header import limit_megapixels
 from ssma_core.modalities.blank import (
     MIN_VALID_DEPTH,
     looked_at,
@@ -84,14 +85,15 @@ _LATE = {  # which module each name is in that is imported late
 
 __all__ = ["MIN_VALID_DEPTH", "OTHER", "OVERTAKE_NS", "STREAMS", "BagSource", "Cause",
            "ConfusionMatrix", "Displacement", "DriveResult", "FrameCounts", "FrameResult",
-           "Grouped", "ImageMessage", "Modality", "Mode", "ModelSpec", "OverDds", "Pairing",
-           "PairingSettings", "Recordings", "Registration", "Segmentation", "Segmenter",
+           "Grouped", "ImageMessage", "Modality", "Mode", "ModelSpec", "NoAnswer", "OverDds",
+           "Pairing", "PairingSettings", "Recordings", "Registration", "Segmentation", "Segmenter",
            "SsmaError", "Stream", "Timeline", "TimelineEvent", "add_pairing_arguments",
            "atomic_write", "begin_program", "check_writable", "colourize", "compare_files",
            "contact_sheet", "cpu", "encodings", "evaluate_bags", "glibc", "image_messages",
-           "in_metres", "in_words", "looked_at", "measured", "overlay", "read_registration",
-           "return_free_memory", "rosbag2", "same_rows", "score", "shows_nothing", "stacked",
-           "true_labels", "versions", "write_comparison", "write_report", "write_result"]
+           "in_metres", "in_words", "limit_megapixels", "looked_at", "measured", "overlay",
+           "read_registration", "return_free_memory", "rosbag2", "same_rows", "score",
+           "shows_nothing", "stacked", "true_labels", "versions", "write_comparison",
+           "write_report", "write_result"]
 
 
 def __getattr__(name: str) -> Any:

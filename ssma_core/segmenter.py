@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ssma_core.backends import open_backend
-from ssma_core.errors import SsmaError
+from ssma_core.errors import NoAnswer, SsmaError
 from ssma_core.modalities import network_images
 from ssma_core.pictures import regrouped, resize_nearest
 from ssma_core.registration import Registration, read, registered
 from ssma_core.spec import VEGETATION_INDICES, grouped_by_file
 
 Array = npt.NDArray[Any]
+_TRY_AGAIN = "start the program again, and if that does not help write the model file again"
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class Segmenter:
         and the trust is all 0 or all 255.
         Raises SsmaError when the arrays do not fit the model or each other, after `close`, or when
         the model has no such answer: trust of one modality, logits of an expert alone, logits of an
-        end-to-end file, which has only labels.
+        end-to-end file, which has only labels; NoAnswer where what comes cannot be an answer.
         """
         if self._closed:
             raise SsmaError(f"{self._model} was closed: make another Segmenter of it")
@@ -120,14 +121,15 @@ class Segmenter:
         if len(arrays) < modalities:
             answer = self._segment_unimodal(0 if aux is None else 1, arrays[0], wanted)
         elif not self._backend.end_to_end:
-            answer = self._at_size_of(
-                arrays[0], self._backend.run(network_images(self.spec, *arrays), wanted))
+            images = network_images(self.spec, *arrays)
+            answer = self._at_size_of(arrays[0], self._checked(
+                self._backend.run(images, wanted), images[0]))
         elif logits and self._model.suffix != ".safetensors":
             raise SsmaError(f"{self._model} goes all the way to labels of the camera's size, and "
                             "gives no logits: take a file exported without --camera, or the "
                             ".safetensors file")
         else:
-            answer = self._backend.run(arrays, wanted)
+            answer = self._checked(self._backend.run(arrays, wanted), arrays[0])
         if logits:
             answer["logits"] = answer["logits"].transpose(1, 2, 0)
         if self._has_groups:
@@ -161,10 +163,11 @@ class Segmenter:
             raise SsmaError(f"{self._model} gives no logits of the {name} alone: give both images")
         asked = [output for output in wanted if output != "trust"]
         if self._backend.end_to_end:
-            answer = self._backend.run_unimodal(modality, array, asked)
+            answer = self._checked(self._backend.run_unimodal(modality, array, asked), array)
         else:
             (image,) = network_images(self.spec.of_expert(modality), array)
-            answer = self._at_size_of(array, self._backend.run_unimodal(modality, image, asked))
+            answer = self._at_size_of(array, self._checked(
+                self._backend.run_unimodal(modality, image, asked), image))
         if "trust" in wanted:
             answer["trust"] = np.full(array.shape[:2], 255 * modality, np.uint8)
         return answer
@@ -174,6 +177,21 @@ class Segmenter:
             return "a vegetation index is made of both"
         return ("it has no decoders for its experts alone; train them by a stage that `trains: "
                 "alone`")
+
+    def _checked(self, answer: dict[str, Array], image: Array) -> dict[str, Array]:
+        """The answer to an image. Raises NoAnswer where it cannot be one: a damaged library or GPU
+        gives numbers too, and what is no class would be drawn and driven on."""
+        for name, values in answer.items():
+            if name == "logits":
+                continue
+            if values.dtype != np.uint8 or values.shape != image.shape[:2]:
+                raise NoAnswer(f"{self._model} answers nonsense: {name} of {values.dtype} and "
+                               f"{values.shape} for an image of {image.shape[:2]}; {_TRY_AGAIN}")
+        last = len(self.grouped.ids) - 1  # of the model's own classes
+        if (highest := int(answer["labels"].max())) > last:
+            raise NoAnswer(f"{self._model} answers nonsense: the class {highest}, and its classes "
+                           f"end at {last}; {_TRY_AGAIN}")
+        return answer
 
     def _at_size_of(self, array: Array, answer: dict[str, Array]) -> dict[str, Array]:
         """Labels, confidence and trust at the array's size; logits unchanged."""

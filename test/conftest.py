@@ -188,8 +188,13 @@ VOID, GROUND, SKY = range(3)
 
 @pytest.fixture(scope="session")
 def easy_frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six frames, two drives: bright sky without depth above dark ground that comes closer."""
     root = tmp_path_factory.mktemp("easy")
+    write_easy_frames(root)
+    return root
+
+
+def write_easy_frames(root: Path) -> None:
+    """Six frames, two drives: bright sky without depth above dark ground that comes closer."""
     rng = np.random.default_rng(0)
     for index in range(6):
         drive = root / f"drive_{index % 2:03d}"
@@ -203,7 +208,6 @@ def easy_frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for folder, picture in pictures.items():
             (drive / folder).mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(drive / folder / f"{index:06d}.png"), picture)
-    return root
 
 
 def small_run(root: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 
 # Whole files that train networks.
 TRAINING = {"test_trainer.py", "test_training.py", "test_training_benchmark.py",
-            "test_training_processes.py", "test_training_resume.py"}
+            "test_training_processes.py", "test_training_resume.py", "test_your_own_robot.py"}
 
 # By file: tests that take more than some 2 s, and fixtures whose set-up does. A test that needs
 # such a fixture is slow, too. "*" means the whole file.
@@ -34,6 +34,9 @@ SLOW: dict[str, set[str]] = {
                         "test_several_bags_at_once_give_what_each_gives_alone"},
     "test_export.py": {"test_a_failed_export_leaves_nothing", "test_a_file_does_not_name_where_it_"
                        "was_made_and_is_the_same_each_time"},
+    "test_faults.py": {"test_cycles_leave_nothing_behind",
+                       "test_a_real_node_whose_model_hangs_twice_labels_in_between_and_ends_with_"
+                       "the_reason"},
     "test_full_disk.py": {"*"},
     "test_geometry.py": {"test_the_mean_edge_of_a_cameras_image_stays_where_it_is"},
     "test_imagenet.py": {"*"},
@@ -54,6 +57,7 @@ SLOW: dict[str, set[str]] = {
     "test_registration.py": {
         "scenes", "test_a_known_homography_is_found_within_two_pixels_on_real_near_infrared",
         "test_a_segmenter_takes_the_images_of_both_cameras_as_they_come"},
+    "test_reliability.py": {"test_a_program_that_is_killed_twice"},
     "test_report.py": {"test_any_name_is_text_and_nothing_else"},
     "test_report_in_a_browser.py": {"*"},
     "test_security.py": {"*"},

@@ -233,8 +233,8 @@ def test_a_signal_while_ros_is_still_imported_ends_it(how: int) -> None:
 def test_a_signal_while_a_model_loads_ends_it(start: Callable[..., Robot]) -> None:
     """What takes a minute here is the loading of a model that is not there."""
     robot = start("-p", "model:=large.onnx", program=(
-        "-c", "import time\nfrom ssma_ros.node import lifecycle, program\n"
-              "lifecycle.Segmenter = lambda *_: (print('loading', flush=True), time.sleep(60))\n"
+        "-c", "import time\nfrom ssma_ros.node import model, program\n"
+              "model.Segmenter = lambda *_, **__: (print('loading', flush=True), time.sleep(60))\n"
               "program.main()"))
     client = robot.node.create_client(ChangeState, "segmentation_node/change_state")
     assert client.wait_for_service(40)

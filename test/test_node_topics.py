@@ -294,9 +294,9 @@ def test_two_in_two_namespaces_do_not_see_each_other(
 def test_a_fault_in_a_transition_is_logged_and_the_transition_fails(
         start: Callable[..., Robot]) -> None:
     robot = start("-p", "model:=m.onnx", program=(
-        "-c", "from ssma_ros.node import lifecycle, program\n"
-              "def broken(*_): raise RuntimeError('of our own')\n"
-              "lifecycle.Segmenter = broken\n"
+        "-c", "from ssma_ros.node import model, program\n"
+              "def broken(*_, **__): raise RuntimeError('of our own')\n"
+              "model.Segmenter = broken\n"
               "program.main()"))
     assert not robot.change(CONFIGURE)
     assert "on_configure failed" in robot.said() and "RuntimeError: of our own" in robot.said()

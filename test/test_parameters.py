@@ -23,9 +23,10 @@ pytestmark = pytest.mark.ros
 
 NOT_LIVE = {"model": "m.onnx", "autostart": True, "threads": 2, "label_groups": "groups.yaml",
             "registration": "r.yaml", "rgb_transport": "compressed",
-            "aux_transport": "compressedDepth"}
+            "aux_transport": "compressedDepth", "max_megapixels": 200.0}
 LIVE = {"slop": 0.25, "aux_delay": -0.04, "queue_size": 3, "aux_timeout": 1.5, "rgb_timeout": 2.5,
-        "frozen_timeout": 9.0, "min_valid_depth": 0.5, "check_frame_id": False,
+        "frozen_timeout": 9.0, "inference_timeout": 5.0,
+        "min_valid_depth": 0.5, "check_frame_id": False,
         "void_as_unlabeled": True}
 
 

@@ -33,7 +33,8 @@ RANDOM = np.random.default_rng(0)
 
 
 def frame() -> tuple[np.ndarray, np.ndarray]:
-    return (RANDOM.integers(0, 256, (*IMAGE, 3), np.uint8),
+    """Its colours are classes: see `network`."""
+    return (RANDOM.integers(0, TINY_SPEC.classes, (*IMAGE, 3), np.uint8),
             RANDOM.integers(0, 20000, IMAGE).astype(np.uint16))
 
 
@@ -115,7 +116,7 @@ def test_images_of_the_networks_size_go_to_an_engine_without_a_frame(
     spec = replace(TINY_SPEC, input_size=(32, 16))
     path = write(tmp_path / "m.engine", replace(
         HEADER, exported=Exported(spec, "fp32", None, "0" * 64)))
-    images = RANDOM.integers(0, 256, (2, 16, 32, 3), np.uint8)
+    images = RANDOM.integers(0, TINY_SPEC.classes, (2, 16, 32, 3), np.uint8)
     answer = Segmenter(path).segment(*images, logits=True)
     np.testing.assert_array_equal(answer.labels, images[0, ..., 0])
     np.testing.assert_array_equal(answer.logits[..., 5], images[1, ..., 0])
@@ -124,13 +125,13 @@ def test_images_of_the_networks_size_go_to_an_engine_without_a_frame(
 def test_each_sensor_alone_has_an_engine_of_its_own(gpu: FakeGpu, tmp_path: Path) -> None:
     lone = {name: (IMAGE, np.uint8) for name in ("depth_labels", "depth_confidence")}
     gpu.plans[b"the depth's"] = ({"depth": gpu.inputs["depth"]}, lone, lambda given: {
-        "depth_labels": given["depth"][..., 1], "depth_confidence": given["depth"][..., 0]})
+        "depth_labels": given["depth"][..., 1] >> 4, "depth_confidence": given["depth"][..., 0]})
     header = replace(HEADER, exported=replace(END_TO_END, unimodal=("depth",)))
     engine_file.write(tmp_path / "m.engine", header, {"": b"plan", "depth": b"the depth's"})
     segmenter, (rgb, depth) = Segmenter(tmp_path / "m.engine"), frame()
     assert segmenter.unimodal == (False, True)
     answer = segmenter.segment(None, depth, confidence=True)
-    np.testing.assert_array_equal(answer.labels, depth >> 8)
+    np.testing.assert_array_equal(answer.labels, depth >> 12)
     np.testing.assert_array_equal(answer.confidence, depth & 255)
     np.testing.assert_array_equal(segmenter.segment(rgb, depth).labels, rgb[..., 0])
     with pytest.raises(SsmaError, match="cannot label rgb without depth"):

@@ -157,7 +157,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Opened:
     install(gpu, monkeypatch)
     shape = (CAMERA[1], CAMERA[0])
     for name, own in (("rgb", lambda given: given["rgb"][..., 0]),
-                      ("depth", lambda given: given["depth"][..., 1])):
+                      ("depth", lambda given: given["depth"][..., 1] % 2)):
         outputs = {f"{name}_{output}": (shape, np.uint8) for output in ("labels", "confidence")}
         gpu.plans[name.encode()] = ({name: gpu.inputs[name]}, outputs,
                                     lambda given, own=own, names=tuple(outputs): dict.fromkeys(
@@ -192,6 +192,7 @@ def test_when_a_sensor_fails_no_session_is_opened_and_no_graph_captured(
     random = np.random.default_rng(1)
     images = {"rgb": random.integers(20, 255, (6, 8, 3), np.uint8),
               "aux": random.integers(500, 9000, (6, 8)).astype(np.uint16)}
+    images["rgb"][..., 0] %= 2  # the fake engine's labels
     drive(rig, 1000, 3, **images)  # type: ignore[arg-type]
     rig.wanted = {"confidence"}
     drive(rig, 1300, 3, **images)  # type: ignore[arg-type]

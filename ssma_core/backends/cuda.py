@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ssma_core.errors import SsmaError
+from ssma_core.errors import NoAnswer, SsmaError
 from ssma_core.model_files.engine_file import Gpu
 
 _ON_THE_CPU = "without one, run the .onnx or .safetensors file on the CPU"
@@ -47,7 +47,7 @@ except ImportError as missing:  # it is installed, and cannot be loaded
     raise explained(f"pycuda cannot be used here ({missing})") from missing
 
 
-class GpuLost(SsmaError):
+class GpuLost(NoAnswer):
     """The GPU failed before in a way that ends its work for this process, or the process ends."""
 
 

@@ -9,6 +9,7 @@ from ssma_core.errors import SsmaError
 Kind = Literal["PNG", "JPEG", "TIFF", "BMP", "PNM", "WebP"]
 MEGAPIXELS = "SSMA_MAX_MEGAPIXELS"  # an environment variable: it holds for every program
 _DEFAULT_MEGAPIXELS = 64.0
+_own_limit = 0.0  # this process's; 0: it has none
 
 CUT_SHORT = "it is cut short"
 DAMAGED = "it is damaged or cut short"
@@ -39,10 +40,19 @@ def check_megapixels(what: str, width: int, height: int) -> None:
     limit = _limit()
     if width * height > limit * 1e6:
         raise SsmaError(f"{what} is {width}x{height}, more than {limit:g} megapixels; if it really "
-                        f"is so large, set the environment variable {MEGAPIXELS}")
+                        f"is so large, set the environment variable {MEGAPIXELS} (in the node, the "
+                        "parameter max_megapixels)")
+
+
+def limit_megapixels(limit: float) -> None:
+    """Sets this process's own limit, in place of the environment variable's; 0: that one again."""
+    global _own_limit  # noqa: PLW0603  # as the environment, it is the process's
+    _own_limit = limit
 
 
 def _limit() -> float:
+    if _own_limit:
+        return _own_limit
     text = os.environ.get(MEGAPIXELS, str(_DEFAULT_MEGAPIXELS))
     try:
         limit = float(text)

@@ -86,7 +86,7 @@ def _counters(pipeline: Pipeline) -> dict[str, int]:
     ended = sum(pipeline.pairing.counts.values(), Counter())
     causes: tuple[Cause, ...] = ("unmatched", "late", "duplicate", "zero stamp")
     events: tuple[Event, ...] = ("rgb alone", "aux alone", "published", "overwritten", "overtaken",
-                                 "dead", "failed", "aux left out")
+                                 "dead", "failed", "aux left out", "model loaded again")
     return {"refused": counts["refused"], **{cause: ended[cause] for cause in causes},
             "clock jumps": pipeline.pairing.clock_jumps,
             "paired": pipeline.pairing.counts["rgb"]["paired"],

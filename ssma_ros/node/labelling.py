@@ -28,8 +28,8 @@ from ssma_ros.node.health.blank import BlankDetector
 from ssma_ros.node.health.statistics import Statistics
 from ssma_ros.node.health.units import DepthUnits, range_m
 from ssma_ros.node.messages import UNLABELED
+from ssma_ros.node.model import WarmUp
 from ssma_ros.node.parameters import Parameters
-from ssma_ros.node.warm_up import WarmUp
 
 Array = npt.NDArray[Any]
 
@@ -73,18 +73,24 @@ class Arrived(NamedTuple):
 Work = Mapping[Stream, Arrived]
 
 
+class GivenUp(Exception):
+    """An answer came that nobody waits for any more."""
+
+
 class Labelling:
     """Labels images with both experts, or with one if the other's image is blank or does not fit.
 
     given: may be replaced between two labels. camera_info: the newest sensor_msgs/CameraInfo of the
       colour image. report: logs an error, throttled. registration: of second images that do not fit
-    colour; labels made of these alone are in the colour camera's view, too.
+      colour; labels made of these alone are in the colour camera's view, too. given_up: another one
+      labels now; what comes of this one is not published.
     """
 
     def __init__(self, segmenter: Segmenter, given: Parameters, outputs: Outputs,
                  statistics: Statistics, report: Callable[[Exception], None], *,
                  registration: Registration | None = None) -> None:
         self.given = given
+        self.given_up = False
         self.camera_info: Any = None
         self.names = dict(zip(STREAMS, (m.name for m in segmenter.spec.modalities)))
         self.unimodal = dict(zip(STREAMS, segmenter.unimodal))
@@ -105,7 +111,8 @@ class Labelling:
     def label(self, work: Work) -> str | None:
         """Publishes the label and the other outputs. Returns what the label was made from, such as
         "rgb+depth", or None when the images are blank. A second image that does not fit colour is
-        left out, and that is reported. Raises SsmaError where nothing can be labelled."""
+        left out, and that is reported. Raises SsmaError where nothing can be labelled, and
+        GivenUp."""
         try:
             images, used = self._look(work)
             if not used:
@@ -193,6 +200,8 @@ class Labelling:
         before = time.monotonic()
         found = self._segmenter.segment(rgb, images.get("aux"), **outputs)
         inference = time.monotonic() - before
+        if self.given_up:
+            raise GivenUp
         self._warm_up.ran(images, outputs)
         header = self._header(image)
         labels = self._published(found.labels)

@@ -6,7 +6,7 @@ import math
 import sys
 import traceback
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +24,13 @@ except ImportError as error:
     sys.exit(f"segmentation_node: ROS 2 is not here ({error}): source the setup.bash of a ROS "
              "distribution, or install ROS's Python packages with this one's extra 'ros' (pip)")
 
-from ssma_core import STREAMS, Registration, Segmenter, SsmaError, Stream, read_registration
-from ssma_ros import distro
-from ssma_ros.node import bond, diagnostics, memory, parameters, topics
+from ssma_core import Registration, Segmenter, SsmaError, Stream, limit_megapixels
+from ssma_ros.node import bond, diagnostics, memory, model, parameters, topics
 from ssma_ros.node.advice import problems
 from ssma_ros.node.health.throttle import Throttle
 from ssma_ros.node.labelling import Output, Outputs
 from ssma_ros.node.messages import label_info
-from ssma_ros.node.parameters import Parameters
 from ssma_ros.node.pipeline import NO_MODE, Pipeline
-from ssma_ros.node.warm_up import warm_up
 
 DIAGNOSTICS_PERIOD_S = 1.0
 TICK_S = 0.02  # a failed sensor is noticed at most this much later
@@ -79,6 +76,7 @@ class SegmentationNode(LifecycleNode):
         self._given = parameters.declare(self)
         self._configured = ExitStack()  # what cleanup frees
         self._active = ExitStack()  # what deactivation ends
+        self._was_loaded_again = False
         self._segmenter: Segmenter | None = None
         self._registration: Registration | None = None
         self._pipeline: Pipeline | None = None
@@ -115,18 +113,18 @@ class SegmentationNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         for text in self._namesakes():  # while inactive no one else reports it
             self.get_logger().warning(text)
+        self._was_loaded_again = False
+        limit_megapixels(self._given.max_megapixels)
         with ExitStack() as made:
             made.callback(memory.give_back)
-            segmenter = made.enter_context(closing(_opened(self._given)))
-            _check(segmenter, self._given.model)
-            self._registration = _registration(self._given)
-            warm_up(segmenter, self._registration)
-            self.get_logger().info(_model_summary(self._given.model, segmenter))
+            segmenter = self._segmenter = model.load(self._given)
+            made.callback(self._close_model)
+            self._registration = model.load_registration(self._given)
+            self.get_logger().info(model.in_words(self._given.model, segmenter))
             self._outputs = topics.outputs(self, made, segmenter.spec)
             self._label_info = topics.label_info_output(self, made)
             self._diagnostics = topics.publisher(self, made, DiagnosticArray, "/diagnostics")
             memory.keep()
-            self._segmenter = segmenter
             self._configured = made.pop_all()
         return super().on_configure(state)
 
@@ -139,7 +137,7 @@ class SegmentationNode(LifecycleNode):
             made.callback(self._outputs.mode, NO_MODE)
             assert self._segmenter
             pipeline = Pipeline(self._segmenter, self._given, self._outputs, self._registration)
-            made.callback(pipeline.worker.stop)
+            made.callback(self._stop, pipeline)
             pipeline.publish_mode()
             inputs = topics.subscriptions(self, made, self._given, pipeline)
             parameters.log_unknown_qos(self)
@@ -157,8 +155,10 @@ class SegmentationNode(LifecycleNode):
 
     @_logged
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        pipeline = self._pipeline
         self._deactivate()
-        return TransitionCallbackReturn.SUCCESS
+        works = pipeline and not pipeline.is_stalled()
+        return TransitionCallbackReturn.SUCCESS if works else TransitionCallbackReturn.ERROR
 
     @_logged
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -179,6 +179,40 @@ class SegmentationNode(LifecycleNode):
         self._release()
         super().destroy_node()
 
+    def watch(self) -> None:
+        """To be called again and again, between callbacks. Loads the model again, once, when it has
+        given no answer for too long. Raises SsmaError when that did not help, after the transition
+        to the error state: only another process can."""
+        pipeline = self._pipeline
+        if not (pipeline and pipeline.is_stalled()):
+            return
+        stalled = (f"the model has given no answer for {pipeline.worker.stalled_for():.3g} s "
+                   "(parameter inference_timeout)")
+        if self._was_loaded_again:
+            self.trigger_deactivate()
+            raise SsmaError(f"{stalled}, and to load it again has not helped: the node ends")
+        self.get_logger().error(f"{stalled}: it is loaded again")
+        self._was_loaded_again = True
+        try:
+            self._stop(pipeline)
+            self._close_model()
+            self._segmenter = model.load(self._given)
+        except Exception as error:
+            self.trigger_deactivate()
+            raise SsmaError(f"{stalled}, and it cannot be loaded again: {error}") from error
+        pipeline.restart(self._segmenter)
+
+    def _stop(self, pipeline: Pipeline) -> None:
+        if not pipeline.stop():
+            self.get_logger().error("a thread hangs in the model: it is left behind, with the "
+                                    "model's memory")
+            self._segmenter = None  # it must not be freed under the thread
+
+    def _close_model(self) -> None:
+        segmenter, self._segmenter = self._segmenter, None
+        if segmenter:
+            segmenter.close()
+
     def _deactivate(self) -> None:
         self._pipeline = None
         self._close(self._active)
@@ -186,7 +220,6 @@ class SegmentationNode(LifecycleNode):
     def _release(self) -> None:
         """Ends and frees everything; the worker before the model that it uses."""
         self._deactivate()
-        self._segmenter = None
         self._close(self._configured)
 
     def _close(self, resources: ExitStack) -> None:
@@ -256,34 +289,3 @@ def _going_on(call: Callable[[], None], pipeline: Pipeline) -> Callable[[], None
             pipeline.report(error)
 
     return safely
-
-
-def _opened(given: Parameters) -> Segmenter:
-    if not given.model:
-        raise SsmaError("the parameter 'model' is empty: give the path of a model file")
-    return Segmenter(given.model, given.threads or None, label_groups=given.label_groups or None)
-
-
-def _registration(given: Parameters) -> Registration | None:
-    return read_registration(given.registration) if given.registration else None
-
-
-def _check(segmenter: Segmenter, path: str) -> None:
-    """Raises SsmaError for a model that this node cannot use."""
-    names = [modality.name for modality in segmenter.spec.modalities]
-    if len(names) != len(STREAMS):
-        raise SsmaError(f"{path} takes {' and '.join(names)} alone, but this node pairs two "
-                        "images: give it a model of two modalities")
-
-
-def _model_summary(path: str, segmenter: Segmenter) -> str:
-    spec = segmenter.spec
-    names = [modality.name for modality in spec.modalities]
-    alone = [name for name, can in zip(names, segmenter.unimodal) if can]
-    classes = f"{len(segmenter.grouped.ids)} classes"
-    if spec.classes < len(segmenter.grouped.ids):
-        classes += f" joined to {', '.join(spec.class_names)}"
-    return (f"{path}: {' and '.join(names)}, {classes}, runs on {segmenter.backend}; "
-            f"if one sensor fails, it labels from {' or '.join(alone) or 'neither'} alone; "
-            f"{distro.CV_BRIDGE}, "
-            f"{'' if distro.HAS_MESSAGE_FILTERS else 'no '}message_filters here")

@@ -62,6 +62,10 @@ class Parameters:
     min_valid_depth: float = _parameter(
         MIN_VALID_DEPTH, "share of the depth image's pixels that must be valid, or it counts as "
         "dead; 0, NaN and infinity are invalid", (0.0, 1.0))
+    inference_timeout: float = _parameter(
+        20.0, "seconds without an answer of the model after which it is loaded again, and after "
+        "which the node ends if that did not help; far longer than the slowest frame, the first "
+        "one of a format included", (0.5, 3600.0))
     rgb_transport: str = _parameter(
         "raw", "how colour images come: raw on rgb/image, compressed (jpeg, png) on "
         "rgb/image/compressed", ("raw", "compressed"), live=False)
@@ -71,6 +75,9 @@ class Parameters:
     registration: str = _parameter(
         "", "path of a registration that `ssma register` wrote, with which second images that are "
         "not registered to colour are taken; empty: they are registered", live=False)
+    max_megapixels: float = _parameter(
+        0.0, "the largest compressed image that is decoded; 0: as the environment variable "
+        "SSMA_MAX_MEGAPIXELS says, and 64 without it", (0.0, 10_000.0), live=False)
     check_frame_id: bool = _parameter(
         True, "refuse a second image whose frame_id differs from the colour image's, to which it "
         "must be registered. False where a driver names registered images differently. Without "

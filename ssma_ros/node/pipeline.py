@@ -10,6 +10,7 @@ from typing import Any
 from ssma_core import (
     OTHER,
     OVERTAKE_NS,
+    NoAnswer,
     Pairing,
     Registration,
     Segmenter,
@@ -22,11 +23,12 @@ from ssma_ros.node.health.delay import GRID, DelayEstimator
 from ssma_ros.node.health.statistics import ALONE, RECEIVED, TAKEN, Statistics
 from ssma_ros.node.health.throttle import REPEAT_S, Throttle
 from ssma_ros.node.health.watchdog import Watchdog
-from ssma_ros.node.labelling import Arrived, Labelling, Outputs, Work
+from ssma_ros.node.labelling import Arrived, GivenUp, Labelling, Outputs, Work
 from ssma_ros.node.parameters import Parameters
 from ssma_ros.node.worker import Worker
 
 NO_MODE = "none"
+PATIENCE_S = 0.5  # for a thread whose time is over; it may be between two frames
 
 
 class Pipeline:
@@ -45,7 +47,7 @@ class Pipeline:
         self.pairing: Pairing[Arrived] = Pairing(given.slop, given.queue_size, given.aux_delay)
         self.labelling = Labelling(segmenter, given, outputs, self.statistics, self.report,
                                    registration=registration)
-        self._outputs = outputs
+        self._outputs, self._registration = outputs, registration
         self._watchdog = Watchdog(time.monotonic())
         self._newest: dict[Stream, Arrived] = {}
         self._offered_ns: dict[Stream, int] = {}  # the newest stamps offered to the worker
@@ -54,6 +56,27 @@ class Pipeline:
         self._publishing_mode = threading.Lock()
         self._throttle = Throttle()
         self.worker: Worker[Work] = Worker(self._work, self._failed)
+
+    def stop(self) -> bool:
+        """Ends the worker. Returns whether it has ended: a thread that hangs is left behind, and
+        uses its segmenter still."""
+        left = self.given.inference_timeout - self.worker.stalled_for()
+        ended = self.worker.stop(max(PATIENCE_S, left))
+        self.labelling.given_up = not ended
+        return ended
+
+    def restart(self, segmenter: Segmenter) -> None:
+        """After `stop`: labels by another segmenter, in another thread."""
+        before = self.labelling
+        self.labelling = Labelling(segmenter, self.given, self._outputs, self.statistics,
+                                   self.report, registration=self._registration)
+        self.labelling.camera_info = before.camera_info
+        self.worker = Worker(self._work, self._failed)
+        self.statistics.happened("model loaded again")
+
+    def is_stalled(self) -> bool:
+        """Whether the model has given no answer for too long, though it was asked."""
+        return self.worker.stalled_for() > self.given.inference_timeout
 
     @property
     def given(self) -> Parameters:
@@ -195,14 +218,23 @@ class Pipeline:
         return time_ns <= offered.get(stream, -math.inf) or 0 <= ahead_ns < OVERTAKE_NS
 
     def _work(self, work: Work) -> None:
-        if mode := self.labelling.label(work):
+        labelling = self.labelling
+        try:
+            mode = labelling.label(work)
+        except NoAnswer:
+            raise
+        except SsmaError as error:  # that the model refuses an image is an answer
+            self._failed(error)
+            return
+        if mode:
             self._last_label = mode, time.monotonic()
             self.publish_mode()
-        self.labelling.prepare()
+        labelling.prepare()
 
     def _failed(self, error: Exception) -> None:
-        self.statistics.happened("failed")
-        self.report(error)
+        if not isinstance(error, GivenUp):
+            self.statistics.happened("failed")
+            self.report(error)
 
     def report(self, error: Exception) -> None:
         """Logs what went wrong, each cause every REPEAT_S seconds at most. It ends nothing."""

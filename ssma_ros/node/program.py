@@ -14,7 +14,7 @@ from concurrent import futures
 from typing import TYPE_CHECKING
 
 from ssma_ros import signals
-from ssma_ros.node import memory
+from ssma_ros.node import memory, worker
 
 if TYPE_CHECKING:
     from ssma_ros.node.lifecycle import SegmentationNode
@@ -44,9 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         life.add_done_callback(lambda _: ended.set())
         ended.wait()
         life.result(GRACE_S)
+        status = 0
     except SsmaError as error:
-        print(f"segmentation_node: {error}", file=sys.stderr)
-        return 1
+        print(f"segmentation_node: {error}", file=sys.stderr, flush=True)
+        status = 1
     except futures.TimeoutError:
         print("segmentation_node: ended while a model was loaded or during a long inference",
               file=sys.stderr, flush=True)
@@ -56,7 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Ctrl-C under `ros2 launch` comes twice, from the terminal and from launch: a second one
         # must not kill a program that is ending already: that would be reported as a crash.
         signals.handle(signal.SIG_IGN)
-    return 0
+    if any(thread.name == worker.THREAD for thread in threading.enumerate()):
+        os._exit(status)  # it hangs in a library, and the library's own end could wait for it
+    return status
 
 
 def _init(arguments: Sequence[str] | None) -> None:
@@ -82,6 +85,7 @@ def _live(node: SegmentationNode, ended: threading.Event) -> None:
         executor.add_node(node)
         while not ended.is_set():
             executor.spin_once(timeout_sec=0.1)
+            node.watch()
     finally:
         node.destroy_node()
 

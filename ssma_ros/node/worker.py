@@ -3,11 +3,13 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 _log = logging.getLogger(__name__)
+THREAD = "segmentation"  # the name of every worker's thread
 
 
 class Worker(Generic[Item]):
@@ -23,7 +25,11 @@ class Worker(Generic[Item]):
         self._slot: Item | None = None
         self._stopping = False
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="segmentation", daemon=True)
+        # On the steady clock: when the item at work was begun; when the first one of those that
+        # failed one after another was begun, and when the last one of them failed.
+        self._begun: float | None = None
+        self._failing: tuple[float, float] | None = None
+        self._thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
         self._thread.start()
 
     def offer(self, item: Item) -> bool:
@@ -35,19 +41,33 @@ class Worker(Generic[Item]):
             self._changed.notify()
         return overwrites
 
-    def stop(self) -> None:
-        """Ends the thread after the item that it works on; the item in the slot is dropped."""
+    def stop(self, patience: float | None = None) -> bool:
+        """Ends the thread after the item that it works on; the item in the slot is dropped. Returns
+        whether it has ended within `patience` seconds (None: it waits for that). Nothing can end a
+        thread that hangs in a library: it is left behind."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
-        self._thread.join()
+        self._thread.join(patience)
+        return not self._thread.is_alive()
+
+    def stalled_for(self) -> float:
+        """For how many seconds it works on one item, or items failed without one that did not;
+        the longer of the two."""
+        begun, failing = self._begun, self._failing
+        at_work = 0.0 if begun is None else time.monotonic() - begun
+        return max(at_work, failing[1] - failing[0] if failing else 0.0)
 
     def _run(self) -> None:
         while (item := self._next()) is not None:
+            begun = self._begun = time.monotonic()
             try:
                 self._work(item)
+                self._failing = None
             except Exception as error:  # a bad frame must not end the thread
+                self._failing = (self._failing or (begun,))[0], time.monotonic()
                 self._handle(error)
+            self._begun = None
 
     def _handle(self, error: Exception) -> None:
         try:

@@ -7,7 +7,7 @@ from ssma_core import OTHER, STREAMS, Stream
 from ssma_ros.node.advice import sensors, silence, stamps, unpaired
 from ssma_ros.node.advice.silence import Subscribed
 from ssma_ros.node.health.statistics import is_recent
-from ssma_ros.node.pipeline import Pipeline
+from ssma_ros.node.pipeline import NO_MODE, Pipeline
 
 __all__ = ["Subscribed", "problems"]
 
@@ -26,6 +26,7 @@ def problems(pipeline: Pipeline, inputs: Mapping[Stream, Subscribed]) -> list[st
     found += [f"the images on {topics[stream]} show nothing: {reason}"
               for stream, reason in blank.items()]
     found += sensors.wrong(pipeline, topics)
+    found += _stalled(pipeline)
     lost = {stream: loss for stream in STREAMS if (loss := pipeline.lost(stream))}
     found += [silence.lost(loss, stream, inputs[stream]) for stream, loss in lost.items()]
     if not silent:
@@ -37,6 +38,15 @@ def problems(pipeline: Pipeline, inputs: Mapping[Stream, Subscribed]) -> list[st
     found += stamps.wrong(pipeline, topics, silent)
     return found + _alone(pipeline, topics, {*missed, *blank},
                           starting=not found and statistics.is_starting())
+
+
+def _stalled(pipeline: Pipeline) -> list[str]:
+    """That the model hangs or fails."""
+    stalled, timeout = pipeline.worker.stalled_for(), pipeline.given.inference_timeout
+    if pipeline.mode != NO_MODE or stalled < timeout / 4:
+        return []
+    return [f"the model has given no answer for {stalled:.0f} s: after {timeout:g} s (parameter "
+            "inference_timeout) it is loaded again or, where that was done before, the node ends"]
 
 
 def _alone(pipeline: Pipeline, topics: Mapping[Stream, str], missing: set[Stream], *,

@@ -28,9 +28,10 @@ FIRST_PERIODS_S = 3.0  # how slow a camera is nobody knows after its first image
 # published: labels.
 # aux left out: pairs that could not be labelled together; their colour image was labelled alone.
 # clock jump: stamps went back.
+# model loaded again: because it gave no answer for too long.
 Event = Literal["rgb received", "aux received", "rgb taken", "aux taken", "refused", "paired",
                 "rgb alone", "aux alone", "offered", "overtaken", "overwritten", "dead", "failed",
-                "published", "aux left out", "clock jump"]
+                "published", "aux left out", "clock jump", "model loaded again"]
 RECEIVED: dict[Stream, Event] = {"rgb": "rgb received", "aux": "aux received"}
 TAKEN: dict[Stream, Event] = {"rgb": "rgb taken", "aux": "aux taken"}
 ALONE: dict[Stream, Event] = {"rgb": "rgb alone", "aux": "aux alone"}

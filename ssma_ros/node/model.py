@@ -1,4 +1,4 @@
-"""Every combination is prepared before it is needed.
+"""The model as the node needs it: loaded, and every combination prepared before it is needed.
 
 A combination is: the images, their sizes and types, and the wanted outputs. Its first run opens
 sessions and captures CUDA graphs, and takes many times as long as the later ones. When a sensor
@@ -10,24 +10,64 @@ labels after it, the combination without that sensor is still cold.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack, closing
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ssma_core import STREAMS, Registration, Segmenter, Stream
+from ssma_core import STREAMS, Registration, Segmenter, SsmaError, Stream, read_registration
+from ssma_ros import distro
+from ssma_ros.node.parameters import Parameters
 
 Array = npt.NDArray[Any]
 WantedOutputs = dict[str, bool]
 
 
-def warm_up(segmenter: Segmenter, registration: Registration | None) -> None:
+def load(given: Parameters) -> Segmenter:
+    """Opens the model file and runs it once in every mode. Raises SsmaError for a file that cannot
+    be used here."""
+    if not given.model:
+        raise SsmaError("the parameter 'model' is empty: give the path of a model file")
+    with ExitStack() as made:
+        segmenter = made.enter_context(closing(Segmenter(
+            given.model, given.threads or None, label_groups=given.label_groups or None)))
+        names = [modality.name for modality in segmenter.spec.modalities]
+        if len(names) != len(STREAMS):
+            raise SsmaError(f"{given.model} takes {' and '.join(names)} alone, but this node pairs "
+                            "two images: give it a model of two modalities")
+        _warm_up(segmenter)
+        made.pop_all()
+    return segmenter
+
+
+def load_registration(given: Parameters) -> Registration | None:
+    """Reads the file and uses it once, as `load` does; None without a file. Raises SsmaError for
+    one that cannot be used."""
+    if not given.registration:
+        return None
+    registration = read_registration(given.registration)
+    width, height = registration.aux_size
+    registration.aligned(np.zeros((height, width), np.uint16))
+    return registration
+
+
+def in_words(path: str, segmenter: Segmenter) -> str:
+    spec = segmenter.spec
+    names = [modality.name for modality in spec.modalities]
+    alone = [name for name, can in zip(names, segmenter.unimodal) if can]
+    classes = f"{len(segmenter.grouped.ids)} classes"
+    if spec.classes < len(segmenter.grouped.ids):
+        classes += f" joined to {', '.join(spec.class_names)}"
+    return (f"{path}: {' and '.join(names)}, {classes}, runs on {segmenter.backend}; "
+            f"if one sensor fails, it labels from {' or '.join(alone) or 'neither'} alone; "
+            f"{distro.CV_BRIDGE}, "
+            f"{'' if distro.HAS_MESSAGE_FILTERS else 'no '}message_filters here")
+
+
+def _warm_up(segmenter: Segmenter) -> None:
     """Prepares every set of images at the model's own size, with labels alone: before the first
-    images come, it is not known how they will come; and the registration. Raises SsmaError for a
-    file that cannot run."""
-    if registration:
-        width, height = registration.aux_size
-        registration.aligned(np.zeros((height, width), np.uint16))
+    images come, it is not known how they will come. Raises SsmaError for a file that cannot run."""
     frame = segmenter.frame
     width, height = frame.size if frame else segmenter.spec.input_size
     rgb = aux = np.zeros((height, width, 3), np.uint8)
