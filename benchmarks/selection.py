@@ -113,8 +113,8 @@ def prepare(bags: list[Path], data: Path, wanted: Wanted) -> None:
 def train(folder: Path, judged: Path, seed: int, steps: int) -> Path:
     """Fine-tunes the shipped model, experts and all. Returns the model's file."""
     stage = {"start": f"[{MODEL}]", "starts_as_first": "false", "steps": steps, "warm_up": 5,
-             "batch_size": 4, "learning_rate": 0.0005, "encoder_learning_rate": 0.0001,
-             "average": 0.9}
+             "batch_size": 4, "learning_rate": 0.0003, "encoder_learning_rate": 0.0001,
+             "average": 0.9, "keep_statistics": "true"}
     settings = {"seed": seed, "data.train.root": folder / "data", "data.train.rgb": "'*/rgb/*'",
                 "data.validation.root": judged, "data.validation.rgb": "'*/rgb/*'",
                 "validate_every": steps, "checkpoint_every": 10,
