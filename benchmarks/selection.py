@@ -2,10 +2,10 @@
 
     OMP_NUM_THREADS=1 nice python benchmarks/selection.py --output runs/selection
 
-For each seed: bags of synthetic drives, each with another robot, none of them trained on before.
-40 frames of them are taken: evenly spaced; selected by looks; selected with the shipped model's
-doubts. The shipped model is fine-tuned on each 40, with the same steps, and judged on drives of
-other robots.
+For each seed: bags of drives of one robot, with a camera that the shipped model has never seen
+(that of benchmarks/fine_tuning.py). 40 frames of them are taken: evenly spaced; selected by looks;
+selected with the shipped model's doubts. The shipped model is fine-tuned on each 40, with the same
+steps, and judged on other drives of this robot.
 The command, given again, goes on where it stopped.
 """
 from __future__ import annotations
@@ -18,18 +18,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean, stdev
 
+import numpy as np
+import numpy.typing as npt
+from fine_tuning import dim, near
+
 from ssma_core.bags import rosbag2
 from ssma_core.evaluation.result_file import read_result
 from ssma_core.extraction.drives import Source
 from ssma_core.extraction.extract import Wanted, extract
 from ssma_core.extraction.pictures import Colour
-from ssma_core.files import read_colour, read_sensor
+from ssma_core.files import read_colour, read_sensor, write_picture
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "models" / "tiny_forest.safetensors"
 CONFIG = ROOT / "config" / "training" / "tiny_forest.yaml"
 DRIVES, FRAMES, FPS, SIZE, WANTED = 4, 100, 2.0, "384x192", 40
-JUDGED_DRIVES, JUDGED_FRAMES, JUDGED_SEED = 6, 20, 9000
+JUDGED_DRIVES, JUDGED_FRAMES, JUDGED_SEED = 12, 8, 9000
 FIRST_SEED = 5000  # training and validation drives have lower ones
 SOURCE = Source("/rgb", "/depth")
 CANDIDATES_EVERY = 1.0  # seconds, which are metres
@@ -50,10 +54,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60)
     options = parser.parse_args()
     output = options.output.absolute()
-    judged = output / "judged"
-    call("-m", "ssma_core.cli", "synthesize", "--preset", "robots", "--size", SIZE, "--fps", "0.5",
+    rendered = output / "judged_as_rendered"
+    call("-m", "ssma_core.cli", "synthesize", "--size", SIZE, "--fps", "0.5",
          "--seed", str(JUDGED_SEED), "--drives", str(JUDGED_DRIVES), "--frames",
-         str(JUDGED_FRAMES), "--output", str(judged))
+         str(JUDGED_FRAMES), "--output", str(rendered))
+    judged = as_seen(rendered, output / "judged")
     before = judge(MODEL, judged, output / "before")
     print(f"{'before':<24} mIoU {before:.1f}", flush=True)
     found: dict[str, list[float]] = {way: [] for way in WAYS}
@@ -72,7 +77,7 @@ def main() -> None:
 
 def recordings(folder: Path, seed: int) -> Iterator[Path]:
     """The bags of the seed's drives, beside the pictures that they are made of."""
-    call("-m", "ssma_core.cli", "synthesize", "--preset", "robots", "--size", SIZE, "--fps",
+    call("-m", "ssma_core.cli", "synthesize", "--size", SIZE, "--fps",
          str(FPS), "--seed", str(seed), "--drives", str(DRIVES), "--frames", str(FRAMES),
          "--output", str(folder / "drives"))
     for drive in sorted((folder / "drives").glob("drive_*")):
@@ -84,11 +89,30 @@ def recordings(folder: Path, seed: int) -> Iterator[Path]:
 
 
 def messages(drive: Path) -> Iterator[rosbag2.Recorded]:
-    for i, path in enumerate(sorted((drive / "rgb").iterdir())):
+    for i, (rgb, depth) in enumerate(seen(drive)):
         stamp = stamp_of(i)
-        yield rosbag2.image(SOURCE.rgb, stamp, stamp, read_colour(path), "bgr8")
-        yield rosbag2.image(SOURCE.aux, stamp, stamp, read_sensor(
-            drive / "depth" / f"{path.stem}.png"), "16UC1")
+        yield rosbag2.image(SOURCE.rgb, stamp, stamp, rgb, "bgr8")
+        yield rosbag2.image(SOURCE.aux, stamp, stamp, depth, "16UC1")
+
+
+def seen(drive: Path) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint16]]]:
+    """The drive's pictures by the unseen camera."""
+    for path in sorted((drive / "rgb").iterdir()):
+        random = np.random.default_rng(int(path.stem))
+        yield (dim(read_colour(path), random),
+               near(read_sensor(drive / "depth" / f"{path.stem}.png"), random))
+
+
+def as_seen(drives: Path, folder: Path) -> Path:
+    """A copy of drives, by the unseen camera."""
+    for drive in sorted(drives.glob("drive_*")):
+        shutil.copytree(drive / "label", folder / drive.name / "label", dirs_exist_ok=True)
+        for name in ("rgb", "depth"):
+            (folder / drive.name / name).mkdir(exist_ok=True)
+        for i, (rgb, depth) in enumerate(seen(drive)):
+            write_picture(folder / drive.name / "rgb" / f"{i:06d}.png", rgb)
+            write_picture(folder / drive.name / "depth" / f"{i:06d}.png", depth)
+    return folder
 
 
 def stamp_of(frame: int) -> int:
@@ -113,8 +137,8 @@ def prepare(bags: list[Path], data: Path, wanted: Wanted) -> None:
 def train(folder: Path, judged: Path, seed: int, steps: int) -> Path:
     """Fine-tunes the shipped model, experts and all. Returns the model's file."""
     stage = {"start": f"[{MODEL}]", "starts_as_first": "false", "steps": steps, "warm_up": 5,
-             "batch_size": 4, "learning_rate": 0.0005, "encoder_learning_rate": 0.0001,
-             "average": 0.9}
+             "batch_size": 4, "learning_rate": 0.0003, "encoder_learning_rate": 0.0001,
+             "average": 0.9, "keep_statistics": "true"}
     settings = {"seed": seed, "data.train.root": folder / "data", "data.train.rgb": "'*/rgb/*'",
                 "data.validation.root": judged, "data.validation.rgb": "'*/rgb/*'",
                 "validate_every": steps, "checkpoint_every": 10,
