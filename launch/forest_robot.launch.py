@@ -28,14 +28,12 @@ from launch.actions import (
     SetEnvironmentVariable,
     Shutdown,
 )
-from launch.conditions import IfCondition
 from launch.event_handlers import OnProcessExit
 from launch.events.process import ProcessExited
 from launch.substitutions import (
     EnvironmentVariable,
     LaunchConfiguration,
     PathJoinSubstitution,
-    PythonExpression,
 )
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
@@ -66,17 +64,17 @@ def _robot(context: LaunchContext) -> list[Action]:
         arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
         respawn=respawn, respawn_delay=RESPAWN_DELAY_S,
     )
-    return [node, *([] if respawn else [_ends_with(node)]), *_replay(context), _republish()]
+    return [node, *([] if respawn else [_ends_with(node)]), *_replay(context), *_republish(context)]
 
 
 def _parameters_given(context: LaunchContext) -> list[dict[str, Any]]:
     """The parameters given as arguments. The others must be absent: the params file sets them."""
-    model, time, bag = (LaunchConfiguration(name).perform(context)
-                        for name in ("model", "use_sim_time", "bag"))
+    time, bag = (LaunchConfiguration(name).perform(context) for name in ("use_sim_time", "bag"))
+    files = {name: LaunchConfiguration(name).perform(context)
+             for name in ("model", "registration", "label_groups")}
     given: list[dict[str, Any]] = [
         {"autostart": ParameterValue(LaunchConfiguration("autostart"), value_type=bool)}]
-    if model:
-        given.append({"model": ParameterValue(model, value_type=str)})
+    given += [{name: ParameterValue(path, value_type=str)} for name, path in files.items() if path]
     if time or bag:  # a bag's images have the bag's time
         given.append({"use_sim_time": time != "false"})
     return given
@@ -102,13 +100,22 @@ def _arguments() -> list[DeclareLaunchArgument]:
             "model", default_value="",
             description="model file, .onnx, .engine or .safetensors; empty: as in params_file"),
         DeclareLaunchArgument(
+            "registration", default_value="",
+            description="a file of `ssma register`, for second images that are not registered; "
+            "empty: as in params_file"),
+        DeclareLaunchArgument(
+            "label_groups", default_value="",
+            description="a YAML file that joins the model's classes to groups; empty: as in "
+            "params_file"),
+        DeclareLaunchArgument(
             "namespace", default_value="",
             description="namespace of the node and its topics, for one node per camera"),
         DeclareLaunchArgument(
             "rgb_topic", default_value="rgb/image", description="the colour images"),
         DeclareLaunchArgument(
             "aux_topic", default_value="aux/image",
-            description="the second sensor's images, registered to the colour images"),
+            description="the second sensor's images, registered to the colour images, or to be by "
+            "the argument registration"),
         DeclareLaunchArgument(
             "camera_info_topic", default_value="rgb/camera_info",
             description="the colour camera's calibration, for semantic/points"),
@@ -165,22 +172,16 @@ def _replay(context: LaunchContext) -> list[Action]:
         name="replay", output="screen")]
 
 
-def _republish() -> Node:
+def _republish(context: LaunchContext) -> list[Action]:
     """image_transport's own republish. Humble's takes the transports as arguments, and subscribes
     to the overlay also when it has no subscriber itself; later ones take parameters, and Jazzy's,
     since the end of 2024, works only while it has a subscriber."""
     transport = LaunchConfiguration("republish")
-    return Node(
+    if transport.perform(context) in ("", "raw"):  # raw would receive its own messages, endlessly
+        return []
+    return [Node(
         package="image_transport", executable="republish", name="republish_overlay",
         namespace=LaunchConfiguration("namespace"), arguments=["raw", transport],
         parameters=[{"in_transport": "raw", "out_transport": transport}],
         remappings=[("in", "semantic/overlay"), ("out", "semantic/overlay"),
-                    (["out/", transport], ["semantic/overlay/", transport])],
-        # With raw it would receive its own messages, endlessly.
-        condition=_is_none_of("republish", "", "raw"))
-
-
-def _is_none_of(argument: str, *values: str) -> IfCondition:
-    """A condition that Humble's launch also supports."""
-    return IfCondition(
-        PythonExpression(["r'''", LaunchConfiguration(argument), f"''' not in {values}"]))
+                    (["out/", transport], ["semantic/overlay/", transport])])]

@@ -39,6 +39,7 @@ from ssma_core.modalities.blank import (
     same_rows,
     shows_nothing,
 )
+from ssma_core.modalities.depth import in_metres, measured
 from ssma_core.pictures import colourize, contact_sheet, overlay
 from ssma_core.registration import Displacement, Registration
 from ssma_core.registration import read as read_registration
@@ -85,11 +86,11 @@ _LATE = {  # which module each name is in that is imported late
 __all__ = ["MIN_VALID_DEPTH", "OTHER", "OVERTAKE_NS", "STREAMS", "BagSource", "Cause",
            "ConfusionMatrix", "Displacement", "DriveResult", "FrameCounts", "FrameResult",
            "Grouped", "ImageMessage", "Modality", "Mode", "ModelSpec", "NoAnswer", "OverDds",
-           "Pairing", "PairingSettings", "Recordings", "Registration", "Segmentation",
-           "Segmenter", "SsmaError", "Stream", "Timeline", "TimelineEvent",
-           "add_pairing_arguments", "atomic_write", "begin_program", "check_writable",
-           "colourize", "compare_files", "contact_sheet", "cpu", "encodings", "evaluate_bags",
-           "glibc", "image_messages", "in_words", "limit_megapixels", "looked_at", "overlay",
+           "Pairing", "PairingSettings", "Recordings", "Registration", "Segmentation", "Segmenter",
+           "SsmaError", "Stream", "Timeline", "TimelineEvent", "add_pairing_arguments",
+           "atomic_write", "begin_program", "check_writable", "colourize", "compare_files",
+           "contact_sheet", "cpu", "encodings", "evaluate_bags", "glibc", "image_messages",
+           "in_metres", "in_words", "limit_megapixels", "looked_at", "measured", "overlay",
            "read_registration", "return_free_memory", "rosbag2", "same_rows", "score",
            "shows_nothing", "stacked", "true_labels", "versions", "write_comparison",
            "write_report", "write_result"]

@@ -13,7 +13,7 @@ from ssma_core.backends import open_backend
 from ssma_core.errors import NoAnswer, SsmaError
 from ssma_core.modalities import network_images
 from ssma_core.pictures import regrouped, resize_nearest
-from ssma_core.registration import Registration, read
+from ssma_core.registration import Registration, read, registered
 from ssma_core.spec import VEGETATION_INDICES, grouped_by_file
 
 Array = npt.NDArray[Any]
@@ -65,15 +65,21 @@ class Segmenter:
         self._backend = open_backend(self._model, threads, device, precision)
         try:
             self.grouped = grouped_by_file(self._backend.spec, label_groups)
+            self.spec = self.grouped.spec
+            self._check_registration()
         except SsmaError:
             self._backend.close()
             raise
-        self.spec = self.grouped.spec
         self._has_groups = label_groups is not None
         self.backend = self._backend.name
         self.precision = self._backend.precision
         self.frame = self._backend.frame
         self._closed = False
+
+    def _check_registration(self) -> None:
+        first, *others = self.spec.modalities
+        if self._registration and not others and first.encoding not in VEGETATION_INDICES:
+            raise SsmaError(f"{self._model} has one modality, and a registration is between two")
 
     @property
     def unimodal(self) -> tuple[bool, bool]:
@@ -104,9 +110,8 @@ class Segmenter:
         if self._closed:
             raise SsmaError(f"{self._model} was closed: make another Segmenter of it")
         wanted = ["labels"] + ["confidence"] * confidence + ["trust"] * trust + ["logits"] * logits
-        if aux is not None and self._registration:
-            aux = self._registration.aligned(
-                aux, None if rgb is None else (rgb.shape[1], rgb.shape[0]))
+        if aux is not None:
+            aux = self.registered(rgb, aux)
         arrays = [array for array in (rgb, aux) if array is not None]
         modalities = len(self.spec.modalities)
         if trust and modalities == 1:
@@ -130,6 +135,11 @@ class Segmenter:
         if self._has_groups:
             answer["labels"] = regrouped(answer["labels"], self.grouped.ids)
         return Segmentation(**answer)
+
+    def registered(self, rgb: npt.NDArray[Any] | None, aux: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The second sensor's array as the model gets it: in the colour camera's view, where there
+        is a registration. Arguments and errors as of `segment`."""
+        return registered(self._registration, rgb, aux)
 
     def prepare(self, rgb: npt.NDArray[Any] | None, aux: npt.NDArray[Any] | None = None, *,
                 confidence: bool = False, trust: bool = False) -> None:
@@ -177,9 +187,10 @@ class Segmenter:
             if values.dtype != np.uint8 or values.shape != image.shape[:2]:
                 raise NoAnswer(f"{self._model} answers nonsense: {name} of {values.dtype} and "
                                f"{values.shape} for an image of {image.shape[:2]}; {_TRY_AGAIN}")
-        if (highest := int(answer["labels"].max())) >= self.spec.classes:
+        last = len(self.grouped.ids) - 1  # of the model's own classes
+        if (highest := int(answer["labels"].max())) > last:
             raise NoAnswer(f"{self._model} answers nonsense: the class {highest}, and its classes "
-                           f"end at {self.spec.classes - 1}; {_TRY_AGAIN}")
+                           f"end at {last}; {_TRY_AGAIN}")
         return answer
 
     def _at_size_of(self, array: Array, answer: dict[str, Array]) -> dict[str, Array]:

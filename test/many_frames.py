@@ -15,10 +15,14 @@ from conftest import ROOT
 from ssma_core import Segmenter
 from ssma_core.bags import rosbag2
 from ssma_core.cli import main
+from ssma_core.registration.homography import HomographyRegistration
 
 MODEL = ROOT / "models/tiny_forest.onnx"  # colour and depth; labels colour alone, too
 RGB, AUX = "/rgb", "/depth"
 START = 1_700_000_000 * 10**9
+# Of second images of half the size, 48×24, each pixel of which shows what 2×2 of colour show.
+HALF = HomographyRegistration(((2.0, 0.0, 0.5), (0.0, 2.0, 0.5), (0.0, 0.0, 1.0)), (48, 24),
+                              (96, 48), "nearest")
 STEP, LATE = 10**8, 3_000_000  # nanoseconds: between frames, and from a stamp to its recording
 
 
@@ -53,9 +57,12 @@ def segmenter() -> Segmenter:
 
 
 def predict(*arguments: object) -> int:
-    """The exit status of the command. The model is opened once for all tests: that takes longer
-    than they do."""
-    with patch("ssma_core.commands.predict.Segmenter", lambda _: segmenter()):
+    """The exit status of the command. The model is opened once for all tests that
+    give nothing beside it: that takes longer than they do."""
+    def opened(model: Path, **more: Path | None) -> Segmenter:
+        return Segmenter(model, **more) if any(more.values()) else segmenter()
+
+    with patch("ssma_core.commands.predict.Segmenter", opened):
         return main(["predict", "--model", str(MODEL), *map(str, arguments)])
 
 

@@ -5,6 +5,7 @@ import multiprocessing
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,12 @@ import pytest
 from conftest import ROOT
 from rosbags.typesys import Stores, get_typestore
 
-from ssma_core import ConfusionMatrix, Segmenter
+from ssma_core import BagSource, ConfusionMatrix, Segmenter
 from ssma_core.bags import image_messages, rosbag2
 from ssma_core.evaluation import of_bag
+from ssma_core.evaluation.result_file import read_result
+from ssma_core.registration import write
+from ssma_core.registration.homography import HomographyRegistration
 from ssma_ros.replay.evaluate_bag import main
 
 RGB, AUX, LABEL = "/camera/color/image_raw", "/camera/depth/image_raw", "/truth/label"
@@ -99,6 +103,30 @@ def test_ids_that_mean_not_labelled_are_void_where_they_are_named(
     assert figures[0] == figures[1]
     assert evaluate(tmp_path / "named", tiny_model) == 1
     assert "the truth has the id -1, but there are only 6 classes" in capsys.readouterr().err
+
+
+def test_a_second_sensor_that_is_not_registered_is_brought_to_colour(
+        tmp_path: Path, tiny_model: Path) -> None:
+    """Depth of half the size, and the same depth, registered before it was recorded."""
+    def halved(registered: bool) -> Iterator[rosbag2.Recorded]:
+        for n, message in enumerate(recording(2)):
+            depth = pictures(n // 3)[1][::2, ::2]
+            yield message if message.topic != AUX else rosbag2.image(
+                AUX, message.time_ns, START + n // 3 * PERIOD,
+                depth.repeat(2, 0).repeat(2, 1) if registered else depth, "16UC1")
+
+    write(tmp_path / "r.yaml", HomographyRegistration(
+        ((2.0, 0.0, 0.5), (0.0, 2.0, 0.5), (0.0, 0.0, 1.0)), (96, 48), (192, 96), "nearest"), "")
+    figures = []
+    for registered, options in ((True, ()), (False, ("--registration", str(tmp_path / "r.yaml"),
+                                                     "--report", str(tmp_path / "r.html")))):
+        bag, path = tmp_path / f"bag{registered}", tmp_path / f"{registered}.json"
+        rosbag2.write(bag, halved(registered))
+        assert evaluate(bag, tiny_model, "--json", str(path), *options) == 0
+        figures.append(figures_of(path)["counts"])
+    assert figures[0] == figures[1]
+    assert read_result(path).source.registration == str(tmp_path / "r.yaml")
+    assert str(tmp_path / "r.yaml") in (tmp_path / "r.html").read_text()
 
 
 def test_every_frame_is_accounted_for(bag: Path, tiny_model: Path) -> None:
@@ -316,6 +344,18 @@ def test_live_adds_what_becomes_of_the_frames_at_the_bags_own_pace(
                                             "kind": "fused"}
     assert "over DDS" in done.stdout
     assert "over DDS" in (bag.parent / "report.html").read_text()
+
+
+def test_the_live_node_gets_the_groups_and_the_registration_only_where_there_are_some(
+        bag: Path) -> None:
+    pytest.importorskip("rclpy", reason="needs rclpy")
+    from ssma_ros.replay import live
+
+    source = BagSource(rgb=RGB, aux=AUX, label=LABEL)
+    given = set(live._node_arguments(bag, Path("m.onnx"), replace(
+        source, label_groups="g.yaml", registration="r.yaml")))
+    assert given - set(live._node_arguments(bag, Path("m.onnx"), source)) == {
+        "label_groups:=g.yaml", "registration:=r.yaml"}
 
 
 @pytest.mark.ros

@@ -25,6 +25,8 @@ from ssma_core.extraction.choice import choose, without_blurred
 from ssma_core.extraction.frames import spaced
 from ssma_core.extraction.looks import looks, sharpness
 from ssma_core.extraction.scores import Candidate
+from ssma_core.registration import write
+from ssma_core.registration.homography import HomographyRegistration
 
 RGB, AUX = "/camera/color/image_raw", "/camera/depth/image_raw"
 RGB_INFO, AUX_INFO = "/camera/color/camera_info", "/camera/depth/camera_info"
@@ -247,6 +249,63 @@ def test_images_that_are_not_registered_are_kept_as_they_are_and_told(
     assert "the depth images are 48x32 and colour is 96x64" in capsys.readouterr().out
     np.testing.assert_array_equal(picture(data / f"b/depth/{stamps(1)[0]}.png"),
                                   depth(1)[:32, :48])
+
+
+# A second camera that is not registered
+
+def beside(path: Path, columns: int = 10, aux_size: tuple[int, int] = (WIDTH, HEIGHT)) -> Path:
+    """What the second camera sees lies in colour so many pixels farther right."""
+    write(path, HomographyRegistration(
+        ((1.0, 0.0, float(columns)), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)), aux_size, (WIDTH, HEIGHT),
+        "nearest"), "")
+    return path
+
+
+def moved(values: Array, columns: int = 10) -> Array:
+    found = np.zeros_like(values)
+    found[:, columns:] = values[:, :-columns]
+    return found
+
+
+@pytest.mark.parametrize("encoding, unit", [("16UC1", np.uint16(1)), ("32FC1", np.float32(0.001))])
+def test_the_second_sensor_is_brought_into_colours_view(
+        tmp_path: Path, data: Path, encoding: str, unit: Any) -> None:
+    """0 where it sees nothing; type and unit stay."""
+    bag = a_bag(tmp_path / "b", *recording(2, aux=lambda i: depth(i) * unit, encoding=encoding),
+                info(RGB_INFO), info(AUX_INFO))
+    more = ("--registration", str(beside(tmp_path / "r.yaml")))
+    assert extract(data, bag, more=more) == 0
+    for i, stem in enumerate(stamps(0, 1)):
+        path, = (data / "b/depth").glob(f"{stem}.*")
+        np.testing.assert_array_equal(picture(path), moved(depth(i) * unit), strict=True)
+    assert list(yaml.safe_load((data / "b/camera_info.yaml").read_text())) == ["rgb"]
+
+
+def test_what_was_recorded_as_png_is_registered_too(tmp_path: Path, data: Path) -> None:
+    png = cv2.imencode(".png", depth(0))[1].tobytes()
+    bag = a_bag(tmp_path / "b", image(RGB, START, colour(0), "bgr8"),
+                compressed(AUX, "16UC1; compressedDepth png", bytes(12) + png))
+    assert extract(data, bag, more=("--registration", str(beside(tmp_path / "r.yaml")))) == 0
+    np.testing.assert_array_equal(picture(data / f"b/depth/{stamps(0)[0]}.png"), moved(depth(0)))
+
+
+def test_a_drive_has_one_registration(
+        bag: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ours, other = (("--registration", str(beside(tmp_path / f"{columns}.yaml", columns)))
+                   for columns in (10, 20))
+    assert extract(data, bag, more=ours) == extract(data, bag, more=ours) == 0
+    capsys.readouterr()
+    assert extract(data, bag, more=other) == extract(data, bag) == 1
+    assert capsys.readouterr().err.count("another pairing or registration") == 2
+
+
+def test_a_registration_of_other_images_is_named_and_nothing_is_written(
+        bag: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    half = beside(tmp_path / "r.yaml", aux_size=(WIDTH // 2, HEIGHT // 2))
+    assert extract(data, bag, more=("--registration", str(half))) == 1
+    assert (f"{bag}: {half}: the registration is of the second sensor's images of 48x32, and they "
+            "are 96x64") in capsys.readouterr().err
+    assert not data.exists()
 
 
 # CameraInfo

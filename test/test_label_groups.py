@@ -192,17 +192,17 @@ def test_the_node_labels_and_explains_groups(
     """Without DDS: what it opens by its parameters, and what it then publishes of it."""
     pytest.importorskip("rclpy", reason="needs rclpy")
     from ssma_ros import distro
-    from ssma_ros.node import lifecycle, messages
+    from ssma_ros.node import messages, model
 
     monkeypatch.setattr(distro, "LabelInfo", SimpleNamespace)
     monkeypatch.setattr(distro, "VisionClass", SimpleNamespace)
     given = Parameters(model=str(tiny_model_safetensors), label_groups=str(groups_file))
-    segmenter = lifecycle._opened(given)
+    segmenter = model.load(given)
     info = messages.label_info(segmenter.spec, False, None)
     assert [(one.class_id, one.class_name) for one in info.class_map] == [
         (0, "void"), (1, "drivable"), (2, "obstacle"), (3, "sky")]
-    summary = lifecycle._model_summary("m.onnx", segmenter)
+    summary = model.in_words("m.onnx", segmenter)
     assert "6 classes joined to void, drivable, obstacle, sky, runs on" in summary
     groups_file.with_name("wrong.yaml").write_text("drivable: [road]")
     with pytest.raises(SsmaError, match=r"wrong.yaml: the group 'drivable' joins 'road'"):
-        lifecycle._opened(replace(given, label_groups=str(groups_file.with_name("wrong.yaml"))))
+        model.load(replace(given, label_groups=str(groups_file.with_name("wrong.yaml"))))

@@ -25,7 +25,8 @@ FOREST_ROBOT = ROOT / "launch" / "forest_robot.launch.py"
 REPLAY = ROOT / "launch" / "replay.launch.py"
 CONFIG = ROOT / "config"
 ARGUMENTS = {"model", "namespace", "rgb_topic", "aux_topic", "camera_info_topic", "params_file",
-             "use_sim_time", "autostart", "respawn", "log_level", "bag", "republish"}
+             "registration", "label_groups", "use_sim_time", "autostart", "respawn", "log_level",
+             "bag", "republish"}
 
 
 class Call:
@@ -57,8 +58,8 @@ class Recorder(ModuleType):
 
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("launch", "launch.actions", "launch.conditions", "launch.event_handlers",
-                 "launch.events", "launch.events.process", "launch.substitutions", "launch_ros",
+    for name in ("launch", "launch.actions", "launch.event_handlers", "launch.events",
+                 "launch.events.process", "launch.substitutions", "launch_ros",
                  "launch_ros.actions", "launch_ros.parameter_descriptions",
                  "launch_ros.substitutions"):
         monkeypatch.setitem(sys.modules, name, Recorder(name))
@@ -129,6 +130,8 @@ def test_the_node_is_the_packages_with_relative_topics(calls: list[Call]) -> Non
 @pytest.mark.parametrize("given, expected", [
     ({}, {}),
     ({"model": "m.onnx"}, {"model": "m.onnx"}),
+    ({"registration": "r.yaml", "label_groups": "g.yaml"},
+     {"registration": "r.yaml", "label_groups": "g.yaml"}),
     ({"use_sim_time": "true"}, {"use_sim_time": "True"}),
     ({"model": "m.onnx", "use_sim_time": "false"}, {"model": "m.onnx", "use_sim_time": "False"}),
     # A bag's images have the bag's time; who says otherwise is obeyed.
@@ -207,8 +210,12 @@ def test_a_bag_is_replayed_with_its_time_when_the_node_listens(
     assert (options.bag, options.clock, options.wait_for_mode) == ("bag", True, topic)
 
 
-def test_the_overlay_is_republished_where_it_is_requested(calls: list[Call]) -> None:
-    node, = (call for call in named(calls, "Node") if call.options["executable"] == "republish")
+def republishers(calls: list[Call]) -> list[Call]:
+    return [call for call in named(calls, "Node") if call.options["executable"] == "republish"]
+
+
+def test_the_overlay_is_republished_where_it_is_requested(stand_in: None) -> None:
+    node, = republishers(calls_with({"republish": "compressed"}))
     assert node.options["package"] == "image_transport"
     assert str(node.options["namespace"]) == "namespace"  # its topics are relative like the node's
     assert ("in", "semantic/overlay") in node.options["remappings"]
@@ -220,16 +227,11 @@ def test_the_overlay_is_republished_where_it_is_requested(calls: list[Call]) -> 
     *_, (beneath, topic) = node.options["remappings"]
     assert "".join(map(str, beneath)) == "out/republish"
     assert "".join(map(str, topic)) == "semantic/overlay/republish"
-    assert is_true(node.options["condition"], republish="compressed")
-    assert not is_true(node.options["condition"], republish="")
-    # It would republish what it publishes.
-    assert not is_true(node.options["condition"], republish="raw")
 
 
-def is_true(condition: Call, **arguments: str) -> bool:
-    expression, = condition.arguments
-    before, argument, after = expression.arguments[0]
-    return eval(before + arguments[str(argument)] + after)
+@pytest.mark.parametrize("transport", ["", "raw"])  # raw would be its own messages
+def test_the_overlay_is_not_republished_otherwise(stand_in: None, transport: str) -> None:
+    assert not republishers(calls_with({"republish": transport}))
 
 
 def test_a_drives_evaluation_asks_for_what_evaluate_bag_takes(replay_calls: list[Call]) -> None:

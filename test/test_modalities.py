@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as npst
 
 from ssma_core import Modality, ModelSpec, SsmaError
 from ssma_core.modalities import encode, network_images
+from ssma_core.modalities.scale import for_people
 from ssma_core.modalities.vegetation import evi
 
 DEPTH = Modality("depth", "jet", 7000.0)
@@ -30,6 +31,25 @@ def test_metres_and_millimetres_are_the_same_depth() -> None:
     millimetres = np.array([[500, 2000, 6999]], np.uint16)
     metres = (millimetres / 1000).astype(np.float32)
     np.testing.assert_array_equal(encode(DEPTH, metres, RGB), encode(DEPTH, millimetres, RGB))
+
+
+def test_people_see_a_map_between_the_ends_of_what_it_shows() -> None:
+    """Of 1 to 100: greys from 2 to 98, the percentiles; jet colours from 0 to 98.02."""
+    values = np.arange(101, dtype=np.uint16)[None]
+    for encoding, at_2, at_50 in (("grey", [0] * 3, [127] * 3), ("jet", jet_at(5), jet_at(130))):
+        image = for_people(values, encoding)[0]
+        assert not image[0].any()
+        np.testing.assert_array_equal(image[[2, 50, 99]], [at_2, at_50, {
+            "grey": [255] * 3, "jet": jet_at(255)}[encoding]])
+    celsius = np.array([[-9, -9, 1, 2, 30, 30]], np.float32)
+    assert 0 < for_people(celsius, "grey")[0, 2, 0] < for_people(celsius, "grey")[0, 3, 0] < 255
+    assert for_people(RGB, "jet") is RGB
+    assert not for_people(np.zeros((2, 3), np.float32), "jet").any()
+
+
+def jet_at(level: int) -> list[int]:
+    found: list[int] = cv2.applyColorMap(np.array([[level]], np.uint8), cv2.COLORMAP_JET)[0, 0]
+    return found
 
 
 def test_what_is_not_a_measurement_is_black() -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from many_frames import frame, predict, segmenter, write_drive, written
+from many_frames import HALF, frame, predict, segmenter, write_drive, written
 
 from ssma_core import SsmaError
 from ssma_core.datasets.folders import places
+from ssma_core.registration import write
 
 
 @pytest.fixture
@@ -99,7 +100,7 @@ def test_labels_of_two_models_or_sources_are_never_mixed(
     made = json.loads((output / "monday/predict.json").read_text())
     (output / "monday/predict.json").write_text(json.dumps(made | {"sha256": "0" * 64}))
     assert predict(data, "--output", output) == 1
-    says = f"{output / 'monday'} holds the labels of another model, or for other frames"
+    says = f"{output / 'monday'} holds the labels of another model, registration or groups"
     assert capsys.readouterr().err.count(says) == 2
     assert written(output) == before
 
@@ -122,6 +123,58 @@ def test_a_frame_that_the_model_refuses_is_named_and_what_was_done_stays(
     assert told.startswith(f"ssma predict: {data / 'tuesday/rgb/10.png'}: ") and "9x8" in told
     assert written(tmp_path / "out") == {
         "monday/predict.json", "monday/label/10.png", "monday/label/20.png", "tuesday/predict.json"}
+
+
+# A second sensor that is not registered, and groups
+
+def half_as_large(folder: Path, stems: list[str]) -> Path:
+    """A drive whose depth has half the size; returns the registration by which it fits."""
+    write_drive(folder, stems)
+    for number, stem in enumerate(stems):
+        cv2.imwrite(str(folder / f"depth/{stem}.png"), frame(number, (48, 24))[1])
+    path = folder.parent / "half.yaml"
+    write(path, HALF, "")
+    return path
+
+
+def test_a_second_sensor_that_is_not_registered_is_brought_to_colour(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    registration = half_as_large(tmp_path / "walk", ["10", "20"])
+    more = ("--registration", registration)
+    assert predict(tmp_path / "walk", "--output", tmp_path / "out", *more) == 0
+    depth = frame(1, (48, 24))[1].repeat(2, axis=0).repeat(2, axis=1)
+    expected = segmenter().segment(frame(1)[0], depth).labels
+    np.testing.assert_array_equal(picture(tmp_path / "out/walk/label/20.png"), expected)
+    assert predict("--rgb", tmp_path / "walk/rgb/20.png", "--aux", tmp_path / "walk/depth/20.png",
+                   "--output", tmp_path / "one.png", *more) == 0
+    np.testing.assert_array_equal(picture(tmp_path / "one.png"), expected)
+    # Another one, and none, are refused.
+    assert predict(tmp_path / "walk", "--output", tmp_path / "out") == 1
+    assert "of another model, registration or groups" in capsys.readouterr().err
+    (tmp_path / "walk/drive.json").write_text('{"registration": {}}')
+    assert predict(tmp_path / "walk", "--output", tmp_path / "new", *more) == 1
+    assert "was extracted with a registration" in capsys.readouterr().err
+
+
+def test_a_registration_of_other_images_is_named(
+        data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    registration = half_as_large(tmp_path / "walk", ["10"])
+    assert predict(data, "--output", tmp_path / "out", "--registration", registration) == 1
+    told = capsys.readouterr().err.strip().splitlines()[-1]
+    assert told.startswith(f"ssma predict: {data / 'monday/rgb/10.png'}: {registration}: ")
+    assert "the second sensor's images of 48x24, and they are 96x48" in told
+
+
+def test_labels_are_of_groups_where_these_are_given(data: Path, tmp_path: Path) -> None:
+    """Of void, trail, grass, vegetation, sky and obstacle remain void, drivable and obstacle."""
+    groups = tmp_path / "groups.yaml"
+    groups.write_text("drivable: [trail, grass]\nobstacle: [vegetation, sky, obstacle]\n")
+    assert predict(data, "--output", tmp_path / "out", "--groups", groups) == 0
+    assert segmenter().spec.class_names == (
+        "void", "trail", "grass", "vegetation", "sky", "obstacle")
+    np.testing.assert_array_equal(
+        picture(tmp_path / "out/monday/label/10.png"),
+        np.array([0, 1, 1, 2, 2, 2])[segmenter().segment(*frame(0)).labels])
 
 
 def test_a_list_file_gives_drives_by_its_folders(data: Path, tmp_path: Path) -> None:

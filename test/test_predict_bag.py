@@ -10,7 +10,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import yaml
-from many_frames import AUX, LATE, MODEL, RGB, START, STEP, frame, predict, recorded, segmenter
+from many_frames import (
+    AUX,
+    HALF,
+    LATE,
+    MODEL,
+    RGB,
+    START,
+    STEP,
+    frame,
+    predict,
+    recorded,
+    segmenter,
+)
 from mcap.reader import make_reader
 from mcap.writer import Writer
 from rosbags.highlevel import AnyReader
@@ -20,6 +32,7 @@ from rosbags.rosbag2 import Writer as RosbagsWriter
 
 from ssma_core import BagSource, evaluate_bags
 from ssma_core.bags import recorded_images, rosbag2
+from ssma_core.registration import write
 
 FRAMES = 3
 TOPICS = ("--topics", RGB, AUX)
@@ -198,6 +211,19 @@ def test_colour_alone_is_labelled_where_one_topic_is_given(tmp_path: Path) -> No
     label = rosbag2.decode(next(rosbag2.messages(target, ["/semantic/label"])))
     np.testing.assert_array_equal(label.data.reshape(48, 96),
                                   segmenter().segment(frame(0)[0]).labels)
+
+
+def test_a_second_sensor_that_is_not_registered_is_brought_to_colour(tmp_path: Path) -> None:
+    rgb, depth = frame(0)[0], frame(0, (48, 24))[1]
+    rosbag2.write(tmp_path / "walk", [
+        rosbag2.image(topic, START, START, pixels, encoding)
+        for topic, pixels, encoding in ((RGB, rgb, "bgr8"), (AUX, depth, "16UC1"))])
+    write(tmp_path / "half.yaml", HALF, "")
+    assert predict(tmp_path / "walk", *TOPICS, "--into", tmp_path / "labelled.mcap",
+                   "--registration", tmp_path / "half.yaml") == 0
+    label = rosbag2.decode(next(rosbag2.messages(tmp_path / "labelled.mcap", ["/semantic/label"])))
+    np.testing.assert_array_equal(label.data.reshape(48, 96), segmenter().segment(
+        rgb, depth.repeat(2, axis=0).repeat(2, axis=1)).labels)
 
 
 def test_a_bag_becomes_a_drive_of_label_pictures(tmp_path: Path) -> None:

@@ -6,10 +6,22 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from many_frames import AUX, RGB, START, STEP, predict, recorded, segmenter, write_drive
+from many_frames import (
+    AUX,
+    RGB,
+    START,
+    STEP,
+    frame,
+    predict,
+    recorded,
+    segmenter,
+    write_drive,
+)
 
 from ssma_core.bags import rosbag2
 from ssma_core.prediction.video import HZ, Shown, paced
+from ssma_core.registration import write
+from ssma_core.registration.homography import HomographyRegistration
 
 SECOND = 10**9
 
@@ -79,6 +91,25 @@ def test_the_panels_show_sensors_labels_and_trust(tmp_path: Path) -> None:
         np.testing.assert_allclose(near, expected, atol=12)
     jet = found[3][rows[0], half // 2 + half]  # 9 of 20 m: green in jet's middle
     assert jet.argmax() == 1
+
+
+def test_the_second_sensors_panel_is_registered(tmp_path: Path) -> None:
+    """Near in its left half, far in its right one; in colour both lie a quarter farther right."""
+    depth = np.full((48, 96), 20_000, np.uint16)
+    depth[:, :48] = 1
+    write(tmp_path / "r.yaml", HomographyRegistration(
+        ((1.0, 0.0, 24.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)), (96, 48), (96, 48), "nearest"), "")
+    rosbag2.write(tmp_path / "walk", [
+        rosbag2.image(topic, START, START, pixels, encoding) for topic, pixels, encoding in (
+            (RGB, frame(0)[0], "bgr8"), (AUX, depth, "16UC1"))])
+    assert predict(tmp_path / "walk", "--topics", RGB, AUX, "--video", tmp_path / "v.mp4",
+                   "--registration", tmp_path / "r.yaml") == 0
+    found, = pictures(tmp_path / "v.mp4")
+    half = found.shape[1] // 2
+    row = found[28 + half // 4, half:].astype(int)
+    for eighths, colour in ((1, (0, 0, 0)), (4, (128, 0, 0)), (7, (0, 0, 128))):  # jet's two ends
+        near = row[eighths * half // 8 - 5:eighths * half // 8 + 5].mean(0)
+        np.testing.assert_allclose(near, colour, atol=25)
 
 
 def test_drives_of_other_cameras_are_all_shown(tmp_path: Path) -> None:

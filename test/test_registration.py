@@ -286,7 +286,7 @@ def test_a_segmenter_takes_the_images_of_both_cameras_as_they_come(tmp_path: Pat
     plain, fitting = Segmenter(model), SHIFTED.aligned(frame.depth)
     np.testing.assert_array_equal(registered.segment(frame.rgb, frame.depth).labels,
                                   plain.segment(frame.rgb, fitting).labels)
-    with pytest.raises(SsmaError, match="colour images of 160x120"):
+    with pytest.raises(SsmaError, match=r"r\.yaml: the registration is of colour images of 160"):
         registered.segment(np.zeros((60, 80, 3), np.uint8), frame.depth)
 
 

@@ -12,6 +12,7 @@ import onnx
 import pytest
 
 from ssma_core import ModelSpec, Segmenter, SsmaError
+from ssma_core.registration.homography import HomographyRegistration
 
 RANDOM = np.random.default_rng(1)
 RGB = cv2.resize(RANDOM.integers(0, 256, (12, 24, 3), np.uint8), (768, 384))
@@ -87,13 +88,18 @@ def test_a_frame_without_any_depth_is_segmented_all_the_same(
     assert segmenter.segment(RGB, depth).labels.shape == (384, 768)
 
 
-def test_trust_is_between_two_modalities(tmp_path: Path, tiny_spec: ModelSpec) -> None:
+def test_trust_and_a_registration_are_between_two_modalities(
+        tmp_path: Path, tiny_spec: ModelSpec) -> None:
     from ssma_core.model import build
     from ssma_core.model_files import checkpoint
     alone = replace(tiny_spec, architecture="adapnet++", modalities=tiny_spec.modalities[:1])
     checkpoint.save(tmp_path / "alone.safetensors", build(alone), alone)
     with pytest.raises(SsmaError, match="has one modality, and trust is between two"):
         Segmenter(tmp_path / "alone.safetensors").segment(RGB, trust=True)
+    same = HomographyRegistration(
+        ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)), (8, 8), (8, 8))
+    with pytest.raises(SsmaError, match="has one modality, and a registration is between two"):
+        Segmenter(tmp_path / "alone.safetensors", registration=same)
 
 
 @pytest.mark.parametrize(("choice", "message"), [

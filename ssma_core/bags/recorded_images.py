@@ -14,6 +14,7 @@ from ssma_core.bags.image_messages import ImageMessage
 from ssma_core.bags.pairing import Pair, Pairing, PairingSettings, Stream
 from ssma_core.bags.rosbag2 import COMPRESSED_IMAGE, IMAGE, Recorded
 from ssma_core.errors import SsmaError
+from ssma_core.modalities.depth import measured
 
 DISPARITY = "stereo_msgs/msg/DisparityImage"
 IMAGES = (IMAGE, COMPRESSED_IMAGE)
@@ -80,7 +81,7 @@ def _as_image(message: Any, as_depth: bool) -> SimpleNamespace:
     """The fields of a sensor_msgs/Image. Depth is focal length · baseline / disparity, as the
     message's definition says. A matcher marks what it did not find by less than min_disparity."""
     pixels = image_messages.to_array(message.image)
-    found = (pixels >= message.min_disparity) & (pixels > 0) & np.isfinite(pixels)
+    found = (pixels >= message.min_disparity) & measured(pixels)
     values = np.where(found, pixels, np.float32(0))
     if as_depth:
         focal = np.float32(message.f * abs(message.t))

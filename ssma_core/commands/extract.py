@@ -11,6 +11,7 @@ from ssma_core.extraction.drives import Source
 from ssma_core.extraction.extract import Wanted, extract
 from ssma_core.extraction.pictures import Colour
 from ssma_core.processes import MOST_WORKERS
+from ssma_core.registration import read
 
 CANDIDATES_EVERY = 0.5  # seconds, where some are selected
 
@@ -41,6 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{stream}-info", metavar="TOPIC", help=f"the CameraInfo of the "
                             f"{images} images; none to do without (default: camera_info beside "
                             "them, if the bag has it)")
+    parser.add_argument("--registration", type=Path, metavar="FILE", help="brings the second "
+                        "sensor's images into the colour camera's view; `ssma register` writes it")
     parser.add_argument("--every", type=seconds, metavar="SECONDS", help="frames this far apart "
                         "(default: every frame; with --select, candidates every "
                         f"{CANDIDATES_EVERY:g} s)")
@@ -65,7 +68,8 @@ def run(options: argparse.Namespace) -> None:
     if every is None:
         every = CANDIDATES_EVERY if options.select else 0.0
     source = Source(options.rgb, options.aux, options.name, options.rgb_info, options.aux_info,
-                    pairing_settings(options))
+                    pairing_settings(options),
+                    read(options.registration) if options.registration else None)
     done = extract(options.bags, options.output, source,
                    Wanted(every, options.select, options.model),
                    Colour(options.format, options.quality), jobs=options.jobs)

@@ -25,9 +25,10 @@ TARGETS = ("output", "into", "video")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = ("ssma predict --model MODEL INPUT [--topics TOPIC...] (--output FOLDER |\n"
                     "         --into BAG.mcap | --video FILE.mp4) [--confidence] [--trust] "
-                    "[--overlay]\n"
+                    "[--overlay]\n         [--registration FILE] [--groups FILE.yaml]\n"
                     "       ssma predict --model MODEL --rgb PICTURE [--aux PICTURE] --output "
-                    "PICTURE\n         [--overlay PICTURE] [--logits FILE.npy]")
+                    "PICTURE\n         [--overlay PICTURE] [--logits FILE.npy] "
+                    "[--registration FILE] [--groups FILE.yaml]")
     parser.add_argument("--model", required=True, type=Path, help=".safetensors, .onnx or .engine")
     parser.add_argument("input", nargs="?", type=Path, metavar="INPUT",
                         help="many frames: a folder of pictures or of drives, a list file, "
@@ -37,6 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         f"({', '.join(LOSSLESS)}). 8 bits, class ids")
     parser.add_argument("--overlay", nargs="?", const=True, metavar="PICTURE",
                         help="also colour with the class colours on it; of a pair: to this file")
+    parser.add_argument("--registration", type=Path, metavar="FILE", help="how the second "
+                        "sensor's images fit colour, as `ssma register` writes it; without, they "
+                        "must fit pixel by pixel")
+    parser.add_argument("--groups", type=Path, metavar="FILE.yaml", help="groups of the model's "
+                        "classes, such as {drivable: [trail, grass]}: labels are of these")
     many = parser.add_argument_group("many frames")
     many.add_argument("--into", type=Path, metavar="BAG.mcap", help="write a copy of the bag, with "
                       "the labels on /semantic/label")
@@ -93,23 +99,28 @@ def _given(options: argparse.Namespace, names: Sequence[str]) -> list[str]:
 
 def label_many(options: argparse.Namespace) -> None:
     from ssma_core.datasets.inputs import is_bag, open_inputs
+    from ssma_core.extraction.drives import is_registered
     from ssma_core.prediction import folder, labelled_bag, video
 
     source, extras = options.input, [extra for extra in EXTRAS if getattr(options, extra)]
+    if options.registration and source.is_dir() and is_registered(source):
+        raise SsmaError(f"{source} was extracted with a registration, and its images fit: leave "
+                        "out --registration")
     if options.into and not is_bag(source):
         raise SsmaError(f"{source} is no bag, and --into copies one: give --output FOLDER")
     if options.into:
         labelled_bag.check(source, options.into, extras)
     if options.video:
         video.check(options.video)
-    segmenter = Segmenter(options.model)
+    segmenter = open_model(options)
     if "trust" in extras and len(segmenter.spec.modalities) == 1:
         raise SsmaError(f"{options.model} has one modality, and trust is between two")
     inputs = open_inputs(source, segmenter.spec, options.topics, pairing_settings(options),
                          labels=False, alone=segmenter.unimodal[0])
     if options.output:
         now, before = folder.write_folder(segmenter, inputs, options.output, extras,
-                                          folder.Origin(options.model, source))
+                                          folder.Origin(options.model, source, options.groups,
+                                                        options.registration))
         print(f"{now} frames labelled, {before} were there already: {options.output}")
     elif options.into:
         labelled_bag.write_bag(segmenter, source, inputs, options.into, extras)
@@ -119,9 +130,14 @@ def label_many(options: argparse.Namespace) -> None:
         print(f"{len(inputs)} frames labelled: {options.video}")
 
 
+def open_model(options: argparse.Namespace) -> Segmenter:
+    return Segmenter(options.model, label_groups=options.groups,
+                     registration=options.registration)
+
+
 def label_pair(options: argparse.Namespace) -> None:
     check_targets(options)
-    segmenter = Segmenter(options.model)
+    segmenter = open_model(options)
     # A depth expert alone takes its 16-bit picture where others take the colour picture.
     takes_colour = options.aux or segmenter.spec.modalities[0].encoding == "image"
     rgb = read_colour(options.rgb) if takes_colour else read_sensor(options.rgb)

@@ -198,7 +198,7 @@ def _by_images(options: argparse.Namespace, frames: Sequence[Frame]
     return _homography(found.matrix, pairs[0], spread=found.spread), about
 
 
-def _homography(matrix: Array, pair: tuple[Array, Array], **facts: float | None
+def _homography(matrix: Array, pair: tuple[Array, Array], **facts: Any
                 ) -> HomographyRegistration:
     rgb, aux = pair
     first, second, third = (_row(row) for row in matrix)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -150,8 +149,9 @@ class _Walk:
         counts = score(truth, labels, grouped)
         self._counts.append(counts)
         matrix = ConfusionMatrix.summed(counts.confusion[None], spec.void_id)
-        self._sheet.offer(matrix.frame_score(), stamp_ns, partial(
-            show_frame, spec, self._bag, stamp_ns, matrix, rgb=rgb, aux=aux, labels=labels,
+        self._sheet.offer(matrix.frame_score(), stamp_ns, lambda: show_frame(
+            spec, self._bag, stamp_ns, matrix, rgb=rgb,
+            aux=self._segmenter.registered(rgb, aux), labels=labels,
             truth=_in_groups(truth, grouped)))
 
     def _check(self, apart: float | None) -> None:

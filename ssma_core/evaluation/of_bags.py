@@ -111,8 +111,8 @@ def _messages(bag: str, source: BagSource) -> int:
 def _one(job: BagJob, progress: Callable[[], Any]) -> DoneBag:
     if job.threads:
         cv2.setNumThreads(job.threads)
-    with closing(Segmenter(job.model, job.threads,
-                           label_groups=job.source.label_groups)) as segmenter:
+    with closing(Segmenter(job.model, job.threads, label_groups=job.source.label_groups,
+                           registration=job.source.registration)) as segmenter:
         try:
             found = of_bag.evaluate(job.bag, job.source, segmenter, progress)
         except SsmaError as error:

@@ -27,7 +27,7 @@ from ssma_core.plain import from_json, from_plain
 # `Result.drives` is called this in the file. `Result.source` is under these names.
 DRIVES = "runs"
 BAG_SOURCE, DATASET_SOURCE = "settings", ("configuration", "split", "options")
-_RARE = {"label", "truth", "ignore", "label_groups"}
+_RARE = {"label", "truth", "ignore", "label_groups", "registration"}
 _BOUNDARY_NUMBERS = 2 * COUNTED
 # A quote within a JSON string is escaped, so what matches is the value of a key.
 _COUNTS = re.compile(

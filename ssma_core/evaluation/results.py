@@ -44,7 +44,8 @@ class BagSource(PairingSettings):
     label, truth: where the true labels are: on a topic, or in a folder of masks, see
       `ssma_core.datasets.masks`. The other one is None, or SsmaError is raised.
     ignore: ids of labels that mean "not labelled". label_groups: the file of groups to which the
-      model's classes are joined.
+      model's classes are joined. registration: the file that says how the second sensor's images
+      fit colour; None: pixel by pixel.
     """
 
     rgb: str
@@ -53,6 +54,7 @@ class BagSource(PairingSettings):
     truth: str | None = None
     ignore: tuple[int, ...] = ()
     label_groups: str | None = None
+    registration: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -10,12 +10,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy.typing as npt
+
 from ssma_core.bags import recorded_images, rosbag2
 from ssma_core.bags.pairing import DEFAULT_PAIRING, PairingSettings, Stream
 from ssma_core.bags.recorded_images import STREAM_TYPES
 from ssma_core.errors import SsmaError
 from ssma_core.extraction import camera_info
 from ssma_core.files import make_folder, read_json, write_text
+from ssma_core.registration import Registration, as_plain, registered
+
+Array = npt.NDArray[Any]
 
 COLOUR = "rgb"  # the folder of the colour images
 KEPT = ("label", "drive.json", "camera_info.yaml")  # no name for a second sensor's folder
@@ -29,7 +34,8 @@ class Source:
 
     rgb, aux: topics of images. name: the second sensor's, as models call it; "depth" makes depth of
       a DisparityImage. rgb_info, aux_info: topics of CameraInfo; None takes the one beside the
-      images, if the bag has it; "none" takes no one.
+      images, if the bag has it; "none" takes no one. registration: with which the second sensor's
+      images are brought into the colour camera's view; None keeps them as they are.
     Raises SsmaError for a name that cannot be a folder, and for one topic given twice.
     """
 
@@ -39,6 +45,7 @@ class Source:
     rgb_info: str | None = None
     aux_info: str | None = None
     pairing: PairingSettings = DEFAULT_PAIRING
+    registration: Registration | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"\w[\w-]*", self.name) or self.name in (COLOUR, *KEPT):
@@ -62,7 +69,7 @@ class Source:
 class Drive(NamedTuple):
     """A bag and the folder for its frames. messages: of both sensors. facts: where the frames come
     from, which must be the same when the folder is filled further. infos: the CameraInfo of each
-    camera, as plain data. sizes: width and height of the two cameras' images."""
+    camera, as plain data. sizes: width and height of the two folders' images."""
 
     bag: Path
     folder: Path
@@ -78,7 +85,8 @@ class Drive(NamedTuple):
 
 def find(bags: Sequence[Path], output: Path, source: Source) -> list[Drive]:
     """A drive for each bag, named after it. Raises SsmaError for a bag that lacks a topic or has no
-    image on it, for CameraInfo of another size than the images, and for two bags of one name."""
+    image on it, for CameraInfo of another size than the images, for a registration of other images,
+    and for two bags of one name."""
     named: dict[str, Path] = {}
     for bag in bags:
         name = rosbag2.drive_name(bag)
@@ -95,8 +103,9 @@ def claim(drive: Drive) -> None:
     described = drive.folder / FACTS
     if described.exists():
         if read_json(described) != drive.facts:
-            raise SsmaError(f"{drive.folder} holds frames of another bag, other topics or another "
-                            f"pairing (see {described}): give another --output, or remove it")
+            raise SsmaError(f"{drive.folder} holds frames of another bag, other topics, another "
+                            f"pairing or registration (see {described}): give another --output, or "
+                            "remove it")
     elif drive.folder.exists() and any(drive.folder.iterdir()):
         raise SsmaError(f"{drive.folder} is there, and not of ssma extract: give another --output")
     make_folder(drive.folder)
@@ -105,35 +114,60 @@ def claim(drive: Drive) -> None:
         camera_info.write(drive.folder / "camera_info.yaml", drive.infos)
 
 
+def is_registered(folder: Path) -> bool:
+    """Whether a folder of pictures is a drive, or holds one, that was written with a registration.
+    """
+    facts = [read_json(path) for path in (folder / FACTS, *folder.glob(f"*/{FACTS}"))
+             if path.is_file()]
+    return any(isinstance(each, dict) and "registration" in each for each in facts)
+
+
 def _drive(bag: Path, folder: Path, source: Source) -> Drive:
     found = rosbag2.check_topics(bag, [source.rgb, source.aux])
-    infos, sizes = {}, []
+    infos, firsts = {}, []
     cameras: tuple[tuple[Stream, str, str, str | None], ...] = (
         ("rgb", COLOUR, source.rgb, source.rgb_info),
         ("aux", source.name, source.aux, source.aux_info))
     for stream, folder_name, topic, info in cameras:
         rosbag2.check_topics(bag, [topic], STREAM_TYPES[stream])
-        sizes.append(_size(bag, topic, stream, source))
+        firsts.append(_first(bag, topic, stream, source))
         if named := camera_info.topic_for(topic, info, found):
             infos[folder_name] = camera_info.read(bag, named)
-            camera_info.check_size(infos[folder_name], sizes[-1], f"{bag}: {named}", topic,
+            camera_info.check_size(infos[folder_name], _size(firsts[-1]), f"{bag}: {named}", topic,
                                    f"--{stream}-info")
+    if source.registration:
+        infos.pop(source.name, None)  # colour's holds for both now
+        firsts[1] = _registered(bag, source.registration, *firsts)
     counts = {topic: found[topic].messages for topic in (source.rgb, source.aux)}
     facts = {"bag": folder.name, "begin_ns": rosbag2.span_ns(bag)[0], "messages": counts,
              "name": source.name, **asdict(source.pairing)}
-    return Drive(bag, folder, sum(counts.values()), facts, infos, sizes)
+    if source.registration:
+        facts["registration"] = as_plain(source.registration)
+    return Drive(bag, folder, sum(counts.values()), facts, infos, [_size(each) for each in firsts])
 
 
-def _size(bag: Path, topic: str, stream: Stream, source: Source) -> tuple[int, int]:
-    """Width and height of the first image that can be read. Raises SsmaError where none of the
-    first MOST_DAMAGED can, and where there is none."""
+def _registered(bag: Path, registration: Registration, rgb: Array, aux: Array) -> Array:
+    """Raises SsmaError, naming the bag and the registration's file, where one is not of the
+    other."""
+    try:
+        return registered(registration, rgb, aux)
+    except SsmaError as error:
+        raise SsmaError(f"{bag}: {error}") from error
+
+
+def _size(image: Array) -> tuple[int, int]:
+    return image.shape[1], image.shape[0]
+
+
+def _first(bag: Path, topic: str, stream: Stream, source: Source) -> Array:
+    """The first image that can be read. Raises SsmaError where none of the first MOST_DAMAGED can,
+    and where there is none."""
     reason = f"there is no image on {topic}"
     for message in islice(rosbag2.messages(bag, [topic]), MOST_DAMAGED):
         try:
             image = recorded_images.read(message, stream, as_depth=source.as_depth)
             with rosbag2.about(message):
-                height, width = image.array().shape[:2]
-            return width, height
+                return image.array()
         except SsmaError as error:
             reason = str(error)
     raise SsmaError(f"{bag}: {reason}")

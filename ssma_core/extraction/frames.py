@@ -14,6 +14,7 @@ from ssma_core.bags.pairing import Pair, Pairing
 from ssma_core.bags.rosbag2 import Recorded
 from ssma_core.errors import SsmaError
 from ssma_core.extraction.drives import Drive, Source
+from ssma_core.registration import registered
 
 JITTER = 0.01  # seconds: stamps at a regular pace vary by less
 
@@ -21,13 +22,14 @@ JITTER = 0.01  # seconds: stamps at a regular pace vary by less
 @dataclass(frozen=True)
 class Frame:
     """A pair of images. stamp_ns: the colour image's. rgb: H×W×3 uint8 BGR. aux: H×W of uint8,
-    uint16 or float32, or H×W×3 uint8 BGR. colour, second: the messages that they were in."""
+    uint16 or float32, or H×W×3 uint8 BGR. colour, second: the messages that they were in;
+    second is None where aux is no longer what was recorded, but registered."""
 
     stamp_ns: int
     rgb: npt.NDArray[np.uint8]
     aux: npt.NDArray[Any]
     colour: ImageMessage
-    second: ImageMessage
+    second: ImageMessage | None
 
 
 def spaced(every: float, also: Collection[int] = ()) -> Callable[[int], bool]:
@@ -67,7 +69,8 @@ def read(pair: Pair[Recorded], source: Source) -> Frame:
     with rosbag2.about(pair.rgb):
         rgb = colour.array()
     with rosbag2.about(pair.aux):
-        return Frame(pair.rgb_stamp_ns, rgb, second.array(), colour, second)
+        aux = registered(source.registration, rgb, second.array())
+    return Frame(pair.rgb_stamp_ns, rgb, aux, colour, None if source.registration else second)
 
 
 def _all_pairs(drive: Drive, source: Source, progress: Callable[[], Any]

@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -18,8 +17,7 @@ from ssma_core.extraction.choice import Chosen
 from ssma_core.extraction.drives import COLOUR
 from ssma_core.extraction.scores import Candidate
 from ssma_core.files import read_colour, read_sensor, write_picture, write_text
-from ssma_core.modalities.depth import measured
-from ssma_core.modalities.scale import in_jet
+from ssma_core.modalities.scale import for_people
 from ssma_core.pictures import contact_sheet, resize_nearest
 
 SHEET_FRAMES = 24  # two in each row
@@ -85,7 +83,7 @@ def write_sheet(path: Path, frames: Sequence[tuple[Path, str]], name: str) -> No
         beside = shown[left:left + 2]
         pictures = [picture for folder, stem in beside for picture in (
             read_colour(found(folder / COLOUR)[stem]),
-            _for_people(read_sensor(found(folder / name)[stem]), name))]
+            _small(read_sensor(found(folder / name)[stem]), name))]
         blanks = [np.full((1, 1, 3), 255, np.uint8)] * (4 - len(pictures))
         cells.append([*pictures, *blanks])
         titles.append("  |  ".join(f"{folder.name} {int(stem) / 1e9:.2f}"
@@ -93,22 +91,11 @@ def write_sheet(path: Path, frames: Sequence[tuple[Path, str]], name: str) -> No
     write_picture(path, contact_sheet(cells, ["colour", name] * 2, 4 * SHEET_COLUMN, titles))
 
 
-def _for_people(array: npt.NDArray[Any], name: str) -> npt.NDArray[np.uint8]:
-    """Depth in jet, and other values in greys, to the brightest but one in fifty; black: nothing
-    measured."""
-    if array.ndim == 3:
-        return array
-    height = max(1, round(array.shape[0] * SHEET_COLUMN / array.shape[1]))
-    array = resize_nearest(array, (SHEET_COLUMN, height))
-    known = measured(array)
-    if not known.any():
-        return np.zeros(array.shape, np.uint8)
-    far = float(np.percentile(array[known], 98))
-    if name == "depth":
-        return in_jet(np.where(known, array, 0), far)
-    scaled: npt.NDArray[np.uint8] = cv2.convertScaleAbs(
-        np.where(known, array, 0).astype(np.float32), alpha=255 / far)
-    return scaled
+def _small(array: npt.NDArray[Any], name: str) -> npt.NDArray[np.uint8]:
+    if array.ndim == 2:  # before colours could mix
+        height = max(1, round(array.shape[0] * SHEET_COLUMN / array.shape[1]))
+        array = resize_nearest(array, (SHEET_COLUMN, height))
+    return for_people(array, "jet" if name == "depth" else "grey")
 
 
 def _number(value: float | None) -> str:

@@ -54,7 +54,7 @@ def _colour_file(frame: Frame, colour: Colour) -> tuple[str, bytes]:
 
 
 def _second_file(frame: Frame) -> tuple[str, bytes]:
-    kept = _recorded_file(frame.second)
+    kept = _recorded_file(frame.second) if frame.second else None
     if kept and kept[0] == ".png" and frame.aux.ndim == 2:
         return kept
     if frame.aux.dtype == np.float32:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ssma_core.modalities.depth import measured
+
 Array = npt.NDArray[Any]
 
 MIN_VALID_DEPTH = 0.01  # share of a map's pixels; below it, the map counts as blank
@@ -47,8 +49,8 @@ def is_noise(rows: Array) -> bool:
 
 
 def valid_share(rows: Array) -> float:
-    """The share of valid pixels in a map, 0…1. Invalid: 0 and below, NaN, infinity."""
-    return float(np.mean((rows > 0) & np.isfinite(rows)))
+    """The share of a map's pixels that are `measured`, 0…1."""
+    return float(np.mean(measured(rows)))
 
 
 def shows_nothing(rows: Array, is_map: bool, min_valid: float, *,

@@ -16,6 +16,11 @@ def millimetres(depth: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return depth * np.float32(1000) if depth.dtype.kind == "f" else depth
 
 
+def in_metres(depth: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The same to metres: depth H×W, uint16 millimetres or float metres (returned unchanged)."""
+    return depth if depth.dtype.kind == "f" else depth.astype(np.float32) / np.float32(1000)
+
+
 def measured(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Where a depth or disparity is a measurement: above zero, not NaN, not infinite. H×W bool."""
     return (values > 0) & (values < np.inf) if values.dtype.kind == "f" else values > 0

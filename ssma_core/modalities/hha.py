@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ssma_core.modalities.depth import measured
+from ssma_core.modalities.depth import in_metres, measured
 from ssma_core.spec import Camera
 
 Float32 = npt.NDArray[np.float32]
@@ -51,8 +51,7 @@ def in_hha(depth: npt.NDArray[Any], camera: Camera) -> npt.NDArray[np.uint8]:
     channel 2: disparity, 310 / metres, up to 255.
     """
     known = measured(depth)
-    metres = depth if depth.dtype.kind == "f" else depth / np.float32(1000)
-    metres = np.where(known, np.clip(metres, NEAR_LIMIT, FAR_LIMIT), 0).astype(np.float32)
+    metres = np.where(known, np.clip(in_metres(depth), NEAR_LIMIT, FAR_LIMIT), 0).astype(np.float32)
     camera = _scaled(camera, depth.shape)
     down = _gravity(metres, camera)
     lowest = _below(metres, camera, down).max()

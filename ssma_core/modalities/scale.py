@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -16,6 +16,7 @@ Image = npt.NDArray[np.uint8]
 # The narrowest scale: a frame whose percentiles are equal has all its values at the low end, or
 # beyond the high one.
 NARROWEST = np.float32(1e-30)
+_SHOWN = (2.0, 98.0)  # percentiles: the ends of what people see of a map
 
 
 def drawn(values: npt.NDArray[Any], modality: Modality) -> Image:
@@ -34,6 +35,21 @@ def in_jet(values: npt.NDArray[Any], far: float) -> Image:
     """`drawn` in jet colours from 0 to `far`: value · 255 / 7000 mm is what the authors give for
     depth, in issues 6 and 7 of DeepSceneSeg/SSMA."""
     return drawn(values, Modality("map", "jet", far))
+
+
+def for_people(array: npt.NDArray[Any], encoding: Literal["jet", "grey"]) -> Image:
+    """Any sensor's array as a picture to look at, H×W×3 uint8 BGR; one of three channels is one
+    already. Jet colours begin at 0, as suits depth; greys at the darkest values, as suits near
+    infrared and thermal. Both end where few values are larger; what has none is black.
+
+    array: H×W uint8, uint16 or float, or H×W×3 uint8.
+    """
+    if array.ndim == 3:
+        return array
+    if encoding == "grey":
+        return drawn(array, Modality("map", "grey", percentiles=_SHOWN))
+    known = array[measured(array)]
+    return in_jet(array, float(np.percentile(known, _SHOWN[1])) if known.size else 1.0)
 
 
 def has_value(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:

@@ -20,10 +20,19 @@ MADE = "predict.json"  # whose labels a drive's folder holds
 
 
 class Origin(NamedTuple):
-    """The files behind a segmenter and its inputs."""
+    """The files behind a segmenter and its inputs; groups and registration where there are any."""
 
     model: Path
     source: Path
+    groups: Path | None = None
+    registration: Path | None = None
+
+    def facts(self) -> dict[str, str]:
+        """What must be the same where a folder is filled further."""
+        found = {"model": self.model.name, "source": str(self.source.absolute()),
+                 "sha256": _sha256(self.model)}
+        return found | {name: _sha256(path) for name, path in (
+            ("groups", self.groups), ("registration", self.registration)) if path}
 
 
 def write_folder(segmenter: Segmenter, inputs: Inputs, output: Path, extras: Collection[Extra],
@@ -31,13 +40,13 @@ def write_folder(segmenter: Segmenter, inputs: Inputs, output: Path, extras: Col
     """Writes <output>/<drive>/label/<stem>.png, and likewise confidence and trust (PNG, 0 to 255)
     and overlay (JPEG). Frames whose files are there are left as they are.
 
-    A drive's folder holds the labels of one model for one source. Returns how many frames were
+    A drive's folder holds the labels of one model, with one registration and one set of groups, for
+    one source. Returns how many frames were
     labelled now, and how many were before.
     Raises SsmaError for a frame that cannot be read or that the model refuses; what was written
     until then stays, and the next run goes on there.
     """
-    made = {"model": origin.model.name, "source": str(origin.source.absolute()),
-            "sha256": hashlib.sha256(origin.model.read_bytes()).hexdigest()}
+    made = origin.facts()
     with own_folder(output):
         done: Counter[bool] = Counter()
         claimed = set()
@@ -47,6 +56,10 @@ def write_folder(segmenter: Segmenter, inputs: Inputs, output: Path, extras: Col
                 claimed.add(frame.drive)
             done[_written(segmenter, frame, output, extras)] += 1
     return done[True], done[False]
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _written(segmenter: Segmenter, unread: Unread, output: Path, extras: Collection[Extra]) -> bool:
@@ -78,8 +91,9 @@ def _claim(drive: Path, made: dict[str, str]) -> None:
     described = drive / MADE
     if described.exists():
         if read_json(described) != made:
-            raise SsmaError(f"{drive} holds the labels of another model, or for other frames: "
-                            f"give another --output, or remove it ({described} says whose)")
+            raise SsmaError(f"{drive} holds the labels of another model, registration or groups, "
+                            "or for other frames: give another --output, or remove it "
+                            f"({described} says whose)")
     elif any(not path.name.startswith(".") for path in drive.iterdir()):
         raise SsmaError(f"{drive} holds something else: predictions would mix with it; give "
                         "another --output")

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ssma_core.datasets.unread import Input
 from ssma_core.errors import SsmaError
+from ssma_core.modalities.scale import for_people
 from ssma_core.pictures import overlay
 from ssma_core.segmenter import Segmentation, Segmenter
 from ssma_core.spec import ModelSpec
@@ -31,15 +32,7 @@ def label(segmenter: Segmenter, frame: Input, extras: Collection[Extra]) -> Segm
 def painted(array: npt.NDArray[Any], labels: npt.NDArray[np.uint8],
             spec: ModelSpec) -> npt.NDArray[np.uint8]:
     """The class colours over a frame's first array: H×W×3 uint8 BGR."""
-    return overlay(for_people(array), labels, spec)
-
-
-def for_people(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """A sensor's array as H×W×3 uint8: depth in greys, from its least to its largest value."""
-    if array.ndim == 3:
-        return array
-    grey = cv2.normalize(np.nan_to_num(array), None, 0, 255, cv2.NORM_MINMAX, cv2.CV_8U)
-    return cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
+    return overlay(for_people(array, "grey"), labels, spec)
 
 
 def jpeg(picture: npt.NDArray[np.uint8]) -> bytes:

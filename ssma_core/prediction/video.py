@@ -15,8 +15,9 @@ from ssma_core.datasets.unread import Input, Inputs, Unread
 from ssma_core.errors import SsmaError
 from ssma_core.files import atomic_write, check_writable
 from ssma_core.modalities import encode
+from ssma_core.modalities.scale import for_people
 from ssma_core.pictures import contact_sheet, legend, overlay, resize_nearest
-from ssma_core.prediction.frames import for_people, label
+from ssma_core.prediction.frames import label
 from ssma_core.segmenter import Segmentation, Segmenter
 from ssma_core.spec import ModelSpec
 
@@ -105,7 +106,7 @@ def _shown(segmenter: Segmenter, unread: Unread) -> Shown:
     two = len(segmenter.spec.modalities) == 2
     found = label(segmenter, frame, ["trust"] if two else [])
     stamp_ns = int(unread.stem) if unread.stem.isdecimal() and len(unread.stem) >= 16 else None
-    panels = _panels(frame, found, segmenter.spec)
+    panels = _panels(frame, found, segmenter)
     caption, seen = panels[0]
     panels[0] = f"{unread.drive} {unread.stem}: {caption}", seen
     return Shown(_picture(panels, segmenter.spec), stamp_ns)
@@ -123,15 +124,16 @@ def _picture(panels: list[tuple[str, Image]], spec: ModelSpec) -> Image:
                               cv2.BORDER_CONSTANT, value=(255, 255, 255))
 
 
-def _panels(frame: Input, found: Segmentation, spec: ModelSpec) -> list[tuple[str, Image]]:
+def _panels(frame: Input, found: Segmentation, segmenter: Segmenter) -> list[tuple[str, Image]]:
     """Captions and pictures. What is shown small is made small."""
-    first = frame.arrays[0]
+    spec, first = segmenter.spec, frame.arrays[0]
     size = (WIDTH // 2, max(1, round(WIDTH / 2 * first.shape[0] / first.shape[1])))
-    seen = cv2.resize(for_people(first), size, interpolation=cv2.INTER_AREA)
+    seen = cv2.resize(for_people(first, "grey"), size, interpolation=cv2.INTER_AREA)
     labels = resize_nearest(found.labels, size)
     panels = [("colour" if first.ndim == 3 else spec.modalities[0].name, seen)]
     if len(frame.arrays) == 2:
-        second = encode(spec.modalities[-1], _small(frame.arrays[1], size), seen)
+        fitting = segmenter.registered(*frame.arrays)
+        second = encode(spec.modalities[-1], _small(fitting, size), seen)
         panels.append((spec.modalities[-1].name, second))
     elif found.trust is not None:
         panels.append((f"{spec.modalities[1].name}: none", np.zeros_like(seen)))

@@ -3,17 +3,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from ssma_core.modalities.depth import measured
-from ssma_core.modalities.scale import in_jet
+from ssma_core.modalities.scale import for_people
 
 Image = npt.NDArray[np.uint8]
 
 _SQUARES = 12  # along the longer side
-_FAR = 95  # percent of what is measured is nearer than the end of the colours
 
 
 def checkerboard(rgb: Image, aux: npt.NDArray[Any]) -> Image:
@@ -27,14 +25,5 @@ def checkerboard(rgb: Image, aux: npt.NDArray[Any]) -> Image:
     rows, columns = np.arange(height) // side, np.arange(width) // side
     square = (rows[:, None] + columns) % 2 == 1
     known = measured(aux) if aux.ndim == 2 else aux.any(axis=2)
-    return np.where((square & known)[..., None], _shown(aux), rgb)
-
-
-def _shown(aux: npt.NDArray[Any]) -> Image:
-    """As a picture: greys of 8 bits as they are, other maps in jet colours."""
-    if aux.ndim == 3:
-        return aux
-    if aux.dtype == np.uint8:
-        return cv2.cvtColor(aux, cv2.COLOR_GRAY2BGR)
-    known = aux[measured(aux)]
-    return in_jet(aux, float(np.percentile(known, _FAR)) if known.size else 1.0)
+    shown = for_people(aux, "grey" if aux.dtype == np.uint8 else "jet")
+    return np.where((square & known)[..., None], shown, rgb)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ import numpy.typing as npt
 from ssma_core.errors import SsmaError
 from ssma_core.modalities.depth import measured
 from ssma_core.registration.cameras import CalibratedCamera, Transform, check_apart
-from ssma_core.registration.sizes import Size, check_sizes
+from ssma_core.registration.sizes import Size, begin, check_sizes
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
@@ -63,12 +63,14 @@ class DepthRegistration:
     """Depth that is measured from another place than colour's.
 
     colour, depth: the cameras. transform: the depth camera as seen from the colour camera.
+    file: where it was read, for errors.
     Raises SsmaError for cameras that are more than 10 m apart.
     """
 
     colour: CalibratedCamera
     depth: CalibratedCamera
     transform: Transform
+    file: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         check_apart(self.transform)
@@ -111,8 +113,8 @@ class DepthRegistration:
     def _distances(self, aux: Array, colour_size: Size | None = None) -> Floats:
         check_sizes(self, aux, colour_size)
         if aux.ndim != 2 or (aux.dtype != np.uint16 and aux.dtype.kind != "f"):
-            raise SsmaError("only depth can be projected, HxW of uint16 millimetres or float "
-                            f"metres, got shape {aux.shape} of {aux.dtype}")
+            raise SsmaError(f"{begin(self)}only depth can be projected, HxW of uint16 millimetres "
+                            f"or float metres, got shape {aux.shape} of {aux.dtype}")
         return aux.astype(np.float32, copy=False)
 
     def _seen(self, distances: Floats, units_a_metre: float) -> Floats:

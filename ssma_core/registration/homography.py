@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -35,6 +35,7 @@ class HomographyRegistration:
     spread: pixels of the colour image by which parts of the recording disagree about the corners.
     near, far: metres between which what is seen is displaced by at most `TOLERANCE` pixels. far is
       None where that has no end.
+    file: where it was read, for errors.
     spread and near are None where that is not known. Raises SsmaError for a matrix that cannot be
     of two cameras which look the same way.
     """
@@ -46,6 +47,7 @@ class HomographyRegistration:
     spread: float | None = None
     near: float | None = None
     far: float | None = None
+    file: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         for size in (self.aux_size, self.colour_size):

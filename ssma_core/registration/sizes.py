@@ -11,7 +11,10 @@ Size = tuple[int, int]
 
 
 class Sized(Protocol):
-    """Sizes are (width, height)."""
+    """Sizes are (width, height). file: None where it was not read from one."""
+
+    @property
+    def file(self) -> str | None: ...
 
     @property
     def colour_size(self) -> Size: ...
@@ -27,9 +30,14 @@ def check_sizes(registration: Sized, aux: npt.NDArray[Any], colour_size: Size | 
         given.append(("colour", colour_size, registration.colour_size))
     for whose, found, wanted in given:
         if found != wanted:
-            raise SsmaError(f"the registration is of {whose} images of {as_text(wanted)}, and they "
-                            f"are {as_text(found)} (width x height): make one of these with "
-                            "`ssma register`")
+            raise SsmaError(f"{begin(registration)}the registration is of {whose} images of "
+                            f"{as_text(wanted)}, and they are {as_text(found)} (width x height): "
+                            "make one of these with `ssma register`")
+
+
+def begin(registration: Sized) -> str:
+    """Of an error: the file, if there is one."""
+    return f"{registration.file}: " if registration.file else ""
 
 
 def as_text(size: Size) -> str:

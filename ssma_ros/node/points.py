@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ssma_core import SsmaError
+from ssma_core import SsmaError, in_metres, measured
 
 # rgb is three bytes packed in a float32, as in PCL. The fourth byte is 0: 255 would make NaN of
 # bright reds, and readers that skip NaNs would skip these points.
@@ -69,10 +69,9 @@ def _metres(depth: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     if depth.dtype != np.uint16 and not np.issubdtype(depth.dtype, np.floating):
         raise SsmaError(f"points need depth as uint16 millimetres or float metres, not "
                         f"{depth.dtype}")
-    z = depth.astype(np.float32)
-    if depth.dtype == np.uint16:
-        z *= np.float32(0.001)
-    z[~((z > 0) & (z < np.inf))] = np.nan
+    found = in_metres(depth)
+    z = found.astype(np.float32, copy=found is depth)
+    z[~measured(z)] = np.nan
     return z
 
 

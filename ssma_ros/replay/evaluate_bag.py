@@ -65,7 +65,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
               "--label or --truth": options.label or options.truth}
     if options.compare:
         wrong = [name for name, value in needed.items() if value]
-        if wrong or options.live or options.json or options.groups:
+        if wrong or options.live or options.json or options.groups or options.registration:
             parser.error("--compare takes two results and, if a page is wanted, --report")
     elif missing := [name for name, value in needed.items() if not value]:
         parser.error(f"give {', '.join(missing)}; or --compare A.json B.json")
@@ -99,6 +99,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--groups", metavar="FILE.yaml", help="groups of the model's "
                         "classes, such as {drivable: [trail, grass]}, that labels and truth are "
                         "joined to")
+    parser.add_argument("--registration", metavar="FILE", help="how the second sensor's images fit "
+                        "colour, as `ssma register` writes it; without, they must fit pixel by "
+                        "pixel")
     add_pairing_arguments(parser)
     parser.add_argument("--queue-size", type=int, default=PairingSettings.queue_size, metavar="N",
                         help="how many frames may wait for a partner (default: %(default)d)")
@@ -117,7 +120,8 @@ def _parser() -> argparse.ArgumentParser:
 def _evaluate(options: argparse.Namespace) -> None:
     source = BagSource(options.slop, options.queue_size, options.aux_delay, rgb=options.rgb,
                        aux=options.aux, label=options.label, truth=options.truth,
-                       ignore=tuple(options.ignore), label_groups=options.groups)
+                       ignore=tuple(options.ignore), label_groups=options.groups,
+                       registration=options.registration)
     # Without ROS, this is reported before the work begins.
     over_dds = None
     if options.live:

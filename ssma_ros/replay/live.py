@@ -144,8 +144,8 @@ def _node_arguments(bag: str | Path, model: Path, source: BagSource) -> list[str
                   "rgb_transport": rgb_transport, "aux_transport": aux_transport,
                   "check_frame_id": "false",  # as without DDS: a recorded bag cannot be mended
                   "use_sim_time": "true"}  # the bag's, from /clock
-    if source.label_groups:
-        parameters["label_groups"] = source.label_groups
+    parameters |= {name: given for name in ("label_groups", "registration")
+                   if (given := getattr(source, name))}
     return ["--ros-args", "-r", f"rgb/image:={rgb}", "-r", f"aux/image:={aux}",
             *(part for name, value in parameters.items() for part in ("-p", f"{name}:={value}"))]
 

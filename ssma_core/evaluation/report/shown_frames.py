@@ -96,8 +96,8 @@ class FrameSelection:
 def show_frame(spec: ModelSpec, bag: str, stamp_ns: int, matrix: ConfusionMatrix, *,
                rgb: Image, aux: npt.NDArray[Any], labels: Image,
                truth: npt.NDArray[Any]) -> ShownFrame:
-    """Encodes a frame. matrix: its counts. rgb, aux: as `Segmenter.segment` took them. labels,
-    truth: H×W class ids."""
+    """Encodes a frame. matrix: its counts. rgb, aux: as the model gets them, registered.
+    labels, truth: H×W class ids."""
     width = min(WIDTH, rgb.shape[1])
     size = (width, max(1, round(rgb.shape[0] * width / rgb.shape[1])))
     truth = truth.astype(np.uint8)

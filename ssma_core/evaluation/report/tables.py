@@ -95,6 +95,7 @@ def _about_bags(result: Result, source: BagSource) -> dict[str, str]:
         "topics": f"{source.rgb}, {source.aux}",
         "truth": f"{source.label or source.truth}{ignored}",
         **({"groups": source.label_groups} if source.label_groups else {}),
+        **({"registration": source.registration} if source.registration else {}),
         "pairing": f"slop {source.slop:g} s, queue {source.queue_size}, "
                    f"aux delay {source.aux_delay:g} s",
     }

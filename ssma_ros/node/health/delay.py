@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ssma_core import STREAMS, Stream
+from ssma_core import STREAMS, Stream, measured
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
@@ -133,7 +133,7 @@ def _shown(pixels: Array) -> Shown:
     if pixels.dtype == np.uint8:
         values, valid = pixels.astype(np.float32), np.ones(pixels.shape, np.bool_)
     else:
-        valid = np.asarray((pixels > 0) & np.isfinite(pixels))
+        valid = measured(pixels)
         values = LOGARITHM * np.log(np.where(valid, pixels, 1)).astype(np.float32)
     weights = cv2.GaussianBlur(valid.astype(np.float32), (0, 0), BLUR)
     smooth = cv2.GaussianBlur(values * valid, (0, 0), BLUR) / np.maximum(weights, 1e-3)

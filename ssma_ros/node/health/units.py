@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ssma_core import Modality
+from ssma_core import Modality, in_metres, measured
 
 Array = npt.NDArray[Any]
 
@@ -98,8 +98,7 @@ def range_m(modality: Modality) -> float | None:
 def quantiles(depth: Array) -> Quantiles | None:
     """None where too few pixels are valid. depth: H×W, uint16 millimetres or float metres."""
     pixels = depth[:, ::max(1, depth.shape[1] // PIXELS)]
-    valid = pixels[(pixels > 0) & np.isfinite(pixels)]
+    valid = pixels[measured(pixels)]
     if valid.size < ENOUGH_PIXELS:
         return None
-    metres = 0.001 if depth.dtype.kind == "u" else 1.0
-    return Quantiles(*(float(metres * q) for q in np.percentile(valid, (5, 50, 95))))
+    return Quantiles(*map(float, np.percentile(in_metres(valid), (5, 50, 95))))
