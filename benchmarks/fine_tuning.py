@@ -1,5 +1,5 @@
-"""Fine-tunes the shipped model with 40 labelled frames of cameras that it has never seen, and with
-all frames of the same drives, and judges both and itself on other drives of such cameras.
+"""Fine-tunes the shipped model with 40 labelled frames of a robot whose cameras it has never seen,
+and with all frames of the same drives, and judges both and itself on other drives of this robot.
 
     OMP_NUM_THREADS=1 python benchmarks/fine_tuning.py --output runs/fine_tuning 0 1 2
 
@@ -35,21 +35,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("seeds", type=int, nargs="+", metavar="SEED")
+    parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER")
     arguments = parser.parse_args()
     try:
-        print(table(arguments.output.resolve(), arguments.seeds))
+        print(table(arguments.output.resolve(), arguments.seeds, arguments.steps))
     except (SsmaError, subprocess.CalledProcessError) as error:
         sys.exit(f"fine_tuning: {error}")
 
 
-def table(output: Path, seeds: list[int]) -> str:
+def table(output: Path, seeds: list[int], steps: int) -> str:
     """Markdown: mIoU in percent on the drives that judge."""
     every = drives(output / "all", 7000, FRAMES)
     judge = drives(output / "judge", 7100, JUDGED)
     rows = [f"| shipped | {judged(SHIPPED, judge, output / 'shipped'):.1f} | |"]
     for name, data in (("some", fewer(every, output / "some")), ("all", every)):
-        found = [judged(trained(data, judge, output / f"{name}_{seed}", seed), judge,
+        found = [judged(trained(data, judge, output / f"{name}_{seed}", (seed, steps)), judge,
                         output / f"{name}_{seed}" / "judged") for seed in seeds]
         count = len(list(data.glob("*/label/*")))
         rows.append(f"| {count} frames | {np.mean(found):.1f} | "
@@ -58,12 +59,12 @@ def table(output: Path, seeds: list[int]) -> str:
 
 
 def drives(folder: Path, seed: int, frames: int) -> Path:
-    """Drives of many robots, each with the poor camera of `dim` and `near`."""
+    """Drives of one robot, with the poor cameras of `dim` and `near`."""
     if folder.exists():
         return folder
     made = folder.with_name(f"{folder.name}_as_rendered")
     call("-m", "ssma_core.cli", "synthesize", "--output", str(made), "--drives", str(DRIVES),
-         "--frames", str(frames), "--fps", "1", "--preset", "robots", "--seed", str(seed))
+         "--frames", str(frames), "--fps", "1", "--seed", str(seed))
     with partial_folder(folder) as unfinished:
         for path in sorted(made.glob("*/rgb/*")):
             drive, depth = path.parent.parent, path.parent.parent / "depth" / f"{path.stem}.png"
@@ -103,8 +104,10 @@ def fewer(data: Path, folder: Path) -> Path:
     return folder
 
 
-def trained(data: Path, judge: Path, output: Path, seed: int) -> Path:
+def trained(data: Path, judge: Path, output: Path, seed_and_steps: tuple[int, int]) -> Path:
+    seed, steps = seed_and_steps
     settings = [*source("train", data), *source("validation", judge), f"seed={seed}",
+                f"stages.fusion.steps={steps}",
                 f"stages.fusion.start=[{SHIPPED}]", "validate_every=1000"]
     call(str(ROOT / "training/train.py"), "--config", str(CONFIG), "--output", str(output),
          "--stage", "fusion", *(word for each in settings for word in ("--set", each)))

@@ -63,6 +63,11 @@ PROGRAMS: dict[str, Program] = {
         "--library", "tensorrt_rtx"),
     "prepare": lambda given, output: ssma(
         "prepare", "synthia", "--root", given / "synthia", "--output", output, "--workers", "1"),
+    "extract": lambda given, output: ssma(
+        "extract", given / "bag", "--output", output, "--rgb", RGB, "--aux", AUX, "--jobs", "1"),
+    "predict": lambda given, output: ssma(
+        "predict", "--model", given / "tiny.onnx", given / "bag", "--topics", RGB, AUX,
+        "--output", output),
     "evaluate": lambda given, output: evaluate_bag(
         given / "bag", "--model", given / "tiny.onnx", "--rgb", RGB, "--aux", AUX,
         "--label", LABEL, "--json", output / "m.json", "--report", output / "m.html"),
@@ -74,7 +79,8 @@ PROGRAMS: dict[str, Program] = {
 LIBRARIES = (
     "ssma_core.training.loop", "ssma_core.export.onnx", "ssma_core.export.int8",
     "ssma_core.datasets.inputs", "ssma_core.datasets.prepare", "ssma_core.commands.prepare",
-    "ssma_core.commands.synthesize", "ssma_ros.replay.evaluate_bag",
+    "ssma_core.commands.synthesize", "ssma_core.commands.extract", "ssma_core.commands.predict",
+    "ssma_ros.replay.evaluate_bag",
     "ssma_core.evaluation.of_bags", "ssma_core.backends.onnxruntime")
 
 
@@ -96,13 +102,13 @@ def inputs(folder: Path, programs: Iterable[str]) -> Path:
         for stage in values["stages"]:
             stage["steps"] = 8
         write_configuration(folder, values)
-    if wanted & {"export", "export int8", "build-engine", "evaluate"}:
+    if wanted & {"export", "export int8", "build-engine", "evaluate", "predict"}:
         save_untrained(folder / "tiny.safetensors", ModelSpec(
             architecture="ssma", size="tiny", class_names=("void", "ground", "sky"),
             class_colours=((0, 0, 0), (9, 9, 9), (0, 0, 9)), input_size=(64, 48),
             modalities=(Modality("rgb", "image"), Modality("depth", "jet", 8000.0))))
         ssma("export", "--model", folder / "tiny.safetensors", "--output", folder / "tiny.onnx")
-    if "evaluate" in wanted:
+    if wanted & {"evaluate", "extract", "predict"}:
         _bag(folder / "bag")
     return folder
 
