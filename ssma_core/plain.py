@@ -68,12 +68,36 @@ def from_yaml(text: str, what: str) -> Any:
             return None
         if stands_for(node, _MOST_VALUES) > _MOST_VALUES:
             raise SsmaError(f"{what} stands for more than {_MOST_VALUES:,} values, by its aliases")
+        _check_names(node, what)
         return loader.construct_document(node)
     except SsmaError:
         raise
     # YAMLError, and what its constructors raise for numbers and dates that are none.
     except (Exception, RecursionError) as error:
         raise SsmaError(f"{what} is not YAML: {' '.join(str(error).split())}") from error
+
+
+def _check_names(node: Any, what: str) -> None:
+    """Raises SsmaError for a mapping with a name twice, of which YAML would drop the first one."""
+    import yaml
+
+    seen, waiting = set(), [node]
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+            continue
+        seen.add(id(node))
+        if not isinstance(node, yaml.MappingNode):
+            waiting += node.value
+            continue
+        names = set()
+        for name, value in node.value:
+            waiting += [name, value]
+            if isinstance(name, yaml.ScalarNode) and name.value != "<<":
+                if name.value in names:
+                    raise SsmaError(f"{what} names {shown(name.value)} twice, the second time in "
+                                    f"line {name.start_mark.line + 1}: of two only one would hold")
+                names.add(name.value)
 
 
 def stands_for(node: Any, most: int) -> int:

@@ -312,6 +312,33 @@ def test_a_round_trip_changes_no_pixel(labelled: Path, classes_yaml: str, kind: 
     assert len(done.written) == 3 and not done.without
 
 
+def test_predicted_labels_are_matched_by_the_names_of_their_classes(
+        labelled: Path, tmp_path: Path, classes_yaml: str,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    """`ssma predict` says of which classes its ids are."""
+    before, theirs = labels(labelled), ["pole", *reversed(NAMES)]
+    for path in labelled.rglob("label/*"):
+        guess = labelled.parent / "guesses" / path.relative_to(labelled)
+        guess.parent.mkdir(parents=True, exist_ok=True)
+        (guess.parents[1] / "predict.json").write_text(json.dumps({"classes": theirs}))
+        cv2.imwrite(str(guess), (len(NAMES) - cv2.imread(str(path), cv2.IMREAD_UNCHANGED)))
+        path.unlink()
+    output = export(labelled, "cvat", classes_yaml, "--labels", str(tmp_path / "guesses"))
+    assert "void, since --classes does not have them: pole" in capsys.readouterr().out
+    imported(labelled, output)
+    np.testing.assert_equal(labels(labelled), before)
+
+
+def test_labels_of_other_classes_are_refused(labelled: Path, classes_yaml: str,
+                                             capsys: pytest.CaptureFixture[str]) -> None:
+    for drive in labelled.iterdir():
+        (drive / "predict.json").write_text('{"classes": ["void", "pothole"]}')
+    assert main(["export-labels", str(labelled), "--format", "cvat", "--classes", classes_yaml,
+                 "--output", str(labelled.parent / "o.zip")]) == 1
+    assert "are of the classes void, pothole, and none of them is" in capsys.readouterr().err
+    assert not (labelled.parent / "o.zip").exists()
+
+
 @given(arrays(np.uint8, st.tuples(st.integers(1, 7), st.integers(1, 7)),
               elements=st.integers(0, 2)))
 def test_outlines_give_any_label_again(label: Label) -> None:

@@ -184,6 +184,15 @@ def itself(path: Path) -> None:
     path.write_text("model: &a [*a, *a]")
 
 
+def test_a_name_that_stands_twice_in_a_mapping_is_refused(tmp_path: Path) -> None:
+    """YAML would drop the first one without a word."""
+    (tmp_path / "g.yaml").write_text("b:\n  a: [trail]\n  c: 1\n  a: [grass]\n")
+    with pytest.raises(SsmaError, match=r"g\.yaml names 'a' twice, the second time in line 4"):
+        read_yaml(tmp_path / "g.yaml")
+    (tmp_path / "g.yaml").write_text("- {a: 1}\n- {a: 1}\n")
+    assert read_yaml(tmp_path / "g.yaml") == [{"a": 1}, {"a": 1}]
+
+
 @pytest.mark.parametrize(("write", "read", "message"), [
     (bomb, read_npz, r"would unpack to 268 MB"),
     (lots, read_yaml, r"stands for more than 100,000 values"),

@@ -534,6 +534,23 @@ def test_a_mistake_is_named(bag: Path, data: Path, capsys: pytest.CaptureFixture
     assert not data.exists()
 
 
+def test_depth_without_a_unit_is_refused(tmp_path: Path, data: Path,
+                                         capsys: pytest.CaptureFixture[str]) -> None:
+    grey = np.full((8, 8), 90, np.uint8)
+    bag = a_bag(tmp_path / "b", *(
+        rosbag2.image(topic, MS, MS, grey, "mono8") for topic in (RGB, AUX)))
+    assert extract(data, bag) == 1
+    assert f"{bag}: {AUX}: the depth image is HxW of uint8" in capsys.readouterr().err
+    assert extract(data, bag, more=("--name", "nir")) == 0
+
+
+def test_nothing_is_written_into_a_bag(bag: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = set(bag.iterdir())
+    assert extract(bag, bag) == 1
+    assert f"{bag} is a bag: give a folder of its own" in capsys.readouterr().err
+    assert set(bag.iterdir()) == before
+
+
 def test_where_nothing_pairs_the_distance_of_the_stamps_and_the_option_are_told(
         tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bag = a_bag(tmp_path / "b", *recording(aux_late_ns=40 * MS))

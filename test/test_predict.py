@@ -3,6 +3,7 @@ and which options go together."""
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -91,6 +92,35 @@ def test_the_next_run_makes_what_is_missing_and_leaves_the_rest(
     assert (output / "monday/label/20.png").exists()
 
 
+def test_more_pictures_leave_a_label_that_somebody_corrected(data: Path, tmp_path: Path) -> None:
+    corrected = tmp_path / "out/monday/label/20.png"
+    assert predict(data, "--output", tmp_path / "out") == 0
+    cv2.imwrite(str(corrected), np.full((48, 96), 2, np.uint8))
+    assert predict(data, "--output", tmp_path / "out", "--trust") == 0
+    assert (tmp_path / "out/monday/trust/20.png").exists()
+    assert (picture(corrected) == 2).all()
+
+
+def test_a_frame_that_was_replaced_is_labelled_again(
+        data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output, changed = tmp_path / "out", data / "monday/depth/20.png"
+    assert predict(data, "--output", output) == 0
+    cv2.imwrite(str(changed), frame(7)[1])
+    later = (output / "monday/label/20.png").stat().st_mtime_ns + 10**9
+    os.utime(changed, ns=(later, later))
+    assert predict(data, "--output", output) == 0
+    assert "1 frames labelled, 3 were there already" in capsys.readouterr().out
+    np.testing.assert_array_equal(picture(output / "monday/label/20.png"),
+                                  segmenter().segment(frame(1)[0], frame(7)[1]).labels)
+
+
+def test_that_colour_was_labelled_alone_is_said(
+        data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (data / "monday/depth").rename(data / "monday/nir")
+    assert predict(data, "--output", tmp_path / "out") == 0
+    assert "2 of them from rgb alone: there is no picture of depth" in capsys.readouterr().out
+
+
 def test_labels_of_two_models_or_sources_are_never_mixed(
         data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "out"
@@ -122,7 +152,7 @@ def test_a_frame_that_the_model_refuses_is_named_and_what_was_done_stays(
     told = capsys.readouterr().err.strip().splitlines()[-1]
     assert told.startswith(f"ssma predict: {data / 'tuesday/rgb/10.png'}: ") and "9x8" in told
     assert written(tmp_path / "out") == {
-        "monday/predict.json", "monday/label/10.png", "monday/label/20.png", "tuesday/predict.json"}
+        "monday/predict.json", "monday/label/10.png", "monday/label/20.png"}, "tuesday is free"
 
 
 # A second sensor that is not registered, and groups

@@ -502,6 +502,7 @@ def test_rectified_images_have_the_rectified_camera(bag: Callable[..., Path]) ->
      "100 m apart"),
     ([COLOUR_INFO, DEPTH_INFO, TREE], ["--distance", "-1"], "above 0, got -1"),
     ([COLOUR_INFO, DEPTH_INFO, TREE], ["--by", "distance"], "needs --distance"),
+    ([], ["--by", "images", "--distance", "5"], "--distance is for --by distance"),
     ([COLOUR_INFO, DEPTH_INFO, TREE], ["--blend", "/x/blend.png"], "/x"),
     ([COLOUR_INFO, DEPTH_INFO, TREE], ["--blend", "blend.nothing"], "no picture format"),
     ([COLOUR_INFO, DEPTH_INFO, TREE], ["--aux-delay", "1"], "holds no pairs"),

@@ -32,7 +32,9 @@ def run(options: argparse.Namespace) -> None:
     if options.tolerance and options.format != "labelme":
         raise SsmaError(f"--tolerance is for the polygons of labelme, and {options.format} has "
                         "masks: leave it out")
-    count = export_labels(options.data, options.labels or options.data,
+    done = export_labels(options.data, options.labels or options.data,
                           read_classes(options.classes), options.format, options.output,
                           tolerance=options.tolerance)
-    print(f"{options.output}: {count} labelled frames")
+    print(f"{options.output}: {done.frames} labelled frames")
+    if done.left_out:
+        print(f"void, since --classes does not have them: {', '.join(done.left_out)}")

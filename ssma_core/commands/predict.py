@@ -118,10 +118,16 @@ def label_many(options: argparse.Namespace) -> None:
     inputs = open_inputs(source, segmenter.spec, options.topics, pairing_settings(options),
                          labels=False, alone=segmenter.unimodal[0])
     if options.output:
-        now, before = folder.write_folder(segmenter, inputs, options.output, extras,
-                                          folder.Origin(options.model, source, options.groups,
-                                                        options.registration))
-        print(f"{now} frames labelled, {before} were there already: {options.output}")
+        pairing = (*options.topics, *map(str, vars(pairing_settings(options)).values()))
+        done = folder.write_folder(segmenter, inputs, options.output, extras,
+                                   folder.Origin(options.model, source, options.groups,
+                                                 options.registration,
+                                                 pairing if options.topics else ()))
+        print(f"{done.now} frames labelled, {done.before} were there already: {options.output}")
+        if done.alone:
+            first, second = (modality.name for modality in segmenter.spec.modalities)
+            print(f"{done.alone} of them from {first} alone: there is no picture of {second} for "
+                  "them")
     elif options.into:
         labelled_bag.write_bag(segmenter, source, inputs, options.into, extras)
         print(f"{len(inputs)} frames labelled: {options.into}")

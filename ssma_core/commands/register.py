@@ -113,6 +113,8 @@ def _check(options: argparse.Namespace) -> None:
     if options.blend and not cv2.haveImageWriter(options.blend.name):
         raise SsmaError(f"cannot write {options.blend}: no picture format for "
                         f"{options.blend.suffix!r}; use .png or .jpg")
+    if options.by not in (None, "distance") and options.distance is not None:
+        raise SsmaError(f"--distance is for --by distance, not --by {options.by}: leave one out")
     if options.by == "distance" and options.distance is None:
         raise SsmaError("--by distance needs --distance, the metres to what must fit best")
     for topic, types in ((options.rgb, STREAM_TYPES["rgb"]), (options.aux, STREAM_TYPES["aux"])):

@@ -105,7 +105,8 @@ def _of_folder(path: Path, spec: ModelSpec, labels: bool, alone: bool) -> Inputs
         label = read_label(frame.label, spec.classes) if frame.label else None
         return _checked(Input(str(frame.sensors[0]), arrays, label))
 
-    return Read(frames, read, places([frame.sensors[0] for frame in frames]))
+    return Read(frames, read, places([frame.sensors[0] for frame in frames]),
+                [frame.sensors for frame in frames])
 
 
 class _Files(NamedTuple):

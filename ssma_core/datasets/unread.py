@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import repeat
+from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -37,11 +39,13 @@ class Input:
 
 @dataclass(frozen=True)
 class Unread:
-    """A frame that is read when it is needed. drive, stem: of files that are made of it."""
+    """A frame that is read when it is needed. drive, stem: of files that are made of it.
+    files: that it is read from, where it has its own."""
 
     drive: str
     stem: str
     read: Callable[[], Input]
+    files: tuple[Path, ...] = ()
 
 
 class Inputs(Protocol):
@@ -57,11 +61,12 @@ class Inputs(Protocol):
 
 @dataclass(frozen=True)
 class Read(Generic[Origin]):
-    """places: drive and stem of each source."""
+    """places: drive and stem of each source. files: of each source, where it has its own."""
 
     sources: Sequence[Origin]
     read: Callable[[Origin], Input]
     places: Sequence[tuple[str, str]]
+    files: Sequence[tuple[Path, ...]] = ()
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -74,5 +79,6 @@ class Read(Generic[Origin]):
             if frames > 1:
                 raise SsmaError(f"{frames} frames are called {stem} in {drive}, and files that are "
                                 "made of them would have one name: rename all but one")
-        for source, place in zip(self.sources, self.places):
-            yield Unread(*place, partial(self.read, source))
+        for source, place, files in zip(self.sources, self.places,
+                                        self.files or repeat(())):
+            yield Unread(*place, partial(self.read, source), files)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -18,9 +19,12 @@ from ssma_core.bags.recorded_images import STREAM_TYPES
 from ssma_core.errors import SsmaError
 from ssma_core.extraction import camera_info
 from ssma_core.files import make_folder, read_json, write_text
+from ssma_core.modalities import check_array
 from ssma_core.registration import Registration, as_plain, registered
+from ssma_core.spec import Modality
 
 Array = npt.NDArray[Any]
+DEPTH = Modality("depth", "jet")
 
 COLOUR = "rgb"  # the folder of the colour images
 KEPT = ("label", "drive.json", "camera_info.yaml")  # no name for a second sensor's folder
@@ -87,6 +91,8 @@ def find(bags: Sequence[Path], output: Path, source: Source) -> list[Drive]:
     """A drive for each bag, named after it. Raises SsmaError for a bag that lacks a topic or has no
     image on it, for CameraInfo of another size than the images, for a registration of other images,
     and for two bags of one name."""
+    if (output / "metadata.yaml").exists():
+        raise SsmaError(f"{output} is a bag: give a folder of its own as --output")
     named: dict[str, Path] = {}
     for bag in bags:
         name = rosbag2.drive_name(bag)
@@ -135,9 +141,13 @@ def _drive(bag: Path, folder: Path, source: Source) -> Drive:
             infos[folder_name] = camera_info.read(bag, named)
             camera_info.check_size(infos[folder_name], _size(firsts[-1]), f"{bag}: {named}", topic,
                                    f"--{stream}-info")
+    if source.name == DEPTH.name:
+        with _naming(f"{bag}: {source.aux}"):
+            check_array(DEPTH, firsts[1])
     if source.registration:
         infos.pop(source.name, None)  # colour's holds for both now
-        firsts[1] = _registered(bag, source.registration, *firsts)
+        with _naming(str(bag)):
+            firsts[1] = registered(source.registration, *firsts)
     counts = {topic: found[topic].messages for topic in (source.rgb, source.aux)}
     facts = {"bag": folder.name, "begin_ns": rosbag2.span_ns(bag)[0], "messages": counts,
              "name": source.name, **asdict(source.pairing)}
@@ -146,13 +156,13 @@ def _drive(bag: Path, folder: Path, source: Source) -> Drive:
     return Drive(bag, folder, sum(counts.values()), facts, infos, [_size(each) for each in firsts])
 
 
-def _registered(bag: Path, registration: Registration, rgb: Array, aux: Array) -> Array:
-    """Raises SsmaError, naming the bag and the registration's file, where one is not of the
-    other."""
+@contextmanager
+def _naming(what: str) -> Iterator[None]:
+    """Says in an SsmaError of what it is."""
     try:
-        return registered(registration, rgb, aux)
+        yield
     except SsmaError as error:
-        raise SsmaError(f"{bag}: {error}") from error
+        raise SsmaError(f"{what}: {error}") from error
 
 
 def _size(image: Array) -> tuple[int, int]:

@@ -114,7 +114,7 @@ def _notes(drive: Drive, written: Written, source: Source) -> Iterator[str]:
     if (width, height) != second:
         yield (f"{drive.bag}: the {source.name} images are {second[0]}x{second[1]} and colour is "
                f"{width}x{height}: they are kept as recorded, and models need them registered to "
-               "each other, pixel by pixel")
+               "each other, pixel by pixel: `ssma register` makes a file for --registration")
 
 
 def _selection(found: Sequence[Drive], there: Sequence[frozenset[int]], source: Source,

@@ -61,7 +61,8 @@ def check_frame(spec: ModelSpec, arrays: Sequence[Array]) -> tuple[Modality, ...
     if rgb.shape[:2] != aux.shape[:2]:
         raise SsmaError(f"the {modalities[0].name} image is {width_x_height(rgb)} and the "
                         f"{modalities[1].name} image {width_x_height(aux)} (width x height): "
-                        "they must be registered to each other, pixel by pixel")
+                        "they must be registered to each other, pixel by pixel; `ssma register` "
+                        "makes a registration")
     return modalities
 
 

@@ -3,10 +3,12 @@ imports them: all of them, or nothing."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 from tqdm import tqdm
 
 from ssma_core.datasets.annotations import coco, cvat, label_studio, labelme, palette
@@ -16,21 +18,33 @@ from ssma_core.datasets.folders import by_stem
 from ssma_core.datasets.samples import read_label
 from ssma_core.disk.partial import cannot_write, partial_folder
 from ssma_core.errors import SsmaError
-from ssma_core.files import atomic_write
+from ssma_core.files import atomic_write, read_json
 from ssma_core.modalities import width_x_height
 
 # Writes a file, or fills an empty folder.
+MADE = "predict.json"  # of `ssma predict`: which classes the ids are
+
 Write = Callable[[Path, Iterable[Labelled], Classes], None]
 FILES: dict[str, tuple[str, Write]] = {"cvat": (".zip", cvat.write), "coco": (".json", coco.write)}
 FOLDERS: dict[str, Write] = {"label-studio": label_studio.write, "labelme": labelme.write,
                              "palette": palette.write}
 
 
+class Exported(NamedTuple):
+    """How many frames have a label, and the classes of the labels that became void, since they are
+    none of those that were asked for."""
+
+    frames: int
+    left_out: tuple[str, ...]
+
+
 def export_labels(data: Path, labels: Path, classes: Classes, kind: str, output: Path, *,
-                  tolerance: float = 0) -> int:
-    """Writes the labels for a tool. Returns how many frames have one; the others are left out.
+                  tolerance: float = 0) -> Exported:
+    """Writes the labels for a tool. Frames without one are left out.
 
     data: as `ssma extract` writes it. labels: the same folder, or one with <drive>/label/<stem>.*.
+    Ids are those of `classes`; where `ssma predict` made the labels, its model's, which are matched
+    by name.
     kind: a key of FILES or FOLDERS; output: such a file, or a folder that is not there yet.
     tolerance: for labelme only, see `labelme.write`.
     Raises SsmaError where there is no label, one does not fit its picture or the classes, or
@@ -40,7 +54,8 @@ def export_labels(data: Path, labels: Path, classes: Classes, kind: str, output:
     if not found:
         raise SsmaError(f"{labels} has no label of a frame of {data}: there must be files "
                         "<drive>/label/<stem>.png, as `ssma predict` writes them")
-    labelled = _read(found, classes)
+    ids = {drive: _ids(labels / drive / MADE, classes) for drive in {f.drive for f, _ in found}}
+    labelled = _read(found, classes, ids)
     if kind in FILES:
         suffix, write = FILES[kind]
         if output.suffix.lower() != suffix:
@@ -52,7 +67,25 @@ def export_labels(data: Path, labels: Path, classes: Classes, kind: str, output:
             raise SsmaError(f"{output} is there already: remove it, or give another folder")
         write = FOLDERS[kind] if kind != "labelme" else partial(labelme.write, tolerance=tolerance)
         _fill_folder(output, write, labelled, classes)
-    return len(found)
+    return Exported(len(found), tuple(dict.fromkeys(
+        name for names in ids.values() for name in names if name not in classes.class_names)))
+
+
+def _ids(made: Path, classes: Classes) -> tuple[str, ...]:
+    """The names of the classes of a drive's labels, by id. Raises SsmaError where none of them is
+    one of `classes`."""
+    if not made.exists():
+        return classes.class_names
+    found = read_json(made)
+    names = found.get("classes") if isinstance(found, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise SsmaError(f"{made} does not say of which classes the labels are: remove the folder, "
+                        "and make it again with `ssma predict`")
+    void = classes.class_names[classes.void_id]
+    if not {*names} & {*classes.class_names} - {void}:
+        raise SsmaError(f"the labels beside {made} are of the classes {', '.join(names)}, and "
+                        f"none of them is one of {', '.join(classes.class_names)}")
+    return tuple(names)
 
 
 def _fill_folder(output: Path, write: Write, labelled: Iterable[Labelled],
@@ -75,9 +108,13 @@ def _labelled_files(data: Path, labels: Path) -> Iterator[tuple[Frame, Path]]:
             yield frame, there[frame.drive][frame.stem]
 
 
-def _read(found: list[tuple[Frame, Path]], classes: Classes) -> Iterator[Labelled]:
-    for frame, path in tqdm(found, desc="frames", unit="frame"):
-        label = read_label(path, len(classes.class_names))
+def _read(found: list[tuple[Frame, Path]], classes: Classes,
+          ids: Mapping[str, tuple[str, ...]]) -> Iterator[Labelled]:
+    ours = {name: i for i, name in enumerate(classes.class_names)}
+    for frame, path in tqdm(found, desc="frames", unit="frame", disable=None):
+        names = ids[frame.drive]
+        label = read_label(path, len(names))
+        label = np.array([ours.get(name, classes.void_id) for name in names], np.uint8)[label]
         width, height = picture_size(frame.picture)
         if label.shape != (height, width):
             raise SsmaError(f"{path} is {width_x_height(label)}, but {frame.picture} is "

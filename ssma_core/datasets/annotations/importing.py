@@ -140,7 +140,7 @@ def _matched(found: Iterator[Mask], known: Sequence[Frame],
     frame, and at the end for those of no frame."""
     stems, places = by_their_stem(known), dict[Frame, str]()
     strange: list[str] = []
-    for mask in tqdm(found, desc="masks", unit="mask"):
+    for mask in tqdm(found, desc="masks", unit="mask", disable=None):
         frame = meant(mask.picture, stems)
         if frame is None:
             strange.append(f"{mask.picture[-200:]!r}")
