@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssma_core import SsmaError
+from ssma_core.datasets.prepare.data_set import PublishedFrame
 from ssma_core.datasets.prepare.sun_rgbd import SUN_RGBD
 from ssma_core.datasets.samples import read_label
 from ssma_core.files import read_colour, read_ids, read_sensor
@@ -231,7 +232,8 @@ def test_the_cases_of_our_users(cases: Path) -> None:
         np.testing.assert_array_equal(read_ids(cases / "lists" / name), label)
     assert set(np.unique(read_ids(cases / "lists/l1bit.png"))) == {0, 1}
     for path in (cases / "sun_4bit/root/sunrgbd_train_test_labels").iterdir():
-        assert set(np.unique(SUN_RGBD.read_ids(path))) == {1, 2}  # wall and floor, not dresser
+        assert set(np.unique(SUN_RGBD.read_ids(
+            PublishedFrame("rgbd/1", path, path, path)))) == {1, 2}  # wall and floor, not dresser
     for name, says in {
             "cut_jpeg/rgb.jpg": "cut short", "huge_header/d.png": "200000x200000",
             "damaged/lying_size.png": "a part of it claims 4294967295 bytes",
