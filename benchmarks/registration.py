@@ -51,7 +51,7 @@ def main() -> None:
     _print("near infrared 1280x720 by a homography", lambda: bent.aligned(frame.near_infrared))
     watch, now = Displacement(), iter(range(10**6))
     _print("a look at a pair for displacement, once a second",
-           lambda: watch.look(frame.rgb, frame.depth, float(next(now))))
+           lambda: watch.look(frame.rgb, frame.depth, float(next(now))) and watch.pixels())
     pairs = [(f.rgb, f.near_infrared) for seed in (11, 5000) for f in drive(seed, 8, (768, 384),
                                                                             fps=1)]
     _find("synthetic near infrared", pairs)

@@ -41,7 +41,7 @@ from ssma_core.modalities.blank import (
 )
 from ssma_core.modalities.depth import in_metres, measured
 from ssma_core.pictures import colourize, contact_sheet, overlay
-from ssma_core.registration import Displacement, Registration
+from ssma_core.registration import Displacement, Registration, registered
 from ssma_core.registration import read as read_registration
 from ssma_core.segmenter import Segmentation, Segmenter
 from ssma_core.spec import Grouped, Modality, ModelSpec
@@ -91,7 +91,7 @@ __all__ = ["MIN_VALID_DEPTH", "OTHER", "OVERTAKE_NS", "STREAMS", "BagSource", "C
            "atomic_write", "begin_program", "check_writable", "colourize", "compare_files",
            "contact_sheet", "cpu", "encodings", "evaluate_bags", "glibc", "image_messages",
            "in_metres", "in_words", "limit_megapixels", "looked_at", "measured", "overlay",
-           "read_registration", "return_free_memory", "rosbag2", "same_rows", "score",
+           "read_registration", "registered", "return_free_memory", "rosbag2", "same_rows", "score",
            "shows_nothing", "stacked", "true_labels", "versions", "write_comparison",
            "write_report", "write_result"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import yaml
-from conftest import ROOT, TINY_SPEC
+from conftest import ROOT, TINY_SPEC, save_untrained
 from rosbags.typesys import Stores, get_typestore
 from test_full_disk import room_for
 
-from ssma_core import Segmenter, SsmaError
+from ssma_core import Modality, Segmenter, SsmaError
 from ssma_core.bags import recorded_images, rosbag2
 from ssma_core.cli import main
 from ssma_core.datasets.folders import Folders
@@ -451,6 +452,21 @@ def test_a_model_s_doubts_are_written_down(tmp_path: Path, data: Path) -> None:
         alone = [segmenter.segment(*arrays).labels
                  for arrays in ((colour(i), None), (None, depth(i)))]
         assert float(row["disagreement"]) == pytest.approx(np.mean(alone[0] != alone[1]), abs=1e-4)
+
+
+def test_a_model_of_a_vegetation_index_alone_gets_colour_and_near_infrared(
+        tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bag = a_bag(tmp_path / "b", image(RGB, START, colour(0), "bgr8"),
+                image(AUX, START, colour(1)[..., 0], "mono8"))
+    model = tmp_path / "m.safetensors"
+    save_untrained(model, replace(TINY_SPEC, architecture="adapnet++",
+                                  modalities=(Modality("nir", "ndvi"),)))
+    more = ("--select", "1", "--every", "0", "--model", str(model))
+    assert extract(data, bag, more=(*more, "--name", "thermal")) == 1
+    assert "give its model, or --name nir" in capsys.readouterr().err
+    assert extract(data, bag, more=(*more, "--name", "nir")) == 0
+    (row,) = rows(data)
+    assert float(row["uncertainty"]) > 0
 
 
 def candidates(values: list[float], drive: str = "a", **more: list[float]) -> list[Candidate]:

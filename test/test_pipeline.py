@@ -487,6 +487,18 @@ def test_with_a_registration_second_images_of_another_camera_are_labelled_in_col
     assert {label.header.frame_id for label in rig.labels} == {"colour_camera"}
 
 
+def test_after_the_model_was_loaded_again_colours_view_keeps_its_name(
+        new_rig: Callable[..., Rig], clock: Clock) -> None:
+    rig = new_rig(registration=half_as_large())
+    depth = np.arange(1000, 7000, 1000, np.uint16).reshape(2, 3)
+    rig.send("rgb", 1000, frame_id="colour_camera")
+    rig.send("aux", 1000, depth, frame_id="depth_camera")
+    rig.settle()
+    assert rig.pipeline.stop()
+    rig.pipeline.restart(rig.pipeline.labelling._segmenter)
+    assert rig.pipeline.labelling.colour_frame == "colour_camera"
+
+
 def test_a_second_image_that_the_registration_is_not_of_leaves_colour_alone(
         new_rig: Callable[..., Rig]) -> None:
     rig = new_rig(registration=half_as_large())

@@ -219,6 +219,18 @@ def test_a_list_file_gives_drives_by_its_folders(data: Path, tmp_path: Path) -> 
         f"{tmp_path}/out/{drive}/label/10.png" for drive in ("monday", "tuesday")}
 
 
+def test_a_replaced_picture_of_a_list_file_is_labelled_again(
+        data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rgb, depth = data / "monday/rgb/10.png", data / "monday/depth/10.png"
+    (tmp_path / "label.png").write_bytes(cv2.imencode(".png", np.zeros((48, 96), np.uint8))[1])
+    (tmp_path / "list.txt").write_text(f"{rgb} {depth} {tmp_path / 'label.png'}")
+    assert predict(tmp_path / "list.txt", "--output", tmp_path / "out") == 0
+    later = (tmp_path / "out/monday/label/10.png").stat().st_mtime_ns + 10**9
+    os.utime(depth, ns=(later, later))
+    assert predict(tmp_path / "list.txt", "--output", tmp_path / "out") == 0
+    assert "1 frames labelled, 0 were there already" in capsys.readouterr().out.splitlines()[-1]
+
+
 def test_two_frames_never_share_a_file(data: Path, tmp_path: Path,
                                        capsys: pytest.CaptureFixture[str]) -> None:
     rgb = data / "monday/rgb/10.png"

@@ -93,6 +93,18 @@ def test_the_panels_show_sensors_labels_and_trust(tmp_path: Path) -> None:
     assert jet.argmax() == 1
 
 
+def test_a_simulation_s_stamps_are_stamps_too(tmp_path: Path) -> None:
+    """They count from the start of the simulation, so they have few digits."""
+    rgb, depth = np.full((48, 96, 3), 90, np.uint8), np.full((48, 96), 9000, np.uint16)
+    second = 10**9
+    rosbag2.write(tmp_path / "walk", [
+        rosbag2.image(topic, stamp, stamp, pixels, encoding)
+        for stamp in (5 * second, 6 * second)
+        for topic, pixels, encoding in ((RGB, rgb, "bgr8"), (AUX, depth, "16UC1"))])
+    assert predict(tmp_path / "walk", "--topics", RGB, AUX, "--video", tmp_path / "v.mp4") == 0
+    assert len(pictures(tmp_path / "v.mp4")) == HZ + 1
+
+
 def test_the_second_sensors_panel_is_registered(tmp_path: Path) -> None:
     """Near in its left half, far in its right one; in colour both lie a quarter farther right."""
     depth = np.full((48, 96), 20_000, np.uint16)

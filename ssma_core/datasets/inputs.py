@@ -63,7 +63,8 @@ def open_inputs(path: Path, spec: ModelSpec, topics: Sequence[str] = (),
     read = partial(_sample, spec, spec.classes if labels else _ANY_CLASS)
     if path.suffix == ".txt":
         pictures: Sequence[Any] = ListFile(list=str(path)).samples()
-        return Read(pictures, read, places([each.rgb for each in pictures]))
+        return Read(pictures, read, places([each.rgb for each in pictures]),
+                    [(each.rgb, each.aux) for each in pictures])
     if path.suffix in (".tfrecord", ".tfrecords"):
         records: Sequence[Any] = Records(tfrecord=str(path)).samples()
         return Read(records, read, [(path.stem, f"{each.index:06d}") for each in records])
@@ -71,7 +72,7 @@ def open_inputs(path: Path, spec: ModelSpec, topics: Sequence[str] = (),
                     "(.txt), TFRecords (.tfrecord) or a rosbag2 (.mcap, .db3 or its folder)")
 
 
-def _sensors(spec: ModelSpec) -> tuple[Modality, ...]:
+def sensors_of(spec: ModelSpec) -> tuple[Modality, ...]:
     """The sensor of each of a frame's arrays; a vegetation index is computed from two."""
     if len(spec.modalities) == 1 and spec.modalities[0].encoding in VEGETATION_INDICES:
         return (Modality("rgb", "image"), *spec.modalities)
@@ -81,13 +82,13 @@ def _sensors(spec: ModelSpec) -> tuple[Modality, ...]:
 def _sample(spec: ModelSpec, classes: int, sample: Sample) -> Input:
     """classes: that its label may have."""
     rgb, aux, label = sample.read(classes)
-    sensors = _sensors(spec)
+    sensors = sensors_of(spec)
     lone = (rgb,) if sensors[0].encoding == "image" else (aux,)
     return Input(sample.name, (rgb, aux) if len(sensors) == 2 else lone, label)
 
 
 def _of_folder(path: Path, spec: ModelSpec, labels: bool, alone: bool) -> Inputs:
-    sensors = _sensors(spec)
+    sensors = sensors_of(spec)
     names = [sensor.name for sensor in sensors]
     inside = sorted(folder for folder in path.iterdir() if not folder.name.startswith("."))
     needed = names[:1] if alone else names
@@ -139,13 +140,13 @@ def _checked(frame: Input) -> Input:
 def _of_bag(path: Path, spec: ModelSpec, topics: Sequence[str], pairing: PairingSettings,
             labels: bool) -> Inputs:
     found = rosbag2.topics(path)
-    names = [sensor.name for sensor in _sensors(spec)]
+    names = [sensor.name for sensor in sensors_of(spec)]
     if len(topics) - len(names) not in (0, int(labels)):
         optional = ", and optionally that of the labels" * labels
         raise SsmaError(f"{path} is a bag: give --topics with those of {' and '.join(names)}, in "
                         f"this order{optional}; the bag has" + rosbag2.listed(found))
     sensors, label = tuple(topics[:len(names)]), topics[len(names)] if topics[len(names):] else None
-    for topic, sensor in zip(sensors, _sensors(spec)):
+    for topic, sensor in zip(sensors, sensors_of(spec)):
         rosbag2.check(path, found, [topic], STREAM_TYPES[_stream(sensor)])
     rosbag2.check(path, found, topics[len(names):], IMAGES)
     bag = _Bag(path, spec, sensors, label, pairing)
@@ -213,7 +214,7 @@ class _Bag:
         stamp_ns = rosbag2.stamp_ns(first)
         name = f"{self.path}, {first.topic} at {stamp_ns / 1e9:.3f}"
         sensed = [_sensed(each, sensor)
-                  for each, sensor in zip(images.messages, _sensors(self.spec))]
+                  for each, sensor in zip(images.messages, sensors_of(self.spec))]
         frame = Input(name, tuple(array for _, array in sensed), None,
                       Header(stamp_ns, sensed[0][0], images.recorded_ns))
         truth = labels.near(stamp_ns, images.recorded_ns) if labels else None

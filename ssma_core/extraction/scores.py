@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ssma_core.datasets.inputs import sensors_of
 from ssma_core.errors import SsmaError
 from ssma_core.extraction.drives import COLOUR, Drive, Source
 from ssma_core.extraction.frames import Frame, pairs, read, spaced
@@ -56,9 +57,10 @@ def check_model(model: Path, source: Source) -> None:
     """Raises SsmaError where a model's second sensor has another name."""
     with closing(Segmenter(model)) as segmenter:
         modalities = segmenter.spec.modalities
-    if len(modalities) == 2 and modalities[1].name != source.name:
-        raise SsmaError(f"{model} takes {modalities[1].name} beside colour, and the second sensor "
-                        f"is called {source.name}: give its model, or --name {modalities[1].name}")
+    second = modalities[-1]
+    if second.name != source.name and (len(modalities) == 2 or second.encoding != "image"):
+        raise SsmaError(f"{model} takes {second.name}, and the second sensor is called "
+                        f"{source.name}: give its model, or --name {second.name}")
 
 
 def score(job: ScoreJob, progress: Callable[[], Any]) -> list[Candidate]:
@@ -113,7 +115,7 @@ def _flaw(rows: dict[str, Array], before: dict[str, Array], source: Source) -> s
 def _doubts(segmenter: Segmenter, frame: Frame) -> tuple[float, float | None]:
     modalities = segmenter.spec.modalities
     lone = frame.rgb if modalities[0].encoding == "image" else frame.aux
-    arrays = (frame.rgb, frame.aux) if len(modalities) == 2 else (lone, None)
+    arrays = (frame.rgb, frame.aux) if len(sensors_of(segmenter.spec)) == 2 else (lone, None)
     confidence = segmenter.segment(*arrays, confidence=True).confidence
     assert confidence is not None  # it was asked for
     uncertainty = 1 - float(confidence.mean()) / 255

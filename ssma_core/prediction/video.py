@@ -105,7 +105,8 @@ def _shown(segmenter: Segmenter, unread: Unread) -> Shown:
     frame = unread.read()
     two = len(segmenter.spec.modalities) == 2
     found = label(segmenter, frame, ["trust"] if two else [])
-    stamp_ns = int(unread.stem) if unread.stem.isdecimal() and len(unread.stem) >= 16 else None
+    named = unread.stem.isdecimal() and len(unread.stem) >= 16
+    stamp_ns = frame.header.stamp_ns if frame.header else int(unread.stem) if named else None
     panels = _panels(frame, found, segmenter)
     caption, seen = panels[0]
     panels[0] = f"{unread.drive} {unread.stem}: {caption}", seen

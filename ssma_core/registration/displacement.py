@@ -33,27 +33,31 @@ class Displacement:
     """Takes a pair of images now and then; the newest ten count together."""
 
     def __init__(self) -> None:
+        self._size, self._scale = (0, 0), 1.0
         self.begin_anew()
 
     def begin_anew(self) -> None:
-        """Forgets what was seen: it was of another state of things."""
+        """Forgets what was seen: it was of another state of things. Another thread may be in
+        `pixels`, so the size stays."""
         self._looks: deque[Array] = deque(maxlen=_LOOKS)
-        self._size, self._scale, self._last = (0, 0), 1.0, float("-inf")
+        self._last = float("-inf")
 
-    def look(self, rgb: Array, aux: Array, now: float) -> None:
+    def look(self, rgb: Array, aux: Array, now: float) -> bool:
         """Looks at a pair if the last look was EVERY_S before `now`, in seconds. Some milliseconds.
+        Returns whether it did.
 
         rgb: H×W×3 uint8 BGR. aux: the second sensor's, of the same height and width.
         """
         height, width = rgb.shape[:2]
         if now - self._last < EVERY_S or aux.shape[:2] != (height, width) or width < _NARROWEST:
-            return
+            return False
         size = (min(_WIDTH, width), max(1, round(height * min(_WIDTH, width) / width)))
         if size != self._size:
             self.begin_anew()
         self._size, self._scale, self._last = size, width / size[0], now
         self._looks.append(spectrum(*(structure(resized(brightness(each), size))
                                       for each in (_thinned(rgb), _thinned(aux)))))
+        return True
 
     def pixels(self) -> tuple[int, int] | None:
         """By how many pixels of the colour image the second image's content lies too far right and

@@ -22,6 +22,7 @@ from ssma_core import (
     Stream,
     looked_at,
     overlay,
+    registered,
 )
 from ssma_ros.node import messages, points
 from ssma_ros.node.health.blank import BlankDetector
@@ -82,7 +83,8 @@ class Labelling:
 
     given: may be replaced between two labels. camera_info: the newest sensor_msgs/CameraInfo of the
       colour image. report: logs an error, throttled. registration: of second images that do not fit
-      colour; labels made of these alone are in the colour camera's view, too. given_up: another one
+      colour; labels made of these alone are in the colour camera's view, too. colour_frame: the
+      frame_id of the newest colour image. given_up: another one
       labels now; what comes of this one is not published.
     """
 
@@ -96,7 +98,7 @@ class Labelling:
         self.unimodal = dict(zip(STREAMS, segmenter.unimodal))
         self._segmenter, self._outputs, self._statistics = segmenter, outputs, statistics
         self._report, self._registration = report, registration
-        self._colour_frame = ""
+        self.colour_frame = ""
         self.displacement = Displacement()
         modalities = dict(zip(STREAMS, segmenter.spec.modalities))
         self._blank_detector = BlankDetector(
@@ -144,9 +146,6 @@ class Labelling:
         if len(used) == 2 and self.given.check_frame_id and not self._registration:
             messages.check_registered(work["rgb"].image, work["aux"].image)
         self._publish({stream: images[stream] for stream in used}, work)
-        if len(used) == 2:
-            self.displacement.look(images["rgb"], images["aux"], time.monotonic())
-            self._statistics.displaced = self.displacement.pixels()
         return "+".join(self.names[stream] for stream in used)
 
     def _look(self, work: Work) -> tuple[dict[Stream, Array], tuple[Stream, ...]]:
@@ -176,19 +175,18 @@ class Labelling:
     def _registered(self, image: ImageMessage, rgb: Array | None) -> Array:
         """The image's pixels, those of the second sensor in the colour camera's view."""
         if image.stream == "rgb":
-            self._colour_frame = image.message.header.frame_id
-        if image.stream == "rgb" or not self._registration:
+            self.colour_frame = image.message.header.frame_id
             return image.array()
-        return self._registration.aligned(
-            image.array(), None if rgb is None else (rgb.shape[1], rgb.shape[0]))
+        return registered(self._registration, rgb, image.array())
 
     def _header(self, image: ImageMessage) -> Any:
         """Of what is made from an image: its stamp, and the frame in which it is seen."""
         header = image.message.header
-        if image.stream == "rgb" or not self._registration or not self._colour_frame:
+        frame_id = self.colour_frame or (self.camera_info and self.camera_info.header.frame_id)
+        if image.stream == "rgb" or not self._registration or not frame_id:
             return header
         header = copy.copy(header)
-        header.frame_id = self._colour_frame
+        header.frame_id = frame_id
         return header
 
     def _publish(self, images: Mapping[Stream, Array], work: Work) -> None:
@@ -215,6 +213,8 @@ class Labelling:
             self._publish_images(found, rgb, header)
             if self._has_points(images) and found.confidence is not None:
                 self._publish_points(images, labels, found.confidence, header)
+            if len(images) == 2 and self.displacement.look(images["rgb"], images["aux"], published):
+                self._statistics.displaced = self.displacement.pixels()
         except Exception as error:  # the label is published already, and good
             self._report(error)
 

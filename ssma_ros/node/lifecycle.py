@@ -157,7 +157,8 @@ class SegmentationNode(LifecycleNode):
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         pipeline = self._pipeline
         self._deactivate()
-        works = pipeline and not pipeline.is_stalled()
+        # Without a segmenter a thread was left behind in it.
+        works = pipeline and self._segmenter and not pipeline.is_stalled()
         return TransitionCallbackReturn.SUCCESS if works else TransitionCallbackReturn.ERROR
 
     @_logged

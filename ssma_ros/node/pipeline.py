@@ -45,9 +45,8 @@ class Pipeline:
         self.arrivals = Arrivals()
         self._delay_estimator = DelayEstimator()
         self.pairing: Pairing[Arrived] = Pairing(given.slop, given.queue_size, given.aux_delay)
-        self.labelling = Labelling(segmenter, given, outputs, self.statistics, self.report,
-                                   registration=registration)
         self._outputs, self._registration = outputs, registration
+        self.labelling = self._labelling(segmenter, given)
         self._watchdog = Watchdog(time.monotonic())
         self._newest: dict[Stream, Arrived] = {}
         self._offered_ns: dict[Stream, int] = {}  # the newest stamps offered to the worker
@@ -68,11 +67,15 @@ class Pipeline:
     def restart(self, segmenter: Segmenter) -> None:
         """After `stop`: labels by another segmenter, in another thread."""
         before = self.labelling
-        self.labelling = Labelling(segmenter, self.given, self._outputs, self.statistics,
-                                   self.report, registration=self._registration)
+        self.labelling = self._labelling(segmenter, before.given)
         self.labelling.camera_info = before.camera_info
+        self.labelling.colour_frame = before.colour_frame
         self.worker = Worker(self._work, self._failed)
         self.statistics.happened("model loaded again")
+
+    def _labelling(self, segmenter: Segmenter, given: Parameters) -> Labelling:
+        return Labelling(segmenter, given, self._outputs, self.statistics, self.report,
+                         registration=self._registration)
 
     def is_stalled(self) -> bool:
         """Whether the model has given no answer for too long, though it was asked."""
