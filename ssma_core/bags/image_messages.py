@@ -23,6 +23,12 @@ STREAM_ENCODINGS: dict[Stream, tuple[str, ...]] = {
 }
 
 
+def stamp_ns(message: Any) -> int:
+    """The header's stamp in nanoseconds."""
+    stamp = message.header.stamp
+    return int(stamp.sec * 1_000_000_000 + stamp.nanosec)
+
+
 @dataclass(frozen=True)
 class ImageMessage:
     """A message that was checked and can be read. Only `array` touches its pixels.
@@ -38,9 +44,7 @@ class ImageMessage:
 
     @property
     def stamp_ns(self) -> int:
-        """The header's stamp in nanoseconds."""
-        stamp = self.message.header.stamp
-        return int(stamp.sec * 1_000_000_000 + stamp.nanosec)
+        return stamp_ns(self.message)
 
     @property
     def frame_id(self) -> str:

@@ -154,13 +154,14 @@ def listed(found: Mapping[str, Topic]) -> str:
                    for name, topic in sorted(found.items())) or " none at all"
 
 
-def messages(path: str | Path, wanted: Sequence[str]) -> Iterator[Recorded]:
+def messages(path: str | Path, wanted: Sequence[str],
+             types: Collection[str] | None = None) -> Iterator[Recorded]:
     """The messages of the wanted topics, in the order they were recorded.
 
-    Raises SsmaError when a topic is missing or the bag turns out to be damaged while it is read.
+    Raises SsmaError as `check`, and when the bag turns out to be damaged while it is read.
     """
     with opened(Path(path)) as bag:
-        check(path, _topics(bag), wanted)
+        check(path, _topics(bag), wanted, types)
         yield from in_order([(file.begin_ns, partial(_recorded, file, wanted))
                              for file in bag.files])
 

@@ -117,8 +117,9 @@ def _check(options: argparse.Namespace) -> None:
         raise SsmaError(f"--distance is for --by distance, not --by {options.by}: leave one out")
     if options.by == "distance" and options.distance is None:
         raise SsmaError("--by distance needs --distance, the metres to what must fit best")
+    found = rosbag2.topics(options.bag)
     for topic, types in ((options.rgb, STREAM_TYPES["rgb"]), (options.aux, STREAM_TYPES["aux"])):
-        rosbag2.check_topics(options.bag, [topic], types)
+        rosbag2.check(options.bag, found, [topic], types)
 
 
 def _frames(options: argparse.Namespace) -> list[Frame]:

@@ -11,6 +11,8 @@ from ssma_core.datasets.samples import Folded, Pictures
 from ssma_core.errors import SsmaError
 from ssma_core.files import read_json
 
+PREDICTED = "predict.json"  # in a drive whose labels `ssma predict` made: whose, of which classes
+
 
 @dataclass(frozen=True)
 class Folders(Folded):

@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from glob import escape
 from itertools import count
 from pathlib import Path
 
@@ -24,6 +25,11 @@ def partial_file(path: Path) -> Iterator[Path]:
     Raises SsmaError when it cannot be made."""
     with _partial(path, f".{path.stem}.partial", path.suffix, _open_file) as partial:
         yield partial
+
+
+def left_of(path: Path) -> Iterator[Path]:
+    """The partial files of `path` that are there."""
+    return path.parent.glob(f".{escape(path.stem)}.partial*{escape(path.suffix)}")
 
 
 @contextmanager

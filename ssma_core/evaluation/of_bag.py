@@ -57,11 +57,13 @@ def evaluate(bag: str, source: BagSource, segmenter: Segmenter,
     return walk.end()
 
 
-def true_labels(bag: str, source: BagSource, grouped: Grouped) -> TrueLabels:
-    """Those of the source, of the model's own classes. Raises SsmaError as `Masks`."""
+def true_labels(bag: str, source: BagSource, grouped: Grouped,
+                recordings: Recordings | None = None) -> TrueLabels:
+    """Those of the source, of the model's own classes. recordings: of the colour images, if they
+    were read already. Raises SsmaError as `Masks`."""
     if source.label:
         return GroundTruth(bag, source.label, source.slop, source.ignore, grouped.void_id)
-    stamps_ns = Recordings(bag, [source.rgb]).stamps_ns[source.rgb]
+    stamps_ns = (recordings or Recordings(bag, [source.rgb])).stamps_ns[source.rgb]
     assert source.truth  # as the source's own check says
     return Masks(masks_of(bag, source.truth), stamps_ns, source.slop, source.ignore,
                  grouped.void_id)

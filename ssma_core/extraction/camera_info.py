@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from ssma_core.bags import rosbag2
+from ssma_core.bags.calibration.camera_info import CAMERA_INFO, first, info_topic
 from ssma_core.bags.rosbag2 import Topic
 from ssma_core.errors import SsmaError
 from ssma_core.files import write_text
 
-CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 NONE = "none"  # in place of a topic
-_TRANSPORTS = ("compressed", "compressedDepth")
 
 
 def topic_for(images: str, given: str | None, found: Mapping[str, Topic]) -> str | None:
@@ -23,21 +22,14 @@ def topic_for(images: str, given: str | None, found: Mapping[str, Topic]) -> str
     image_transport has it, if the bag has such a topic."""
     if given is not None:
         return None if given == NONE else given
-    base, _, last = images.rpartition("/")
-    if last in _TRANSPORTS:
-        base = base.rpartition("/")[0]
-    name = f"{base}/camera_info"
+    name = info_topic(images)
     return name if name in found and found[name].type == CAMERA_INFO else None
 
 
 def read(bag: Path, topic: str) -> dict[str, Any]:
     """The first message, with the fields' ROS names, and its topic. Raises SsmaError where there is
     none, or the topic has another type."""
-    rosbag2.check_topics(bag, [topic], [CAMERA_INFO])
-    first = next(rosbag2.messages(bag, [topic]), None)
-    if first is None:
-        raise SsmaError(f"{bag}: there is no message on {topic}")
-    return {"topic": topic, **_plain(rosbag2.decode(first))}
+    return {"topic": topic, **_plain(rosbag2.decode(first(bag, topic)))}
 
 
 def check_size(info: Mapping[str, Any], size: tuple[int, int], where: str, images: str,

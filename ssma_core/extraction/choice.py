@@ -69,7 +69,7 @@ def choose(candidates: Sequence[Candidate], count: int, kept: Collection[tuple[s
         value[places] = -1
         places.append(int(value.argmax()))
         nearest = np.minimum(nearest, space.from_(places[-1]))
-    return Chosen(places, space.novelty(places))
+    return Chosen(places, np.where(np.isfinite(nearest) & space.known, nearest, np.nan))
 
 
 class _Space:
@@ -78,11 +78,11 @@ class _Space:
     def __init__(self, candidates: Sequence[Candidate], count: int) -> None:
         blank = np.full((MAPS, CELLS ** 2), np.nan)
         maps = np.stack([blank if each.looks is None else each.looks for each in candidates])
-        self._known = np.isfinite(maps).all(axis=(1, 2))
-        mean = maps[self._known].mean(axis=0) if self._known.any() else np.zeros_like(blank)
-        maps = np.where(self._known[:, None, None], maps - mean, 0)
+        self.known = np.isfinite(maps).all(axis=(1, 2))
+        mean = maps[self.known].mean(axis=0) if self.known.any() else np.zeros_like(blank)
+        maps = np.where(self.known[:, None, None], maps - mean, 0)
         # Each map counts the same; two candidates drawn at random are 1 apart (root mean square).
-        spread = (maps ** 2).sum(axis=(0, 2)) / max(1, self._known.sum())
+        spread = (maps ** 2).sum(axis=(0, 2)) / max(1, self.known.sum())
         scale = np.divide(1, 2 * spread, out=np.zeros_like(spread), where=spread > 1e-12)
         scale /= max(1, np.count_nonzero(scale))
         self._looks: Floats = (maps * np.sqrt(scale)[:, None]).reshape(len(maps), -1)
@@ -93,21 +93,16 @@ class _Space:
         self._far_apart = max(float(sum(spans)) / max(1, count), 1e-9)  # seconds
 
     def from_(self, place: int) -> Floats:
+        """Of each candidate from this one; its own is infinite."""
         looks = ((self._looks - self._looks[place]) ** 2).sum(axis=1)
         apart = np.abs(self._seconds - self._seconds[place]) / self._far_apart
         time = np.where(self._drive == self._drive[place], np.minimum(apart, 1), 1)
-        return np.asarray(np.sqrt((looks + time ** 2) / 2))
+        distance = np.asarray(np.sqrt((looks + time ** 2) / 2))
+        distance[place] = np.inf
+        return distance
 
     def from_mean(self) -> Floats:
         return np.asarray((self._looks ** 2).sum(axis=1))
-
-    def novelty(self, places: Sequence[int]) -> Floats:
-        nearest = np.full(len(self._looks), np.inf)
-        for place in places:
-            distance = self.from_(place)
-            distance[place] = np.inf
-            nearest = np.minimum(nearest, distance)
-        return np.where(np.isfinite(nearest) & self._known, nearest, np.nan)
 
 
 def _doubts(candidates: Sequence[Candidate]) -> Floats:

@@ -27,7 +27,6 @@ Array = npt.NDArray[Any]
 DEPTH = Modality("depth", "jet")
 
 COLOUR = "rgb"  # the folder of the colour images
-KEPT = ("label", "drive.json", "camera_info.yaml")  # no name for a second sensor's folder
 FACTS = "drive.json"
 MOST_DAMAGED = 30  # images at the begin of a topic
 
@@ -52,7 +51,7 @@ class Source:
     registration: Registration | None = None
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"\w[\w-]*", self.name) or self.name in (COLOUR, *KEPT):
+        if not re.fullmatch(r"\w[\w-]*", self.name) or self.name in (COLOUR, "label"):
             raise SsmaError(f"{self.name!r} cannot be the second sensor's name: it becomes a "
                             "folder beside rgb and label; give letters and digits, such as nir")
         if self.rgb == self.aux:
@@ -135,7 +134,7 @@ def _drive(bag: Path, folder: Path, source: Source) -> Drive:
         ("rgb", COLOUR, source.rgb, source.rgb_info),
         ("aux", source.name, source.aux, source.aux_info))
     for stream, folder_name, topic, info in cameras:
-        rosbag2.check_topics(bag, [topic], STREAM_TYPES[stream])
+        rosbag2.check(bag, found, [topic], STREAM_TYPES[stream])
         firsts.append(_first(bag, topic, stream, source))
         if named := camera_info.topic_for(topic, info, found):
             infos[folder_name] = camera_info.read(bag, named)

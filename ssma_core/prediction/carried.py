@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rosbags.interfaces import QosTime
 
 from ssma_core.bags import rosbag2
-from ssma_core.bags.open_bag import opened
+from ssma_core.bags.open_bag import OpenBag, opened
 from ssma_core.bags.qos import in_numbers
 from ssma_core.bags.rosbag2 import Recorded
 from ssma_core.bags.storage import QOS, TYPE_HASH, BagFile, Channel, Definition, in_order
@@ -52,14 +52,16 @@ def copy(bag: Path, target: Path, beside: Iterable[Recorded]) -> None:
     Raises SsmaError where the bag cannot be read or the target not be written, which is then not
     there.
     """
-    messages = heapq.merge(everything(bag), map(_carried, beside), key=lambda each: each.time_ns)
-    with atomic_write(target) as temporary, temporary.open("wb") as file:
+    with (opened(bag) as found, atomic_write(target) as temporary,
+          temporary.open("wb") as file):
         writer = _begun(file)
         channels: dict[Description, int] = {}
         schemas: dict[tuple[str, Definition], int] = {("", Definition()): 0}
-        for channel in _descriptions(bag):  # also those without a message
-            _register(writer, channel, channels, schemas)
-        for message in messages:
+        for part in found.files:  # also channels without a message
+            for each in part.channels:
+                _register(writer, _described(each, found.qos), channels, schemas)
+        for message in heapq.merge(_everything(found), map(_carried, beside),
+                                   key=lambda each: each.time_ns):
             _register(writer, message.channel, channels, schemas)
             writer.add_message(channels[message.channel], message.time_ns, message.data,
                                message.published_ns)
@@ -92,12 +94,10 @@ def _register(writer: Writer, channel: Description, channels: dict[Description, 
                                                 dict(channel.more))
 
 
-def everything(bag: Path) -> Iterator[Carried]:
-    """All messages in the order they were recorded, those of unknown types, too. Raises SsmaError
-    when the bag cannot be read, or turns out to be damaged while it is read."""
-    with opened(bag) as found:
-        yield from in_order([(file.begin_ns, partial(_messages, file, found.qos))
-                             for file in found.files])
+def _everything(found: OpenBag) -> Iterator[Carried]:
+    """All messages in the order they were recorded, those of unknown types, too."""
+    return in_order([(file.begin_ns, partial(_messages, file, found.qos))
+                     for file in found.files])
 
 
 def _messages(file: BagFile, edited: Mapping[str, Any]) -> Iterator[Carried]:
@@ -106,12 +106,6 @@ def _messages(file: BagFile, edited: Mapping[str, Any]) -> Iterator[Carried]:
     for message in file.messages(channels):
         yield Carried(message.time_ns, message.published_ns, described[message.channel],
                       rosbag2.sent(message, channels[message.channel]))
-
-
-def _descriptions(bag: Path) -> list[Description]:
-    with opened(bag) as found:
-        return [_described(channel, found.qos) for file in found.files
-                for channel in file.channels]
 
 
 def _described(channel: Channel, edited: Mapping[str, Any]) -> Description:

@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+from ssma_core.datasets.folders import PREDICTED
 from ssma_core.datasets.unread import Input, Inputs, Unread
 from ssma_core.errors import SsmaError
 from ssma_core.files import atomic_write, encoded, make_folder, own_folder, read_json, write_text
 from ssma_core.prediction.frames import Extra, jpeg, label, painted
 from ssma_core.segmenter import Segmentation, Segmenter
 from ssma_core.spec import ModelSpec
-
-MADE = "predict.json"  # whose labels a drive's folder holds; export_labels reads their classes
 
 
 class Origin(NamedTuple):
@@ -109,7 +108,7 @@ def _suffix(kind: str) -> str:
 
 def _check(drive: Path, made: dict[str, Any]) -> None:
     """Raises SsmaError where the folder holds something else, such as true labels."""
-    described = drive / MADE
+    described = drive / PREDICTED
     if described.exists():
         if read_json(described) != made:
             raise SsmaError(f"{drive} holds the labels of another model, registration or groups, "
@@ -122,5 +121,5 @@ def _check(drive: Path, made: dict[str, Any]) -> None:
 
 def _claim(drive: Path, made: dict[str, Any]) -> None:
     make_folder(drive)
-    if not (drive / MADE).exists():
-        write_text(drive / MADE, json.dumps(made, indent=1))
+    if not (drive / PREDICTED).exists():
+        write_text(drive / PREDICTED, json.dumps(made, indent=1))

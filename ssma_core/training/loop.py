@@ -47,7 +47,7 @@ from ssma_core.training.resume import (
     save_state,
 )
 from ssma_core.training.stages import Stage, Training, select_stages
-from ssma_core.training.start import check_imagenet, check_start, new_classes, start_models
+from ssma_core.training.start import check_imagenet, check_start, start_models
 from ssma_core.training.trainer import Trainer, answers, check_precision, make_deterministic
 
 # Losses are fetched from the device after this many steps; after each step, a GPU would have to
@@ -141,8 +141,8 @@ def _check_stages(training: Training, stages: Sequence[Stage], output: Path,
         for start in start_models(training, stage, output):
             if start.file.resolve() in future:
                 continue
-            check_start(start)
-            if processes.first and (new := new_classes(start)):
+            new = check_start(start)
+            if new and processes.first:
                 print(f"{stage.name} starts from {start.file}, which lacks {', '.join(new)}")
         files = StageFiles(output, stage.name)
         future |= {files.model.resolve(), files.best.resolve()}
@@ -163,8 +163,7 @@ def _is_finished(training: Training, stage: Stage, output: Path, processes: Proc
 def _frames(training: Training, split: Split, processes: Processes) -> TrainingFrames:
     """All frames of a data set. Raises SsmaError naming the first file that is wrong."""
     samples, title = training.samples(split), f"reading {split} frames"
-    without = getattr(training.data, split).without_label()
-    if without and processes.first:
+    if processes.first and (without := getattr(training.data, split).without_label()):
         print(f"{split} frames: {len(samples)} with a label; left out, without one: {without}")
     if training.data.in_memory:
         return preload(samples, training.model, title)

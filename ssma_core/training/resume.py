@@ -8,13 +8,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from glob import escape
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ssma_core.disk.partial import lock
+from ssma_core.disk.partial import left_of, lock
 from ssma_core.errors import SsmaError
 from ssma_core.files import atomic_write, behind_links, read_json
 from ssma_core.training.stages import Stage, Training
@@ -90,7 +89,7 @@ class StageFiles:
         with lock(self.output / f".{self.name}.lock",
                   f"trains the stage {self.name} in {self.output}"):
             for file in self._all():
-                for left in self.output.glob(f".{escape(file.stem)}.partial*{file.suffix}"):
+                for left in left_of(file):
                     left.unlink()
             if self.log.exists():  # it was killed between writing the log and deleting the state
                 self.state.unlink(missing_ok=True)

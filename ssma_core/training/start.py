@@ -104,13 +104,15 @@ def start_models(training: Training, stage: Stage, output: Path) -> Iterable[Sta
         yield Start(file, spec, stage.other_classes, name == stage.start_alone)
 
 
-def check_start(start: Start) -> None:
-    """Raises SsmaError when the file does not exist or contains another model."""
+def check_start(start: Start) -> list[str]:
+    """Returns the classes that the model of a start does not have. Raises SsmaError when the file
+    does not exist or contains another model."""
     file, wanted = start.file, start.spec
     if not file.exists():
         raise SsmaError(f"the stage starts from {file}, which is not there; train the stage "
                         f"{file.stem} first, or give another `start`")
     spec = checkpoint.read_spec(file)
+    new = [name for name in wanted.class_names if name not in spec.class_names]
     if start.other_classes:
         spec = replace(spec, class_names=wanted.class_names, class_colours=wanted.class_colours,
                        void_id=wanted.void_id)
@@ -120,12 +122,7 @@ def check_start(start: Start) -> None:
     if start.alone and not checkpoint.has_unimodal(file):
         raise SsmaError(f"{file} has no decoders for its experts alone: start from the fusion and "
                         "its two experts")
-
-
-def new_classes(start: Start) -> list[str]:
-    """The classes that the model of a start does not have."""
-    known = checkpoint.read_spec(start.file).class_names
-    return [name for name in start.spec.class_names if name not in known]
+    return new
 
 
 def _load(start: Start) -> SegmentationNetwork:
@@ -135,7 +132,8 @@ def _load(start: Start) -> SegmentationNetwork:
     if spec.class_names == start.spec.class_names:
         return network
     weights = network.state_dict()
-    heads, alone = network.auxiliary_heads is not None, checkpoint.has_unimodal(start.file)
+    heads = network.auxiliary_heads is not None
+    alone = isinstance(network, Ssma) and network.alone is not None
     other = build(start.spec, auxiliary_heads=heads, alone=alone)
     other.load_state_dict({name: _for_classes(name, weights[name], new, spec, start.spec)
                            for name, new in other.state_dict().items()})

@@ -18,12 +18,6 @@ def checked(message: Any, stream: Stream, topic: str) -> ImageMessage:
     return image_messages.checked(message, stream, topic, distro.imgmsg_to_cv2)
 
 
-def stamp_ns(message: Any) -> int:
-    """The header's stamp in nanoseconds."""
-    stamp = message.header.stamp
-    return int(stamp.sec * 1_000_000_000 + stamp.nanosec)
-
-
 def some_pixels(message: Any, rows: int, columns: int) -> npt.NDArray[Any] | None:
     """One channel of a checked image at every few rows and columns, of each at least so many if the
     image has them; None for one that is compressed, in another byte order, or whose pixels share

@@ -16,6 +16,7 @@ from ssma_core import (
     Segmenter,
     SsmaError,
     Stream,
+    image_messages,
 )
 from ssma_ros.node import messages, points
 from ssma_ros.node.health.arrivals import Arrivals, Loss
@@ -164,7 +165,7 @@ class Pipeline:
 
     def _arrived(self, message: Any, stream: Stream) -> None:
         """Notes when it came, whether it can be used or not."""
-        stamp_ns = messages.stamp_ns(message)
+        stamp_ns = image_messages.stamp_ns(message)
         self.arrivals.came(stream, stamp_ns, size=len(message.data),
                            age=(self._outputs.now_ns() - self.pairing.time(stream, stamp_ns)) / 1e9)
 

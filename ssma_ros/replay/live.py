@@ -55,8 +55,8 @@ def evaluate(bag: str, model: Path, grouped: Grouped, source: BagSource,
     """What happens to a bag's frames, and when. Labels are scored as they come, so that none has to
     be kept. tick, and errors: as of `replay_through_node`."""
     spec = grouped.spec
-    truths = true_labels(bag, source, grouped)
     recordings = Recordings(bag, [source.rgb, source.aux])
+    truths = true_labels(bag, source, grouped, recordings)
     counts: dict[int, FrameCounts | None] = {}
 
     def take(stamp_ns: int, bag_time_ns: int, labels: npt.NDArray[Any]) -> None:

@@ -31,6 +31,15 @@ def info_topic(image_topic: str) -> str:
     return str((path.parent if path.name in _TRANSPORTS else path).parent / "camera_info")
 
 
+def first(bag: Path, info: str) -> rosbag2.Recorded:
+    """The first CameraInfo of a topic. Raises SsmaError where there is none, or the topic has
+    another type."""
+    recorded = next(rosbag2.messages(bag, [info], (CAMERA_INFO,)), None)
+    if recorded is None:
+        raise SsmaError(f"{bag}: there is no message on {info}")
+    return recorded
+
+
 def calibration(bag: Path, image_topic: str, info: str, size: tuple[int, int]) -> Calibration:
     """The camera of a topic's images, by the first message on the topic `info`.
 
@@ -38,10 +47,7 @@ def calibration(bag: Path, image_topic: str, info: str, size: tuple[int, int]) -
     slash, are rectified: P holds for them, without distortion, and R; K and D for all others.
     Raises SsmaError where the bag has no such message, and for one that cannot be of these images.
     """
-    rosbag2.check_topics(bag, [info], (CAMERA_INFO,))
-    recorded = next(rosbag2.messages(bag, [info]), None)
-    if recorded is None:
-        raise SsmaError(f"{bag}: {info} has no message")
+    recorded = first(bag, info)
     path = PurePosixPath(image_topic)
     name = path.parent.name if path.name in _TRANSPORTS else path.name
     with rosbag2.about(recorded):

@@ -8,22 +8,20 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 from tqdm import tqdm
 
 from ssma_core.datasets.annotations import coco, cvat, label_studio, labelme, palette
 from ssma_core.datasets.annotations.classes import Classes
 from ssma_core.datasets.annotations.frames import Frame, Labelled, frames, picture_size
-from ssma_core.datasets.folders import by_stem
+from ssma_core.datasets.folders import PREDICTED, by_stem
 from ssma_core.datasets.samples import read_label
 from ssma_core.disk.partial import cannot_write, partial_folder
 from ssma_core.errors import SsmaError
 from ssma_core.files import atomic_write, read_json
 from ssma_core.modalities import width_x_height
+from ssma_core.pictures import regrouped
 
 # Writes a file, or fills an empty folder.
-MADE = "predict.json"  # of `ssma predict`: which classes the ids are
-
 Write = Callable[[Path, Iterable[Labelled], Classes], None]
 FILES: dict[str, tuple[str, Write]] = {"cvat": (".zip", cvat.write), "coco": (".json", coco.write)}
 FOLDERS: dict[str, Write] = {"label-studio": label_studio.write, "labelme": labelme.write,
@@ -54,7 +52,8 @@ def export_labels(data: Path, labels: Path, classes: Classes, kind: str, output:
     if not found:
         raise SsmaError(f"{labels} has no label of a frame of {data}: there must be files "
                         "<drive>/label/<stem>.png, as `ssma predict` writes them")
-    ids = {drive: _ids(labels / drive / MADE, classes) for drive in {f.drive for f, _ in found}}
+    drives = {frame.drive for frame, _ in found}
+    ids = {drive: _ids(labels / drive / PREDICTED, classes) for drive in drives}
     labelled = _read(found, classes, ids)
     if kind in FILES:
         suffix, write = FILES[kind]
@@ -114,7 +113,7 @@ def _read(found: list[tuple[Frame, Path]], classes: Classes,
     for frame, path in tqdm(found, desc="frames", unit="frame", disable=None):
         names = ids[frame.drive]
         label = read_label(path, len(names))
-        label = np.array([ours.get(name, classes.void_id) for name in names], np.uint8)[label]
+        label = regrouped(label, [ours.get(name, classes.void_id) for name in names])
         width, height = picture_size(frame.picture)
         if label.shape != (height, width):
             raise SsmaError(f"{path} is {width_x_height(label)}, but {frame.picture} is "

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -54,15 +54,16 @@ def by_their_stem(known: Sequence[Frame]) -> Mapping[str, list[Frame]]:
     return found
 
 
-def meant(name: str, known: Mapping[str, list[Frame]]) -> Frame | None:
+def meant(name: str, known: Mapping[str, list[Frame]], all_drives: Set[str]) -> Frame | None:
     """The frame whose picture has this name or path in an export, with or without suffix; None
     where there is none. Where the path has the name of a drive, it is that drive's.
 
-    known: as `by_their_stem`. Raises SsmaError where it could be one of several.
+    known: as `by_their_stem`. all_drives: the names of their drives. Raises SsmaError where it
+    could be one of several.
     """
     path = PurePosixPath(name.replace("\\", "/"))
     stem = path.stem if path.suffix.lower() in PICTURES else path.name
-    drives = {frame.drive for each in known.values() for frame in each} & set(path.parts[:-1])
+    drives = all_drives & set(path.parts[:-1])
     found = [frame for frame in known.get(stem, ()) if not drives or frame.drive in drives]
     if len(found) > 1:
         names = ", ".join(frame.name for frame in found[:5])

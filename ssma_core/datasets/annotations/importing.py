@@ -139,9 +139,10 @@ def _matched(found: Iterator[Mask], known: Sequence[Frame],
     """The masks in which something may be drawn, with their frames. Raises SsmaError for two of one
     frame, and at the end for those of no frame."""
     stems, places = by_their_stem(known), dict[Frame, str]()
+    drives = {frame.drive for frame in known}
     strange: list[str] = []
     for mask in tqdm(found, desc="masks", unit="mask", disable=None):
-        frame = meant(mask.picture, stems)
+        frame = meant(mask.picture, stems, drives)
         if frame is None:
             strange.append(f"{mask.picture[-200:]!r}")
         elif frame in places:
