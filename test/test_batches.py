@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -196,3 +197,22 @@ def test_region_dropout_blackens_a_rectangle_of_one_image_in_its_share_of_the_fr
                 assert rows.sum() >= 0.2 * 48 - 1 and columns.sum() >= 0.2 * 64 - 1
     assert np.mean(np.array(shares) > 0) == pytest.approx(0.5, abs=0.08)
     assert max(shares) > 0.6 and min(share for share in shares if share) < 0.15
+
+
+def test_row_dropout_leaves_rows_of_the_second_image_in_its_share_of_the_frames(
+        training: Training) -> None:
+    white = InMemory((np.full((6, 48, 64, 3), 255, np.uint8),) * 2, np.ones((6, 48, 64), np.uint8))
+    still = replace(training.augmentation, probability=0.0)
+    stage = replace(training.stages[2], row_dropout=0.5, steps=100, batch_size=4)
+    steps = []
+    for (colour, second), label in loader(replace(training, augmentation=still), stage, white):
+        assert (label == 1).all() and (colour == 255).all()
+        for image in second:
+            seen = (image == 255).all(-1)
+            assert torch.equal(seen, seen[:, :1].expand_as(seen))  # whole rows
+            places = torch.nonzero(seen[:, 0])[:, 0].tolist()
+            apart = {b - a for a, b in pairwise(places)}
+            assert len(apart) == 1
+            steps.append(apart.pop())
+    assert np.mean(np.array(steps) > 1) == pytest.approx(0.5, abs=0.08)
+    assert set(steps) == set(range(1, 17))

@@ -208,6 +208,7 @@ def test_a_run_weighs_its_classes_by_its_own_training_labels(
     ("lovasz", -1.0, "lovasz must be 0 or above"),
     ("warm_up", -1, "warm_up must be 0 or above"),
     ("region_dropout", 0.5, "of a fusion's frames only"),
+    ("row_dropout", 0.5, "of a fusion's frames only"),
     ("starts_as_first", True, "starts_as_first is for a fusion that starts from two experts"),
     ("steps", 0, "steps must be positive")])
 def test_a_field_that_makes_no_sense_is_named(

@@ -58,6 +58,8 @@ class Batches(Dataset[Batch]):
             changed[rng.integers(len(changed))][:] = 0  # black, as from a dead sensor
         elif rng.uniform() < self.stage.region_dropout:
             changed[rng.integers(len(changed))][_region(label.shape, rng)] = 0
+        elif rng.uniform() < self.stage.row_dropout:
+            changed[-1][_between_rows(len(label), rng)] = 0
         return changed, label
 
 
@@ -66,6 +68,12 @@ def _region(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[slice, ..
     lengths = (rng.uniform(0.2, 1, 2) * shape).astype(int)
     first = (rng.uniform(0, 1, 2) * (np.array(shape) - lengths)).astype(int)
     return tuple(slice(a, a + n) for a, n in zip(first, lengths))
+
+
+def _between_rows(height: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Which rows lie between those that a LiDAR sees: every second to sixteenth row is one."""
+    step = rng.integers(2, 17)
+    return np.arange(height) % step != rng.integers(step)
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,8 @@ class Stage:
     modality_dropout: fusion only: share of the frames, 0–1, in which one of the two images is made
       black, so that the fusion learns to work without it. 0 is the paper's protocol.
     region_dropout: fusion only: share of the other frames in which a part of one image is black.
+    row_dropout: fusion only: share of the frames that are left, in which the second image has only
+      some evenly spaced rows, one pixel high, as a LiDAR's.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Stage:
     encoder_learning_rate: float | None = None
     modality_dropout: float = 0.0
     region_dropout: float = 0.0
+    row_dropout: float = 0.0
     starts_as_first: bool = False
     other_classes: bool = False
     keep_statistics: bool = False
@@ -121,7 +124,7 @@ class Stage:
             if not 0 <= getattr(self, field) < 1:
                 raise SsmaError(f"{where}: {field} must be at least 0 and below 1, got "
                                 f"{getattr(self, field)}")
-        for field in ("modality_dropout", "region_dropout"):
+        for field in ("modality_dropout", "region_dropout", "row_dropout"):
             share = getattr(self, field)
             if not 0 <= share <= 1 or (share and self.trains != FUSION):
                 raise SsmaError(f"{where}: {field} is a share from 0 to 1, of a fusion's frames "
