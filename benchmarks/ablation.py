@@ -25,6 +25,7 @@ VARIANTS = {
     "Lovász": ["lovasz=1.0"],
     "label smoothing 0.1": ["label_smoothing=0.1"],
     "warm-up and average": ["warm_up=20", "average=0.97"],
+    "bilinear upsampling": ["model.upsampling=bilinear"],
     "transposed upsampling": ["model.upsampling=transposed"],
 }
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,13 +25,12 @@ from ssma_core.datasets.frames import preload
 from ssma_core.datasets.samples import Sample
 from ssma_core.evaluation import boundary
 from ssma_core.evaluation.metrics import ConfusionMatrix
-from ssma_core.model.decoder import TO_FULL, Decoder
+from ssma_core.model.decoder import Decoder
 from ssma_core.model.experts.expert import Channels
-from ssma_core.model.layers import Conv2dSame, initialize
-from ssma_core.model.sizes import DIMENSIONS
+from ssma_core.model.layers import initialize
 from ssma_core.model_files import checkpoint
 from ssma_core.pictures import resize_nearest
-from ssma_core.spec import ModelSpec
+from ssma_core.spec import ModelSpec, Upsampling
 from ssma_core.training.loss import cross_entropy, learning_rate
 from ssma_core.training.stages import read_training
 
@@ -40,30 +39,9 @@ BATCH, FIRST_RATE = 8, 0.002
 Features = tuple[Tensor, Tensor, Tensor]
 
 
-def bilinear(features: Features, spec: ModelSpec) -> Decoder:
-    """Class scores at a quarter of the size, and no learned step after them."""
-    decoder = transposed(features, spec)
-    decoder.scores = Conv2dSame(DIMENSIONS[spec.size].decoder, spec.classes, 1, bias=True)
-    decoder.to_full = nn.Upsample(scale_factor=TO_FULL, mode="bilinear")
-    return decoder
-
-
-def transposed(features: Features, spec: ModelSpec) -> Decoder:
-    return decoder_of(features, replace(spec, upsampling="transposed"))
-
-
-def convex(features: Features, spec: ModelSpec) -> Decoder:
-    return decoder_of(features, replace(spec, upsampling="convex"))
-
-
-def decoder_of(features: Features, spec: ModelSpec) -> Decoder:
-    context, eighth, quarter = (feature.shape[1] for feature in features)
-    return Decoder(Channels(context=context, eighth=eighth, quarter=quarter), spec,
-                   weigh_skips=False)
-
-
-HEADS: dict[str, Callable[[Features, ModelSpec], Decoder]] = {
-    "transposed convolution (the paper's)": transposed, "bilinear": bilinear, "convex": convex}
+HEADS: dict[str, Upsampling] = {
+    "transposed convolution (the paper's)": "transposed", "bilinear": "bilinear",
+    "convex": "convex"}
 
 
 def main() -> None:
@@ -84,17 +62,23 @@ def main() -> None:
     features = features_of(expert, frames.images[0])
     labels = torch.from_numpy(frames.labels)
     judges = features_of(expert, preload(judged, spec, "reading frames").images[0])
-    milliseconds = durations([head(features, spec) for head in HEADS.values()], judges)
+    milliseconds = durations([decoder_of(features, spec, head) for head in HEADS.values()], judges)
     print("| last step | mIoU | F at 1 px | 2 px | 4 px | time |\n| --- " + "| --- " * 5 + "|")
     for (name, head), ms in zip(HEADS.items(), milliseconds):
         results = []
         for seed in options.seeds:
             torch.manual_seed(seed)
-            decoder = head(features, spec)
+            decoder = decoder_of(features, spec, head)
             train(decoder, features, labels, spec.void_id, options.steps)
             results.append(evaluate(decoder, judges, judged, spec))
         cells = (mean_and_deviation(column) for column in zip(*results))
         print(f"| {name} | {' | '.join(cells)} | {ms / milliseconds[0]:.2f} |", flush=True)
+
+
+def decoder_of(features: Features, spec: ModelSpec, upsampling: Upsampling) -> Decoder:
+    context, eighth, quarter = (feature.shape[1] for feature in features)
+    return Decoder(Channels(context=context, eighth=eighth, quarter=quarter),
+                   replace(spec, upsampling=upsampling), weigh_skips=False)
 
 
 def spread(samples: Sequence[Sample], count: int) -> list[Sample]:

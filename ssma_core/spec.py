@@ -14,7 +14,7 @@ Architecture = Literal["ssma", "adapnet++"]
 Size = Literal["full", "tiny"]
 Rates = Literal["released", "paper"]
 Encoding = Literal["image", "jet", "grey", "hha", "ndvi", "evi", "evi2"]
-Upsampling = Literal["transposed", "convex"]
+Upsampling = Literal["transposed", "bilinear", "convex"]
 VEGETATION_INDICES = ("ndvi", "evi", "evi2")
 LabelGroups = dict[str, tuple[str, ...]]  # the name of each group, and the classes that it joins
 DEPTH_RANGE_MM = 7000.0  # the original's, issues 6 and 7 of DeepSceneSeg/SSMA
@@ -135,8 +135,8 @@ class ModelSpec:
     input_size: (width, height) of the network's input; multiples of 16.
     rates: dilations of the multiscale units, as in the released code or as in the paper.
     upsampling: the decoder's last step, from a quarter of the size to the whole: "transposed", the
-      original's convolution; or "convex", see `ssma_core.model.decoder.ConvexUpsampling`, which
-      never answers void.
+      original's convolution; "bilinear"; or "convex", see `ssma_core.model.decoder`. The last two
+      never answer void.
 
     A confidence of 255 means that the network's own softmax gives the label a probability of 1. It
     is not calibrated: it does not say how often such a label is right.

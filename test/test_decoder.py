@@ -1,4 +1,5 @@
-"""The decoder's last step: convex upsampling, and void, which is never an answer there."""
+"""The decoder's last step: bilinear and convex upsampling, and void, which is never an answer
+there."""
 from __future__ import annotations
 
 from dataclasses import replace
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from conftest import TINY_SPEC, save_untrained
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,8 +16,9 @@ from hypothesis import strategies as st
 from ssma_core import ModelSpec, Segmenter
 from ssma_core.export.onnx import export
 from ssma_core.model import build
-from ssma_core.model.decoder import NEIGHBOURS, TO_FULL, ConvexUpsampling
+from ssma_core.model.decoder import NEIGHBOURS, TO_FULL, BilinearUpsampling, ConvexUpsampling
 from ssma_core.model_files import checkpoint
+from ssma_core.spec import Upsampling
 
 CLASSES, VOID = 4, 1
 CONVEX = replace(TINY_SPEC, upsampling="convex", input_size=(192, 96))
@@ -43,10 +46,20 @@ def test_every_pixel_is_a_weighted_mean_of_the_scores_around_it(seed: int) -> No
         torch.testing.assert_close(logits[0, known, y, x], expected[known])
 
 
+def test_bilinear_upsampling_keeps_pixel_centres() -> None:
+    """As torch's own; beyond the outermost centres are the scores at the edge."""
+    torch.manual_seed(0)
+    scores = torch.randn(2, CLASSES, 3, 5)
+    expected = F.interpolate(scores, scale_factor=TO_FULL, mode="bilinear", align_corners=False)
+    known = [c for c in range(CLASSES) if c != VOID]
+    torch.testing.assert_close(BilinearUpsampling(VOID)(scores)[:, known], expected[:, known])
+
+
 def test_void_is_never_an_answer() -> None:
     scores = torch.full((1, CLASSES, 2, 2), -30.0)
     scores[:, VOID] = 30
     assert (upsampled(scores, torch.zeros(1, NEIGHBOURS, 16, 2, 2)).argmax(1) != VOID).all()
+    assert (BilinearUpsampling(VOID)(scores).argmax(1) != VOID).all()
 
 
 def test_void_in_the_label_teaches_nothing_and_the_other_pixels_do(tmp_path: Path) -> None:
@@ -62,18 +75,19 @@ def test_a_model_file_keeps_its_upsampling_and_older_ones_have_the_originals() -
     assert ModelSpec.from_json(older).upsampling == "transposed"
 
 
-@pytest.mark.parametrize("alone", [False, True])
-def test_onnx_answers_as_torch(tmp_path: Path, alone: bool) -> None:
-    file = tmp_path / "model.safetensors"
-    save_untrained(file, CONVEX)
+@pytest.mark.parametrize(("upsampling", "alone"), [
+    ("convex", False), ("convex", True), ("bilinear", True)])
+def test_onnx_answers_as_torch(tmp_path: Path, upsampling: Upsampling, alone: bool) -> None:
+    file, spec = tmp_path / "model.safetensors", replace(CONVEX, upsampling=upsampling)
+    save_untrained(file, spec)
     network, _ = checkpoint.load(file)
     if alone:
         torch.manual_seed(1)
-        whole = build(CONVEX, alone=True)
+        whole = build(spec, alone=True)
         whole.load_state_dict(network.state_dict(), strict=False)
         network = whole.eval()
-        checkpoint.save(file, network, CONVEX)
-    export(network, CONVEX, tmp_path / "model.onnx")
+        checkpoint.save(file, network, spec)
+    export(network, spec, tmp_path / "model.onnx")
     generator = np.random.default_rng(0)
     images = [np.kron(generator.integers(0, 256, (6, 12, 3)).astype(np.uint8),
                       np.ones((16, 16, 1), np.uint8)) for _ in range(2)]
@@ -81,5 +95,5 @@ def test_onnx_answers_as_torch(tmp_path: Path, alone: bool) -> None:
     torch_answer, onnx_answer = (Segmenter(path).segment(images[0], depth)
                                  for path in (file, tmp_path / "model.onnx"))
     assert (torch_answer.labels != onnx_answer.labels).mean() < 1e-3
-    assert not (onnx_answer.labels == CONVEX.void_id).any()
+    assert not (onnx_answer.labels == spec.void_id).any()
     assert len(np.unique(onnx_answer.labels)) > 1

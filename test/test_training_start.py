@@ -66,7 +66,7 @@ def test_the_same_classes_start_with_the_whole_model(tmp_path: Path, easy_frames
         assert torch.equal(both[name], weight), name
 
 
-@pytest.mark.parametrize("upsampling", ["convex", "transposed"])
+@pytest.mark.parametrize("upsampling", ["convex", "bilinear", "transposed"])
 def test_of_other_classes_those_of_the_same_name_are_kept_and_all_else(
         tmp_path: Path, easy_frames: Path, upsampling: Upsampling) -> None:
     both = started(fine_tuning(tmp_path, easy_frames, OTHER, upsampling), 1, tmp_path)
@@ -77,7 +77,7 @@ def test_of_other_classes_those_of_the_same_name_are_kept_and_all_else(
     for name in given.keys() - of_classes:
         assert torch.equal(both[name], given[name]), name
     for part in ("decoder", "alone.0", "alone.1"):
-        name = f"{part}.scores{'' if upsampling == 'convex' else '.convolution'}.weight"
+        name = f"{part}.scores{'.convolution' if upsampling == 'transposed' else ''}.weight"
         now, before = both[name], given[name]
         assert len(now) == len(before) + 1
         assert torch.equal(now[[0, 2]], before[[0, 2]])  # void and sky

@@ -12,7 +12,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from ssma_core.end_to_end.preprocessing import Preprocessing
 from ssma_core.end_to_end.resize import Nearest
 from ssma_core.model import Channels, Expert, SegmentationNetwork, Ssma
-from ssma_core.model.decoder import TO_FULL, ConvexUpsampling, Decoder
+from ssma_core.model.decoder import TO_FULL, BilinearUpsampling, ConvexUpsampling, Decoder
 from ssma_core.model.experts.encoder import MultiscaleConvolution
 from ssma_core.model.layers import Upsampling
 from ssma_core.model_files.exported import FrameFormat, unimodal_output
@@ -117,7 +117,7 @@ class EndToEnd(nn.Module):
 
 def _leave_sub_pixels(decoder: Decoder) -> None:
     """Logits stay N×(classes·`TO_FULL`²)×h×w: without the pixel shuffle at the decoder's end."""
-    if isinstance(decoder.to_full, ConvexUpsampling):
+    if isinstance(decoder.to_full, ConvexUpsampling | BilinearUpsampling):
         decoder.to_full.shuffle = nn.Identity()
     else:
         decoder.to_full = SubPixels(decoder.to_full)

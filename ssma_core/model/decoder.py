@@ -70,12 +70,45 @@ class ConvexUpsampling(nn.Module):
             around[:, :, None, i // 3:i // 3 + height, i % 3:i % 3 + width] * weights[:, None, i]
             for i in range(NEIGHBOURS))
         assert isinstance(sums, Tensor)
-        means = sums / weights.sum(1)[:, None]
-        before, void, after = means.tensor_split([self.void, self.void + 1], 1)
-        # Not `full_like`, which an exported file would hold as so many weights.
-        means = torch.cat([before, 0 * void + NEVER, after], 1)
+        means = _never(self.void, sums / weights.sum(1)[:, None])
         logits: Tensor = self.shuffle(means.flatten(1, 2))
         return logits
+
+
+class BilinearUpsampling(nn.Module):
+    """Makes class scores `TO_FULL` times larger, bilinearly, with pixel centres kept. So an edge
+    lies where the scores change, at a fraction of their pixels.
+
+    void: the index of a class that is never an answer.
+    """
+
+    def __init__(self, void: int) -> None:
+        super().__init__()
+        self.void = void
+        self.shuffle: nn.Module = nn.PixelShuffle(TO_FULL)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: scores N×classes×h×w. Returns logits N×classes×H×W."""
+        around = F.pad(x, (1, 1, 1, 1), mode="replicate")
+        rows = _between(around[:, :, :-2], around[:, :, 1:-1], around[:, :, 2:])
+        means = torch.stack([pixel for row in rows for pixel in _between(
+            row[..., :-2], row[..., 1:-1], row[..., 2:])], 2)
+        logits: Tensor = self.shuffle(_never(self.void, means).flatten(1, 2))
+        return logits
+
+
+def _between(before: Tensor, at: Tensor, after: Tensor) -> list[Tensor]:
+    """The `TO_FULL` pixels that a score becomes in one direction: their centres lie 3/8 and 1/8
+    before its own, then as far behind it."""
+    return [at.lerp(before, 3 / 8), at.lerp(before, 1 / 8),
+            at.lerp(after, 1 / 8), at.lerp(after, 3 / 8)]
+
+
+def _never(void: int, scores: Tensor) -> Tensor:
+    """N×classes×… with `NEVER` as the scores of one class."""
+    before, of_void, after = scores.tensor_split([void, void + 1], 1)
+    # Not `full_like`, which an exported file would hold as so many weights.
+    return torch.cat([before, 0 * of_void + NEVER, after], 1)
 
 
 class Decoder(nn.Module):
@@ -91,6 +124,9 @@ class Decoder(nn.Module):
         if spec.upsampling == "convex":
             self.scores = Conv2dSame(width, classes + NEIGHBOURS * TO_FULL**2, 1, bias=True)
             self.to_full = ConvexUpsampling(classes, spec.void_id)
+        elif spec.upsampling == "bilinear":
+            self.scores = Conv2dSame(width, classes, 1, bias=True)
+            self.to_full = BilinearUpsampling(spec.void_id)
         else:
             self.scores = ConvNorm(width, classes, 1)
             self.to_full = Upsampling(classes, classes, TO_FULL)
