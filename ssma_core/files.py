@@ -138,6 +138,19 @@ def read_sensor(path: str | Path) -> npt.NDArray[Any]:
         return decode(_bytes(path))[1]
 
 
+def read_pair(rgb: str | Path, aux: str | Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[Any]]:
+    """A frame as `read_colour` and `read_sensor` read its pictures. Raises SsmaError as they do,
+    and where the two look swapped."""
+    second = read_sensor(aux)
+    try:
+        return read_colour(rgb), second
+    except SsmaError as error:
+        if second.ndim == 3 and read_sensor(rgb).ndim == 2:
+            raise SsmaError(f"{error}. And {aux}, given as the second sensor's, has colours: the "
+                            "two look swapped; exchange them") from error
+        raise
+
+
 def read_ids(path: str | Path) -> npt.NDArray[np.integer]:
     """Reads a label picture: H×W, the numbers that are written in it. Raises SsmaError when it
     cannot be read, or has colours, a palette or alpha, or is a JPEG."""

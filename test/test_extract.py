@@ -560,6 +560,26 @@ def test_depth_without_a_unit_is_refused(tmp_path: Path, data: Path,
     assert extract(data, bag, more=("--name", "nir")) == 0
 
 
+@pytest.mark.parametrize("encoding", ["16UC1", "mono16", "32FC1"])
+def test_swapped_cameras_are_told_from_other_mistakes(
+        tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str], encoding: str) -> None:
+    """Only what is wrong of both: a grey camera beside a coloured thermal image may be meant."""
+    deep = depth(0).astype(np.float32) if encoding == "32FC1" else depth(0)
+    bag = a_bag(tmp_path / "b", image(RGB, START, deep, encoding),
+                image(AUX, START, colour(0), "bgr8"))
+    assert extract(data, bag) == 1
+    assert (f"{bag}: the two cameras look swapped: {RGB} was given as colour and has one channel "
+            f"({encoding}), and {AUX}, given as the second sensor, has colours (bgr8); exchange"
+            ) in capsys.readouterr().err
+    one_is_wrong = a_bag(tmp_path / "c", image(RGB, START, deep, encoding),
+                         image(AUX, START, deep, encoding))
+    assert extract(data, one_is_wrong) == 1
+    assert "look swapped" not in capsys.readouterr().err and not data.exists()
+    grey = a_bag(tmp_path / "d", image(RGB, START, colour(0)[..., 0], "mono8"),
+                 image(AUX, START, colour(0), "bgr8"))
+    assert extract(data, grey, more=("--name", "thermal")) == 0
+
+
 def test_nothing_is_written_into_a_bag(bag: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = set(bag.iterdir())
     assert extract(bag, bag) == 1

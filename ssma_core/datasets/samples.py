@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
-from ssma_core.files import read_colour, read_ids, read_sensor
+from ssma_core.files import read_ids, read_pair
 from ssma_core.modalities import width_x_height
 from ssma_core.pictures import check_ids, regrouped, voided
 
@@ -61,7 +61,7 @@ class Pictures:
         return str(self.rgb)
 
     def read(self, classes: int) -> LabelledArrays:
-        rgb, aux = read_colour(self.rgb), read_sensor(self.aux)
+        rgb, aux = read_pair(self.rgb, self.aux)
         label = read_label(self.label, classes, self.ignore, self.void_id)
         for path, array in ((self.aux, aux), (self.label, label)):
             if array.shape[:2] != rgb.shape[:2]:

@@ -129,6 +129,7 @@ def is_registered(folder: Path) -> bool:
 
 def _drive(bag: Path, folder: Path, source: Source) -> Drive:
     found = rosbag2.check_topics(bag, [source.rgb, source.aux])
+    recorded_images.check_order(bag, source.rgb, source.aux)
     infos, firsts = {}, []
     cameras: tuple[tuple[Stream, str, str, str | None], ...] = (
         ("rgb", COLOUR, source.rgb, source.rgb_info),
