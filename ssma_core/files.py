@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,15 +52,28 @@ def write_text(path: str | Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
-def check_writable(file: Path) -> None:
-    """Raises SsmaError when `file` cannot be written. To be called before the work, not after."""
+def check_writable(file: Path, inputs: Iterable[Path] = ()) -> None:
+    """Raises SsmaError when `file` cannot be written, or is one of the inputs. To be called before
+    the work, not after."""
     if os.path.isdir(file):
         raise SsmaError(f"cannot write {file}: it is a folder; give a file's name")
+    if os.path.isfile(file) and any(os.path.exists(path) and os.path.samefile(path, file)
+                                    for path in inputs):
+        raise SsmaError(f"cannot write {file}: it is one of the files that are read; choose "
+                        "another name")
     if not _takes_bytes(file):
         with partial_file(behind_links(file)):
             pass
     elif not os.access(file, os.W_OK):
         raise SsmaError(f"cannot write {file}: {os.strerror(errno.EACCES)}; give another file")
+
+
+def check_new(file: Path, is_ours: Callable[[Path], bool] = lambda _: False) -> None:
+    """As `check_writable`, and raises SsmaError where a file with content is there: it may be the
+    work of days. is_ours: whether it is one that this command wrote and can make again."""
+    check_writable(file)
+    if not _takes_bytes(file) and file.exists() and file.stat().st_size and not is_ours(file):
+        raise SsmaError(f"{file} is there already; delete it or choose another name")
 
 
 def behind_links(path: Path) -> Path:
@@ -175,6 +188,13 @@ def write_picture(path: str | Path, picture: npt.NDArray[Any]) -> None:
         temporary.write_bytes(data)
 
 
+def check_picture(file: Path, inputs: Iterable[Path] = ()) -> None:
+    """Raises SsmaError when `write_picture` cannot write `file`, or it is one of the inputs."""
+    if not cv2.haveImageWriter(file.name):
+        raise _no_format(file)
+    check_writable(file, inputs)
+
+
 def encoded(path: str | Path, picture: npt.NDArray[Any], options: Sequence[int] = ()) -> bytes:
     """The bytes of the picture's file, in the format of the path's suffix. options: as cv2.imwrite
     takes them. Raises SsmaError when there is no such format."""
@@ -183,9 +203,13 @@ def encoded(path: str | Path, picture: npt.NDArray[Any], options: Sequence[int] 
     except cv2.error:
         known = False
     if not known:
-        raise SsmaError(f"cannot write {path}: no picture format for {Path(path).suffix!r}; "
-                        "use .png or .jpg")
+        raise _no_format(Path(path))
     return data.tobytes()
+
+
+def _no_format(path: Path) -> SsmaError:
+    return SsmaError(f"cannot write {path}: no picture format for {path.suffix!r}; use .png or "
+                     ".jpg")
 
 
 def _bytes(path: str | Path) -> memoryview:

@@ -729,6 +729,7 @@ def test_a_zip_bomb_is_refused_by_its_size(data: Path, tmp_path: Path,
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--format", "cvat", "--output", "o.png"], "cannot write o.png: cvat is one file; name it"),
     (["--format", "palette", "--output", "DATA"], "DATA is there already"),
+    (["--format", "cvat", "--output", "there.zip"], "there.zip is there already; delete it"),
     (["--format", "cvat", "--output", "/nowhere/o.zip"], "cannot write /nowhere/o.zip"),
     (["--format", "coco", "--output", "o.json", "--tolerance", "1"],
      "--tolerance is for the polygons of labelme"),
@@ -750,6 +751,7 @@ def test_an_export_that_cannot_be_made_is_a_line_and_leaves_nothing(  # noqa: PL
                           ("black", [(9, 9, 9), *COLOURS[1:3], (0, 0, 0)])):
         (folder / f"{name}.yaml").write_text(f"class_names: {json.dumps(NAMES)}\n"
                                              f"class_colours: {json.dumps(colours)}\n")
+    (folder / "there.zip").write_text("corrected by hand")
     (folder / "few.yaml").write_text("class_names: [a, b]\nclass_colours: [[0, 0, 0], [1, 1, 1]]")
     before = set(folder.rglob("*"))
     assert main(["export-labels", "DATA", "--classes", classes_yaml, *arguments]) == 1

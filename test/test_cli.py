@@ -72,6 +72,8 @@ def test_a_bad_picture_is_named_and_nothing_is_written(
     (["--output", "folder.png"], "cannot write folder.png: it is a folder"),
     (["--overlay", "o.xyz"], "cannot write o.xyz: no picture format for '.xyz'"),
     (["--output", "label.jpg"], "cannot write labels to label.jpg"),
+    (["--output", "./rgb.png"], "cannot write rgb.png: it is one of the files that are read"),
+    (["--overlay", "./aux.png"], "cannot write aux.png: it is one of the files that are read"),
 ])
 def test_where_one_file_cannot_be_written_none_is_and_no_work_is_done(
         pictures: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,

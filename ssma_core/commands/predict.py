@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -15,6 +14,7 @@ from ssma_core.commands import add_bag_arguments, pairing_settings
 from ssma_core.errors import SsmaError
 from ssma_core.files import (
     atomic_write,
+    check_picture,
     check_writable,
     encoded,
     read_colour,
@@ -181,12 +181,13 @@ def check_targets(options: argparse.Namespace) -> None:
     if options.output.suffix.lower() not in LOSSLESS:
         raise SsmaError(f"cannot write labels to {options.output}: they are class ids, which only "
                         f"a lossless format keeps; name the file {', '.join(LOSSLESS)}")
+    inputs = [path for path in (options.model, options.rgb, options.aux, options.groups,
+                                options.registration) if path]
     options.overlay = options.overlay and Path(options.overlay)
-    if options.overlay and not cv2.haveImageWriter(options.overlay.name):
-        raise SsmaError(f"cannot write {options.overlay}: no picture format for "
-                        f"{options.overlay.suffix!r}; use .png or .jpg")
-    for path in filter(None, (options.output, options.overlay, options.logits)):
-        check_writable(path)
+    if options.overlay:
+        check_picture(options.overlay, inputs)
+    for path in filter(None, (options.output, options.logits)):
+        check_writable(path, inputs)
 
 
 def print_shares(result: Segmentation, spec: ModelSpec) -> None:

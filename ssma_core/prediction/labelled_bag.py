@@ -9,7 +9,7 @@ from tqdm import tqdm
 from ssma_core.bags import rosbag2
 from ssma_core.datasets.unread import Input, Inputs
 from ssma_core.errors import SsmaError
-from ssma_core.files import check_writable
+from ssma_core.files import check_new
 from ssma_core.prediction import carried
 from ssma_core.prediction.frames import Extra, jpeg, label, painted
 from ssma_core.segmenter import Segmenter
@@ -26,9 +26,7 @@ def check(bag: Path, target: Path, extras: Collection[Extra]) -> None:
     """Raises SsmaError where the copy cannot be written, or the bag has its topics already."""
     if target.suffix != ".mcap":
         raise SsmaError(f"cannot write {target}: the copy of a bag is one MCAP file; name it .mcap")
-    if target.exists():
-        raise SsmaError(f"{target} is there already; delete it or choose another name")
-    check_writable(target)
+    check_new(target)
     taken = sorted({LABEL, *(TOPICS[extra] for extra in extras)} & rosbag2.topics(bag).keys())
     if taken:
         raise SsmaError(f"{bag} has {' and '.join(taken)} already, and the copy would mix both: "
