@@ -3,6 +3,7 @@ by, and what belongs to none, or is no label of it, is reported with its file.""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -173,7 +174,32 @@ def test_masks_give_the_figures_of_the_topic_that_has_the_same_labels(
     assert masks["frames"]["truth"] == {"scored": FRAMES, "unmatched": 1}
     assert results[1]["settings"]["truth"] == str(bag.parent / "data")
     assert "label" not in results[1]["settings"] and "truth" not in results[0]["settings"]
-    assert f"truth    {FRAMES} scored, 1 unmatched\n" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"truth    {FRAMES} scored, 1 unmatched\n" in told and "another drive" not in told
+
+
+def test_masks_of_another_drive_are_told_with_their_counts(
+        bag: Path, tiny_model_safetensors: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One fits by chance; then none does; then one of an image that has no partner."""
+    strange = numbered(*(START - i * 10**9 for i in range(1, FRAMES + 2)))
+    folder = bag.parent / "other"
+    write(folder, strange | {START: pictures(0)[2]})
+    assert evaluate(bag, tiny_model_safetensors, "--truth", str(folder)) == 0
+    assert (f"truth    1 scored, {len(strange)} unmatched\n         {len(strange)} of "
+            f"{len(strange) + 1} masks are of no image of {bag}: are they another drive's?\n"
+            ) in capsys.readouterr().out
+    (folder / f"{START}.png").unlink()
+    assert evaluate(bag, tiny_model_safetensors, "--truth", str(folder)) == 1
+    assert re.search(rf"{bag}: none of the {len(strange)} masks in {folder} has the stamp of one "
+                     r"of the \d+ colour images.*: are they another drive's\?",
+                     capsys.readouterr().err)
+    write(folder, numbered(START + FRAMES * PERIOD))
+    lonely = rosbag2.image(RGB, START + FRAMES * PERIOD, START + FRAMES * PERIOD, pictures(0)[0],
+                           "bgr8")
+    rosbag2.write(bag.parent / "more", [*recording(), lonely])
+    assert evaluate(bag.parent / "more", tiny_model_safetensors, "--truth", str(folder)) == 1
+    assert (f"pairs has a label in {folder} (1 unpaired, {len(strange)} unmatched) within"
+            in capsys.readouterr().err)
 
 
 def test_a_folder_without_masks_is_reported_before_the_work(
