@@ -3,11 +3,12 @@ that names it."""
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -122,10 +123,37 @@ def make_folder(folder: Path) -> None:
 @contextmanager
 def own_folder(folder: Path) -> Iterator[None]:
     """Makes the folder as `make_folder`; while the block runs, no other process is in such a block
-    with this folder. Raises SsmaError when one is."""
+    with this folder. One that it made and that is empty at the end is removed. Raises SsmaError
+    when another process is in such a block."""
+    is_new = not folder.exists()
     make_folder(folder)
-    with lock(folder / ".lock", f"writes into {folder}"):
-        yield
+    try:
+        with lock(folder / ".lock", f"writes into {folder}"):
+            yield
+    finally:
+        if is_new:
+            with suppress(OSError):  # it is not empty
+                folder.rmdir()
+
+
+def check_facts(described: Path, facts: Any, other: str, foreign: str) -> None:
+    """Raises SsmaError unless the folder that `described` lies in is empty or not there, or was
+    filled for the same facts, which `described` holds as JSON. other, foreign: what the folder is
+    where they are not the same, and where there are none."""
+    folder = described.parent
+    if described.exists():
+        if read_json(described) != facts:
+            raise SsmaError(f"{folder} {other} (see {described}): give another --output, or remove "
+                            "it")
+    elif folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir()):
+        raise SsmaError(f"{folder} {foreign}: give another --output")
+
+
+def write_facts(described: Path, facts: Any) -> None:
+    """For `check_facts` of a later run; before the folder's first file. What is there stays."""
+    if not described.exists():
+        make_folder(described.parent)
+        write_text(described, json.dumps(facts, indent=1) + "\n")
 
 
 def read_json(path: str | Path) -> Any:
