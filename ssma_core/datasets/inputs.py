@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from ssma_core.bags import recorded_images, rosbag2
 from ssma_core.bags.ground_truth import GroundTruth
+from ssma_core.bags.open_bag import SUFFIXES
 from ssma_core.bags.pairing import DEFAULT_PAIRING, Pairing, PairingSettings, Stream
 from ssma_core.bags.recorded_images import IMAGES, STREAM_TYPES
 from ssma_core.datasets.file_list import ListFile
@@ -31,7 +32,7 @@ _ANY_CLASS = 256  # of labels that are not used
 
 def is_bag(path: Path) -> bool:
     """Whether it is meant to be one."""
-    return (path / "metadata.yaml").is_file() or path.suffix in (".mcap", ".db3")
+    return (path / "metadata.yaml").is_file() or path.suffix in SUFFIXES
 
 
 def open_inputs(path: Path, spec: ModelSpec, topics: Sequence[str] = (),

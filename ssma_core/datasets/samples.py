@@ -2,8 +2,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -93,15 +92,6 @@ class Regrouped:
         """classes: the groups; the file's ids are below the number of classes."""
         rgb, aux, label = self.sample.read(len(self.ids))
         return rgb, aux, regrouped(label, self.ids)
-
-
-@contextmanager
-def naming(sample: Sample) -> Iterator[None]:
-    """Adds the frame's name to an error about its arrays."""
-    try:
-        yield
-    except SsmaError as error:
-        raise SsmaError(f"{sample.name}: {error}") from error
 
 
 def read_label(path: Path, classes: int, ignore: Sequence[int] = (),

@@ -9,9 +9,9 @@ from tqdm import tqdm
 from ssma_core.bags import rosbag2
 from ssma_core.datasets.unread import Input, Inputs
 from ssma_core.errors import SsmaError
-from ssma_core.files import check_new
+from ssma_core.files import check_new, encoded
 from ssma_core.prediction import carried
-from ssma_core.prediction.frames import Extra, jpeg, label, painted
+from ssma_core.prediction.frames import JPEG, Extra, label, painted
 from ssma_core.segmenter import Segmenter
 
 # Where the node publishes, in the root namespace. A bag gets its overlay as image_transport packs
@@ -58,5 +58,5 @@ def _messages(segmenter: Segmenter, frame: Input, extras: Collection[Extra]
                                 frame_id=frame_id)
     if "overlay" in extras:
         picture = painted(frame.arrays[0], found.labels, segmenter.spec)
-        yield rosbag2.jpeg(TOPICS["overlay"], recorded_ns, stamp_ns, jpeg(picture),
-                           frame_id=frame_id)
+        yield rosbag2.jpeg(TOPICS["overlay"], recorded_ns, stamp_ns,
+                           encoded("overlay.jpg", picture, JPEG), frame_id=frame_id)
