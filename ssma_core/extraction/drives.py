@@ -107,11 +107,14 @@ def check(drive: Drive) -> None:
 
 
 def claim(drive: Drive) -> None:
-    """Before the drive's first frame is written: says of which it will be."""
-    write_facts(drive.folder / FACTS, drive.facts)
+    """Before a frame is written: says of what the drive's frames are. What is there stays."""
+    if not (drive.folder / FACTS).exists():
+        write_facts(drive.folder / FACTS, drive.facts)
+        write_infos(drive)
 
 
 def write_infos(drive: Drive) -> None:
+    """Writes the CameraInfo, in place of an earlier run's, where the drive has a folder."""
     if drive.infos and drive.folder.is_dir():
         camera_info.write(drive.folder / "camera_info.yaml", drive.infos)
 
