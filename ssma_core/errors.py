@@ -1,10 +1,23 @@
 """The one exception for faults that a user can correct."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class SsmaError(Exception):
     """Something that the user gave is wrong. The message says what is wrong, where, and what to do.
     The command line prints it without a traceback. The node logs it and continues, or refuses the
     transition."""
+
+
+@contextmanager
+def naming(what: object) -> Iterator[None]:
+    """Says in an SsmaError of what it is."""
+    try:
+        yield
+    except SsmaError as error:
+        raise SsmaError(f"{what}: {error}") from error
 
 
 class NoAnswer(SsmaError):

@@ -3,11 +3,12 @@ that names it."""
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,15 +53,28 @@ def write_text(path: str | Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
-def check_writable(file: Path) -> None:
-    """Raises SsmaError when `file` cannot be written. To be called before the work, not after."""
+def check_writable(file: Path, inputs: Iterable[Path] = ()) -> None:
+    """Raises SsmaError when `file` cannot be written, or is one of the inputs. To be called before
+    the work, not after."""
     if os.path.isdir(file):
         raise SsmaError(f"cannot write {file}: it is a folder; give a file's name")
+    if os.path.isfile(file) and any(os.path.exists(path) and os.path.samefile(path, file)
+                                    for path in inputs):
+        raise SsmaError(f"cannot write {file}: it is one of the files that are read; choose "
+                        "another name")
     if not _takes_bytes(file):
         with partial_file(behind_links(file)):
             pass
     elif not os.access(file, os.W_OK):
         raise SsmaError(f"cannot write {file}: {os.strerror(errno.EACCES)}; give another file")
+
+
+def check_new(file: Path, is_ours: Callable[[Path], bool] = lambda _: False) -> None:
+    """As `check_writable`, and raises SsmaError where a file with content is there: it may be the
+    work of days. is_ours: whether it is one that this command wrote and can make again."""
+    check_writable(file)
+    if not _takes_bytes(file) and file.exists() and file.stat().st_size and not is_ours(file):
+        raise SsmaError(f"{file} is there already; delete it or choose another name")
 
 
 def behind_links(path: Path) -> Path:
@@ -109,10 +123,37 @@ def make_folder(folder: Path) -> None:
 @contextmanager
 def own_folder(folder: Path) -> Iterator[None]:
     """Makes the folder as `make_folder`; while the block runs, no other process is in such a block
-    with this folder. Raises SsmaError when one is."""
+    with this folder. One that it made and that is empty at the end is removed. Raises SsmaError
+    when another process is in such a block."""
+    is_new = not folder.exists()
     make_folder(folder)
-    with lock(folder / ".lock", f"writes into {folder}"):
-        yield
+    try:
+        with lock(folder / ".lock", f"writes into {folder}"):
+            yield
+    finally:
+        if is_new:
+            with suppress(OSError):  # it is not empty
+                folder.rmdir()
+
+
+def check_facts(described: Path, facts: Any, other: str, foreign: str) -> None:
+    """Raises SsmaError unless the folder that `described` lies in is empty or not there, or was
+    filled for the same facts, which `described` holds as JSON. other, foreign: what the folder is
+    where they are not the same, and where there are none."""
+    folder = described.parent
+    if described.exists():
+        if read_json(described) != facts:
+            raise SsmaError(f"{folder} {other} (see {described}): give another --output, or remove "
+                            "it")
+    elif folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir()):
+        raise SsmaError(f"{folder} {foreign}: give another --output")
+
+
+def write_facts(described: Path, facts: Any) -> None:
+    """For `check_facts` of a later run; before the folder's first file. What is there stays."""
+    if not described.exists():
+        make_folder(described.parent)
+        write_text(described, json.dumps(facts, indent=1) + "\n")
 
 
 def read_json(path: str | Path) -> Any:
@@ -136,6 +177,19 @@ def read_sensor(path: str | Path) -> npt.NDArray[Any]:
     H×W×3 uint8 BGR. Raises SsmaError when it cannot be read."""
     with _about(path):
         return decode(_bytes(path))[1]
+
+
+def read_pair(rgb: str | Path, aux: str | Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[Any]]:
+    """A frame as `read_colour` and `read_sensor` read its pictures. Raises SsmaError as they do,
+    and where the two look swapped."""
+    second = read_sensor(aux)
+    try:
+        return read_colour(rgb), second
+    except SsmaError as error:
+        if second.ndim == 3 and read_sensor(rgb).ndim == 2:
+            raise SsmaError(f"{error}. And {aux}, given as the second sensor's, has colours: the "
+                            "two look swapped; exchange them") from error
+        raise
 
 
 def read_ids(path: str | Path) -> npt.NDArray[np.integer]:
@@ -162,6 +216,13 @@ def write_picture(path: str | Path, picture: npt.NDArray[Any]) -> None:
         temporary.write_bytes(data)
 
 
+def check_picture(file: Path, inputs: Iterable[Path] = ()) -> None:
+    """Raises SsmaError when `write_picture` cannot write `file`, or it is one of the inputs."""
+    if not cv2.haveImageWriter(file.name):
+        raise _no_format(file)
+    check_writable(file, inputs)
+
+
 def encoded(path: str | Path, picture: npt.NDArray[Any], options: Sequence[int] = ()) -> bytes:
     """The bytes of the picture's file, in the format of the path's suffix. options: as cv2.imwrite
     takes them. Raises SsmaError when there is no such format."""
@@ -170,9 +231,13 @@ def encoded(path: str | Path, picture: npt.NDArray[Any], options: Sequence[int] 
     except cv2.error:
         known = False
     if not known:
-        raise SsmaError(f"cannot write {path}: no picture format for {Path(path).suffix!r}; "
-                        "use .png or .jpg")
+        raise _no_format(Path(path))
     return data.tobytes()
+
+
+def _no_format(path: Path) -> SsmaError:
+    return SsmaError(f"cannot write {path}: no picture format for {path.suffix!r}; use .png or "
+                     ".jpg")
 
 
 def _bytes(path: str | Path) -> memoryview:

@@ -43,8 +43,13 @@ def regrouped(labels: Image, ids: Sequence[int]) -> Image:
 
 def colourize(labels: Image, spec: ModelSpec) -> Image:
     """Class ids (H×W uint8) in the spec's class colours, H×W×3 uint8 BGR. Unknown ids are black."""
+    return in_colours(labels, spec.class_colours)
+
+
+def in_colours(labels: Image, colours: Sequence[tuple[int, int, int]]) -> Image:
+    """As `colourize`. colours: of the ids from 0 on, (red, green, blue)."""
     palette = np.zeros((256, 3), np.uint8)
-    palette[:spec.classes] = np.array(spec.class_colours, np.uint8)[:, ::-1]
+    palette[:len(colours)] = np.array(colours, np.uint8)[:, ::-1]
     return palette[labels]
 
 

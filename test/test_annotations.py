@@ -442,12 +442,40 @@ def test_labels_of_a_model_are_in_a_folder_of_their_own(
 
 # Which frame, which class
 
-@pytest.mark.parametrize("name", ["17000.png", "17000.jpg", "17000", "x/y/17000.png", "b/17000",
+@pytest.mark.parametrize("name", ["17000.png", "17000.jpg", "17000", "b/17000", "../17000.png",
+                                  "images/default/17000.png", "a/../SegmentationClass/17000.png",
+                                  "//x/y/b/Images/17000.png", "a/b/17000.png",
                                   "C:\\pictures\\b\\rgb\\17000.png", "../../b/17000"])
-def test_a_frame_is_found_by_its_stem(data: Path, tmp_path: Path, name: str) -> None:
+def test_a_frame_is_found_by_its_drive_and_stem(data: Path, tmp_path: Path, name: str) -> None:
     values = coco([{"category_id": 3, "segmentation": [[0, 0, 9, 0, 9, 9]]}], name)
     assert imported(data, written(tmp_path / "c.json", values)).written[0].name == "b/17000"
     assert set(labels(data)) == {"b/label/17000.png"}
+
+
+@pytest.mark.parametrize("name", ["c/17000.png", "b/c/17000", "c/rgb/17000.jpg", "a/17000.png",
+                                  "c/SegmentationClass/17000.png", "..\\DATA\\c\\rgb\\17000.png"])
+def test_a_mask_of_another_drive_is_no_frame_s_of_the_same_stem(
+        data: Path, tmp_path: Path, name: str) -> None:
+    """Also where `data` has no such drive, and where a folder above is called as one of its own."""
+    values = coco([{"category_id": 3, "segmentation": [[0, 0, 9, 0, 9, 9]]}], name)
+    with pytest.raises(SsmaError, match=r"1 masks of pictures that are not in --data.*17000.*The "
+                       "folder that a picture is in must have the name of its drive, here a, b"):
+        imported(data, written(tmp_path / "c.json", values))
+    assert not labels(data)
+
+
+def test_a_drive_may_be_called_as_tools_call_their_folders(data: Path, tmp_path: Path) -> None:
+    (data / "a").rename(data / "default")
+    imported(data, masks_of(("default/000000.png", LABEL))(tmp_path))
+    assert set(labels(data)) == {"default/label/000000.png"}
+
+
+def test_masks_that_name_no_drive_are_told(data: Path, tmp_path: Path, classes_yaml: str,
+                                           capsys: pytest.CaptureFixture[str]) -> None:
+    export = masks_of(("17000.png", LABEL), ("a/000000.png", LABEL))(tmp_path)
+    assert main(["import-labels", str(export), "--data", str(data), "--classes", classes_yaml]) == 0
+    assert ("1 of the masks name no drive, and went to the only frame of their name, in b\n"
+            in capsys.readouterr().out)
 
 
 def test_classes_come_from_a_model_a_training_or_a_yaml(tmp_path: Path) -> None:
@@ -557,8 +585,8 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
             {"id": 3, "name": "lawn"}, {"id": 8, "name": "sky"}]}),
         r"the class 'lawn' \(regions\): 1, first in .*export.json: '.*17000.png'"),
     "two masks for one frame": (
-        masks_of(("17000.png", LABEL), ("x/17000.png", LABEL)),
-        r"17000.png and .*x/17000.png are both a mask of .*b/rgb/17000.png: keep one"),
+        masks_of(("17000.png", LABEL), ("b/17000.png", LABEL)),
+        r"17000.png and .*b/17000.png are both a mask of .*b/rgb/17000.png: keep one"),
     "one name twice in a zip": (
         masks_of(("17000.png", LABEL), ("17000.png", LABEL)), "are both a mask of"),
     "another size": (
@@ -652,7 +680,7 @@ def test_an_old_label_of_another_kind_of_file_is_not_left_beside_the_new_one(
 
 def test_a_name_that_leads_out_of_the_zip_is_only_a_name(data: Path, tmp_path: Path) -> None:
     before = set(tmp_path.rglob("*"))
-    path = masks_of(("../../../../evil/17000.png", LABEL), ("/b/000000.png", LABEL))(tmp_path)
+    path = masks_of(("../../../../b/17000.png", LABEL), ("/b/000000.png", LABEL))(tmp_path)
     imported(data, path)
     assert set(tmp_path.rglob("*")) - before == {
         path, data / "b/label", data / "b/label/17000.png", data / "b/label/000000.png"}
@@ -701,6 +729,7 @@ def test_a_zip_bomb_is_refused_by_its_size(data: Path, tmp_path: Path,
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--format", "cvat", "--output", "o.png"], "cannot write o.png: cvat is one file; name it"),
     (["--format", "palette", "--output", "DATA"], "DATA is there already"),
+    (["--format", "cvat", "--output", "there.zip"], "there.zip is there already; delete it"),
     (["--format", "cvat", "--output", "/nowhere/o.zip"], "cannot write /nowhere/o.zip"),
     (["--format", "coco", "--output", "o.json", "--tolerance", "1"],
      "--tolerance is for the polygons of labelme"),
@@ -722,6 +751,7 @@ def test_an_export_that_cannot_be_made_is_a_line_and_leaves_nothing(  # noqa: PL
                           ("black", [(9, 9, 9), *COLOURS[1:3], (0, 0, 0)])):
         (folder / f"{name}.yaml").write_text(f"class_names: {json.dumps(NAMES)}\n"
                                              f"class_colours: {json.dumps(colours)}\n")
+    (folder / "there.zip").write_text("corrected by hand")
     (folder / "few.yaml").write_text("class_names: [a, b]\nclass_colours: [[0, 0, 0], [1, 1, 1]]")
     before = set(folder.rglob("*"))
     assert main(["export-labels", "DATA", "--classes", classes_yaml, *arguments]) == 1

@@ -40,19 +40,28 @@ def test_predict_writes_labels_overlay_and_logits(pictures: Path, tiny_model: Pa
     assert logits.shape == (192, 384, 6) and logits.dtype == np.float32
 
 
+def swap(folder: Path) -> None:
+    (folder / "rgb.png").rename(folder / "old.png")
+    (folder / "aux.png").rename(folder / "rgb.png")
+    (folder / "old.png").rename(folder / "aux.png")
+
+
 @pytest.mark.parametrize(("breakage", "message"), [
     (lambda folder: (folder / "rgb.png").unlink(), "rgb.png: No such file"),
     (lambda folder: (folder / "rgb.png").write_bytes(b"x"), "rgb.png: it is not a picture"),
     (lambda folder: (folder / "aux.png").write_bytes(b""), "aux.png: it is not a picture"),
     (lambda folder: cv2.imwrite(str(folder / "aux.png"), np.ones((8, 9), np.uint16)),
      "depth image 9x8"),
+    (swap, "rgb.png: it has one channel of uint16, as depth has, and is no colour image; save it "
+     "with 8 bits if it is. And {folder}/aux.png, given as the second sensor's, has colours: the "
+     "two look swapped"),
 ])
 def test_a_bad_picture_is_named_and_nothing_is_written(
         pictures: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str],
         breakage: object, message: str) -> None:
     breakage(pictures)  # type: ignore[operator]
     assert predict(pictures, tiny_model) == 1
-    assert message in capsys.readouterr().err
+    assert message.format(folder=pictures) in capsys.readouterr().err
     assert {path.name for path in pictures.iterdir()} <= {"rgb.png", "aux.png"}
 
 
@@ -63,6 +72,8 @@ def test_a_bad_picture_is_named_and_nothing_is_written(
     (["--output", "folder.png"], "cannot write folder.png: it is a folder"),
     (["--overlay", "o.xyz"], "cannot write o.xyz: no picture format for '.xyz'"),
     (["--output", "label.jpg"], "cannot write labels to label.jpg"),
+    (["--output", "./rgb.png"], "cannot write rgb.png: it is one of the files that are read"),
+    (["--overlay", "./aux.png"], "cannot write aux.png: it is one of the files that are read"),
 ])
 def test_where_one_file_cannot_be_written_none_is_and_no_work_is_done(
         pictures: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,

@@ -175,6 +175,16 @@ def test_a_place_where_nothing_can_be_written_is_refused_before_the_work(
     assert f"cannot write {tmp_path}/{message}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["tiny_forest.onnx", "m.engine"])
+def test_what_is_exported_already_is_called_so(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    assert main(["export", "--model", str(ROOT / "models" / name),
+                 "--output", str(tmp_path / "m.onnx")]) == 1
+    told = capsys.readouterr().err
+    assert f"{name} is exported already: give the .safetensors that it was made of" in told
+    assert "fetch it again" not in told and not list(tmp_path.iterdir())
+
+
 # What a file says it is, and what is bound to it
 
 RGB = Modality("rgb", "image")

@@ -439,6 +439,17 @@ def test_a_larger_selection_keeps_the_frames_that_may_be_labelled_by_now(
     assert len(stems(data / "drive" / "rgb")) == 4
 
 
+def test_frames_that_are_there_are_said_to_count(
+        bag: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for wanted in ("3", "2"):
+        assert extract(data, bag, more=("--select", "3", "--every", "0")) == 0
+        capsys.readouterr()
+        assert extract(data, bag, more=("--select", wanted, "--every", "0")) == 0
+        assert (f"3 frames are there already and count among the {wanted}, so that none was added: "
+                f"{data}; look at" in capsys.readouterr().out)
+        assert len(stems(data / "drive" / "rgb")) == 3
+
+
 def test_a_model_s_doubts_are_written_down(tmp_path: Path, data: Path) -> None:
     bag = a_bag(tmp_path / "b", *recording(2))
     model = ROOT / "models" / "tiny_forest.onnx"
@@ -560,6 +571,26 @@ def test_depth_without_a_unit_is_refused(tmp_path: Path, data: Path,
     assert extract(data, bag, more=("--name", "nir")) == 0
 
 
+@pytest.mark.parametrize("encoding", ["16UC1", "mono16", "32FC1"])
+def test_swapped_cameras_are_told_from_other_mistakes(
+        tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str], encoding: str) -> None:
+    """Only what is wrong of both: a grey camera beside a coloured thermal image may be meant."""
+    deep = depth(0).astype(np.float32) if encoding == "32FC1" else depth(0)
+    bag = a_bag(tmp_path / "b", image(RGB, START, deep, encoding),
+                image(AUX, START, colour(0), "bgr8"))
+    assert extract(data, bag) == 1
+    assert (f"{bag}: the two cameras look swapped: {RGB} was given as colour and has one channel "
+            f"({encoding}), and {AUX}, given as the second sensor, has colours (bgr8); exchange"
+            ) in capsys.readouterr().err
+    one_is_wrong = a_bag(tmp_path / "c", image(RGB, START, deep, encoding),
+                         image(AUX, START, deep, encoding))
+    assert extract(data, one_is_wrong) == 1
+    assert "look swapped" not in capsys.readouterr().err and not data.exists()
+    grey = a_bag(tmp_path / "d", image(RGB, START, colour(0)[..., 0], "mono8"),
+                 image(AUX, START, colour(0), "bgr8"))
+    assert extract(data, grey, more=("--name", "thermal")) == 0
+
+
 def test_nothing_is_written_into_a_bag(bag: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = set(bag.iterdir())
     assert extract(bag, bag) == 1
@@ -574,7 +605,17 @@ def test_where_nothing_pairs_the_distance_of_the_stamps_and_the_option_are_told(
     told = capsys.readouterr().err
     assert f"{bag}: no image on {RGB} has a partner on {AUX} within 0.02 s" in told
     assert "their nearest stamps 0.04 s apart" in told and "--aux-delay" in told
-    assert not list(data.rglob("*.png"))
+    assert not data.exists()
+
+
+def test_what_was_there_stays_where_a_further_drive_is_refused(
+        bag: Path, tmp_path: Path, data: Path) -> None:
+    assert extract(data, bag) == 0
+    before = {path: path.read_bytes() for path in data.rglob("*") if path.is_file()}
+    other = a_bag(tmp_path / "other", *recording(2))
+    assert extract(data, other, more=("--select", "3", "--every", "0")) == 1
+    assert {path: path.read_bytes() for path in data.rglob("*") if path.is_file()} == before
+    assert not (data / "other").exists()
 
 
 def test_two_bags_of_one_name_and_another_bag_s_folder_are_refused(
@@ -598,6 +639,7 @@ def test_more_frames_than_there_are_is_said(
         bag: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert extract(data, bag, more=("--select", "9", "--every", "0")) == 1
     assert "9 frames are wanted, and there are 6 to choose from" in capsys.readouterr().err
+    assert not data.exists()
 
 
 def test_a_bag_of_images_that_cannot_be_read_is_refused(

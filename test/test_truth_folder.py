@@ -5,18 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from conftest import TINY_SPEC
 from hypothesis import given
 from hypothesis import strategies as st
 from test_evaluate_bag import AUX, FRAMES, LABEL, PERIOD, RGB, START, pictures, recording
 
-from ssma_core import Modality, ModelSpec, SsmaError
+from ssma_core import BagSource, Modality, ModelSpec, SsmaError, in_words
 from ssma_core.bags import rosbag2
 from ssma_core.datasets.masks import Masks, masks_of
+from ssma_core.evaluation import of_bag
 from ssma_core.evaluation.of_bag import score
+from ssma_core.evaluation.results import Result
+from ssma_core.segmenter import Segmentation
 from ssma_core.spec import grouped
 from ssma_ros.replay.evaluate_bag import main
 
@@ -173,7 +179,33 @@ def test_masks_give_the_figures_of_the_topic_that_has_the_same_labels(
     assert masks["frames"]["truth"] == {"scored": FRAMES, "unmatched": 1}
     assert results[1]["settings"]["truth"] == str(bag.parent / "data")
     assert "label" not in results[1]["settings"] and "truth" not in results[0]["settings"]
-    assert f"truth    {FRAMES} scored, 1 unmatched\n" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"truth    {FRAMES} scored, 1 unmatched\n" in told and "another drive" not in told
+
+
+def test_masks_of_another_drive_are_told_with_their_counts(bag: Path) -> None:
+    """One fits by chance; then none does; then one of an image that has no partner."""
+    model: Any = SimpleNamespace(
+        spec=TINY_SPEC, grouped=grouped(TINY_SPEC, {}), registered=lambda rgb, aux: aux,
+        segment=lambda rgb, aux: Segmentation(np.zeros(rgb.shape[:2], np.uint8)))
+    strange = numbered(*(START - i * 10**9 for i in range(1, FRAMES + 2)))
+    folder = write(bag.parent / "other", strange | {START: pictures(0)[2]})
+    source = BagSource(rgb=RGB, aux=AUX, truth=str(folder))
+    drive = of_bag.evaluate(str(bag), source, model, lambda: None).drive
+    assert (f"truth    1 scored, {len(strange)} unmatched\n         {len(strange)} of "
+            f"{len(strange) + 1} masks are of no image of {bag}: are they another drive's?\n"
+            ) in in_words(Result("m", TINY_SPEC, source, (), (drive,)))
+    (folder / f"{START}.png").unlink()
+    with pytest.raises(SsmaError, match=rf"{bag}: none of the {len(strange)} masks in {folder} has "
+                       rf"the stamp of one of the {FRAMES} colour images.*: are they another"):
+        of_bag.evaluate(str(bag), source, model, lambda: None)
+    lonely = START + FRAMES * PERIOD
+    write(folder, numbered(lonely))
+    rosbag2.write(bag.parent / "more", [
+        *recording(), rosbag2.image(RGB, lonely, lonely, pictures(0)[0], "bgr8")])
+    with pytest.raises(SsmaError, match=rf"has a label in {folder} \(1 unpaired, {len(strange)} "
+                       r"unmatched\) within"):
+        of_bag.evaluate(str(bag.parent / "more"), source, model, lambda: None)
 
 
 def test_a_folder_without_masks_is_reported_before_the_work(

@@ -14,8 +14,12 @@ import pytest
 from conftest import ROOT
 
 from ssma_core import SsmaError
+from ssma_core.cli import main
 from ssma_core.disk.partial import lock, partial_folder
-from ssma_core.files import atomic_write, check_writable, own_folder, write_text
+from ssma_core.files import atomic_write, check_new, check_writable, own_folder, write_text
+from ssma_core.model_files.onnx_parts import is_exported
+from ssma_core.registration import is_registration, write
+from ssma_core.registration.homography import HomographyRegistration
 
 
 def in_another_process(program: str, *arguments: Path | str) -> subprocess.Popen[str]:
@@ -158,6 +162,43 @@ def test_a_folder_that_cannot_be_written_is_named_before_the_work(tmp_path: Path
     for path in (tmp_path / "missing" / "file", Path("/proc/file"), Path("/sys/file")):
         with pytest.raises(SsmaError, match=rf"^cannot write {path}: .*; give "):
             check_writable(path)
+
+
+@pytest.mark.parametrize("arguments", [
+    ["predict", "walk.mcap", "--model", "m.onnx", "--topics", "/a", "/b", "--video"],
+    ["predict", "walk.mcap", "--model", "m.onnx", "--topics", "/a", "/b", "--into"],
+    ["register", "walk.mcap", "--rgb", "/a", "--aux", "/b", "--output"],
+    ["export", "--model", "m.safetensors", "--output"],
+    ["import-tf", "--variables", "v.npz", "--architecture", "ssma", "--classes", "3", "--output"],
+], ids=lambda arguments: f"{arguments[0]} {arguments[-1]}")
+def test_a_file_that_is_there_is_kept_and_told_before_the_work(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+        arguments: list[str]) -> None:
+    """None of what the command reads is there, and so it can have done nothing."""
+    monkeypatch.chdir(tmp_path)
+    suffix = {"--video": ".mp4", "--into": ".mcap"}.get(arguments[-1], ".yaml")
+    there = tmp_path / f"there{suffix}"
+    there.write_text("frame_id: base_link")
+    assert main([*arguments, there.name]) == 1
+    assert f"{there.name} is there already; delete it or choose another name" in (
+        capsys.readouterr().err)
+    assert there.read_text() == "frame_id: base_link" and list(tmp_path.iterdir()) == [there]
+
+
+def test_what_the_command_wrote_itself_or_is_empty_is_made_anew(tmp_path: Path) -> None:
+    """A file of mktemp, a model beside its weights, a registration; and a device holds no work."""
+    for path in (ROOT / "models/tiny_forest.onnx", tmp_path / "r.yaml", tmp_path / "old.onnx"):
+        if path.name == "r.yaml":
+            write(path, HomographyRegistration(
+                ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)), (9, 9), (9, 9), "nearest"), "")
+        if path.name == "old.onnx":  # metadata of the last program: a spec, and nothing else
+            path.write_bytes(b"\x72\x0a\x0a\x04spec\x12\x02{}")
+        check_new(path, is_registration if path.suffix == ".yaml" else is_exported)
+    (tmp_path / "empty").touch()
+    for path in (tmp_path / "empty", tmp_path / "new", Path("/dev/null")):
+        check_new(path)
+    with pytest.raises(SsmaError, match=r"r\.yaml is there already"):
+        check_new(tmp_path / "r.yaml", is_exported)
 
 
 def test_a_full_device_is_named() -> None:

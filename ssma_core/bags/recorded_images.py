@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ssma_core.bags import image_messages, rosbag2
+from ssma_core.bags import encodings, image_messages, rosbag2
 from ssma_core.bags.image_messages import ImageMessage
 from ssma_core.bags.pairing import Pair, Pairing, PairingSettings, Stream
 from ssma_core.bags.rosbag2 import COMPRESSED_IMAGE, IMAGE, Recorded
@@ -35,6 +35,29 @@ def read(recorded: Recorded, stream: Stream, *, as_depth: bool) -> ImageMessage:
             image_messages.check(message.image, ("32FC1",), recorded.topic)
             message = _as_image(message, as_depth)
         return image_messages.checked(message, stream, recorded.topic)
+
+
+def check_order(bag: str | Path, rgb: str, aux: str) -> None:
+    """Raises SsmaError where the first images of the two topics show that these are swapped: what
+    is given as colour has one channel, of 16 bits or floats, and the other has colours."""
+    colour, second = (_first_encoding(bag, topic) for topic in (rgb, aux))
+    if colour in encodings.DEEP and second in encodings.COLOUR:
+        raise SsmaError(f"{bag}: the two cameras look swapped: {rgb} was given as colour and has "
+                        f"one channel ({colour}), and {aux}, given as the second sensor, has "
+                        f"colours ({second}); exchange the two topics")
+
+
+def _first_encoding(bag: str | Path, topic: str) -> str | None:
+    """None where the first message says none; whatever is wrong with it is told where it is read.
+    """
+    first = next(rosbag2.messages(bag, [topic]), None)
+    if first is None or first.type not in STREAM_TYPES["aux"]:
+        return None
+    try:
+        message = rosbag2.decode(first)
+        return image_messages.encoding(message.image if first.type == DISPARITY else message)
+    except SsmaError:
+        return None
 
 
 def paired(path: str | Path, rgb: str, aux: str, pairing: Pairing[Frame],

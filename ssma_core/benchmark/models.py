@@ -9,6 +9,7 @@ from typing import get_args
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation.parity import LEAST_AGREEMENT
 from ssma_core.model_files.exported import Exported
+from ssma_core.model_files.specs import EXPORTED, MODELS, exported_of
 from ssma_core.spec import Modality, ModelSpec, Size
 from ssma_core.synthetic.forest import CLASS_COLOURS, CLASS_NAMES
 
@@ -106,12 +107,8 @@ def _of_checkpoint(path: Path) -> Model:
 
 
 def _exported(path: Path) -> Exported:
-    from ssma_core.model_files import engine_file, onnx_parts
-
-    if path.suffix == ".onnx":
-        return onnx_parts.read(path)[1]
-    if path.suffix == ".engine":
-        return engine_file.read(path)[0].exported
+    if path.suffix in EXPORTED:
+        return exported_of(path)
     sizes = " or ".join(get_args(Size))
-    raise SsmaError(f"{path}: give a model file (.safetensors, .onnx, .engine), or {sizes} for a "
-                    "network that is not trained yet")
+    raise SsmaError(f"{path}: give a model file ({', '.join(MODELS)}), or {sizes} for a network "
+                    "that is not trained yet")

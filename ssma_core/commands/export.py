@@ -7,7 +7,8 @@ from typing import get_args
 
 from ssma_core.commands import add_bag_arguments, pairing_settings, percent, size
 from ssma_core.errors import SsmaError
-from ssma_core.files import check_writable
+from ssma_core.files import check_new
+from ssma_core.model_files import onnx_parts
 from ssma_core.model_files.exported import AUX_FORMATS, FrameFormat, Precision
 
 
@@ -37,7 +38,7 @@ def add_graph_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    check_writable(options.output)
+    check_new(options.output, onnx_parts.is_exported)
     write(options, options.output)
     print(f"wrote {options.output} ({options.output.stat().st_size / 1e6:.1f} MB)")
 

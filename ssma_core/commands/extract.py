@@ -73,7 +73,11 @@ def run(options: argparse.Namespace) -> None:
     done = extract(options.bags, options.output, source,
                    Wanted(every, options.select, options.model),
                    Colour(options.format, options.quality), jobs=options.jobs)
-    print(f"{done.new} frames written, {done.there} were there already: {options.output}; look at "
-          f"{options.output / 'sheet.png'}")
+    look = f"{options.output}; look at {options.output / 'sheet.png'}"
+    if options.select and not done.new:
+        print(f"{done.there} frames are there already and count among the {options.select}, so "
+              f"that none was added: {look}")
+    else:
+        print(f"{done.new} frames written, {done.there} were there already: {look}")
     for note in done.notes:
         print(note)

@@ -30,6 +30,10 @@ def run(options: argparse.Namespace) -> None:
     done = import_labels(options.export, options.data, classes)
     print(f"{options.data}: {len(done.written)} labels written, {done.replaced} of them in place "
           "of older ones")
+    if done.by_name:
+        drives = ", ".join(sorted({frame.drive for frame in done.by_name}))
+        print(f"{len(done.by_name)} of the masks name no drive, and went to the only frame of "
+              f"their name, in {drives}")
     if done.without:
         names = ", ".join(frame.name for frame in done.without[:_MOST_NAMED])
         more = ", …" if len(done.without) > _MOST_NAMED else ""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ssma_core.commands import count_to, size
 from ssma_core.errors import SsmaError
-from ssma_core.files import check_writable
+from ssma_core.files import check_new
 from ssma_core.model_files import checkpoint
 from ssma_core.model_files.npz import read_npz
 from ssma_core.model_files.tf_checkpoint import read_checkpoint
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    check_writable(options.output)
+    check_new(options.output)
     spec = _given_spec(options) if options.spec else _bare_spec(options)
     variables = (read_checkpoint(options.checkpoint) if options.checkpoint
                  else read_npz(options.variables))

@@ -5,13 +5,22 @@ import argparse
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
+import numpy.typing as npt
 
 from ssma_core.commands import add_bag_arguments, pairing_settings
 from ssma_core.errors import SsmaError
-from ssma_core.files import atomic_write, check_writable, encoded, read_colour, read_sensor
+from ssma_core.files import (
+    atomic_write,
+    check_picture,
+    check_writable,
+    encoded,
+    read_colour,
+    read_pair,
+    read_sensor,
+)
 from ssma_core.prediction.frames import EXTRAS, painted
 from ssma_core.segmenter import Segmentation, Segmenter
 from ssma_core.spec import ModelSpec
@@ -144,22 +153,27 @@ def open_model(options: argparse.Namespace) -> Segmenter:
 def label_pair(options: argparse.Namespace) -> None:
     check_targets(options)
     segmenter = open_model(options)
-    # A depth expert alone takes its 16-bit picture where others take the colour picture.
-    takes_colour = options.aux or segmenter.spec.modalities[0].encoding == "image"
-    rgb = read_colour(options.rgb) if takes_colour else read_sensor(options.rgb)
-    aux = read_sensor(options.aux) if options.aux else None
-    result = segmenter.segment(rgb, aux, logits=options.logits is not None)
+    arrays = read_arrays(options, segmenter.spec)
+    result = segmenter.segment(*arrays, logits=options.logits is not None)
     with ExitStack() as outputs:  # all files or none
         output, overlay, logits = (
             path and outputs.enter_context(atomic_write(path))
             for path in (options.output, options.overlay, options.logits))
         output.write_bytes(encoded(output, result.labels))
         if overlay:
-            overlay.write_bytes(encoded(overlay, painted(rgb, result.labels, segmenter.spec)))
+            overlay.write_bytes(encoded(overlay, painted(arrays[0], result.labels, segmenter.spec)))
         if logits and result.logits is not None:
             with logits.open("wb") as file:  # np.save would add a suffix to a name
                 np.save(file, result.logits)
     print_shares(result, segmenter.spec)
+
+
+def read_arrays(options: argparse.Namespace, spec: ModelSpec) -> tuple[npt.NDArray[Any], ...]:
+    if options.aux:
+        return read_pair(options.rgb, options.aux)
+    # A depth expert alone takes its 16-bit picture where others take the colour picture.
+    read = read_colour if spec.modalities[0].encoding == "image" else read_sensor
+    return (read(options.rgb),)
 
 
 def check_targets(options: argparse.Namespace) -> None:
@@ -167,12 +181,13 @@ def check_targets(options: argparse.Namespace) -> None:
     if options.output.suffix.lower() not in LOSSLESS:
         raise SsmaError(f"cannot write labels to {options.output}: they are class ids, which only "
                         f"a lossless format keeps; name the file {', '.join(LOSSLESS)}")
+    inputs = [path for path in (options.model, options.rgb, options.aux, options.groups,
+                                options.registration) if path]
     options.overlay = options.overlay and Path(options.overlay)
-    if options.overlay and not cv2.haveImageWriter(options.overlay.name):
-        raise SsmaError(f"cannot write {options.overlay}: no picture format for "
-                        f"{options.overlay.suffix!r}; use .png or .jpg")
-    for path in filter(None, (options.output, options.overlay, options.logits)):
-        check_writable(path)
+    if options.overlay:
+        check_picture(options.overlay, inputs)
+    for path in filter(None, (options.output, options.logits)):
+        check_writable(path, inputs)
 
 
 def print_shares(result: Segmentation, spec: ModelSpec) -> None:

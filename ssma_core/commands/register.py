@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
@@ -17,10 +16,10 @@ from ssma_core.bags.image_messages import ImageMessage, encoding
 from ssma_core.bags.recorded_images import DISPARITY, STREAM_TYPES
 from ssma_core.commands import add_pairing_arguments, count_to, pairing_settings
 from ssma_core.errors import SsmaError
-from ssma_core.files import check_writable, write_picture
+from ssma_core.files import check_new, check_picture, write_picture
 from ssma_core.modalities import width_x_height
 from ssma_core.plain import from_plain, read_yaml
-from ssma_core.registration import Registration, write
+from ssma_core.registration import Registration, is_registration, write
 from ssma_core.registration.blend import checkerboard
 from ssma_core.registration.cameras import CalibratedCamera, Transform
 from ssma_core.registration.depth import DepthRegistration
@@ -108,11 +107,9 @@ def run(options: argparse.Namespace) -> None:
 
 def _check(options: argparse.Namespace) -> None:
     """Raises SsmaError for what can be seen before the bag is read."""
-    for path in filter(None, (options.output, options.blend)):
-        check_writable(path)
-    if options.blend and not cv2.haveImageWriter(options.blend.name):
-        raise SsmaError(f"cannot write {options.blend}: no picture format for "
-                        f"{options.blend.suffix!r}; use .png or .jpg")
+    check_new(options.output, is_registration)
+    if options.blend:
+        check_picture(options.blend)
     if options.by not in (None, "distance") and options.distance is not None:
         raise SsmaError(f"--distance is for --by distance, not --by {options.by}: leave one out")
     if options.by == "distance" and options.distance is None:

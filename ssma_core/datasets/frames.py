@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from ssma_core.datasets.samples import Sample, naming
+from ssma_core.datasets.samples import Sample
+from ssma_core.errors import naming
 from ssma_core.modalities import network_images
 from ssma_core.pictures import resize_nearest
 from ssma_core.spec import ModelSpec
@@ -57,7 +58,7 @@ class Streamed:
     def __getitem__(self, index: int) -> tuple[tuple[Image, ...], Image]:
         sample = self.samples[index]
         rgb, aux, label = sample.read(self.spec.classes)
-        with naming(sample):
+        with naming(sample.name):
             images = network_images(self.spec, rgb, aux)
         return images, resize_nearest(label, self.spec.input_size)
 

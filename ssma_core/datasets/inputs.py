@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from ssma_core.bags import recorded_images, rosbag2
 from ssma_core.bags.ground_truth import GroundTruth
+from ssma_core.bags.open_bag import SUFFIXES
 from ssma_core.bags.pairing import DEFAULT_PAIRING, Pairing, PairingSettings, Stream
 from ssma_core.bags.recorded_images import IMAGES, STREAM_TYPES
 from ssma_core.datasets.file_list import ListFile
@@ -21,7 +22,7 @@ from ssma_core.datasets.samples import Sample, read_label
 from ssma_core.datasets.tfrecord import Records
 from ssma_core.datasets.unread import Header, Input, Inputs, Read, Unread
 from ssma_core.errors import SsmaError
-from ssma_core.files import read_colour, read_sensor
+from ssma_core.files import read_colour, read_pair, read_sensor
 from ssma_core.modalities import is_depth, width_x_height
 from ssma_core.pictures import check_ids
 from ssma_core.spec import VEGETATION_INDICES, Modality, ModelSpec
@@ -31,7 +32,7 @@ _ANY_CLASS = 256  # of labels that are not used
 
 def is_bag(path: Path) -> bool:
     """Whether it is meant to be one."""
-    return (path / "metadata.yaml").is_file() or path.suffix in (".mcap", ".db3")
+    return (path / "metadata.yaml").is_file() or path.suffix in SUFFIXES
 
 
 def open_inputs(path: Path, spec: ModelSpec, topics: Sequence[str] = (),
@@ -101,13 +102,20 @@ def _of_folder(path: Path, spec: ModelSpec, labels: bool, alone: bool) -> Inputs
                         "a bag's folder has a metadata.yaml")
 
     def read(frame: _Files) -> Input:
-        arrays = tuple(read_colour(file) if sensor.encoding == "image" else read_sensor(file)
-                       for sensor, file in zip(sensors, frame.sensors))
         label = read_label(frame.label, spec.classes) if frame.label else None
-        return _checked(Input(str(frame.sensors[0]), arrays, label))
+        return _checked(Input(str(frame.sensors[0]), _arrays(sensors, frame.sensors), label))
 
     return Read(frames, read, places([frame.sensors[0] for frame in frames]),
                 [frame.sensors for frame in frames])
+
+
+def _arrays(sensors: Sequence[Modality], files: Sequence[Path]) -> tuple[npt.NDArray[Any], ...]:
+    """files: of the first sensor, or of both."""
+    are_images = [sensor.encoding == "image" for sensor in sensors[:len(files)]]
+    if are_images == [True, False]:
+        return read_pair(*files)
+    return tuple(read_colour(file) if is_image else read_sensor(file)
+                 for is_image, file in zip(are_images, files))
 
 
 class _Files(NamedTuple):
@@ -146,6 +154,8 @@ def _of_bag(path: Path, spec: ModelSpec, topics: Sequence[str], pairing: Pairing
         raise SsmaError(f"{path} is a bag: give --topics with those of {' and '.join(names)}, in "
                         f"this order{optional}; the bag has" + rosbag2.listed(found))
     sensors, label = tuple(topics[:len(names)]), topics[len(names)] if topics[len(names):] else None
+    if len(sensors) == 2:
+        recorded_images.check_order(path, *sensors)
     for topic, sensor in zip(sensors, sensors_of(spec)):
         rosbag2.check(path, found, [topic], STREAM_TYPES[_stream(sensor)])
     rosbag2.check(path, found, topics[len(names):], IMAGES)

@@ -43,7 +43,7 @@ class Masks:
             raise SsmaError(
                 f"none of the {len(masks)} masks in {masks[best].parent} has the stamp of one of "
                 f"the {len(images)} colour images; the nearest is {masks[best].name}, "
-                f"{apart[best] / 1e9:g} s from one: are they of another bag? A mask's name is its "
+                f"{apart[best] / 1e9:g} s from one: are they another drive's? A mask's name is its "
                 "image's stamp in nanoseconds, or within --slop of it")
 
     def near(self, stamp_ns: int, recorded_ns: int) -> TrueLabel | None:

@@ -2,8 +2,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssma_core.errors import SsmaError
-from ssma_core.files import read_colour, read_ids, read_sensor
+from ssma_core.files import read_ids, read_pair
 from ssma_core.modalities import width_x_height
 from ssma_core.pictures import check_ids, regrouped, voided
 
@@ -61,7 +60,7 @@ class Pictures:
         return str(self.rgb)
 
     def read(self, classes: int) -> LabelledArrays:
-        rgb, aux = read_colour(self.rgb), read_sensor(self.aux)
+        rgb, aux = read_pair(self.rgb, self.aux)
         label = read_label(self.label, classes, self.ignore, self.void_id)
         for path, array in ((self.aux, aux), (self.label, label)):
             if array.shape[:2] != rgb.shape[:2]:
@@ -93,15 +92,6 @@ class Regrouped:
         """classes: the groups; the file's ids are below the number of classes."""
         rgb, aux, label = self.sample.read(len(self.ids))
         return rgb, aux, regrouped(label, self.ids)
-
-
-@contextmanager
-def naming(sample: Sample) -> Iterator[None]:
-    """Adds the frame's name to an error about its arrays."""
-    try:
-        yield
-    except SsmaError as error:
-        raise SsmaError(f"{sample.name}: {error}") from error
 
 
 def read_label(path: Path, classes: int, ignore: Sequence[int] = (),

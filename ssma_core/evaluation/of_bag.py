@@ -15,7 +15,7 @@ from ssma_core.bags.ground_truth import GroundTruth, Recordings, TrueLabel, True
 from ssma_core.bags.image_messages import ImageMessage
 from ssma_core.bags.pairing import STREAMS, Pair, Pairing, Stream
 from ssma_core.datasets.masks import Masks, masks_of
-from ssma_core.errors import SsmaError
+from ssma_core.errors import SsmaError, naming
 from ssma_core.evaluation.metrics import ConfusionMatrix, FrameCounts, frame_counts, stacked
 from ssma_core.evaluation.report.shown_frames import FrameSelection, show_frame
 from ssma_core.evaluation.results import (
@@ -65,8 +65,9 @@ def true_labels(bag: str, source: BagSource, grouped: Grouped,
         return GroundTruth(bag, source.label, source.slop, source.ignore, grouped.void_id)
     stamps_ns = (recordings or Recordings(bag, [source.rgb])).stamps_ns[source.rgb]
     assert source.truth  # as the source's own check says
-    return Masks(masks_of(bag, source.truth), stamps_ns, source.slop, source.ignore,
-                 grouped.void_id)
+    masks = masks_of(bag, source.truth)
+    with naming(bag):
+        return Masks(masks, stamps_ns, source.slop, source.ignore, grouped.void_id)
 
 
 def score(truth: TrueLabel, prediction: npt.NDArray[Any], grouped: Grouped) -> FrameCounts:
@@ -162,6 +163,8 @@ class _Walk:
             raise recorded_images.nothing_paired(source.rgb, source.aux, self.pairing, apart)
         if not self._counts:
             where = f"on {source.label}" if source.label else f"in {source.truth}"
+            if isinstance(self._truth, Masks):
+                where += f" ({', '.join(f'{n} {end}' for end, n in self._truth.ends().items())})"
             raise SsmaError(
                 f"none of the {len(self._frames)} pairs has a label {where} within "
                 f"{source.slop:g} s of the stamp on {source.rgb}: labels must carry the stamp "

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from ssma_core.backends import open_backend
-from ssma_core.datasets.samples import LabelledArrays, Sample, naming
-from ssma_core.errors import SsmaError
+from ssma_core.datasets.samples import LabelledArrays, Sample
+from ssma_core.errors import SsmaError, naming
 from ssma_core.evaluation import inference
 from ssma_core.evaluation.inference import InferenceBackend, Options, UnimodalExpert
 from ssma_core.evaluation.metrics import FrameCounts, frame_counts, stacked
@@ -71,7 +71,7 @@ class Evaluation:
         is wrong."""
         for sample in tqdm(samples, "evaluating", unit="frame", leave=False):
             rgb, aux, truth = self._read(sample)
-            with naming(sample):
+            with naming(sample.name):
                 prediction = self._answer(rgb, aux)
             if self.options.resolution == "label":
                 prediction = resize_nearest(prediction, (truth.shape[1], truth.shape[0]))

@@ -2,10 +2,8 @@
 before anything is written."""
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,9 +14,9 @@ import numpy.typing as npt
 from ssma_core.bags import recorded_images, rosbag2
 from ssma_core.bags.pairing import DEFAULT_PAIRING, PairingSettings, Stream
 from ssma_core.bags.recorded_images import STREAM_TYPES
-from ssma_core.errors import SsmaError
+from ssma_core.errors import SsmaError, naming
 from ssma_core.extraction import camera_info
-from ssma_core.files import make_folder, read_json, write_text
+from ssma_core.files import check_facts, read_json, write_facts
 from ssma_core.modalities import check_array
 from ssma_core.registration import Registration, as_plain, registered
 from ssma_core.spec import Modality
@@ -102,20 +100,22 @@ def find(bags: Sequence[Path], output: Path, source: Source) -> list[Drive]:
     return [_drive(bag, output / name, source) for name, bag in named.items()]
 
 
+def check(drive: Drive) -> None:
+    """Raises SsmaError where the drive's folder holds other frames than an earlier run left."""
+    check_facts(drive.folder / FACTS, drive.facts, "holds frames of another bag, other topics, "
+                "another pairing or registration", "is there, and not of ssma extract")
+
+
 def claim(drive: Drive) -> None:
-    """Makes the drive's folder, or takes the one that an earlier run left. Raises SsmaError where
-    it holds other frames."""
-    described = drive.folder / FACTS
-    if described.exists():
-        if read_json(described) != drive.facts:
-            raise SsmaError(f"{drive.folder} holds frames of another bag, other topics, another "
-                            f"pairing or registration (see {described}): give another --output, or "
-                            "remove it")
-    elif drive.folder.exists() and any(drive.folder.iterdir()):
-        raise SsmaError(f"{drive.folder} is there, and not of ssma extract: give another --output")
-    make_folder(drive.folder)
-    write_text(described, json.dumps(drive.facts, indent=1) + "\n")
-    if drive.infos:
+    """Before a frame is written: says of what the drive's frames are. What is there stays."""
+    if not (drive.folder / FACTS).exists():
+        write_facts(drive.folder / FACTS, drive.facts)
+        write_infos(drive)
+
+
+def write_infos(drive: Drive) -> None:
+    """Writes the CameraInfo, in place of an earlier run's, where the drive has a folder."""
+    if drive.infos and drive.folder.is_dir():
         camera_info.write(drive.folder / "camera_info.yaml", drive.infos)
 
 
@@ -129,6 +129,7 @@ def is_registered(folder: Path) -> bool:
 
 def _drive(bag: Path, folder: Path, source: Source) -> Drive:
     found = rosbag2.check_topics(bag, [source.rgb, source.aux])
+    recorded_images.check_order(bag, source.rgb, source.aux)
     infos, firsts = {}, []
     cameras: tuple[tuple[Stream, str, str, str | None], ...] = (
         ("rgb", COLOUR, source.rgb, source.rgb_info),
@@ -141,11 +142,11 @@ def _drive(bag: Path, folder: Path, source: Source) -> Drive:
             camera_info.check_size(infos[folder_name], _size(firsts[-1]), f"{bag}: {named}", topic,
                                    f"--{stream}-info")
     if source.name == DEPTH.name:
-        with _naming(f"{bag}: {source.aux}"):
+        with naming(f"{bag}: {source.aux}"):
             check_array(DEPTH, firsts[1])
     if source.registration:
         infos.pop(source.name, None)  # colour's holds for both now
-        with _naming(str(bag)):
+        with naming(bag):
             firsts[1] = registered(source.registration, *firsts)
     counts = {topic: found[topic].messages for topic in (source.rgb, source.aux)}
     facts = {"bag": folder.name, "begin_ns": rosbag2.span_ns(bag)[0], "messages": counts,
@@ -153,15 +154,6 @@ def _drive(bag: Path, folder: Path, source: Source) -> Drive:
     if source.registration:
         facts["registration"] = as_plain(source.registration)
     return Drive(bag, folder, sum(counts.values()), facts, infos, [_size(each) for each in firsts])
-
-
-@contextmanager
-def _naming(what: str) -> Iterator[None]:
-    """Says in an SsmaError of what it is."""
-    try:
-        yield
-    except SsmaError as error:
-        raise SsmaError(f"{what}: {error}") from error
 
 
 def _size(image: Array) -> tuple[int, int]:

@@ -88,13 +88,15 @@ def extract(bags: Sequence[Path], output: Path, source: Source, wanted: Wanted, 
         others = [row for row in listing.read_rows(output / "frames.csv")
                   if row.drive not in {drive.name for drive in found}]
         for drive in found:
-            drives.claim(drive)
+            drives.check(drive)
         there = [pictures.there(drive.folder, source.name) for drive in found]
         rows, stamps = _selection(found, there, source, wanted, jobs)
         at_once, threads = _shares(found, jobs)
         work = [WriteJob(drive, source, colour, wanted.every, chosen, old, threads)
                 for drive, chosen, old in zip(found, stamps, there)]
         done = _on_each(_write, work, at_once, "extract")
+        for drive in found:
+            drives.write_infos(drive)
         if wanted.select is None:
             rows = [row for drive, each in zip(found, done) for row in _plain_rows(drive, each)]
         listing.write_rows(output / "frames.csv", [*others, *rows])
@@ -192,6 +194,7 @@ def _write_one(job: WriteJob, pair: Pair[Recorded]) -> bool | str:
         frame = read(pair, job.source)
     except SsmaError as error:
         return str(error)
+    drives.claim(job.drive)
     pictures.write(frame, job.drive.folder, job.source.name, job.colour)
     return True
 

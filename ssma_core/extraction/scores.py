@@ -18,6 +18,7 @@ from ssma_core.extraction.drives import COLOUR, Drive, Source
 from ssma_core.extraction.frames import Frame, pairs, read, spaced
 from ssma_core.extraction.looks import looks, sharpness
 from ssma_core.modalities.blank import MIN_VALID_DEPTH, looked_at, same_rows, shows_nothing
+from ssma_core.model_files.specs import spec_of
 from ssma_core.segmenter import Segmenter
 
 Array = npt.NDArray[Any]
@@ -55,8 +56,7 @@ class ScoreJob(NamedTuple):
 
 def check_model(model: Path, source: Source) -> None:
     """Raises SsmaError where a model's second sensor has another name."""
-    with closing(Segmenter(model)) as segmenter:
-        modalities = segmenter.spec.modalities
+    modalities = spec_of(model).modalities
     second = modalities[-1]
     if second.name != source.name and (len(modalities) == 2 or second.encoding != "image"):
         raise SsmaError(f"{model} takes {second.name}, and the second sensor is called "

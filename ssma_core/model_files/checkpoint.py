@@ -90,6 +90,8 @@ def has_unimodal(path: str | Path) -> bool:
 
 @contextmanager
 def _opened(path: str | Path, framework: str) -> Iterator[Any]:
+    if Path(path).suffix in (".onnx", ".engine"):
+        raise SsmaError(f"{path} is exported already: give the .safetensors that it was made of")
     try:
         with safe_open(path, framework=framework) as file:
             yield file

@@ -27,9 +27,7 @@ def read(path: Path) -> tuple[bytes, Exported]:
     read, is not an ONNX model, or was not written by this project."""
     try:
         model = path.read_bytes()
-        pairs = [fields(entry.value) for entry in entries(_view(model))
-                 if entry.number == _METADATA]
-        metadata = {_text(pair[1][-1]): _text(pair[2][-1]) for pair in pairs}
+        metadata = _metadata(model)
         for entry in _graph(model):
             _piece(entry)  # so that `parts` and `cuts` find no fault
     except OSError as error:
@@ -41,6 +39,14 @@ def read(path: Path) -> tuple[bytes, Exported]:
         return model, from_metadata(metadata)
     except SsmaError as error:
         raise SsmaError(f"{path}: {error}") from error
+
+
+def is_exported(path: Path) -> bool:
+    """Whether `ssma export` wrote the file, of this program or an older one."""
+    try:
+        return "spec" in _metadata(path.read_bytes())
+    except (OSError, ValueError, LookupError):
+        return False
 
 
 def parts(model: bytes, exported: Exported) -> dict[str, bytes]:
@@ -78,6 +84,11 @@ class _Piece(NamedTuple):
     names: list[str]
     needs: list[str]
     whole: bytes
+
+
+def _metadata(model: bytes) -> dict[str, str]:
+    pairs = [fields(entry.value) for entry in entries(_view(model)) if entry.number == _METADATA]
+    return {_text(pair[1][-1]): _text(pair[2][-1]) for pair in pairs}
 
 
 def _graph(model: bytes) -> Iterator[Entry]:

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -12,9 +11,15 @@ from tqdm import tqdm
 
 from ssma_core.datasets.folders import PREDICTED
 from ssma_core.datasets.unread import Input, Inputs, Unread
-from ssma_core.errors import SsmaError
-from ssma_core.files import atomic_write, encoded, make_folder, own_folder, read_json, write_text
-from ssma_core.prediction.frames import Extra, jpeg, label, painted
+from ssma_core.files import (
+    atomic_write,
+    check_facts,
+    encoded,
+    make_folder,
+    own_folder,
+    write_facts,
+)
+from ssma_core.prediction.frames import JPEG, Extra, label, painted
 from ssma_core.segmenter import Segmentation, Segmenter
 from ssma_core.spec import ModelSpec
 
@@ -63,7 +68,9 @@ def write_folder(segmenter: Segmenter, inputs: Inputs, output: Path, extras: Col
         checked: set[str] = set()
         for unread in tqdm(inputs.unread(), total=len(inputs), unit="frame", disable=None):
             if unread.drive not in checked:
-                _check(output / unread.drive, made)
+                check_facts(output / unread.drive / PREDICTED, made, "holds the labels of another "
+                            "model, registration or groups, or for other frames or topics",
+                            "holds something else: predictions would mix with it")
                 checked.add(unread.drive)
             missing = _missing(unread, output, extras)
             if not missing:
@@ -71,7 +78,7 @@ def write_folder(segmenter: Segmenter, inputs: Inputs, output: Path, extras: Col
                 continue
             frame = unread.read()
             found = label(segmenter, frame, extras)
-            _claim(output / unread.drive, made)
+            write_facts(output / unread.drive / PREDICTED, made)
             _write(missing, frame, found, segmenter.spec)
             done["now"] += 1
             done["alone"] += two and len(frame.arrays) == 1
@@ -94,7 +101,7 @@ def _missing(unread: Unread, output: Path, extras: Collection[Extra]) -> dict[st
 def _write(paths: Mapping[str, Path], frame: Input, found: Segmentation, spec: ModelSpec) -> None:
     for kind, path in paths.items():
         if kind == "overlay":
-            content = jpeg(painted(frame.arrays[0], found.labels, spec))
+            content = encoded(path, painted(frame.arrays[0], found.labels, spec), JPEG)
         else:
             content = encoded(path, getattr(found, "labels" if kind == "label" else kind))
         make_folder(path.parent)
@@ -104,22 +111,3 @@ def _write(paths: Mapping[str, Path], frame: Input, found: Segmentation, spec: M
 
 def _suffix(kind: str) -> str:
     return ".jpg" if kind == "overlay" else ".png"
-
-
-def _check(drive: Path, made: dict[str, Any]) -> None:
-    """Raises SsmaError where the folder holds something else, such as true labels."""
-    described = drive / PREDICTED
-    if described.exists():
-        if read_json(described) != made:
-            raise SsmaError(f"{drive} holds the labels of another model, registration or groups, "
-                            "or for other frames or topics: give another --output, or remove it "
-                            f"({described} says whose)")
-    elif drive.is_dir() and any(not path.name.startswith(".") for path in drive.iterdir()):
-        raise SsmaError(f"{drive} holds something else: predictions would mix with it; give "
-                        "another --output")
-
-
-def _claim(drive: Path, made: dict[str, Any]) -> None:
-    make_folder(drive)
-    if not (drive / PREDICTED).exists():
-        write_text(drive / PREDICTED, json.dumps(made, indent=1))

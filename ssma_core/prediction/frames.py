@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssma_core.datasets.unread import Input
-from ssma_core.errors import SsmaError
+from ssma_core.errors import naming
 from ssma_core.modalities.scale import for_people
 from ssma_core.pictures import overlay
 from ssma_core.segmenter import Segmentation, Segmenter
@@ -17,24 +17,17 @@ from ssma_core.spec import ModelSpec
 
 Extra = Literal["confidence", "trust", "overlay"]  # what a frame may get beside its labels
 EXTRAS: tuple[Extra, ...] = get_args(Extra)
-JPEG_QUALITY = 90
+JPEG = (cv2.IMWRITE_JPEG_QUALITY, 90)  # for `encoded`
 
 
 def label(segmenter: Segmenter, frame: Input, extras: Collection[Extra]) -> Segmentation:
     """Raises SsmaError, naming the frame, where the model refuses it."""
-    try:
+    with naming(frame.name):
         return segmenter.segment(*frame.arrays, confidence="confidence" in extras,
                                  trust="trust" in extras)
-    except SsmaError as error:
-        raise SsmaError(f"{frame.name}: {error}") from error
 
 
 def painted(array: npt.NDArray[Any], labels: npt.NDArray[np.uint8],
             spec: ModelSpec) -> npt.NDArray[np.uint8]:
     """The class colours over a frame's first array: H×W×3 uint8 BGR."""
     return overlay(for_people(array, "grey"), labels, spec)
-
-
-def jpeg(picture: npt.NDArray[np.uint8]) -> bytes:
-    """The bytes of a JPEG."""
-    return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()

@@ -9,9 +9,9 @@ from tqdm import tqdm
 from ssma_core.bags import rosbag2
 from ssma_core.datasets.unread import Input, Inputs
 from ssma_core.errors import SsmaError
-from ssma_core.files import check_writable
+from ssma_core.files import check_new, encoded
 from ssma_core.prediction import carried
-from ssma_core.prediction.frames import Extra, jpeg, label, painted
+from ssma_core.prediction.frames import JPEG, Extra, label, painted
 from ssma_core.segmenter import Segmenter
 
 # Where the node publishes, in the root namespace. A bag gets its overlay as image_transport packs
@@ -26,9 +26,7 @@ def check(bag: Path, target: Path, extras: Collection[Extra]) -> None:
     """Raises SsmaError where the copy cannot be written, or the bag has its topics already."""
     if target.suffix != ".mcap":
         raise SsmaError(f"cannot write {target}: the copy of a bag is one MCAP file; name it .mcap")
-    if target.exists():
-        raise SsmaError(f"{target} is there already; delete it or choose another name")
-    check_writable(target)
+    check_new(target)
     taken = sorted({LABEL, *(TOPICS[extra] for extra in extras)} & rosbag2.topics(bag).keys())
     if taken:
         raise SsmaError(f"{bag} has {' and '.join(taken)} already, and the copy would mix both: "
@@ -60,5 +58,5 @@ def _messages(segmenter: Segmenter, frame: Input, extras: Collection[Extra]
                                 frame_id=frame_id)
     if "overlay" in extras:
         picture = painted(frame.arrays[0], found.labels, segmenter.spec)
-        yield rosbag2.jpeg(TOPICS["overlay"], recorded_ns, stamp_ns, jpeg(picture),
-                           frame_id=frame_id)
+        yield rosbag2.jpeg(TOPICS["overlay"], recorded_ns, stamp_ns,
+                           encoded("overlay.jpg", picture, JPEG), frame_id=frame_id)

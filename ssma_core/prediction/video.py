@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from ssma_core.datasets.unread import Input, Inputs, Unread
 from ssma_core.errors import SsmaError
-from ssma_core.files import atomic_write, check_writable
+from ssma_core.files import atomic_write, check_new
 from ssma_core.modalities import encode
 from ssma_core.modalities.scale import for_people
 from ssma_core.pictures import contact_sheet, legend, overlay, resize_nearest
@@ -38,10 +38,10 @@ class Shown(NamedTuple):
 
 
 def check(target: Path) -> None:
-    """Raises SsmaError where the video cannot be written."""
+    """Raises SsmaError where the video cannot be written, or a file is there."""
     if target.suffix.lower() != ".mp4":
         raise SsmaError(f"cannot write {target}: a video is an MP4 file; name it .mp4")
-    check_writable(target)
+    check_new(target)
 
 
 def write_video(segmenter: Segmenter, inputs: Inputs, target: Path) -> None:
@@ -49,7 +49,7 @@ def write_video(segmenter: Segmenter, inputs: Inputs, target: Path) -> None:
     pictures that are named by nanoseconds.
 
     target: it passed `check`. Raises SsmaError for a frame that cannot be read or that the model
-    refuses, and where OpenCV cannot write the video; the target is then as it was.
+    refuses, and where OpenCV cannot write the video; the target is then not there.
     """
     frames = tqdm(inputs.unread(), total=len(inputs), unit="frame", disable=None)
     with atomic_write(target) as temporary:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import numpy.typing as npt
 
+from ssma_core.errors import SsmaError
 from ssma_core.files import write_text
 from ssma_core.plain import from_plain, read_yaml
 from ssma_core.registration.depth import DepthRegistration
@@ -20,6 +21,15 @@ def read(path: str | Path) -> Registration:
     kind: Any = Registration
     found = cast(Registration, from_plain(kind, read_yaml(path), str(path)))
     return replace(found, file=str(path))
+
+
+def is_registration(path: str | Path) -> bool:
+    """Whether the file is one that can be read."""
+    try:
+        read(path)
+    except SsmaError:
+        return False
+    return True
 
 
 def registered(registration: Registration | None, rgb: npt.NDArray[Any] | None,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ssma_core.errors import SsmaError
+from ssma_core.model_files.specs import MODELS, spec_of
 from ssma_core.plain import from_plain, read_yaml, shown
 
 Colour = tuple[int, int, int]
@@ -107,16 +108,8 @@ def _of_yaml(path: Path) -> Classes:
 
 
 def _of_model(path: Path) -> Classes:
-    if path.suffix == ".safetensors":
-        from ssma_core.model_files import checkpoint
-        spec = checkpoint.read_spec(path)
-    elif path.suffix == ".onnx":
-        from ssma_core.model_files import onnx_parts
-        spec = onnx_parts.read(path)[1].spec
-    elif path.suffix == ".engine":
-        from ssma_core.model_files import engine_file
-        spec = engine_file.read(path)[0].exported.spec
-    else:
-        raise SsmaError(f"{path} has no classes: give a model file (.safetensors, .onnx, .engine) "
-                        "or a YAML with class_names and class_colours")
+    if path.suffix not in MODELS:
+        raise SsmaError(f"{path} has no classes: give a model file ({', '.join(MODELS)}) or a YAML "
+                        "with class_names and class_colours")
+    spec = spec_of(path)
     return Classes(spec.class_names, spec.class_colours, spec.void_id)

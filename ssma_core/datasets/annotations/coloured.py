@@ -141,8 +141,3 @@ def _colour(text: str) -> Colour | None:
 def labelmap_text(names: Mapping[str, Colour]) -> str:
     lines = [f"{name}:{','.join(map(str, colour))}::\n" for name, colour in names.items()]
     return "# label:color_rgb:parts:actions\n" + "".join(lines)
-
-
-def painted(label: npt.NDArray[np.uint8], colours: tuple[Colour, ...]) -> npt.NDArray[np.uint8]:
-    """Class ids (H×W) in their colours, H×W×3 uint8 BGR."""
-    return np.array(colours, np.uint8)[:, ::-1][label]

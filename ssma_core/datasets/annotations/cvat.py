@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from ssma_core.datasets.annotations.classes import NOT_DRAWN, Classes, Colour
-from ssma_core.datasets.annotations.coloured import LABELMAP, MASKS, labelmap_text, painted
+from ssma_core.datasets.annotations.coloured import LABELMAP, MASKS, labelmap_text
 from ssma_core.datasets.annotations.frames import Labelled
 from ssma_core.errors import SsmaError
 from ssma_core.files import encoded
-from ssma_core.pictures import Image
+from ssma_core.pictures import Image, in_colours
 
 _BLACK: Colour = (0, 0, 0)  # of what belongs to no class, in class and object masks
 
@@ -33,7 +33,7 @@ def write(path: Path, labelled: Iterable[Labelled], classes: Classes) -> None:
         for frame, label in labelled:
             frames.append(frame.name)
             archive.write(frame.picture, f"JPEGImages/{frame.name}{frame.picture.suffix}")
-            for folder, picture in ((MASKS, painted(label, tuple(colours))),
+            for folder, picture in ((MASKS, in_colours(label, colours)),
                                     ("SegmentationObject", _objects(label, classes.void_id))):
                 archive.writestr(f"{folder}/{frame.name}.png", encoded("mask.png", picture))
         # Background first: its number is 0 there.
@@ -50,7 +50,7 @@ def _objects(label: Image, void_id: int) -> Image:
     drawn = np.unique(label)
     drawn = drawn[drawn != void_id]
     numbers[drawn] = np.arange(1, len(drawn) + 1)
-    return painted(numbers[label], tuple(_voc_colour(number) for number in range(len(drawn) + 1)))
+    return in_colours(numbers[label], [_voc_colour(number) for number in range(len(drawn) + 1)])
 
 
 def _voc_colour(number: int) -> Colour:

@@ -17,7 +17,7 @@ from ssma_core.datasets.folders import PREDICTED, by_stem
 from ssma_core.datasets.samples import read_label
 from ssma_core.disk.partial import cannot_write, partial_folder
 from ssma_core.errors import SsmaError
-from ssma_core.files import atomic_write, read_json
+from ssma_core.files import atomic_write, check_new, read_json
 from ssma_core.modalities import width_x_height
 from ssma_core.pictures import regrouped
 
@@ -43,7 +43,7 @@ def export_labels(data: Path, labels: Path, classes: Classes, kind: str, output:
     data: as `ssma extract` writes it. labels: the same folder, or one with <drive>/label/<stem>.*.
     Ids are those of `classes`; where `ssma predict` made the labels, its model's, which are matched
     by name.
-    kind: a key of FILES or FOLDERS; output: such a file, or a folder that is not there yet.
+    kind: a key of FILES or FOLDERS; output: such a file or folder that is not there yet.
     tolerance: for labelme only, see `labelme.write`.
     Raises SsmaError where there is no label, one does not fit its picture or the classes, or
     `output` cannot be written.
@@ -59,6 +59,7 @@ def export_labels(data: Path, labels: Path, classes: Classes, kind: str, output:
         suffix, write = FILES[kind]
         if output.suffix.lower() != suffix:
             raise SsmaError(f"cannot write {output}: {kind} is one file; name it {suffix}")
+        check_new(output)
         with atomic_write(output) as temporary:
             write(temporary, labelled, classes)
     else:

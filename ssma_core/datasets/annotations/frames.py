@@ -1,6 +1,7 @@
 """The frames of a data folder, and which of them an annotation tool's picture is."""
 from __future__ import annotations
 
+import posixpath
 from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path, PurePosixPath
@@ -13,6 +14,8 @@ from ssma_core.pictures import Image
 from ssma_core.plain import shown
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".ppm", ".pgm")
+# Folders of pictures and masks, ours and the tools', that say nothing of the drive.
+NO_DRIVES = ("rgb", "label", "labels", "images", "masks", "default", "segmentationclass", "..")
 
 
 class Frame(NamedTuple):
@@ -54,22 +57,32 @@ def by_their_stem(known: Sequence[Frame]) -> Mapping[str, list[Frame]]:
     return found
 
 
-def meant(name: str, known: Mapping[str, list[Frame]], all_drives: Set[str]) -> Frame | None:
-    """The frame whose picture has this name or path in an export, with or without suffix; None
-    where there is none. Where the path has the name of a drive, it is that drive's.
+def drive_in(name: str, drives: Set[str]) -> str | None:
+    """The drive that the path of an export's picture names: the last of its folders that is not one
+    of NO_DRIVES, or that is one of `drives`. None where there is no such folder."""
+    return next((part for part in reversed(_path(name).parts[:-1])
+                 if part in drives or part.casefold() not in NO_DRIVES), None)
 
-    known: as `by_their_stem`. all_drives: the names of their drives. Raises SsmaError where it
-    could be one of several.
+
+def meant(name: str, drive: str | None, known: Mapping[str, list[Frame]]) -> Frame | None:
+    """The frame whose picture has this name or path in an export, with or without suffix; None
+    where there is none.
+
+    drive: that it is of, as `drive_in` says; None leaves it to the stem alone. known: as
+      `by_their_stem`. Raises SsmaError where it could be one of several.
     """
-    path = PurePosixPath(name.replace("\\", "/"))
+    path = _path(name)
     stem = path.stem if path.suffix.lower() in PICTURES else path.name
-    drives = all_drives & set(path.parts[:-1])
-    found = [frame for frame in known.get(stem, ()) if not drives or frame.drive in drives]
+    found = [frame for frame in known.get(stem, ()) if drive in (None, frame.drive)]
     if len(found) > 1:
         names = ", ".join(frame.name for frame in found[:5])
         raise SsmaError(f"{shown(name)} could be each of {names}: give the drive's folder in the "
                         "picture's name")
     return found[0] if found else None
+
+
+def _path(name: str) -> PurePosixPath:
+    return PurePosixPath(posixpath.normpath(name.replace("\\", "/").lstrip("/")))
 
 
 def picture_size(path: Path) -> tuple[int, int]:

@@ -13,7 +13,14 @@ from tqdm import tqdm
 
 from ssma_core.datasets.annotations import coco, coloured, label_studio, labelme
 from ssma_core.datasets.annotations.classes import Classes
-from ssma_core.datasets.annotations.frames import Frame, by_their_stem, frames, meant, picture_size
+from ssma_core.datasets.annotations.frames import (
+    Frame,
+    by_their_stem,
+    drive_in,
+    frames,
+    meant,
+    picture_size,
+)
 from ssma_core.datasets.annotations.mask import Drawn, Mask, in_words
 from ssma_core.datasets.annotations.source import Source, opened
 from ssma_core.datasets.folders import by_stem
@@ -27,19 +34,22 @@ _MOST_NAMED = 8
 
 class Imported(NamedTuple):
     """written: frames that have a label from the export now. replaced: how many of them had one
-    before. without: frames of the data folder for which the export has no mask, or one in which
-    nothing is drawn. share: of each class in the labels that were written; sums to 1."""
+    before. by_name: those of them whose masks name no drive, and went by their name alone. without:
+    frames of the data folder for which the export has no mask, or one in which nothing is drawn.
+    share: of each class in the labels that were written; sums to 1."""
 
     written: list[Frame]
     replaced: int
+    by_name: list[Frame]
     without: list[Frame]
     share: tuple[float, ...]
 
 
 class _Staged(NamedTuple):
-    """A label that is not in its place yet. pixels: of each class."""
+    """A label that is not in its place yet. drive: that its mask names. pixels: of each class."""
 
     file: Path
+    drive: str | None
     pixels: npt.NDArray[np.int64]
 
 
@@ -60,11 +70,13 @@ def import_labels(export: Path, data: Path, classes: Classes) -> Imported:
             raise SsmaError(f"{export} has no mask in which anything is drawn: is it the whole "
                             "export, and was the work saved in the tool?")
         replaced = _replaced(list(staged))
-        for frame, (file, _) in staged.items():
+        for frame, each in staged.items():
             make_folder(frame.label.parent)
-            _move(file, frame.label)
+            _move(each.file, frame.label)
     pixels = np.sum([each.pixels for each in staged.values()], axis=0)
-    return Imported(list(staged), replaced, [frame for frame in known if frame not in staged],
+    return Imported(list(staged), replaced,
+                    [frame for frame, each in staged.items() if each.drive is None],
+                    [frame for frame in known if frame not in staged],
                     tuple((pixels / pixels.sum()).tolist()))
 
 
@@ -101,14 +113,14 @@ def _stage(source: Source, known: list[Frame], classes: Classes,
     `import_labels` does, for what means no class after all of the export was read."""
     staged: dict[Frame, _Staged] = {}
     unknown, first_with = Counter[str](), dict[str, str]()
-    for frame, mask in _matched(masks(source, classes), known, source.path):
+    for frame, drive, mask in _matched(masks(source, classes), known, source.path):
         label, missed = _drawn(mask, frame, classes)
         unknown += missed
         for what in missed:
             first_with.setdefault(what, mask.where)
         pixels = np.bincount(label.ravel(), minlength=len(classes.class_names))
         if pixels[classes.void_id] < label.size:
-            staged[frame] = _Staged(staging / f"{len(staged)}.png", pixels)
+            staged[frame] = _Staged(staging / f"{len(staged)}.png", drive, pixels)
             _write(staged[frame].file, label)
     if unknown:
         named = [f"{what}: {count}, first in {first_with[what]}"
@@ -135,14 +147,15 @@ def _move(file: Path, place: Path) -> None:
 
 
 def _matched(found: Iterator[Mask], known: Sequence[Frame],
-             export: Path) -> Iterator[tuple[Frame, Mask]]:
-    """The masks in which something may be drawn, with their frames. Raises SsmaError for two of one
-    frame, and at the end for those of no frame."""
+             export: Path) -> Iterator[tuple[Frame, str | None, Mask]]:
+    """The masks in which something may be drawn, with their frames and the drives that they name.
+    Raises SsmaError for two of one frame, and at the end for those of no frame."""
     stems, places = by_their_stem(known), dict[Frame, str]()
     drives = {frame.drive for frame in known}
     strange: list[str] = []
     for mask in tqdm(found, desc="masks", unit="mask", disable=None):
-        frame = meant(mask.picture, stems, drives)
+        drive = drive_in(mask.picture, drives)
+        frame = meant(mask.picture, drive, stems)
         if frame is None:
             strange.append(f"{mask.picture[-200:]!r}")
         elif frame in places:
@@ -151,11 +164,13 @@ def _matched(found: Iterator[Mask], known: Sequence[Frame],
         else:
             places[frame] = mask.where
             if mask.size is not None:
-                yield frame, mask
+                yield frame, drive, mask
     if strange:
+        few = ", ".join(sorted(drives)[:_MOST_NAMED]) + ", …" * (len(drives) > _MOST_NAMED)
         raise SsmaError(f"{export} has {len(strange)} masks of pictures that are not in --data, "
                         f"first of all {', '.join(strange[:3])}: is it the folder whose pictures "
-                        "were annotated?")
+                        "were annotated? The folder that a picture is in must have the name of its "
+                        f"drive, here {few}")
 
 
 def _drawn(mask: Mask, frame: Frame, classes: Classes) -> Drawn:

@@ -113,8 +113,8 @@ def _picture(data: Any, where: str) -> str:
     except ValueError as error:
         raise SsmaError(f"{where}: {shown(addresses[0])} is no address of a picture") from error
     path = PurePosixPath(local or unquote(address.path))
-    if "upload" in path.parts:
-        return str(path.parent / _UPLOADED.sub("", path.name))
+    if "upload" in path.parts and not local:  # into a folder with the project's number
+        return _UPLOADED.sub("", path.name)
     return str(path)
 
 

@@ -1,7 +1,7 @@
 """Results and comparisons in words, for a terminal."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -92,10 +92,21 @@ def _figures(drives: Sequence[DriveResult], spec: ModelSpec) -> list[str]:
             + ", ".join(f"{count} {cause}" for cause, count in counts.items())
             for stream, counts in found["frames"].items()]
     jumps = found["clock_jumps"]
-    return [*ends, *([f"clock    set back {jumps} times"] if jumps else []),
+    return [*ends, *_foreign_masks(drives),
+            *([f"clock    set back {jumps} times"] if jumps else []),
             f"scored   {found['scored']} of {found['labelled']} labelled, "
             f"mIoU {_percent(found['miou'])} %",
             f"latency  p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms"]
+
+
+def _foreign_masks(drives: Sequence[DriveResult]) -> Iterator[str]:
+    """A line for each bag that most of its masks do not belong to."""
+    for drive in drives:
+        masks = drive.ends.get("truth", {})
+        strange, total = masks.get("unmatched", 0), sum(masks.values())
+        if 2 * strange > total:
+            yield (f"         {strange} of {total} masks are of no image of {drive.name}: are they "
+                   "another drive's?")
 
 
 def _by_bag(result: Result) -> list[str]:
