@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ssma_core import SsmaError
@@ -180,6 +180,7 @@ def test_a_name_that_a_list_cannot_say_is_refused_before_anything_is_written(tmp
 
 @given(st.lists(st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=9)
                 .filter(lambda name: name not in (".", "..")), max_size=4, unique=True))
+@example(["#"])
 @same_folder
 def test_what_is_written_is_what_is_read(tmp_path, files):
     """Of files that exist; any name that can be written comes back."""

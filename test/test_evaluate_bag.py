@@ -18,6 +18,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from ssma_core import BagSource, ConfusionMatrix, Segmenter
 from ssma_core.bags import image_messages, rosbag2
+from ssma_core.cli import main as ssma
 from ssma_core.evaluation import of_bag
 from ssma_core.evaluation.result_file import read_result
 from ssma_core.registration import write
@@ -229,6 +230,15 @@ def test_a_file_that_cannot_be_written_is_reported_before_the_work(
         bag: Path, capsys: pytest.CaptureFixture[str], option: str, name: str) -> None:
     assert evaluate(bag, bag / "no_model.onnx", option, str(bag / name)) == 1
     assert f"cannot write {bag / name}: " in capsys.readouterr().err
+
+
+def test_swapped_topics_are_told_before_the_work(
+        bag: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    swapped = ["--rgb", AUX, "--aux", RGB]
+    assert evaluate(bag, tiny_model, *swapped) == 1  # the last of an option counts
+    assert ssma(["register", str(bag), *swapped, "--output", str(tmp_path / "x.yaml")]) == 1
+    assert capsys.readouterr().err.count(f"the two cameras look swapped: {AUX} was given as "
+                                         "colour") == 2
 
 
 def test_a_model_that_is_not_there_is_named(

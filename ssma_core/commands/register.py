@@ -117,6 +117,7 @@ def _check(options: argparse.Namespace) -> None:
     found = rosbag2.topics(options.bag)
     for topic, types in ((options.rgb, STREAM_TYPES["rgb"]), (options.aux, STREAM_TYPES["aux"])):
         rosbag2.check(options.bag, found, [topic], types)
+    recorded_images.check_order(options.bag, options.rgb, options.aux)
 
 
 def _frames(options: argparse.Namespace) -> list[Frame]:

@@ -68,7 +68,7 @@ def as_listed(file: Path, folder: Path) -> str:
     if seen.split() != [seen]:
         raise SsmaError(f"{seen!r} cannot be written to a list file, which has blanks between its "
                         "paths: rename the folder or file")
-    return seen
+    return f"./{seen}" if seen == "#" else seen  # alone it begins a comment
 
 
 def _text(path: Path) -> str:

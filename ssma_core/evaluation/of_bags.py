@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from ssma_core import processes
 from ssma_core.bags import rosbag2
-from ssma_core.bags.recorded_images import IMAGES, STREAM_TYPES
+from ssma_core.bags.recorded_images import IMAGES, STREAM_TYPES, check_order
 from ssma_core.datasets.masks import masks_of
 from ssma_core.errors import SsmaError
 from ssma_core.evaluation import of_bag
@@ -103,6 +103,7 @@ def _messages(bag: str, source: BagSource) -> int:
     found = rosbag2.check_topics(bag, wanted)
     for topic, types in wanted.items():
         rosbag2.check(bag, found, [topic], types)
+    check_order(bag, source.rgb, source.aux)
     if source.truth:
         masks_of(bag, source.truth)
     return found[source.rgb].messages + found[source.aux].messages
