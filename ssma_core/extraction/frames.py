@@ -30,6 +30,7 @@ class Frame:
         self.stamp_ns = pair.rgb_stamp_ns
         self._pair = pair
         self._registration = source.registration
+        self._no_measurement = 0.0 if source.is_map else float("nan")
         self._colour = recorded_images.read(pair.rgb, "rgb", as_depth=source.as_depth)
         self._second = recorded_images.read(pair.aux, "aux", as_depth=source.as_depth)
 
@@ -45,7 +46,7 @@ class Frame:
         registration."""
         rgb = self.rgb if self._registration else None
         with rosbag2.about(self._pair.aux):
-            return registered(self._registration, rgb, self._second.array())
+            return registered(self._registration, rgb, self._second.array(), self._no_measurement)
 
     def colour_file(self) -> tuple[str, bytes] | None:
         """See `ImageMessage.file`."""

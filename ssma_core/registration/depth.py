@@ -83,9 +83,9 @@ class DepthRegistration:
     def aux_size(self) -> Size:
         return self.depth.size
 
-    def aligned(self, aux: Array, colour_size: Size | None = None) -> Array:
+    def aligned(self, aux: Array, colour_size: Size | None = None, beyond: float = 0.0) -> Array:
         """The depth image in the colour camera's view: of each colour pixel the distance along the
-        colour camera's axis. 0 where nothing was measured; `answers` says why.
+        colour camera's axis. 0 where nothing was measured, of floats `beyond`; `answers` says why.
 
         aux: H×W uint16 millimetres or float metres (0, NaN and infinity: no return); the result has
           its type. colour_size: (width, height) of the colour image, to be checked.
@@ -96,6 +96,8 @@ class DepthRegistration:
             _, known = cv2.threshold(seen, _MOST_MILLIMETRES, 0, cv2.THRESH_TOZERO_INV)
             return cv2.add(known, 0.0, dtype=cv2.CV_16U)  # rounds
         _, known = cv2.threshold(seen, float(_BEYOND / 2), 0, cv2.THRESH_TOZERO_INV)
+        if beyond:
+            known[known == 0] = beyond
         return known.astype(aux.dtype, copy=False)
 
     def answers(self, aux: Array) -> npt.NDArray[np.uint8]:
