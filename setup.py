@@ -59,9 +59,9 @@ setup(
         ("share/ssma_ros/models", glob("models/*.onnx") + glob("models/*.safetensors")),
     ],
     # rosbags knows ROS's messages, and writes bags; mcap writes into a copy of one; the next three
-    # read them. All of those but PyYAML come with rosbags since 0.11 anyway.
+    # read them. All of those but PyYAML come with rosbags since 0.11 anyway. isal makes PNGs.
     install_requires=["numpy>=1.26", "opencv-python-headless>=4.6", "tqdm>=4.66",
-                      "rosbags>=0.10", "mcap>=1.1", "lz4>=4",
+                      "rosbags>=0.10", "mcap>=1.1", "lz4>=4", "isal>=1.5",
                       "backports.zstd>=1; python_version < '3.14'", "PyYAML>=6",
                       "google-crc32c>=1.5", "jinja2>=3.1", "markupsafe>=2.1"],
     extras_require={"cpu": CPU, "ros": ROS, "train": TRAIN, "timm": TRAIN + TIMM, "nyuv2": NYUV2,

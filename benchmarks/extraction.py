@@ -30,7 +30,7 @@ from ssma_core.extraction.extract import Wanted, extract
 from ssma_core.extraction.pictures import Colour
 from ssma_core.synthetic.forest import drive
 
-SIZE, RATE_HZ, FRAMES, PICTURES, ROUNDS = (1280, 720), 30, 90, 6, 3
+SIZE, RATE_HZ, FRAMES, PICTURES, ROUNDS = (1280, 720), 30, 300, 6, 3
 SOURCE = Source("/rgb", "/depth")
 START_NS = 1_700_000_000 * 10**9
 STORE = get_typestore(Stores.ROS2_JAZZY)
@@ -63,7 +63,7 @@ def plain_loop(bag: Path, output: Path) -> None:
     (found,) = drives.find([bag], output, SOURCE)
     output.mkdir()
     for pair in frames.pairs(found, SOURCE, lambda _: True, lambda: None):
-        frame = frames.read(pair, SOURCE)
+        frame = frames.Frame(pair, SOURCE)
         cv2.imwrite(str(output / f"{frame.stamp_ns}.jpg"), frame.rgb)
         cv2.imwrite(str(output / f"{frame.stamp_ns}.png"), frame.aux)
 

@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("seeds", type=int, nargs="+", metavar="SEED")
     parser.add_argument("--model", type=Path, default=Path("models/forest.safetensors"),
                         help="whose colour expert gives the features (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--steps", type=int, default=120)
     parser.add_argument("--frames", type=int, default=320, help="of training; about 0.7 MB each")
     options = parser.parse_args()
     network, spec = checkpoint.load(options.model)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from ssma_core.disk.partial import lock, partial_file
 from ssma_core.errors import SsmaError
+from ssma_core.image_files import png
 from ssma_core.image_files.decode import decode, in_colour
 from ssma_core.plain import from_json
 
@@ -226,6 +227,8 @@ def check_picture(file: Path, inputs: Iterable[Path] = ()) -> None:
 def encoded(path: str | Path, picture: npt.NDArray[Any], options: Sequence[int] = ()) -> bytes:
     """The bytes of the picture's file, in the format of the path's suffix. options: as cv2.imwrite
     takes them. Raises SsmaError when there is no such format."""
+    if Path(path).suffix == ".png" and not options and png.can_hold(picture):
+        return png.encoded(picture)
     try:
         known, data = cv2.imencode(Path(path).suffix, picture, list(options))
     except cv2.error:

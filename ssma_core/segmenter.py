@@ -139,7 +139,7 @@ class Segmenter:
     def registered(self, rgb: npt.NDArray[Any] | None, aux: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The second sensor's array as the model gets it: in the colour camera's view, where there
         is a registration. Arguments and errors as of `segment`."""
-        return registered(self._registration, rgb, aux)
+        return registered(self._registration, rgb, aux, self.spec.modalities[-1].no_measurement)
 
     def prepare(self, rgb: npt.NDArray[Any] | None, aux: npt.NDArray[Any] | None = None, *,
                 confidence: bool = False, trust: bool = False) -> None:

@@ -104,6 +104,11 @@ class Modality:
         by low or percentiles, only a whole number 0, NaN and infinity are none."""
         return self.low is None and self.percentiles is None
 
+    @property
+    def no_measurement(self) -> float:
+        """What a map of floats holds where nothing was measured."""
+        return 0.0 if self.zero_is_nothing else float("nan")
+
     def _check_ends(self, where: str) -> None:
         given = (self.range is not None) + (self.percentiles is not None)
         if given != (self.encoding in ("jet", "grey")):

@@ -21,7 +21,8 @@ from ssma_core.datasets.prepare.data_set import PublishedFrame
 from ssma_core.datasets.prepare.sun_rgbd import SUN_RGBD
 from ssma_core.datasets.samples import read_label
 from ssma_core.files import read_colour, read_ids, read_sensor
-from ssma_core.image_files.decode import decode
+from ssma_core.image_files import png as png_files
+from ssma_core.image_files.decode import check, decode
 
 RANDOM = np.random.default_rng(0)
 NOISE = RANDOM.integers(0, 256, (24, 32, 3), np.uint8)
@@ -163,6 +164,57 @@ def test_no_bit_of_a_png_changes_its_values_unseen(place: int, bit: int) -> None
     data[place % len(data)] ^= 1 << bit
     with suppress(SsmaError):
         np.testing.assert_array_equal(decode(memoryview(data))[1], NOISE)
+
+
+SHAPES = [(1, 1), (7, 5), (5, 7, 3), (1, 9, 3), (90, 1)]
+
+
+@pytest.mark.parametrize("deflate", [png_files.deflate, zlib])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_png_that_is_written_holds_each_value(
+        monkeypatch: pytest.MonkeyPatch, dtype: Any, deflate: Any) -> None:
+    """As OpenCV reads it; also where isal is not installed, and of arrays that lie otherwise."""
+    monkeypatch.setattr(png_files, "deflate", deflate)
+    draw = np.random.default_rng(0)
+    for shape in SHAPES:
+        values = draw.integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
+        for pixels in (values, values[::-1, ::-1], values.swapaxes(0, 1)):
+            data = np.frombuffer(png_files.encoded(pixels), np.uint8)
+            np.testing.assert_array_equal(cv2.imdecode(data, cv2.IMREAD_UNCHANGED), pixels)
+            assert png_files.holds_all(data.data)
+
+
+@given(place=st.integers(0, 10_000), byte=st.integers(0, 255), cut=st.booleans(),
+       kind=st.sampled_from([".jpg", ".png"]))
+def test_a_check_refuses_what_decoding_refuses(place: int, byte: int, cut: bool, kind: str) -> None:
+    data = bytearray(encoded(kind, NOISE))
+    data[place % len(data)] = byte
+    if cut:
+        del data[place % len(data):]
+    outcomes = []
+    for read in (check, decode):
+        try:
+            read(memoryview(data))
+            outcomes.append("good")
+        except SsmaError as error:
+            outcomes.append(str(error))
+    assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize(("rows", "good"), [
+    (bytes(9 * 13), True), (bytes(9 * 13 - 1), False), (b"\5" + bytes(9 * 13 - 1), False)])
+def test_a_png_whose_checksums_fit_must_hold_all_rows(rows: bytes, good: bool) -> None:
+    """9 rows of 6 values of 16 bits, each behind its filter's number, 0 to 4."""
+    whole = png_files.encoded(np.zeros((9, 6), np.uint16))
+    packed = zlib.compress(rows)
+    begin = whole.index(b"IDAT") - 4
+    data = (whole[:begin] + len(packed).to_bytes(4, "big") + b"IDAT" + packed
+            + zlib.crc32(b"IDAT" + packed).to_bytes(4, "big") + whole[-12:])
+    if good:
+        check(memoryview(data))
+    else:
+        with pytest.raises(SsmaError):
+            check(memoryview(data))
 
 
 def test_a_size_is_looked_at_before_the_memory_is_taken(

@@ -5,6 +5,8 @@ The kind of an image is read from its own bytes: drivers write many different te
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -49,17 +51,22 @@ def is_jpeg(message: Any) -> bool:
 
 
 def as_file(message: Any) -> tuple[str, bytes] | None:
-    """The file in a message that `decode` can read, suffix and bytes, where its values are those
-    that `decode` gives: a JPEG, a colour PNG (which may have alpha), or compressedDepth's 16 bits.
-    None for others: a mosaic, quantized depth, and a JPEG with Exif data, whose orientation other
-    programs follow."""
+    """The file in a message, suffix and bytes, where its values are those that `decode` gives: a
+    JPEG, a colour PNG (which may have alpha), or compressedDepth's 16 bits. None for others: a
+    mosaic, quantized depth, and a JPEG with Exif data, whose orientation other programs follow.
+    Raises SsmaError, as `decode`, when it is damaged."""
     found = encoding(message)
     if is_jpeg(message):
+        suffix = ".jpg"
         is_kept = found in ("bgr8", "mono8") and _EXIF not in bytes(_body(message)[:_MOST_EXIF])
-        return (".jpg", bytes(_body(message))) if is_kept else None
-    if found == "bgr8" or (found == "16UC1" and _is_depth(message)):
-        return ".png", bytes(_body(message))
-    return None
+    else:
+        suffix = ".png"
+        is_kept = found == "bgr8" or (found == "16UC1" and _is_depth(message))
+    if not is_kept:
+        return None
+    with _decoding(message):
+        image_files.check(_body(message))
+    return suffix, bytes(_body(message))
 
 
 def decode(message: Any) -> npt.NDArray[Any]:
@@ -67,14 +74,20 @@ def decode(message: Any) -> npt.NDArray[Any]:
     (metres, NaN where there is no return). Raises SsmaError when it is damaged, and for colours of
     16 bits that are not used."""
     kind = encoding(message)
-    try:
+    with _decoding(message):
         header, pixels = image_files.decode(_body(message))
-    except SsmaError as error:
-        raise SsmaError(f"an image of format {message.format!r} cannot be decoded: {error}"
-                        ) from error
     if pixels.ndim == 3:
         pixels = np.ascontiguousarray(pixels[..., :3] if header.is_colour else pixels[..., 0])
     return _metres(pixels, message) if kind == "32FC1" else in_bgr(pixels, kind)
+
+
+@contextmanager
+def _decoding(message: Any) -> Iterator[None]:
+    try:
+        yield
+    except SsmaError as error:
+        raise SsmaError(f"an image of format {message.format!r} cannot be decoded: {error}"
+                        ) from error
 
 
 def _encoding(header: Header, message: Any) -> str:

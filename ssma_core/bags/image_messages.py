@@ -4,7 +4,8 @@ Messages come from rclpy or, out of a bag, from rosbags: only their fields matte
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,9 +60,20 @@ class ImageMessage:
         Raises SsmaError, naming the topic, for a compressed image that is damaged, and for a
         colour image of 16 bits that are not used.
         """
-        try:
+        with self._naming():
             pixels = self.decode(self.message)
             return three_channels(eight_bits(pixels)) if self.stream == "rgb" else pixels
+
+    def file(self) -> tuple[str, bytes] | None:
+        """The file that a CompressedImage holds, suffix and bytes, where a reader of files finds in
+        it what `array` gives; None for others. Raises SsmaError, as `array`, when it is damaged."""
+        with self._naming():
+            return compressed_images.as_file(self.message) if is_compressed(self.message) else None
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        try:
+            yield
         except SsmaError as error:
             raise SsmaError(f"{self.topic}: {error}") from error
 

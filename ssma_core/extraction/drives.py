@@ -147,7 +147,7 @@ def _drive(bag: Path, folder: Path, source: Source) -> Drive:
     if source.registration:
         infos.pop(source.name, None)  # colour's holds for both now
         with naming(bag):
-            firsts[1] = registered(source.registration, *firsts)
+            firsts[1] = registered(source.registration, firsts[0], firsts[1])
     counts = {topic: found[topic].messages for topic in (source.rgb, source.aux)}
     facts = {"bag": folder.name, "begin_ns": rosbag2.span_ns(bag)[0], "messages": counts,
              "name": source.name, **asdict(source.pairing)}

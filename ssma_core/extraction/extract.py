@@ -19,7 +19,7 @@ from ssma_core.errors import SsmaError
 from ssma_core.extraction import drives, listing, pictures
 from ssma_core.extraction.choice import choose, without_blurred
 from ssma_core.extraction.drives import Drive, Source
-from ssma_core.extraction.frames import pairs, read, spaced
+from ssma_core.extraction.frames import Frame, pairs, spaced
 from ssma_core.extraction.listing import Row
 from ssma_core.extraction.pictures import Colour
 from ssma_core.extraction.scores import ScoreJob, check_model, score
@@ -191,11 +191,11 @@ def _write_one(job: WriteJob, pair: Pair[Recorded]) -> bool | str:
     if pair.rgb_stamp_ns in job.there:
         return False
     try:
-        frame = read(pair, job.source)
+        made = pictures.files(Frame(pair, job.source), job.source.name, job.colour)
     except SsmaError as error:
         return str(error)
     drives.claim(job.drive)
-    pictures.write(frame, job.drive.folder, job.source.name, job.colour)
+    pictures.write(job.drive.folder, str(pair.rgb_stamp_ns), made)
     return True
 
 

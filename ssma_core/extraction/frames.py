@@ -2,14 +2,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ssma_core.bags import recorded_images, rosbag2
-from ssma_core.bags.image_messages import ImageMessage
+from ssma_core.bags import image_messages, recorded_images, rosbag2
 from ssma_core.bags.pairing import Pair, Pairing
 from ssma_core.bags.rosbag2 import Recorded
 from ssma_core.errors import SsmaError
@@ -19,17 +19,47 @@ from ssma_core.registration import registered
 JITTER = 0.01  # seconds: stamps at a regular pace vary by less
 
 
-@dataclass(frozen=True)
 class Frame:
-    """A pair of images. stamp_ns: the colour image's. rgb: H×W×3 uint8 BGR. aux: H×W of uint8,
-    uint16 or float32, or H×W×3 uint8 BGR. colour, second: the messages that they were in;
-    second is None where aux is no longer what was recorded, but registered."""
+    """A pair of images, which are decoded when they are asked for.
 
-    stamp_ns: int
-    rgb: npt.NDArray[np.uint8]
-    aux: npt.NDArray[Any]
-    colour: ImageMessage
-    second: ImageMessage | None
+    stamp_ns: the colour image's. Raises SsmaError, naming the message, where an image cannot be
+    read: some when it is made, the others when they are decoded.
+    """
+
+    def __init__(self, pair: Pair[Recorded], source: Source) -> None:
+        self.stamp_ns = pair.rgb_stamp_ns
+        self._pair = pair
+        self._registration = source.registration
+        self._no_measurement = 0.0 if source.is_map else float("nan")
+        self._colour = recorded_images.read(pair.rgb, "rgb", as_depth=source.as_depth)
+        self._second = recorded_images.read(pair.aux, "aux", as_depth=source.as_depth)
+
+    @cached_property
+    def rgb(self) -> npt.NDArray[np.uint8]:
+        """H×W×3 uint8 BGR."""
+        with rosbag2.about(self._pair.rgb):
+            return self._colour.array()
+
+    @cached_property
+    def aux(self) -> npt.NDArray[Any]:
+        """H×W of uint8, uint16 or float32, or H×W×3 uint8 BGR; in colour's view with a
+        registration."""
+        rgb = self.rgb if self._registration else None
+        with rosbag2.about(self._pair.aux):
+            return registered(self._registration, rgb, self._second.array(), self._no_measurement)
+
+    def colour_file(self) -> tuple[str, bytes] | None:
+        """See `ImageMessage.file`."""
+        with rosbag2.about(self._pair.rgb):
+            return self._colour.file()
+
+    def second_file(self) -> tuple[str, bytes] | None:
+        """Likewise, of a map of 16 bits (colours may have alpha); None where `aux` is registered,
+        and no longer what was recorded."""
+        if self._registration or image_messages.encoding(self._second.message) != "16UC1":
+            return None
+        with rosbag2.about(self._pair.aux):
+            return self._second.file()
 
 
 def spaced(every: float, also: Collection[int] = ()) -> Callable[[int], bool]:
@@ -60,17 +90,6 @@ def pairs(drive: Drive, source: Source, take: Callable[[int], bool], progress: C
         if pair.rgb_stamp_ns not in seen and take(pair.rgb_stamp_ns):
             seen.add(pair.rgb_stamp_ns)
             yield pair
-
-
-def read(pair: Pair[Recorded], source: Source) -> Frame:
-    """Raises SsmaError, naming the message, where an image cannot be read."""
-    colour = recorded_images.read(pair.rgb, "rgb", as_depth=source.as_depth)
-    second = recorded_images.read(pair.aux, "aux", as_depth=source.as_depth)
-    with rosbag2.about(pair.rgb):
-        rgb = colour.array()
-    with rosbag2.about(pair.aux):
-        aux = registered(source.registration, rgb, second.array())
-    return Frame(pair.rgb_stamp_ns, rgb, aux, colour, None if source.registration else second)
 
 
 def _all_pairs(drive: Drive, source: Source, progress: Callable[[], Any]

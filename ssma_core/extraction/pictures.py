@@ -8,12 +8,12 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from ssma_core.bags import compressed_images, image_messages
-from ssma_core.bags.image_messages import ImageMessage
 from ssma_core.datasets.folders import by_stem
 from ssma_core.extraction.drives import COLOUR
 from ssma_core.extraction.frames import Frame
 from ssma_core.files import atomic_write, encoded, make_folder
+
+Files = dict[str, tuple[str, bytes]]  # by their folder: suffix and content
 
 # Faster than any compression, and no larger than the bag: noisy metres hardly become smaller.
 _AS_IT_IS = (cv2.IMWRITE_TIFF_COMPRESSION, 1)
@@ -35,18 +35,23 @@ def there(folder: Path, name: str) -> frozenset[int]:
     return frozenset(int(stem) for stem in colour & second if stem.isdecimal())
 
 
-def write(frame: Frame, folder: Path, name: str, colour: Colour) -> None:
+def files(frame: Frame, name: str, colour: Colour) -> Files:
+    """Both pictures of a frame. What was recorded as a file that can be kept is not made anew.
+    Raises SsmaError where an image cannot be read."""
+    return {name: _second_file(frame), COLOUR: _colour_file(frame, colour)}
+
+
+def write(folder: Path, stem: str, made: Files) -> None:
     """Writes both pictures into a drive's folder, colour last: a colour picture has its partner.
     Raises SsmaError where one cannot be written."""
-    files = {name: _second_file(frame), COLOUR: _colour_file(frame, colour)}
-    for below, (suffix, data) in files.items():
+    for below, (suffix, data) in made.items():
         make_folder(folder / below)
-        with atomic_write(folder / below / f"{frame.stamp_ns}{suffix}") as temporary:
+        with atomic_write(folder / below / f"{stem}{suffix}") as temporary:
             temporary.write_bytes(data)
 
 
 def _colour_file(frame: Frame, colour: Colour) -> tuple[str, bytes]:
-    kept = _recorded_file(frame.colour)
+    kept = frame.colour_file()
     if kept and kept[0] == f".{colour.format}":
         return kept
     quality = (cv2.IMWRITE_JPEG_QUALITY, colour.quality) if colour.format == "jpg" else ()
@@ -54,15 +59,9 @@ def _colour_file(frame: Frame, colour: Colour) -> tuple[str, bytes]:
 
 
 def _second_file(frame: Frame) -> tuple[str, bytes]:
-    kept = _recorded_file(frame.second) if frame.second else None
-    if kept and kept[0] == ".png" and frame.aux.ndim == 2:
+    kept = frame.second_file()
+    if kept:
         return kept
     if frame.aux.dtype == np.float32:
         return ".tiff", encoded("p.tiff", frame.aux, _AS_IT_IS)
     return ".png", encoded("p.png", frame.aux)
-
-
-def _recorded_file(image: ImageMessage) -> tuple[str, bytes] | None:
-    """The file that a message holds, where a reader of files finds in it what `array` gives."""
-    return (compressed_images.as_file(image.message)
-            if image_messages.is_compressed(image.message) else None)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ssma_core.datasets.inputs import sensors_of
 from ssma_core.errors import SsmaError
 from ssma_core.extraction.drives import COLOUR, Drive, Source
-from ssma_core.extraction.frames import Frame, pairs, read, spaced
+from ssma_core.extraction.frames import Frame, pairs, spaced
 from ssma_core.extraction.looks import looks, sharpness
 from ssma_core.modalities.blank import MIN_VALID_DEPTH, looked_at, same_rows, shows_nothing
 from ssma_core.model_files.specs import spec_of
@@ -78,13 +78,13 @@ def _candidates(job: ScoreJob, segmenter: Segmenter | None, progress: Callable[[
     readable, error = False, None
     for pair in pairs(job.drive, job.source, spaced(job.every, job.also), progress):
         try:
-            frame = read(pair, job.source)
+            frame = Frame(pair, job.source)
+            rows = {COLOUR: looked_at(frame.rgb), job.source.name: looked_at(frame.aux)}
         except SsmaError as reason:
             error = error or reason
             yield Candidate(job.drive.name, pair.rgb_stamp_ns, f"cannot be read: {reason}")
             continue
         readable = True
-        rows = {COLOUR: looked_at(frame.rgb), job.source.name: looked_at(frame.aux)}
         yield _scored(job, frame, _flaw(rows, before, job.source), segmenter)
         before = rows
     if error and not readable:
@@ -92,10 +92,8 @@ def _candidates(job: ScoreJob, segmenter: Segmenter | None, progress: Callable[[
 
 
 def _scored(job: ScoreJob, frame: Frame, flaw: str, segmenter: Segmenter | None) -> Candidate:
-    if flaw:
-        return Candidate(job.drive.name, frame.stamp_ns, flaw, sharpness(frame.rgb),
-                         looks(frame.rgb, frame.aux))
-    uncertainty, disagreement = _doubts(segmenter, frame) if segmenter else (None, None)
+    uncertainty, disagreement = (_doubts(segmenter, frame) if segmenter and not flaw
+                                 else (None, None))
     return Candidate(job.drive.name, frame.stamp_ns, flaw, sharpness(frame.rgb),
                      looks(frame.rgb, frame.aux), uncertainty, disagreement)
 

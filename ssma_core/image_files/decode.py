@@ -57,15 +57,32 @@ def decode(data: memoryview) -> tuple[Header, Array]:
     elif found.kind == "TIFF":
         tiff.check_whole(data)
         data = tiff.as_stored(data)
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        pixels = None
+    pixels = _pixels(data, cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise SsmaError(DAMAGED)
     if found.kind == "PNG" and found.bits < 8 and not found.is_colour and pixels.ndim == 2:
         pixels = pixels // np.uint8(white(found.bits))  # which the decoder multiplied with
     return found, pixels
+
+
+def check(data: memoryview) -> None:
+    """Raises SsmaError where `decode` does. In half of its time or less for most PNGs and JPEGs:
+    their values are unpacked, and no pixels made of them."""
+    found = header(data)
+    if found.kind == "JPEG":
+        jpeg.check_whole(data)
+        if _pixels(data, cv2.IMREAD_REDUCED_GRAYSCALE_8) is None:
+            raise SsmaError(DAMAGED)
+    elif found.kind != "PNG" or not png.holds_all(data):
+        decode(data)
+
+
+def _pixels(data: memoryview, how: int) -> Array | None:
+    """None where OpenCV cannot decode it."""
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), how)
+    except cv2.error:
+        return None
 
 
 def white(bits: int) -> int:

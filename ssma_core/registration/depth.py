@@ -83,9 +83,9 @@ class DepthRegistration:
     def aux_size(self) -> Size:
         return self.depth.size
 
-    def aligned(self, aux: Array, colour_size: Size | None = None) -> Array:
+    def aligned(self, aux: Array, colour_size: Size | None = None, beyond: float = 0.0) -> Array:
         """The depth image in the colour camera's view: of each colour pixel the distance along the
-        colour camera's axis. 0 where nothing was measured; `answers` says why.
+        colour camera's axis. 0 where nothing was measured, of floats `beyond`; `answers` says why.
 
         aux: H×W uint16 millimetres or float metres (0, NaN and infinity: no return); the result has
           its type. colour_size: (width, height) of the colour image, to be checked.
@@ -96,6 +96,8 @@ class DepthRegistration:
             _, known = cv2.threshold(seen, _MOST_MILLIMETRES, 0, cv2.THRESH_TOZERO_INV)
             return cv2.add(known, 0.0, dtype=cv2.CV_16U)  # rounds
         _, known = cv2.threshold(seen, float(_BEYOND / 2), 0, cv2.THRESH_TOZERO_INV)
+        if beyond:
+            known[known == 0] = beyond
         return known.astype(aux.dtype, copy=False)
 
     def answers(self, aux: Array) -> npt.NDArray[np.uint8]:
@@ -121,17 +123,20 @@ class DepthRegistration:
         """What the colour camera sees of these, in their unit; infinity where it sees nothing."""
         width, height = self._grid.size
         stride = width + 2  # around the grid is a border for what lands beside it
-        nearest = np.full((height + 2) * stride, np.inf, np.float32)
+        inside = (height + 2) * stride
+        # What lands nowhere is kept apart: on one place each would wait for the one before.
+        nowhere = inside + 2 * stride + np.arange(distances.shape[1], dtype=np.int32)
+        nearest = np.full(nowhere[-1] + 1, np.inf, np.float32)
         slopes, offset = self._projection
         for top in range(0, len(distances), _ROWS):
             rows = slice(top, top + _ROWS + 1)  # the last one again, for the gap below it
             far, places = _landed(distances[rows], slopes[:, rows], units_a_metre * offset,
-                                  self._grid.size)
+                                  self._grid.size, nowhere)
             with np.errstate(invalid="ignore"):  # of what lands nowhere
                 np.minimum.at(nearest, places.astype(np.intp), far)
                 for between, farther in _gaps(places, far, distances.shape[1], stride):
                     np.minimum.at(nearest, between.astype(np.intp), farther)
-        seen = nearest.reshape(height + 2, stride)[1:-1, 1:-1]
+        seen = nearest[:inside].reshape(height + 2, stride)[1:-1, 1:-1]
         if self._grid.places is None:
             return seen
         return cv2.remap(seen, self._grid.places, None, cv2.INTER_NEAREST,
@@ -174,10 +179,10 @@ def _units_a_metre(aux: Array) -> float:
     return 1000.0 if aux.dtype == np.uint16 else 1.0
 
 
-def _landed(distances: Floats, slopes: Floats, offset: Floats, size: Size
+def _landed(distances: Floats, slopes: Floats, offset: Floats, size: Size, nowhere: Places
             ) -> tuple[Floats, Places]:
     """Of each measurement its distance from the grid's camera, and the flat index, with the border,
-    of the pixel on which it lands; 0, a corner of the border, for what lands nowhere."""
+    of the pixel on which it lands; `nowhere`, by its column, for what lands on none."""
     x, y, far = (slope * distances for slope in slopes)
     far += offset[2]
     with np.errstate(all="ignore"):  # of what is no measurement
@@ -194,8 +199,7 @@ def _landed(distances: Floats, slopes: Floats, offset: Floats, size: Size
     lands &= far > 0
     row *= size[0] + 2
     row += column
-    row *= lands
-    return far.ravel(), row.ravel()
+    return far.ravel(), np.where(lands, row, nowhere).ravel()
 
 
 def _gaps(places: Places, far: Floats, row: int, stride: int) -> Iterator[tuple[Places, Floats]]:

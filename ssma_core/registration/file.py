@@ -33,12 +33,13 @@ def is_registration(path: str | Path) -> bool:
 
 
 def registered(registration: Registration | None, rgb: npt.NDArray[Any] | None,
-               aux: npt.NDArray[Any]) -> npt.NDArray[Any]:
+               aux: npt.NDArray[Any], beyond: float = 0.0) -> npt.NDArray[Any]:
     """The second sensor's image in the colour camera's view, see `aligned`; without a registration,
-    as it is. rgb: None where it is not known. Raises SsmaError as `aligned`."""
+    as it is. rgb: None where it is not known. beyond: what an image of floats holds where that
+    sensor sees nothing. Raises SsmaError as `aligned`."""
     if registration is None:
         return aux
-    return registration.aligned(aux, None if rgb is None else (rgb.shape[1], rgb.shape[0]))
+    return registration.aligned(aux, None if rgb is None else (rgb.shape[1], rgb.shape[0]), beyond)
 
 
 def write(path: str | Path, registration: Registration, comment: str) -> None:

@@ -21,6 +21,7 @@ Row = tuple[float, float, float]
 FARTHEST_CORNER = 0.5  # of the colour image's diagonal
 TOLERANCE = 3.0  # pixels that one surface may be displaced by
 _FITS = 1.0  # pixel by which lenses may keep a homography from fitting
+_OUTSIDE = -9  # a column that no image has, with all its neighbours
 _GRID = 12  # points along each side of the image that a homography is fitted to
 
 
@@ -56,16 +57,19 @@ class HomographyRegistration:
             check_megapixels("an image", *size)
         check_homography(np.array(self.matrix), self.aux_size, self.colour_size)
 
-    def aligned(self, aux: Array, colour_size: Size | None = None) -> Array:
+    def aligned(self, aux: Array, colour_size: Size | None = None, beyond: float = 0.0) -> Array:
         """The second image in the colour camera's view: H×W or H×W×3 of the same type. 0 where the
-        second camera sees nothing.
+        second camera sees nothing; of floats `beyond`.
 
         aux: H×W or H×W×3, uint8, uint16 or float. colour_size: (width, height) of the colour image,
           to be checked. Raises SsmaError when a size is another one.
         """
         check_sizes(self, aux, colour_size)
         how = cv2.INTER_LINEAR if self.interpolation == "linear" else cv2.INTER_NEAREST
-        return cv2.remap(aux, *self._maps, how, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+        found = cv2.remap(aux, *self._maps, how, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+        if beyond and aux.dtype.kind == "f":  # not by remap: a NaN beside a pixel would spread
+            found[self._maps[0][..., 0] == _OUTSIDE] = beyond
+        return found
 
     @cached_property
     def _maps(self) -> tuple[Array, Array | None]:
@@ -77,7 +81,7 @@ class HomographyRegistration:
         at = at.reshape(height, width, 2)
         last = np.array(self.aux_size) - 1
         inside = ((at >= -0.5) & (at <= last + 0.5)).all(axis=2, keepdims=True)
-        at = np.where(inside, at.clip(0, last), -9).astype(np.float32)
+        at = np.where(inside, at.clip(0, last), _OUTSIDE).astype(np.float32)
         nearest = self.interpolation == "nearest"
         if nearest:
             at = np.rint(at)

@@ -105,6 +105,7 @@ class Labelling:
             {stream: modality.encoding in ("jet", "hha") and modality.zero_is_nothing
              for stream, modality in modalities.items()},
             [stream for stream, modality in modalities.items() if not modality.zero_is_nothing])
+        self._no_measurement = segmenter.spec.modalities[-1].no_measurement
         depth_range = range_m(segmenter.spec.modalities[1])
         self._depth_units = DepthUnits(depth_range) if depth_range else None
         self._warm_up = WarmUp(segmenter, self._wanted)
@@ -177,7 +178,7 @@ class Labelling:
         if image.stream == "rgb":
             self.colour_frame = image.message.header.frame_id
             return image.array()
-        return registered(self._registration, rgb, image.array())
+        return registered(self._registration, rgb, image.array(), self._no_measurement)
 
     def _header(self, image: ImageMessage) -> Any:
         """Of what is made from an image: its stamp, and the frame in which it is seen."""
