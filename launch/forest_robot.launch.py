@@ -39,6 +39,8 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 from launch_ros.substitutions import ExecutableInPackage, FindPackageShare
 
+from ssma_ros.replay.dds import PROFILE_VARIABLES
+
 RESPAWN_DELAY_S = 2.0
 
 
@@ -150,12 +152,11 @@ def _share(*path: str) -> PathJoinSubstitution:
 
 
 def _room_for_images() -> list[SetEnvironmentVariable]:
-    """Sets the profile of Fast DDS, by the variable of versions before 3 and by that of later ones.
-    A profile that the user has set stays."""
+    """Sets the profile of Fast DDS. One that the user has set stays."""
     return [
         SetEnvironmentVariable(
             name, EnvironmentVariable(name, default_value=_share("config", "fastdds_images.xml")))
-        for name in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+        for name in PROFILE_VARIABLES
     ]
 
 

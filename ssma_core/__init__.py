@@ -33,6 +33,7 @@ from ssma_core.evaluation.results import (
 )
 from ssma_core.files import atomic_write, check_writable
 from ssma_core.image_files.header import limit_megapixels
+from ssma_core.modalities import is_depth
 from ssma_core.modalities.blank import (
     MIN_VALID_DEPTH,
     looked_at,
@@ -90,10 +91,10 @@ __all__ = ["MIN_VALID_DEPTH", "OTHER", "OVERTAKE_NS", "STREAMS", "BagSource", "C
            "SsmaError", "Stream", "Timeline", "TimelineEvent", "add_pairing_arguments",
            "atomic_write", "begin_program", "check_writable", "colourize", "compare_files",
            "contact_sheet", "cpu", "encodings", "evaluate_bags", "glibc", "image_messages",
-           "in_metres", "in_words", "limit_megapixels", "looked_at", "measured", "overlay",
-           "read_registration", "registered", "return_free_memory", "rosbag2", "same_rows", "score",
-           "shows_nothing", "stacked", "true_labels", "versions", "write_comparison",
-           "write_report", "write_result"]
+           "in_metres", "in_words", "is_depth", "limit_megapixels", "looked_at", "measured",
+           "overlay", "read_registration", "registered", "return_free_memory", "rosbag2",
+           "same_rows", "score", "shows_nothing", "stacked", "true_labels", "versions",
+           "write_comparison", "write_report", "write_result"]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import importlib.util
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ import yaml
 from hypothesis import HealthCheck, settings
 
 from ssma_core import Modality, ModelSpec
+from ssma_core.registration.homography import HomographyRegistration
 from ssma_core.synthetic.forest import CLASS_COLOURS, CLASS_NAMES
 
 if TYPE_CHECKING:
@@ -59,6 +61,11 @@ TINY_SPEC = ModelSpec(
     class_names=CLASS_NAMES, class_colours=CLASS_COLOURS,
     modalities=(Modality("rgb", "image"), Modality("depth", "jet", 20000.0)),
     input_size=(384, 192))
+SMALL_SPEC = ModelSpec(
+    architecture="ssma", size="tiny", class_names=("void", "ground", "sky"),
+    class_colours=((0, 0, 0), (9, 9, 9), (0, 0, 9)), input_size=(64, 48),
+    modalities=(Modality("rgb", "image"), Modality("depth", "jet", 8000.0)))
+SMALL_EXPERT = replace(SMALL_SPEC, architecture="adapnet++", modalities=SMALL_SPEC.modalities[:1])
 
 
 @pytest.fixture(scope="session")
@@ -91,6 +98,13 @@ def seeded(shared: Path) -> ModuleType:
 @pytest.fixture(scope="session")
 def tiny_spec() -> ModelSpec:
     return TINY_SPEC
+
+
+def half_as_large(size: tuple[int, int]) -> HomographyRegistration:
+    """Of second images of half the colour images' size (width, height), each pixel of which shows
+    what 2×2 of colour show."""
+    return HomographyRegistration(((2.0, 0.0, 0.5), (0.0, 2.0, 0.5), (0.0, 0.0, 1.0)),
+                                  (size[0] // 2, size[1] // 2), size, "nearest")
 
 
 def save_untrained(path: Path, spec: ModelSpec) -> None:

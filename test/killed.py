@@ -27,7 +27,7 @@ GONE_S = 30.0  # within which the processes of a killed one are gone
 RGB, AUX, LABEL = "/rgb", "/depth", "/label"
 
 
-# What is killed. One line for each program; its inputs are made in `inputs`.
+# What is killed: one line for each program. What they read is made in killed_inputs.py.
 
 def ssma(*arguments: object) -> None:
     from ssma_core.cli import main
@@ -37,6 +37,32 @@ def ssma(*arguments: object) -> None:
 def evaluate_bag(*arguments: object) -> None:
     from ssma_ros.replay.evaluate_bag import main
     _succeed("evaluate_bag", main([str(argument) for argument in arguments]))
+
+
+def predict(given: Path, *target: object) -> None:
+    ssma("predict", "--model", given / "tiny.onnx", given / "bag", "--topics", RGB, AUX, *target)
+
+
+def export_labels(given: Path, kind: str, target: Path) -> None:
+    ssma("export-labels", given / "data", "--classes", given / "classes.yaml", "--format", kind,
+         "--output", target)
+
+
+def once(target: Path, make: Callable[[Path], object]) -> None:
+    """What refuses to write over its result is not asked again once that is there."""
+    if not target.exists():
+        make(target)
+
+
+def import_labels(given: Path, output: Path) -> None:
+    """Into a data folder with the pictures of the given one, and no label yet."""
+    for rgb in given.glob("data/*/rgb"):
+        mine = output / rgb.parent.name / "rgb"
+        mine.parent.mkdir(exist_ok=True)
+        if not mine.is_symlink():
+            mine.symlink_to(rgb)
+    ssma("import-labels", given / "labels.zip", "--classes", given / "classes.yaml",
+         "--data", output)
 
 
 def train(given: Path, output: Path) -> None:
@@ -65,9 +91,18 @@ PROGRAMS: dict[str, Program] = {
         "prepare", "synthia", "--root", given / "synthia", "--output", output, "--workers", "1"),
     "extract": lambda given, output: ssma(
         "extract", given / "bag", "--output", output, "--rgb", RGB, "--aux", AUX, "--jobs", "1"),
-    "predict": lambda given, output: ssma(
-        "predict", "--model", given / "tiny.onnx", given / "bag", "--topics", RGB, AUX,
-        "--output", output),
+    "predict": lambda given, output: predict(given, "--output", output),
+    "predict --into": lambda given, output: once(
+        output / "labelled.mcap", lambda target: predict(given, "--into", target)),
+    "predict --video": lambda given, output: predict(given, "--video", output / "m.mp4"),
+    "register": lambda given, output: ssma(
+        "register", given / "bag", "--rgb", RGB, "--aux", AUX, "--by", "images",
+        "--output", output / "r.yaml", "--blend", output / "blend.png"),
+    "export-labels": lambda given, output: once(
+        output / "labels", lambda target: export_labels(given, "labelme", target)),
+    "export-labels cvat": lambda given, output: export_labels(
+        given, "cvat", output / "labels.zip"),
+    "import-labels": import_labels,
     "evaluate": lambda given, output: evaluate_bag(
         given / "bag", "--model", given / "tiny.onnx", "--rgb", RGB, "--aux", AUX,
         "--label", LABEL, "--json", output / "m.json", "--report", output / "m.html"),
@@ -80,51 +115,10 @@ LIBRARIES = (
     "ssma_core.training.loop", "ssma_core.export.onnx", "ssma_core.export.int8",
     "ssma_core.datasets.inputs", "ssma_core.datasets.prepare", "ssma_core.commands.prepare",
     "ssma_core.commands.synthesize", "ssma_core.commands.extract", "ssma_core.commands.predict",
-    "ssma_ros.replay.evaluate_bag",
+    "ssma_core.commands.register", "ssma_core.commands.export_labels",
+    "ssma_core.commands.import_labels", "ssma_core.prediction.labelled_bag",
+    "ssma_core.prediction.video", "ssma_ros.replay.evaluate_bag",
     "ssma_core.evaluation.of_bags", "ssma_core.backends.onnxruntime")
-
-
-def inputs(folder: Path, programs: Iterable[str]) -> Path:
-    """Makes what the programs read."""
-    sys.path.insert(0, str(Path(__file__).parent))
-    from conftest import save_untrained, small_run, write_configuration, write_easy_frames
-    from test_prepare import synthia
-
-    from ssma_core import Modality, ModelSpec
-
-    wanted = set(programs)
-    if "prepare" in wanted:
-        synthia(folder / "synthia", 40, (64, 128))
-    if wanted & {"train", "export int8"}:
-        write_easy_frames(folder / "frames")
-    if "train" in wanted:
-        values = small_run(folder / "frames") | {"validate_every": 5, "checkpoint_every": 2}
-        for stage in values["stages"]:
-            stage["steps"] = 8
-        write_configuration(folder, values)
-    if wanted & {"export", "export int8", "build-engine", "evaluate", "predict"}:
-        save_untrained(folder / "tiny.safetensors", ModelSpec(
-            architecture="ssma", size="tiny", class_names=("void", "ground", "sky"),
-            class_colours=((0, 0, 0), (9, 9, 9), (0, 0, 9)), input_size=(64, 48),
-            modalities=(Modality("rgb", "image"), Modality("depth", "jet", 8000.0))))
-        ssma("export", "--model", folder / "tiny.safetensors", "--output", folder / "tiny.onnx")
-    if wanted & {"evaluate", "extract", "predict"}:
-        _bag(folder / "bag")
-    return folder
-
-
-def _bag(path: Path, frames: int = 12) -> None:
-    import numpy as np
-
-    from ssma_core import rosbag2
-
-    random = np.random.default_rng(0)
-    rosbag2.write(path, (
-        rosbag2.image(topic, n * 10**8 + 10**18, n * 10**8 + 10**18,
-                      random.integers(0, most, shape, kind), encoding)
-        for n in range(frames) for topic, shape, most, kind, encoding in (
-            (RGB, (96, 128, 3), 255, np.uint8, "bgr8"), (AUX, (96, 128), 8000, np.uint16, "16UC1"),
-            (LABEL, (96, 128), 3, np.uint8, "mono8"))))
 
 
 # What is killed, and what is left

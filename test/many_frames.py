@@ -10,19 +10,16 @@ from unittest.mock import patch
 import cv2
 import numpy as np
 import numpy.typing as npt
-from conftest import ROOT
+from conftest import ROOT, half_as_large
 
 from ssma_core import Segmenter
 from ssma_core.bags import rosbag2
 from ssma_core.cli import main
-from ssma_core.registration.homography import HomographyRegistration
 
 MODEL = ROOT / "models/tiny_forest.onnx"  # colour and depth; labels colour alone, too
 RGB, AUX = "/rgb", "/depth"
 START = 1_700_000_000 * 10**9
-# Of second images of half the size, 48×24, each pixel of which shows what 2×2 of colour show.
-HALF = HomographyRegistration(((2.0, 0.0, 0.5), (0.0, 2.0, 0.5), (0.0, 0.0, 1.0)), (48, 24),
-                              (96, 48), "nearest")
+HALF = half_as_large((96, 48))
 STEP, LATE = 10**8, 3_000_000  # nanoseconds: between frames, and from a stamp to its recording
 
 

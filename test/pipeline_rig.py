@@ -1,13 +1,16 @@
-"""A pipeline on a bench: a fake segmenter, and a clock that goes when a test moves it."""
+"""A pipeline on a bench: a fake segmenter, and a clock that goes when a test moves it; and
+the whole node in this process."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from std_msgs.msg import Header
 
 from ssma_core import ModelSpec
@@ -66,6 +69,7 @@ class Rig:
             mode=self.modes.append, error=self.errors.append,
             now_ns=self._node_time), registration)
 
+        self.pipeline.publish_mode()  # as where the node is activated
         self.ended = 0  # of what the worker took up
         worker = self.pipeline.worker
         worker._work, worker._failed = map(self._counted, (worker._work, worker._failed))
@@ -111,16 +115,10 @@ class Rig:
         image.encoding = encoding or {"rgb": "bgr8", "aux": "16UC1"}[stream]
         self.pipeline.receive(image, stream, f"/robot/{stream}")
 
-    def until(self, condition: Callable[[], bool]) -> None:
-        deadline = time.perf_counter() + 5
-        while not condition():
-            assert time.perf_counter() < deadline, "it did not happen within 5 s"
-            time.sleep(0.001)
-
     def settle(self) -> None:
         """Until all that was offered has come to its end."""
         counts = self.pipeline.statistics.counts
-        self.until(lambda: counts["offered"] == counts["overwritten"] + self.ended)
+        until(lambda: counts["offered"] == counts["overwritten"] + self.ended)
 
     def made(self) -> list[tuple[int, int]]:
         """Of every label the stamp in milliseconds and what it was made from."""
@@ -132,7 +130,51 @@ class Rig:
 def drive(rig: Rig, clock: Clock, streams: Sequence[Stream], begin: int, end: int) -> None:
     """Images every 100 ms of the streams' stamps and of the clock; each is worked on at once."""
     for milliseconds in range(begin, end, 100):
+        rig.pipeline.publish_mode()  # as the ticks do
         for stream in streams:
             rig.send(stream, milliseconds, frame_id=f"{stream}_frame")
         rig.settle()
         clock.go(0.1)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.perf_counter() + 5
+    while not condition():
+        assert time.perf_counter() < deadline, "it did not happen within 5 s"
+        time.sleep(0.001)
+
+
+class Logged:
+    """In place of the node's logger."""
+
+    def __init__(self) -> None:
+        self.errors: list[str] = []
+        self.error = self.errors.append
+
+    def info(self, text: str) -> None:
+        pass
+
+    warning = info
+
+
+@contextmanager
+def node_in_process(patch: pytest.MonkeyPatch, domain: int | None = None, **parameters: Any
+                    ) -> Iterator[Any]:
+    """The lifecycle node, unconfigured, with these parameters, and what it logs in `logged`."""
+    import rclpy
+    from rclpy.parameter import Parameter
+
+    from ssma_ros.node import lifecycle, memory
+
+    for name in ("keep", "give_back"):  # they change how this whole process allocates
+        patch.setattr(memory, name, lambda: None)
+    rclpy.init(domain_id=domain)
+    node: Any = lifecycle.SegmentationNode()
+    try:
+        node.set_parameters([Parameter(name, value=value) for name, value in parameters.items()])
+        node.logged = Logged()
+        patch.setattr(node, "get_logger", lambda: node.logged)
+        yield node
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
-from killed import PROGRAMS, Killer, Outcome, inputs  # noqa: E402
+from killed import PROGRAMS, Killer, Outcome  # noqa: E402
 
 if TYPE_CHECKING:
     from robot import Robot
@@ -74,12 +74,17 @@ def kills(names: list[str], times: int, seed: int) -> list[str]:
 
 def in_a_process(folder: Path, names: list[str]) -> Path:
     """The inputs; what makes them leaves no thread and no memory here."""
-    process = multiprocessing.get_context("spawn").Process(target=inputs, args=(folder, names))
+    process = multiprocessing.get_context("spawn").Process(target=_inputs, args=(folder, names))
     process.start()
     process.join()
     if process.exitcode:
         sys.exit("the inputs could not be made")
     return folder
+
+
+def _inputs(folder: Path, names: list[str]) -> None:
+    from killed_inputs import inputs
+    inputs(folder, names)
 
 
 def row(name: str, found: Outcome) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from pipeline_rig import Clock
 
-from ssma_ros.node.health.arrivals import Arrivals, Loss
+from ssma_ros.node.health.arrivals import ENOUGH, JUDGED_S, Arrivals, Loss
 
 LIVE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -26,12 +26,15 @@ def lost(clock: Clock, stamps: npt.NDArray[np.float64]) -> Loss | None:
 @given(period=st.floats(0.02, 0.2), share=st.floats(0.35, 0.75), jitter=st.floats(0, 0.05),
        seed=st.integers(0, 10**6))
 @example(period=0.125, share=0.75, jitter=0.0, seed=0)  # no two neighbours came in the first half
+@example(period=0.125, share=0.75, jitter=0.0, seed=24490)  # one gap in ten is of one period
+@example(period=0.1740175, share=0.7226777, jitter=0.0129323, seed=941789)  # likewise, and of two
 def test_lost_images_leave_gaps_of_several_periods(
         clock: Clock, period: float, share: float, jitter: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     come = rng.random(200) > share
-    stamps = period * (np.arange(200) + jitter * rng.uniform(-1, 1, 200))
-    found = lost(clock, stamps[come])
+    stamps = (period * (np.arange(200) + jitter * rng.uniform(-1, 1, 200)))[come]
+    assume(np.count_nonzero(stamps >= stamps[-1] - JUDGED_S) > ENOUGH)
+    found = lost(clock, stamps)
     assert found is not None
     assert found.period == pytest.approx(period, rel=0.05)
     assert found.share == pytest.approx(share, abs=0.25)
@@ -54,6 +57,31 @@ def test_a_camera_whose_rate_follows_the_light_loses_none(
     rng = np.random.default_rng(seed)
     drift = np.interp(np.arange(150), np.linspace(0, 149, 6), rng.uniform(1, slowest, 6))
     assert lost(clock, np.cumsum(0.033 * drift)) is None
+
+
+@LIVE
+@given(period=st.floats(0.01, 0.3), exposures=st.lists(st.sampled_from([1, 1.5, 2, 2.5, 3, 4]),
+                                                       min_size=2, max_size=3),
+       jitter=st.floats(0, 0.1), seed=st.integers(0, 10**6))
+@example(period=0.033, exposures=[1, 2], jitter=0.0, seed=0)
+@example(period=0.033, exposures=[1, 1.5], jitter=0.0, seed=0)
+def test_a_camera_of_several_exposures_in_turn_loses_none(
+        clock: Clock, period: float, exposures: list[float], jitter: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    ends = np.cumsum(np.resize(exposures, 100)) + jitter * rng.uniform(-1, 1, 100)
+    assert lost(clock, np.sort(period * ends)) is None
+
+
+@LIVE
+@given(when=st.integers(40, 99), periods=st.floats(1, 5), jitter=st.floats(0, 0.2),
+       seed=st.integers(0, 10**6))
+def test_a_single_hiccup_is_no_loss(
+        clock: Clock, when: int, periods: float, jitter: float, seed: int) -> None:
+    """At 15 Hz."""
+    gaps = np.ones(100)
+    gaps[when] = periods
+    ends = np.cumsum(gaps) + jitter * np.random.default_rng(seed).uniform(-1, 1, 100)
+    assert lost(clock, np.sort(ends / 15)) is None
 
 
 @pytest.mark.parametrize("seen", [20, 40, 60, 90, 149])

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import yaml
 from rosbags.highlevel import AnyReader
-from rosbags.typesys import Stores, get_typestore
 
 from ssma_core import SsmaError
 from ssma_core.bags import open_bag, rosbag2
@@ -165,7 +164,7 @@ def test_a_stamp_is_read_without_decoding_the_rest(
     whole = rosbag2.image(RGB, 1, 1, pictures(0)[0], "bgr8")
     message = rosbag2.decode(whole)
     message.header.stamp.sec, message.header.stamp.nanosec = seconds, nanoseconds
-    data = get_typestore(Stores.ROS2_JAZZY).serialize_cdr(
+    data = rosbag2.jazzy().serialize_cdr(
         message, rosbag2.IMAGE, little_endian=little_endian)
     assert rosbag2.stamp_ns(whole._replace(data=bytes(data))) == seconds * 10**9 + nanoseconds
     with pytest.raises(SsmaError, match=f"message on {RGB} of 11 bytes has no header"):

@@ -21,7 +21,6 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
-from rosbags.typesys import Stores, get_typestore
 
 from ssma_core import SsmaError
 from ssma_core.bags import rosbag2
@@ -369,7 +368,7 @@ def test_compressed_bags_are_read(tmp_path: Path, storage: StoragePlugin, mode: 
         pytest.skip("SQLite has no compression of its own")
     writer = Writer(tmp_path / "walk", version=9, storage_plugin=storage)
     writer.set_compression(CompressionMode[mode], CompressionFormat.ZSTD)
-    store = get_typestore(Stores.ROS2_JAZZY)
+    store = rosbag2.jazzy()
     with writer:
         topics = {topic: writer.add_connection(topic, rosbag2.IMAGE, typestore=store)
                   for topic in (RGB, AUX)}

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import SMALL_EXPERT
 
-from ssma_core import Modality, ModelSpec, SsmaError
+from ssma_core import Modality, SsmaError
 from ssma_core.evaluation import comparison
 from ssma_core.evaluation.comparison import compare
 from ssma_core.evaluation.inference import Options
@@ -15,11 +16,6 @@ from ssma_core.evaluation.report.words import in_words
 from ssma_core.evaluation.result_file import pooled, write_result
 from ssma_core.evaluation.results import DatasetSource, DriveResult, FrameResult, Result
 from ssma_core.evaluation.seeds import over_seeds
-
-SPEC = ModelSpec(
-    architecture="adapnet++", size="tiny", class_names=("void", "ground", "sky"),
-    class_colours=((0, 0, 0), (9, 9, 9), (0, 0, 9)), input_size=(64, 48),
-    modalities=(Modality("rgb", "image"),))
 
 
 def counts(*hits, of=100):
@@ -128,7 +124,8 @@ def write(folder, name, hits, **changes):
     """A result of a frame a drive."""
     drives = tuple(drive(i, "fog" if i % 2 else "clear", one[None])
                    for i, one in enumerate(counts(*hits)))
-    result = Result("m.onnx", SPEC, DatasetSource("c.yaml", "validation", Options()), (), drives)
+    source = DatasetSource("c.yaml", "validation", Options())
+    result = Result("m.onnx", SMALL_EXPERT, source, (), drives)
     write_result(replace(result, **{k: f(result) for k, f in changes.items()}),
                  folder / f"{name}.json")
     return str(folder / f"{name}.json")

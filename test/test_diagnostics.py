@@ -13,7 +13,7 @@ from ssma_core.bags.pairing import OTHER, STREAMS, Stream
 
 pytest.importorskip("diagnostic_msgs.msg", reason="needs ROS's message packages")
 from diagnostic_msgs.msg import DiagnosticStatus
-from pipeline_rig import BLACK, GIVEN, NO_DEPTH, Clock, Rig, drive
+from pipeline_rig import BLACK, GIVEN, NO_DEPTH, Clock, Rig, drive, until
 
 from ssma_ros.node import diagnostics
 from ssma_ros.node.advice import Subscribed, problems
@@ -39,7 +39,7 @@ def remarks(rig: Rig) -> list[str]:
 
 def status(rig: Rig) -> Any:
     return diagnostics.status("/robot: segmentation", {"model": "tiny.onnx"}, rig.pipeline,
-                              troubles(rig))
+                              troubles(rig), remarks(rig))
 
 
 def values(rig: Rig) -> dict[str, str]:
@@ -274,13 +274,13 @@ def test_a_model_slower_than_its_images_is_reported_with_both_rates(rig: Rig, cl
     rig.inference = lambda: go_on.acquire(timeout=5) and None
     rig.pair(1000)
     for turn in range(1, 21):
-        rig.until(lambda t=turn: len(rig.asked) == t)  # type: ignore[misc]
+        until(lambda t=turn: len(rig.asked) == t)  # type: ignore[misc]
         clock.go(0.25)
         for milliseconds in (250, 500):  # of which the second overwrites the first
             rig.pair(500 + 500 * turn + milliseconds)
         clock.go(0.25)
         go_on.release()
-        rig.until(lambda t=turn: len(rig.labels) == t)  # type: ignore[misc]
+        until(lambda t=turn: len(rig.labels) == t)  # type: ignore[misc]
     said, = remarks(rig)
     assert "labels 2.0 of 4.0 images a second" in said
     go_on.release()

@@ -13,8 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from conftest import ROOT
-from rosbags.typesys import Stores, get_typestore
+from conftest import ROOT, half_as_large
 
 from ssma_core import BagSource, ConfusionMatrix, Segmenter
 from ssma_core.bags import image_messages, rosbag2
@@ -22,7 +21,6 @@ from ssma_core.cli import main as ssma
 from ssma_core.evaluation import of_bag
 from ssma_core.evaluation.result_file import read_result
 from ssma_core.registration import write
-from ssma_core.registration.homography import HomographyRegistration
 from ssma_ros.replay.evaluate_bag import main
 
 RGB, AUX, LABEL = "/camera/color/image_raw", "/camera/depth/image_raw", "/truth/label"
@@ -116,8 +114,7 @@ def test_a_second_sensor_that_is_not_registered_is_brought_to_colour(
                 AUX, message.time_ns, START + n // 3 * PERIOD,
                 depth.repeat(2, 0).repeat(2, 1) if registered else depth, "16UC1")
 
-    write(tmp_path / "r.yaml", HomographyRegistration(
-        ((2.0, 0.0, 0.5), (0.0, 2.0, 0.5), (0.0, 0.0, 1.0)), (96, 48), (192, 96), "nearest"), "")
+    write(tmp_path / "r.yaml", half_as_large((192, 96)), "")
     figures = []
     for registered, options in ((True, ()), (False, ("--registration", str(tmp_path / "r.yaml"),
                                                      "--report", str(tmp_path / "r.html")))):
@@ -393,7 +390,7 @@ def test_live_reports_from_when_on_one_sensor_was_labelled_alone(tmp_path: Path)
 
 def compressed(message: rosbag2.Recorded, topic: str) -> rosbag2.Recorded:
     """The same image as a PNG, on another topic."""
-    store = get_typestore(Stores.ROS2_JAZZY)
+    store = rosbag2.jazzy()
     pixels = image_messages.to_array(rosbag2.decode(message))
     kind = "sensor_msgs/msg/CompressedImage"
     small = store.types[kind](rosbag2.decode(message).header, "png",

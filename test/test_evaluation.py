@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, small_run, write_configuration
+from conftest import ROOT, SMALL_EXPERT, SMALL_SPEC, small_run, write_configuration
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,11 +28,6 @@ from ssma_core.modalities import network_images
 from ssma_core.model import build
 from ssma_core.model_files import checkpoint
 
-SPEC = ModelSpec(
-    architecture="ssma", size="tiny", class_names=("void", "ground", "sky"),
-    class_colours=((0, 0, 0), (9, 9, 9), (0, 0, 9)), input_size=(64, 48),
-    modalities=(Modality("rgb", "image"), Modality("depth", "jet", 8000.0)))
-EXPERT = replace(SPEC, architecture="adapnet++", modalities=SPEC.modalities[:1])
 NAMES = {"model": "m.safetensors", "configuration": "c.yaml", "split": "validation"}
 
 
@@ -75,10 +70,10 @@ def write_model(path: Path, spec: ModelSpec) -> Path:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("model") / "fusion.safetensors", SPEC)
+    return write_model(tmp_path_factory.mktemp("model") / "fusion.safetensors", SMALL_SPEC)
 
 
-def counted(model, options=Options(), samples=SAMPLES, data=SPEC):  # noqa: B008 (it is frozen)
+def counted(model, options=Options(), samples=SAMPLES, data=SMALL_SPEC):  # noqa: B008 (it is frozen)
     frames = Evaluation(model, data, options).frames(samples)
     return [counts.confusion for counts in frames]
 
@@ -88,7 +83,7 @@ class Painted:
     what it was shown."""
 
     name = "torch"
-    spec = SPEC
+    spec = SMALL_SPEC
     end_to_end = False
 
     def __init__(self, logits=None):
@@ -119,7 +114,7 @@ def test_at_the_networks_size_the_label_is_brought_there_by_nearest_neighbour(mo
     expected = ConfusionMatrix(3, 0)
     # 96×80 to 64×48: the centre of pixel (x, y) lies in ⌊1.5 (x + ½)⌋, ⌊5/3 (y + ½)⌋.
     expected.add(label[(2 * np.arange(48) + 1) * 80 // 96][:, (2 * np.arange(64) + 1) * 96 // 128],
-                 backend.run(network_images(SPEC, rgb, depth), ["labels"])["labels"])
+                 backend.run(network_images(SMALL_SPEC, rgb, depth), ["labels"])["labels"])
     counts = counted(model, Options("network"))[0]
     np.testing.assert_array_equal(counts, expected.counts)
 
@@ -181,7 +176,7 @@ def test_a_sensors_map_is_encoded_again_at_every_size_so_that_no_depths_are_mixe
     depth = np.random.default_rng(0).choice([0, 2000, 7000], (80, 96)).astype(np.uint16)
     backend = Painted()
     inference.predict(backend, (rgb, depth), Options(scales=(0.75, 1.25)))
-    pure = {tuple(network_images(SPEC, rgb, np.full_like(depth, value))[1][0, 0])
+    pure = {tuple(network_images(SMALL_SPEC, rgb, np.full_like(depth, value))[1][0, 0])
             for value in (0, 2000, 7000)}
     for _, image in backend.shown:
         assert {tuple(pixel) for pixel in image.reshape(-1, 3)} == pure
@@ -196,11 +191,11 @@ def test_a_lost_modality_is_black_and_the_other_as_ever(lost, left):
     inference.predict(backend, arrays, Options(without=lost))
     (shown,) = backend.shown
     assert not shown[1 - left].any()
-    np.testing.assert_array_equal(shown[left], network_images(SPEC, *arrays)[left])
+    np.testing.assert_array_equal(shown[left], network_images(SMALL_SPEC, *arrays)[left])
 
 
 def test_a_vegetation_index_outlives_the_colour_image_that_it_was_made_with():
-    spec = replace(SPEC, modalities=(Modality("rgb", "image"), Modality("evi", "evi")))
+    spec = replace(SMALL_SPEC, modalities=(Modality("rgb", "image"), Modality("evi", "evi")))
     rgb, _, infrared = SAMPLES[0].read(200)
     colour, index = inference.images(spec, (rgb, infrared), without="rgb")
     assert not colour.any()
@@ -210,7 +205,7 @@ def test_a_vegetation_index_outlives_the_colour_image_that_it_was_made_with():
 def test_only_a_modality_of_a_fusion_can_be_lost(model, tmp_path):
     with pytest.raises(SsmaError, match="cannot do without 'lidar': it takes rgb and depth"):
         counted(model, Options(without="lidar"))
-    expert = write_model(tmp_path / "expert.safetensors", EXPERT)
+    expert = write_model(tmp_path / "expert.safetensors", SMALL_EXPERT)
     with pytest.raises(SsmaError, match="cannot do without 'rgb': it takes rgb"):
         counted(expert, Options(without="rgb"))
 
@@ -250,22 +245,22 @@ def test_scales_that_are_none(scales):
 
 def test_a_model_of_one_modality_gets_that_ones_array():
     rgb, depth, _ = SAMPLES[0].read(3)
-    index = replace(EXPERT, modalities=(Modality("evi", "evi"),))
-    forest = replace(SPEC, modalities=(Modality("rgb", "image"), Modality("evi", "evi")))
-    second = replace(EXPERT, modalities=SPEC.modalities[1:])
+    index = replace(SMALL_EXPERT, modalities=(Modality("evi", "evi"),))
+    forest = replace(SMALL_SPEC, modalities=(Modality("rgb", "image"), Modality("evi", "evi")))
+    second = replace(SMALL_EXPERT, modalities=SMALL_SPEC.modalities[1:])
 
     def picked(model, data, *arrays):
         return [id(array) for array in inference.arrays_for(model, data, *arrays)]
 
-    assert picked(SPEC, SPEC, rgb, depth) == [id(rgb), id(depth)]
-    assert picked(EXPERT, SPEC, rgb, depth) == [id(rgb)]
-    assert picked(second, SPEC, rgb, depth) == [id(depth)]
+    assert picked(SMALL_SPEC, SMALL_SPEC, rgb, depth) == [id(rgb), id(depth)]
+    assert picked(SMALL_EXPERT, SMALL_SPEC, rgb, depth) == [id(rgb)]
+    assert picked(second, SMALL_SPEC, rgb, depth) == [id(depth)]
     assert picked(index, forest, rgb, depth) == [id(rgb), id(depth)], "infrared needs the colour"
     assert picked(index, forest, rgb, encoded := rgb.copy()) == [id(encoded)]
 
 
 def test_data_without_the_models_modality_are_refused(model):
-    field = replace(SPEC, modalities=(Modality("red", "image"), Modality("nir", "ndvi")))
+    field = replace(SMALL_SPEC, modalities=(Modality("red", "image"), Modality("nir", "ndvi")))
     with pytest.raises(SsmaError, match="takes rgb and depth, the configuration's data have red "):
         counted(model, data=field)
 
@@ -281,7 +276,7 @@ def test_a_frame_whose_depth_is_none_is_named(model):
 
 
 def test_a_model_of_other_classes_is_refused(model):
-    field = replace(SPEC, class_names=("void", "soil", "crop"))
+    field = replace(SMALL_SPEC, class_names=("void", "soil", "crop"))
     with pytest.raises(SsmaError, match=r"fusion.safetensors knows the classes void, ground, sky, "
                                         r"the configuration has void, soil, crop"):
         counted(model, data=field)
@@ -300,7 +295,7 @@ ALL_VOID = ((24, 0, 0), (0, 0, 0), (0, 0, 0))
 
 
 def result(*drives):
-    return Result("m.safetensors", SPEC, DatasetSource("c.yaml", "validation", Options()),
+    return Result("m.safetensors", SMALL_SPEC, DatasetSource("c.yaml", "validation", Options()),
                   ("python 3",), drives)
 
 
@@ -423,7 +418,7 @@ def test_a_file_that_is_no_json(tmp_path):
 def test_the_output_folder_has_the_result_and_two_pictures(model, tmp_path):
     samples = [*SAMPLES, Drawn(4, void=True)]
     folder = tmp_path / "new" / "folder"
-    found = evaluate(Evaluation(model, SPEC, Options()), samples, folder, **NAMES)
+    found = evaluate(Evaluation(model, SMALL_SPEC, Options()), samples, folder, **NAMES)
     assert sorted(path.name for path in folder.iterdir()) == [
         "confusion.png", "result.json", "worst.png"]
     assert read_result(folder / "result.json") == found
@@ -437,7 +432,7 @@ def test_the_output_folder_has_the_result_and_two_pictures(model, tmp_path):
 
 def test_the_worst_frames_stand_on_the_sheet_the_worst_first(model, tmp_path, monkeypatch):
     sheets = []
-    evaluation = Evaluation(model, SPEC, Options())
+    evaluation = Evaluation(model, SMALL_SPEC, Options())
     monkeypatch.setattr(evaluation, "sheet", lambda samples, titles: sheets.append(
         (samples, titles)) or np.zeros((1, 1, 3), np.uint8))
     scores = evaluate(evaluation, many := [Drawn(i) for i in range(10)], tmp_path,
@@ -451,7 +446,7 @@ def test_the_worst_frames_stand_on_the_sheet_the_worst_first(model, tmp_path, mo
 def test_a_folder_that_cannot_be_made_is_named_before_the_work(model, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(SsmaError, match=r"cannot make the folder .*file/inside"):
-        evaluate(Evaluation(model, SPEC, Options()), [], tmp_path / "file" / "inside", **NAMES)
+        evaluate(Evaluation(model, SMALL_SPEC, Options()), [], tmp_path / "file/inside", **NAMES)
 
 
 # The script

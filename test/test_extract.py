@@ -14,7 +14,6 @@ import numpy.typing as npt
 import pytest
 import yaml
 from conftest import ROOT, TINY_SPEC, save_untrained
-from rosbags.typesys import Stores, get_typestore
 from test_full_disk import room_for
 
 from ssma_core import Modality, Segmenter, SsmaError
@@ -33,7 +32,7 @@ RGB, AUX = "/camera/color/image_raw", "/camera/depth/image_raw"
 RGB_INFO, AUX_INFO = "/camera/color/camera_info", "/camera/depth/camera_info"
 START, PERIOD, MS = 1_700_000_000 * 10**9, 10**8, 10**6
 WIDTH, HEIGHT = 96, 64
-STORE = get_typestore(Stores.ROS2_JAZZY)
+STORE = rosbag2.jazzy()
 Array = npt.NDArray[Any]
 
 

@@ -16,16 +16,25 @@ import numpy.typing as npt
 import pytest
 
 pytest.importorskip("rclpy", reason="needs rclpy")
-import rclpy
 from conftest import ROOT
 from lifecycle_msgs.msg import State
-from pipeline_rig import COLOUR, COLOUR_ALONE, DEPTH, FUSED, Clock, Rig, drive
+from pipeline_rig import (
+    COLOUR,
+    COLOUR_ALONE,
+    DEPTH,
+    FUSED,
+    Clock,
+    Rig,
+    drive,
+    node_in_process,
+    until,
+)
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, CompressedImage
 from std_msgs.msg import Header
 
 from ssma_core import STREAMS, NoAnswer, Segmenter, SsmaError
-from ssma_ros.node import diagnostics, lifecycle, memory, pipeline
+from ssma_ros.node import diagnostics, pipeline
 from ssma_ros.node import model as node_model
 from ssma_ros.node.advice import Subscribed, problems
 
@@ -157,7 +166,7 @@ class Hang:
         asked = len(self._rig.asked)
         self._rig.inference = lambda: self._go_on.wait(10) and None
         self._rig.pair(milliseconds)
-        self._rig.until(lambda: len(self._rig.asked) > asked)
+        until(lambda: len(self._rig.asked) > asked)
         self._rig.inference = lambda: None
 
     def end(self) -> None:
@@ -206,7 +215,7 @@ def test_after_a_hang_another_model_labels_and_what_comes_of_the_first_is_left_o
     rig.pipeline.restart(rig.pipeline.labelling._segmenter)
     assert not rig.pipeline.is_stalled()
     rig.pair(3000)
-    rig.until(lambda: len(rig.labels) == 2)
+    until(lambda: len(rig.labels) == 2)
     hang.end()
     assert given_up.stop(10)
     assert [label.header.stamp.sec for label in rig.labels] == [1, 3]
@@ -227,37 +236,24 @@ def test_to_stop_waits_for_a_long_inference_and_for_no_longer_than_its_timeout(
     assert not rig.pipeline.labelling.given_up
 
 
+def test_to_stop_waits_no_less_because_frames_failed_before(
+        rig: Rig, clock: Clock, hang: Hang) -> None:
+    rig.inference = failing(RuntimeError("a bug"))
+    fail_for(rig, clock, TIMEOUT_S - 0.1)
+    hang.begin(90_000)
+    clock.go(TIMEOUT_S - 5)
+    ending = threading.Thread(target=hang.end)
+    threading.Timer(0.5, ending.start).start()
+    assert rig.pipeline.stop()
+
+
 # The node around it
-
-class Logged:
-    """In place of the node's logger."""
-
-    def __init__(self) -> None:
-        self.errors: list[str] = []
-        self.error = self.errors.append
-
-    def info(self, text: str) -> None:
-        pass
-
-    warning = info
-
 
 @pytest.fixture
 def node(tiny_model: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock) -> Iterator[Any]:
-    for name in ("keep", "give_back"):  # they change how this whole process allocates
-        monkeypatch.setattr(memory, name, lambda: None)
     monkeypatch.setattr(pipeline, "PATIENCE_S", 0.05)
-    rclpy.init()
-    node = lifecycle.SegmentationNode()
-    node.set_parameters([Parameter("model", value=str(tiny_model)),
-                         Parameter("check_frame_id", value=False)])
-    node.logged = Logged()  # type: ignore[attr-defined]
-    monkeypatch.setattr(node, "get_logger", lambda: node.logged)
-    try:
+    with node_in_process(monkeypatch, model=str(tiny_model), check_frame_id=False) as node:
         yield node
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
 
 
 def works() -> None:
@@ -291,7 +287,7 @@ def models(monkeypatch: pytest.MonkeyPatch) -> Models:
     return Models(monkeypatch)
 
 
-def fails_for(node: Any, clock: Clock, seconds: float) -> None:
+def node_fails_for(node: Any, clock: Clock, seconds: float) -> None:
     """Two images, so far apart, that both fail."""
     pipeline = node._pipeline
     for wait in (seconds, 1):
@@ -301,14 +297,6 @@ def fails_for(node: Any, clock: Clock, seconds: float) -> None:
         until(lambda before=failed: pipeline.statistics.counts["failed"] > before
               and pipeline.worker._begun is None)
         clock.go(wait)
-
-
-def until(holds: Callable[[], bool]) -> None:
-    for _ in range(5000):
-        if holds():
-            return
-        threading.Event().wait(0.001)
-    raise AssertionError("not within 5 s")
 
 
 def image(stream: str, seconds: float, size: tuple[int, int] = (96, 192)) -> Any:
@@ -334,14 +322,14 @@ def test_a_failing_model_is_loaded_again_once_and_then_the_node_ends_in_its_erro
     node.watch()
     assert len(models.opened) == 1 and not node.logged.errors
     models.inference = failing(RuntimeError("CUDA error"))
-    fails_for(node, clock, TIMEOUT_S + 1)
+    node_fails_for(node, clock, TIMEOUT_S + 1)
     models.inference = works  # also in the warm-up of the next one
     node.watch()
     assert len(models.opened) == 2 and models.opened[0]._closed and not models.opened[1]._closed
     assert "it is loaded again" in node.logged.errors[-1]
     assert state(node) == State.PRIMARY_STATE_ACTIVE
     models.inference = failing(RuntimeError("CUDA error"))
-    fails_for(node, clock, TIMEOUT_S + 1)
+    node_fails_for(node, clock, TIMEOUT_S + 1)
     with pytest.raises(SsmaError, match=r"^the model has given no answer for 2\d(\.\d)? s .* has "
                                         r"not helped: the node ends"):
         node.watch()
@@ -356,7 +344,7 @@ def test_a_configured_node_may_load_again_once_more(
         node.trigger_configure()
         node.trigger_activate()
         models.inference = failing(RuntimeError("CUDA error"))
-        fails_for(node, clock, TIMEOUT_S + 1)
+        node_fails_for(node, clock, TIMEOUT_S + 1)
         models.inference = works
         node.watch()
         node.trigger_deactivate()
@@ -369,14 +357,14 @@ def test_a_model_that_cannot_be_loaded_again_ends_the_node_with_the_reason(
     node.trigger_configure()
     node.trigger_activate()
     models.inference = failing(RuntimeError("CUDA error: the device is gone"))
-    fails_for(node, clock, TIMEOUT_S + 1)
+    node_fails_for(node, clock, TIMEOUT_S + 1)
     with pytest.raises(SsmaError, match="cannot be loaded again: CUDA error: the device is gone"):
         node.watch()
     assert state(node) == State.PRIMARY_STATE_UNCONFIGURED, "after the error state"
 
 
-def test_a_model_that_hangs_is_left_behind_and_not_freed_under_its_thread(
-        node: Any, models: Models, clock: Clock) -> None:
+def hanging(node: Any, models: Models, clock: Clock) -> threading.Event:
+    """The active node's model hangs for too long, until this is set."""
     go_on, began = threading.Event(), threading.Event()
     node.trigger_configure()
     node.trigger_activate()
@@ -386,6 +374,12 @@ def test_a_model_that_hangs_is_left_behind_and_not_freed_under_its_thread(
     assert began.wait(10)
     models.inference = works
     clock.go(TIMEOUT_S + 1)
+    return go_on
+
+
+def test_a_model_that_hangs_is_left_behind_and_not_freed_under_its_thread(
+        node: Any, models: Models, clock: Clock) -> None:
+    go_on = hanging(node, models, clock)
     node.watch()
     assert [segmenter._closed for segmenter in models.opened] == [False, False]
     assert "left behind" in node.logged.errors[-1]
@@ -398,15 +392,7 @@ def test_a_model_that_hangs_is_left_behind_and_not_freed_under_its_thread(
 def test_a_node_whose_model_hangs_can_be_deactivated_which_is_an_error(
         node: Any, models: Models, clock: Clock) -> None:
     """Nav2's manager may be first."""
-    go_on, began = threading.Event(), threading.Event()
-    node.trigger_configure()
-    node.trigger_activate()
-    models.inference = lambda: (began.set(), go_on.wait(20))
-    for stream in STREAMS:
-        node._pipeline.receive(image(stream, clock.now), stream, f"/{stream}")
-    assert began.wait(10)
-    models.inference = works
-    clock.go(TIMEOUT_S + 1)
+    go_on = hanging(node, models, clock)
     node.trigger_deactivate()
     assert state(node) == State.PRIMARY_STATE_UNCONFIGURED
     node.trigger_configure()
@@ -466,10 +452,7 @@ def test_a_compressed_image_above_the_parameter_s_limit_is_refused_with_the_reas
     for stream in STREAMS:
         node._pipeline.receive(image(stream, clock.now, (240, 480)), stream, f"/{stream}")
     statistics = node._pipeline.statistics
-    for _ in range(5000):
-        if statistics.counts["published"] or statistics.counts["refused"]:
-            break
-        threading.Event().wait(0.001)
+    until(lambda: bool(statistics.counts["published"] or statistics.counts["refused"]))
     assert (statistics.counts["published"], statistics.counts["refused"]) == (
         (1, 0) if fits else (0, 2))
     assert fits == (not any("max_megapixels" in text for text in node.logged.errors))

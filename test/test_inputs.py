@@ -9,7 +9,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from rosbags.typesys import Stores, get_typestore
 
 from ssma_core import Modality, ModelSpec, SsmaError
 from ssma_core.bags import image_messages, rosbag2
@@ -218,7 +217,7 @@ def test_a_label_is_the_colour_image_s_by_its_stamp(
 
 def compressed(message: rosbag2.Recorded) -> rosbag2.Recorded:
     """The same image as a PNG; depth as image_transport's compressedDepth sends it."""
-    store = get_typestore(Stores.ROS2_JAZZY)
+    store = rosbag2.jazzy()
     image = rosbag2.decode(message)
     png = cv2.imencode(".png", image_messages.to_array(image))[1].reshape(-1)
     is_depth = message.topic == DEPTH

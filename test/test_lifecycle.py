@@ -13,45 +13,20 @@ import pytest
 pytest.importorskip("rclpy", reason="needs rclpy")
 import rclpy
 from lifecycle_msgs.msg import State
-from rclpy.parameter import Parameter
+from pipeline_rig import node_in_process
 
 from ssma_core import SsmaError
 from ssma_ros import distro
-from ssma_ros.node import bond, lifecycle, memory
+from ssma_ros.node import bond
 
 pytestmark = pytest.mark.ros
 UNCONFIGURED, FINALIZED = State.PRIMARY_STATE_UNCONFIGURED, State.PRIMARY_STATE_FINALIZED
 
 
-class Errors:
-    """In place of the node's logger."""
-
-    def __init__(self) -> None:
-        self.errors: list[str] = []
-
-    def error(self, text: str) -> None:
-        self.errors.append(text)
-
-    def info(self, text: str) -> None:
-        pass
-
-    warning = info
-
-
 @pytest.fixture
 def node(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    for name in ("keep", "give_back"):  # they change how this whole process allocates
-        monkeypatch.setattr(memory, name, lambda: None)
-    rclpy.init()
-    node = lifecycle.SegmentationNode()
-    node.set_parameters([Parameter("model", value=str(tiny_model))])
-    node.logged = Errors()  # type: ignore[attr-defined]
-    monkeypatch.setattr(node, "get_logger", lambda: node.logged)
-    try:
+    with node_in_process(monkeypatch, model=str(tiny_model)) as node:
         yield node
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
 
 
 def state(node: Any) -> int:

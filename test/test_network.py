@@ -11,6 +11,8 @@ import lossy_network
 import pytest
 from conftest import ROOT
 
+from ssma_ros.replay.dds import PROFILE_VARIABLES
+
 pytest.importorskip("rclpy", reason="needs rclpy")
 pytestmark = pytest.mark.ros
 
@@ -60,7 +62,7 @@ def came(profile: Path | None, *, cut_at: int = -1, cut_s: float = 0,
     the others by 50 ms, and is cut for some seconds when the given image has come. The robot waits
     for the last one `patience_s` longer than the camera sends."""
     environment = {**os.environ, "ROS_DOMAIN_ID": "33"}
-    for name in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
+    for name in PROFILE_VARIABLES:
         environment.pop(name, None)
         if profile:
             environment[name] = str(profile)

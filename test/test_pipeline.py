@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from conftest import half_as_large
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ssma_core import ModelSpec, SsmaError
 from ssma_core.bags.pairing import STREAMS, Stream
-from ssma_core.registration.homography import HomographyRegistration
 from ssma_ros.node import messages
 
 pytest.importorskip("sensor_msgs.msg", reason="needs ROS's message packages")
@@ -32,6 +32,7 @@ from pipeline_rig import (
     Clock,
     Rig,
     drive,
+    until,
 )
 from sensor_msgs.msg import CameraInfo, CompressedImage
 from std_msgs.msg import Header
@@ -55,7 +56,7 @@ def test_only_what_is_wanted_is_requested_and_made(rig: Rig) -> None:
     assert not any(rig.others.values())
     rig.wanted = {"confidence", "trust", "overlay"}
     rig.pair(3033)
-    rig.until(lambda: len(rig.others["overlay"]) == 1)
+    until(lambda: len(rig.others["overlay"]) == 1)
     assert rig.asked[-1] == {"confidence": True, "trust": True}
     for name, encoding in (("confidence", "mono8"), ("trust", "mono8"), ("overlay", "bgr8")):
         made, = rig.others[name]
@@ -67,12 +68,12 @@ def test_points_need_the_cameras_calibration(rig: Rig) -> None:
     for milliseconds in (3000, 3033):
         rig.pair(milliseconds)
         rig.settle()
-    rig.until(lambda: bool(rig.errors))
+    until(lambda: bool(rig.errors))
     assert len(rig.errors) == 1 and "CameraInfo" in rig.errors[0]
     rig.pipeline.camera_info(CameraInfo(
         width=6, height=4, k=[5.0, 0.0, 3.0, 0.0, 5.0, 2.0, 0.0, 0.0, 1.0]))
     rig.pair(3066)
-    rig.until(lambda: len(rig.others["points"]) == 1)
+    until(lambda: len(rig.others["points"]) == 1)
     cloud, = rig.others["points"]
     assert (cloud.height, cloud.width) == (4, 6)
     assert cloud.header == rig.labels[-1].header
@@ -91,7 +92,7 @@ def test_what_fails_after_the_label_costs_neither_label_nor_mode(rig: Rig) -> No
         rig.settle()
     assert rig.made() == [(3000, FUSED), (3033, FUSED)]
     assert rig.pipeline.statistics.counts["failed"] == 0
-    rig.until(lambda: rig.modes == ["none", "rgb+depth"])
+    until(lambda: rig.modes == ["none", "rgb+depth"])
     assert len(rig.errors) == 1 and "no room for a cloud" in rig.errors[0]
 
 
@@ -164,7 +165,7 @@ def test_the_nodes_own_share_is_neither_inference_nor_waiting_for_it(
 
     rig.inference = infer
     rig.pair(1000)
-    rig.until(lambda: len(rig.asked) == 1)
+    until(lambda: len(rig.asked) == 1)
     rig.pair(1033)
     go_on.set()
     rig.settle()
@@ -459,15 +460,9 @@ def test_pairs_of_two_frames_are_refused_unless_set_otherwise_and_colour_continu
     assert "colour_camera" in rig.errors[0] and "depth_camera" in rig.errors[0]
 
 
-def half_as_large() -> HomographyRegistration:
-    """Second images of 3×2 pixels, each of which shows what 2×2 of colour show."""
-    return HomographyRegistration(((2.0, 0.0, 0.5), (0.0, 2.0, 0.5), (0.0, 0.0, 1.0)), (3, 2),
-                                  (6, 4), "nearest")
-
-
 def test_with_a_registration_second_images_of_another_camera_are_labelled_in_colours_view(
         new_rig: Callable[..., Rig], clock: Clock) -> None:
-    rig = new_rig(given=replace(GIVEN, check_frame_id=True), registration=half_as_large())
+    rig = new_rig(given=replace(GIVEN, check_frame_id=True), registration=half_as_large((6, 4)))
     seen: list[Any] = []
     segment = rig.pipeline.labelling._segmenter.segment
     rig.pipeline.labelling._segmenter.segment = (  # type: ignore[method-assign]
@@ -489,7 +484,7 @@ def test_with_a_registration_second_images_of_another_camera_are_labelled_in_col
 
 def test_after_the_model_was_loaded_again_colours_view_keeps_its_name(
         new_rig: Callable[..., Rig], clock: Clock) -> None:
-    rig = new_rig(registration=half_as_large())
+    rig = new_rig(registration=half_as_large((6, 4)))
     depth = np.arange(1000, 7000, 1000, np.uint16).reshape(2, 3)
     rig.send("rgb", 1000, frame_id="colour_camera")
     rig.send("aux", 1000, depth, frame_id="depth_camera")
@@ -501,7 +496,7 @@ def test_after_the_model_was_loaded_again_colours_view_keeps_its_name(
 
 def test_a_second_image_that_the_registration_is_not_of_leaves_colour_alone(
         new_rig: Callable[..., Rig]) -> None:
-    rig = new_rig(registration=half_as_large())
+    rig = new_rig(registration=half_as_large((6, 4)))
     rig.pair(1000)
     assert rig.made() == [(1000, COLOUR_ALONE)]
     reason, _ = rig.pipeline.statistics.blank["aux"]

@@ -233,6 +233,10 @@ def test_a_bag_becomes_a_drive_of_label_pictures(tmp_path: Path) -> None:
         f"{START + number * STEP}.png" for number in range(FRAMES)]
 
 
+def none(path: Path) -> None:
+    pass
+
+
 def of_two_sizes(path: Path) -> None:
     small = [rosbag2.image(topic, START - STEP, START - STEP, pixels, encoding)
              for topic, pixels, encoding in ((RGB, frame(0)[0], "bgr8"),
@@ -252,29 +256,25 @@ def labelled_already(path: Path) -> None:
 
 
 @pytest.mark.parametrize(("write", "more", "says"), [
-    (None, TOPICS, "there is no bag at"),
-    (recorded, ("--topics", RGB, "/nir"), "has no topic /nir; it has"),
-    (recorded, (), "is a bag: give --topics with those of rgb and depth, in this order; the bag"),
-    (recorded, (*TOPICS, "/truth"), "is a bag: give --topics with those of rgb and depth"),
+    (none, TOPICS, "there is no bag at"),
+    (write_mcap, ("--topics", RGB, "/nir"), "has no topic /nir; it has"),
+    (write_mcap, (), "is a bag: give --topics with those of rgb and depth, in this order; the bag"),
+    (write_mcap, (*TOPICS, "/truth"), "is a bag: give --topics with those of rgb and depth"),
     (of_two_clocks, TOPICS, "none belong together"),
     (recorded, ("--topics", AUX, RGB), f"the two cameras look swapped: {AUX} was given as colour "
      f"and has one channel (16UC1), and {RGB}, given as the second sensor, has colours (bgr8)"),
     (of_two_sizes, TOPICS, "the rgb image is 96x48 and the depth image 9x8"),
     (labelled_already, TOPICS, "has /semantic/label already"),
-    (recorded, (*TOPICS, "--into", "there.mcap"), "there.mcap is there already"),
-    (recorded, (*TOPICS, "--into", "labelled.db3"), "is one MCAP file; name it .mcap"),
-    (recorded, (*TOPICS, "--into", "no/such.mcap"), "no/such.mcap: No such file or directory"),
+    (write_mcap, (*TOPICS, "--into", "there.mcap"), "there.mcap is there already"),
+    (write_mcap, (*TOPICS, "--into", "labelled.db3"), "is one MCAP file; name it .mcap"),
+    (write_mcap, (*TOPICS, "--into", "no/such.mcap"), "no/such.mcap: No such file or directory"),
 ])
 def test_bad_input_is_one_clear_error_and_nothing_is_written(
-        tmp_path: Path, capsys: pytest.CaptureFixture[str], write: Any, more: tuple[str, ...],
-        says: str) -> None:
+        tmp_path: Path, capsys: pytest.CaptureFixture[str], write: Callable[[Path], None],
+        more: tuple[str, ...], says: str) -> None:
     (tmp_path / "there.mcap").write_text("mine")
-    bag = tmp_path / "walk.mcap"
-    if write is recorded:
-        write_mcap(bag)
-    elif write:
-        bag = tmp_path / "walk"
-        write(bag)
+    bag = tmp_path / "walk.mcap"  # also where it is a folder
+    write(bag)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     *more, target = more if "--into" in more else (*more, "--into", "labelled.mcap")
     assert predict(bag, *more, tmp_path / target) == 1

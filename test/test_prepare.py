@@ -1,7 +1,6 @@
 """`ssma prepare`: the public data sets, from trees of the published layout to list files."""
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -10,135 +9,35 @@ import sys
 import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import yaml
+from published import (
+    GREY,
+    OF_THE_FIELD,
+    SIZE,
+    TREES,
+    cityscapes,
+    files,
+    freiburg_forest,
+    jet,
+    listed,
+    prepare,
+    scannet,
+    stripes,
+    sun_rgbd,
+    synthia,
+    write,
+)
 
-from ssma_core import SsmaError
-from ssma_core.cli import main
+from ssma_core import ModelSpec, SsmaError
 from ssma_core.datasets.file_list import ListFile
 from ssma_core.datasets.prepare import DATA_SETS
 from ssma_core.datasets.prepare.classes import CITYSCAPES_19, SCANNET_20, STREET_11, SUN_RGBD_37
 from ssma_core.datasets.prepare.data_set import PublishedFrame
 from ssma_core.files import read_colour, read_sensor
 
-SIZE = (16, 32)  # height, width
-GREY = np.full((*SIZE, 3), 120, np.uint8)
-
-
-def write(path: Path, picture: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), picture)
-
-
-def stripes(*values: int, size: tuple[int, int] = SIZE, dtype: type = np.uint8) -> np.ndarray:
-    """The values side by side, in columns of one width."""
-    height, width = size
-    columns = np.repeat(np.array(values, dtype), width // len(values))
-    return np.tile(np.pad(columns, (0, width - len(columns)), "edge"), (height, 1))
-
-
-def jet(index: int) -> list[int]:
-    return cv2.applyColorMap(np.full((1, 1), index, np.uint8), cv2.COLORMAP_JET)[0, 0].tolist()
-
-
-def prepare(data_set: str, root: Path, output: Path, *arguments: str) -> int:
-    return main(["prepare", data_set, "--root", str(root), "--output", str(output),
-                 "--workers", "1", *arguments])
-
-
-def listed(path: Path) -> list[list[str]]:
-    return [line.split() for line in path.read_text().splitlines()]
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes()
-            for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
-def cityscapes(root: Path) -> Path:
-    """Ids: road, sidewalk, wall, traffic light, car, bicycle, unlabeled, sky. Disparities of 48 and
-    96 pixels, written as 256·d + 1, and in the middle a hole."""
-    disparity = stripes(48 * 256 + 1, 96 * 256 + 1, dtype=np.uint16)
-    disparity[8, 4] = 0
-    for split, city in (("train", "aachen"), ("train", "bochum"), ("val", "frankfurt")):
-        frame = f"{city}_000000_000019"
-        write(root / "leftImg8bit" / split / city / f"{frame}_leftImg8bit.png", GREY)
-        write(root / "disparity" / split / city / f"{frame}_disparity.png", disparity)
-        write(root / "gtFine" / split / city / f"{frame}_gtFine_labelIds.png",
-              stripes(7, 8, 12, 19, 26, 33, 0, 23))
-        camera = root / "camera" / split / city / f"{frame}_camera.json"
-        camera.parent.mkdir(parents=True)
-        camera.write_text(json.dumps({
-            "extrinsic": {"baseline": 0.2, "pitch": 0.03, "x": 1.7},
-            "intrinsic": {"fx": 480.0, "fy": 480.0, "u0": 16.0, "v0": 8.0}}))
-    return root
-
-
-def synthia(root: Path, frames: int = 11, size: tuple[int, int] = SIZE) -> Path:
-    """Ids: void, sky, road, lane marking, parking slot, truck, rider, train. 25 m and 655.35 m."""
-    ids = stripes(0, 1, 3, 22, 13, 18, 17, 20, size=size, dtype=np.uint16)
-    instances = np.full_like(ids, 976)
-    depth = stripes(2500, 65535, size=size, dtype=np.uint16)
-    for number in range(frames):
-        name = f"{number:07d}.png"
-        write(root / "RGB" / name, np.full((*size, 3), number % 256, np.uint8))
-        write(root / "Depth" / name, np.dstack([depth] * 3))
-        write(root / "GT" / "LABELS" / name, np.dstack([np.zeros_like(ids), instances, ids]))
-    return root
-
-
-def sun_rgbd(root: Path) -> Path:
-    """Two training frames and one for testing, whose label comes first. 3500 mm, rotated."""
-    rotated = np.full(SIZE, (3500 << 3) & 0xFFFF | 3500 >> 13, np.uint16)
-    places = {"testing": ["kv2/kinect2data/000002_x-resize"],
-              "training": ["xtion/sun3ddata/a_hotel/a_hotel/0000110-0036", "kv1/NYUdata/NYU0034"]}
-    for split, names in places.items():
-        for name in names:
-            place = root / "SUNRGBD" / name
-            write(place / "image" / "0000103.jpg", GREY)
-            write(place / "depth_bfx" / "0000099.png", rotated)
-            (place / "intrinsics.txt").write_text("529.5 0 365 \n0 529.5 265 \n0 0 1 ")
-        images = [f"SUNRGBD/{name}//image/0000103.jpg" for name in names]  # "//" as published
-        (root / f"sunrgbd_{split}_images.txt").write_text("\n".join(images) + "\n")
-    for number, value in ((1, 1), (2, 2), (3, 37)):
-        write(root / f"sunrgbd_train_test_labels/img-{number:06d}.png", stripes(0, value))
-    return root
-
-
-def scannet(root: Path) -> Path:
-    """Colour and label larger than depth, as published. Ids: none, wall, blinds, desk, other
-    furniture, other prop."""
-    for scene in ("scene0000_00", "scene0011_00"):
-        place = root / "scannet_frames_25k" / scene
-        for name in ("000000", "000100"):
-            write(place / "color" / f"{name}.jpg", np.full((32, 64, 3), 120, np.uint8))
-            write(place / "depth" / f"{name}.png", np.full(SIZE, 3500, np.uint16))
-            write(place / "label" / f"{name}.png", stripes(0, 1, 13, 14, 39, 40, size=(32, 64)))
-        (place / "intrinsics_depth.txt").write_text(
-            "577.5 0 319.5 0\n0 578.7 239.5 0\n0 0 1 0\n0 0 0 1\n")
-    (root / "scannetv2_train.txt").write_text("scene0000_00\n")
-    (root / "scannetv2_val.txt").write_text("scene0011_00\n")
-    return root
-
-
-def freiburg_forest(root: Path) -> Path:
-    """Names as published, which differ from folder to folder after the "_"."""
-    colours = [(255, 255, 255), (170, 170, 170), (0, 255, 0), (102, 102, 51), (0, 60, 0),
-               (0, 120, 255), (0, 0, 0), (0, 0, 0)]
-    label = np.dstack([stripes(*channel) for channel in reversed(list(zip(*colours)))])
-    for split, name, mask in (("train", "b1-09517", "mask"), ("train", "b10-002", "mask"),
-                              ("test", "b275-311", "Clipped")):
-        write(root / split / "rgb" / f"{name}_Clipped.jpg", GREY)
-        write(root / split / "GT_color" / f"{name}_{mask}.png", label)
-        write(root / split / "depth_color" / f"{name}_Clipped_redict_depth.png", GREY + 1)
-        write(root / split / "evi_color" / f"{name}.png", GREY + 2)
-    return root
-
-
-TREES = {"cityscapes": cityscapes, "synthia": synthia, "sun-rgbd": sun_rgbd, "scannet": scannet,
-         "freiburg-forest": freiburg_forest}
+EVERY = TREES | OF_THE_FIELD
 
 
 def test_cityscapes_with_11_classes(tmp_path: Path) -> None:
@@ -246,24 +145,22 @@ def test_freiburg_forest(tmp_path: Path, modality: str, grey: int) -> None:
     assert np.all(read_colour(output / modality / "test/b275-311.png") == grey)
 
 
-@pytest.mark.parametrize("name", TREES)
+@pytest.mark.parametrize("name", EVERY)
 def test_what_was_prepared_is_a_data_set(name: str, tmp_path: Path) -> None:
     output = tmp_path / "prepared"
-    assert prepare(name, TREES[name](tmp_path / "published"), output) == 0
+    assert prepare(name, EVERY[name](tmp_path / "published"), output) == 0
     described = yaml.safe_load((output / "model.yaml").read_text())
-    classes = len(described["class_names"])
-    assert described["class_names"][0] == "void"
-    assert len(described["class_colours"]) == len({*map(tuple, described["class_colours"])})
-    for split in ("train", "validation"):
-        for sample in ListFile(list=str(output / f"{split}.txt")).samples():
-            rgb, second, label = sample.read(classes)
+    spec = ModelSpec.from_dict({"architecture": "ssma", "size": "tiny", "input_size": [64, 32],
+                                **described})
+    assert len(set(spec.class_colours)) == spec.classes and spec.class_names[0] == "void"
+    for path in output.glob("*.txt"):
+        for sample in ListFile(list=str(path)).samples():
+            rgb, second, label = sample.read(spec.classes)
             assert rgb.shape == second.shape == (*label.shape, 3) and second.dtype == np.uint8
 
 
 def test_model_yaml_is_a_models(tmp_path: Path) -> None:
     """With the few fields it lacks it is a spec."""
-    from ssma_core import ModelSpec
-
     output = tmp_path / "prepared"
     assert prepare("cityscapes", cityscapes(tmp_path / "published"), output) == 0
     described = yaml.safe_load((output / "model.yaml").read_text())
@@ -347,7 +244,7 @@ def test_a_killed_run_leaves_whole_files_and_no_workers_and_continues(tmp_path: 
     assert files(output) == files(tmp_path / "in_one_go")
 
 
-@pytest.mark.parametrize("name", TREES)
+@pytest.mark.parametrize("name", EVERY)
 def test_another_folder_is_no_data_set(name: str, tmp_path: Path,
                                        capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "elsewhere").mkdir()

@@ -14,11 +14,23 @@ import numpy as np
 import pytest
 import yaml
 from conftest import ROOT
+from published import (
+    GREY,
+    OF_THE_FIELD,
+    SCAN,
+    files,
+    goose,
+    jet,
+    listed,
+    mfnet,
+    nyuv2,
+    prepare,
+    rellis3d,
+    stripes,
+    write,
+)
 from scipy import io
-from test_prepare import files, jet, listed, prepare, stripes, write
 
-from ssma_core import ModelSpec
-from ssma_core.datasets.file_list import ListFile
 from ssma_core.datasets.prepare import DATA_SETS
 from ssma_core.datasets.prepare.classes import NYU_LABELS
 from ssma_core.datasets.prepare.field_classes import (
@@ -31,85 +43,7 @@ from ssma_core.datasets.prepare.field_classes import (
 from ssma_core.files import read_colour, read_sensor
 from ssma_core.training.stages import read_training
 
-GREY = np.full((16, 32, 3), 120, np.uint8)
 FOREST = ["trail", "grass", "vegetation", "sky", "obstacle"]
-SCAN = "frame000104-1581624663_149"
-
-
-def goose(root: Path) -> Path:
-    """Ids: undefined, asphalt, low_grass, tree_crown, sky, person, ego_vehicle, leaves."""
-    names = ["undefined", *(each.name for each in GOOSE_63)]
-    rows = [f"{name},{number},0,#00000{number % 9}" for number, name in enumerate(names)]
-    (root / "labels").mkdir(parents=True)
-    (root / "goose_label_mapping.csv").write_text(
-        "\n".join(["class_name,label_key,has_instance,hex", *rows]) + "\n")
-    for split, scenario in (("train", "2022-07-22_flight"), ("train", "2023-03-02_garching"),
-                            ("val", "2022-12-07_aying_hills")):
-        frame = f"{scenario}/{scenario}__0018_1677754323813048729"
-        write(root / f"images/{split}/{frame}_windshield_vis.png", GREY)
-        write(root / f"images/{split}/{frame}_windshield_nir.png", stripes(0, 40, 120, 200))
-        write(root / f"labels/{split}/{frame}_labelids.png",
-              stripes(0, 23, 50, 27, 53, 14, 8, 5))
-        for other in ("color", "instanceids"):
-            write(root / f"labels/{split}/{frame}_{other}.png", GREY)
-    return root
-
-
-def rellis3d(root: Path) -> Path:
-    """The camera looks along the LiDAR's x, 0.1 m before it and 0.2 m below. In its view: a point
-    at 10 m in the middle, with another at 25 m behind it, and one 2 m right, 1 m up."""
-    seen = [(0, 0, 25), (0, 0, 10), (2, -1, 10), (0, 0, -10), (300, 0, 10)]
-    scan = [(z + 0.1, -x, -y - 0.2, 0.5) for x, y, z in seen] + [(np.nan, 0, 0, 0)]
-    for sequence in ("00000", "00001", "00002"):
-        place = root / sequence
-        write(place / f"pylon_camera_node/{SCAN}.jpg", GREY)
-        write(place / f"pylon_camera_node_label_id/{SCAN}.png",
-              stripes(0, 1, 3, 4, 7, 15, 31, 34))
-        (place / "os1_cloud_node_kitti_bin").mkdir()
-        np.array(scan, "<f4").tofile(place / "os1_cloud_node_kitti_bin/000104.bin")
-        (place / "camera_info.txt").write_text("20.0 20.0 16.0 8.0")
-        (place / "transforms.yaml").write_text(yaml.safe_dump({"os1_cloud_node-pylon_camera_node": {
-            "q": {"w": 0.5, "x": -0.5, "y": 0.5, "z": -0.5},
-            "t": {"x": 0.1, "y": 0.0, "z": -0.2}}}))
-    for sequence, name in enumerate(("train", "val", "test")):
-        place = f"0000{sequence}/pylon_camera_node"
-        (root / f"{name}.lst").write_text(f"{place}/{SCAN}.jpg {place}_label_id/{SCAN}.png\n")
-    return root
-
-
-def mfnet(root: Path) -> Path:
-    """Thermal is the fourth channel. Two training frames, and the mirrored one of make_flip.py."""
-    lists = {"train": ["00001D", "00002N", "00001D_flip"], "val": ["00003D"],
-             "test": ["00004D", "00005N"]}
-    root.mkdir()
-    for split, names in lists.items():
-        (root / f"{split}.txt").write_text("\n".join(names) + "\n")
-        for name in names:
-            write(root / "images" / f"{name}.png", np.dstack([GREY, stripes(0, 50, 255)]))
-            write(root / "labels" / f"{name}.png", stripes(0, 1, 2, 3, 4, 5, 6, 7, 8))
-    return root
-
-
-def nyuv2(root: Path) -> Path:
-    """Three frames of 64×48, numbered from 1; a name's class is its number modulo 40, and one more.
-    Names: none, 1, 39, 40, 894."""
-    root.mkdir()
-    labels = stripes(0, 1, 39, 40, 894, size=(48, 64), dtype=np.uint16)
-    colour = np.dstack([stripes(*channel, size=(48, 64)) for channel in
-                        ((250, 10), (20, 120), (30, 130))])  # red, green, blue
-    with h5py.File(root / "nyu_depth_v2_labeled.mat", "w", userblock_size=512) as file:
-        file["images"] = np.stack([colour.T] * 3)
-        file["depths"] = np.stack([np.full((64, 48), 3.5, np.float32)] * 3)
-        file["labels"] = np.stack([labels.T] * 3)
-    io.savemat(root / "splits.mat", {"trainNdxs": np.array([[3], [1]], np.uint16),
-                                     "testNdxs": np.array([[2]], np.uint16)})
-    io.savemat(root / "classMapping40.mat", {
-        "mapClass": np.array([number % 40 + 1 for number in range(1, 895)], np.uint8)[None]})
-    return root
-
-
-TREES: dict[str, Callable[[Path], Path]] = {
-    "goose": goose, "rellis3d": rellis3d, "mfnet": mfnet, "nyuv2": nyuv2}
 
 
 # GOOSE
@@ -342,31 +276,7 @@ def test_nyuv2_says_what_it_needs(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "needs h5py and scipy: pip install h5py scipy" in capsys.readouterr().err
 
 
-# Every one of them
-
-@pytest.mark.parametrize("name", TREES)
-def test_what_was_prepared_is_a_data_set(name: str, tmp_path: Path) -> None:
-    output = tmp_path / "prepared"
-    assert prepare(name, TREES[name](tmp_path / "published"), output) == 0
-    described = yaml.safe_load((output / "model.yaml").read_text())
-    spec = ModelSpec.from_dict({"architecture": "ssma", "size": "tiny", "input_size": [64, 32],
-                                **described})
-    assert len(set(spec.class_colours)) == spec.classes and spec.class_names[0] == "void"
-    for path in output.glob("*.txt"):
-        for sample in ListFile(list=str(path)).samples():
-            rgb, second, label = sample.read(spec.classes)
-            assert rgb.shape == second.shape == (*label.shape, 3) and second.dtype == np.uint8
-
-
-@pytest.mark.parametrize("name", TREES)
-def test_another_folder_is_no_data_set(name: str, tmp_path: Path,
-                                       capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    assert prepare(name, tmp_path / "elsewhere", tmp_path / "prepared") == 1
-    said = capsys.readouterr().err
-    assert str(tmp_path / "elsewhere") in said and "--help" in said
-    assert not (tmp_path / "prepared").exists()
-
+# Several of them
 
 @pytest.mark.parametrize(("name", "lost"), [
     ("goose", "images/train/*/*_windshield_vis.png"), ("goose", "images/val/*/*_nir.png"),
@@ -376,7 +286,7 @@ def test_another_folder_is_no_data_set(name: str, tmp_path: Path,
     ("mfnet", "images/00004D.png"), ("mfnet", "labels/00003D.png")])
 def test_a_missing_partner_is_named_before_anything_is_made(
         name: str, lost: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    root = TREES[name](tmp_path / "published")
+    root = OF_THE_FIELD[name](tmp_path / "published")
     path = next(root.glob(lost))
     path.unlink()
     assert prepare(name, root, tmp_path / "prepared") == 1
@@ -391,7 +301,7 @@ def test_a_missing_partner_is_named_before_anything_is_made(
 def test_an_unknown_id_is_named_with_its_file(
         name: str, label: str, id: int, tmp_path: Path,
         capsys: pytest.CaptureFixture[str]) -> None:
-    root = TREES[name](tmp_path / "published")
+    root = OF_THE_FIELD[name](tmp_path / "published")
     path = next(root.glob(label))
     write(path, np.full((16, 32), id, np.uint8))
     assert prepare(name, root, tmp_path / "prepared") == 1
@@ -431,7 +341,8 @@ def test_its_configuration_is_of_what_is_prepared(config: str, name: str, classe
     assert f"ssma prepare {name} " in path.read_text()
     more = {"goose": ["--classes", "5"], "rellis3d": ["--classes", "5"],
             "nyuv2": ["--modality", "hha"]}.get(name, [])
-    assert prepare(name, TREES[name](tmp_path / "published"), tmp_path / "prepared", *more) == 0
+    root = OF_THE_FIELD[name](tmp_path / "published")
+    assert prepare(name, root, tmp_path / "prepared", *more) == 0
     described = yaml.safe_load((tmp_path / "prepared/model.yaml").read_text())
     assert list(spec.class_names) == described["class_names"] and spec.classes == classes + 1
     assert [list(colour) for colour in spec.class_colours] == described["class_colours"]

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from conftest import TINY_SPEC
-from rosbags.typesys import Stores, get_typestore
 
 from ssma_core import BagSource, Modality, SsmaError
 from ssma_core.bags import recorded_images, rosbag2
@@ -19,7 +18,7 @@ from ssma_core.evaluation.of_bags import evaluate_bags
 
 RGB, AUX, LABEL = "/rgb", "/aux", "/label"
 STAMP = 1_700_000_000 * 10**9
-STORE = get_typestore(Stores.ROS2_JAZZY)
+STORE = rosbag2.jazzy()
 COLOUR = np.full((4, 6, 3), 90, np.uint8)
 
 

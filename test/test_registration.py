@@ -16,7 +16,6 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from rosbags.typesys import Stores, get_typestore
 
 from ssma_core import Modality, Segmenter, SsmaError, read_registration
 from ssma_core.bags import rosbag2
@@ -385,7 +384,7 @@ def test_a_displacement_is_seen_after_some_pairs_and_what_fits_is_left_alone(
 
 # ssma register
 
-STORE = get_typestore(Stores.ROS2_JAZZY)
+STORE = rosbag2.jazzy()
 RGB, AUX = "/camera/color/image_raw", "/camera/depth/image_raw"
 START = 1_700_000_000 * 10**9
 

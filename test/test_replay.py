@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import yaml
 from rosbags.rosbag2 import Writer
-from rosbags.typesys import Stores, get_typestore
 
 from ssma_core import SsmaError
 from ssma_core.bags import rosbag2
@@ -290,7 +289,7 @@ def test_a_slow_consumer_delays_messages_and_loses_none(monkeypatch: pytest.Monk
 def test_a_bag_without_messages_is_reported_and_not_looped(tmp_path: Path) -> None:
     with Writer(tmp_path / "bag", version=9) as writer:
         writer.add_connection(RGB, "sensor_msgs/msg/Image",
-                              typestore=get_typestore(Stores.ROS2_JAZZY))
+                              typestore=rosbag2.jazzy())
     with replaying(tmp_path / "bag", "--loop") as process:
         said, _ = process.communicate(timeout=20)
     assert process.returncode == 1

@@ -10,9 +10,9 @@ from typing import Any
 import example_report as example
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, SMALL_SPEC
 
-from ssma_core import Modality, ModelSpec, SsmaError
+from ssma_core import SsmaError
 from ssma_core.evaluation.comparison import compare_files
 from ssma_core.evaluation.inference import Options
 from ssma_core.evaluation.report.compare import comparison_page
@@ -30,16 +30,13 @@ from ssma_core.evaluation.results import (
 from ssma_core.evaluation.seeds import over_seeds
 
 LAST_VERSION = ROOT / "test" / "last_version"
-SPEC = ModelSpec(
-    architecture="ssma", size="tiny", class_names=("void", "ground", "sky"),
-    class_colours=((0, 0, 0), (9, 9, 9), (0, 0, 9)), input_size=(64, 48),
-    modalities=(Modality("rgb", "image"), Modality("depth", "jet", 8000.0)))
 GOOD, BAD = [[4, 0, 0], [0, 10, 0], [0, 0, 10]], [[4, 0, 0], [0, 2, 8], [0, 0, 10]]
 BEGIN, SECOND = 1_700_000_000 * 10**9, 10**9
 
 
 def of_data_set(*drives: DriveResult) -> Result:
-    return Result("m.onnx", SPEC, DatasetSource("c.yaml", "validation", Options()), (), drives)
+    source = DatasetSource("c.yaml", "validation", Options())
+    return Result("m.onnx", SMALL_SPEC, source, (), drives)
 
 
 def drive(name: str, counts: list[list[list[int]]], condition: str | None = None) -> DriveResult:
@@ -57,7 +54,7 @@ def written(result: Result, path: Path) -> str:
 def test_the_last_versions_file_of_a_data_set_reads_as_it_was_meant() -> None:
     found = read_result(LAST_VERSION / "result.json")
     assert (found.model, found.versions, found.spec) == (
-        "m.safetensors", ("python 3", "torch 2"), SPEC)
+        "m.safetensors", ("python 3", "torch 2"), SMALL_SPEC)
     assert found.source == DatasetSource("c.yaml fold=1", "validation",
                                          Options(scales=(0.75, 1.0), without="depth"))
     assert found.backend is None and found.machine is None
@@ -71,7 +68,7 @@ def test_the_last_versions_file_of_bags_reads_as_it_was_meant() -> None:
     assert (found.model, found.backend, found.precision, found.machine, found.processes) == (
         "m.onnx", "onnxruntime", "fp32", "a CPU, 2 cores", 2)
     assert found.source == BagSource(0.03, 7, -0.5, rgb="/rgb", aux="/depth", label="/label")
-    assert found.spec == SPEC and found.names == ["one", "two"]
+    assert found.spec == SMALL_SPEC and found.names == ["one", "two"]
     first, _ = found.drives
     assert first == DriveResult(
         "bags/one",
@@ -127,7 +124,7 @@ def test_old_and_new_files_are_compared(tmp_path: Path) -> None:
 # The file
 
 def test_both_kinds_have_one_form_with_a_line_a_frame(tmp_path: Path) -> None:
-    bags = example.report(SPEC, ["a", "b"], live=True, frames=13)
+    bags = example.report(SMALL_SPEC, ["a", "b"], live=True, frames=13)
     data_set = of_data_set(drive("a", [GOOD, BAD]), drive("b", [BAD]))
     for result, lines in ((bags, 4 * 13), (data_set, 3)):
         path = tmp_path / "result.json"
@@ -144,7 +141,7 @@ def test_counts_are_whole_arrays_that_read_back_to_the_digit(tmp_path: Path, mos
     """38 classes, as ScanNet-like data sets have; all zero, nearly so, dense, and as large as they
     may be."""
     names = tuple(f"class {i}" for i in range(38))
-    spec = replace(SPEC, class_names=names, class_colours=((0, 0, 0),) * 38)
+    spec = replace(SMALL_SPEC, class_names=names, class_colours=((0, 0, 0),) * 38)
     counts = np.random.default_rng(0).integers(0, most, (50, 38, 38), np.int64, endpoint=True)
     frames = tuple(FrameResult(f'"counts": [[{i}]]') for i in range(50))  # only a name
     result = Result(
@@ -191,7 +188,7 @@ def test_counts_that_are_none_are_refused_with_the_frames_name(
 
 
 def test_a_bags_result_is_whole(tmp_path: Path) -> None:
-    made = example.report(SPEC, ["a", "b"], frames=13)
+    made = example.report(SMALL_SPEC, ["a", "b"], frames=13)
     with pytest.raises(SsmaError, match="two bags have the same path"):
         replace(made, drives=made.drives[:1] * 2)
     with pytest.raises(SsmaError, match="the bag a has no timeline"):
@@ -210,8 +207,8 @@ def test_of_data_sets_the_same_frames_are_compared_and_of_bags_those_in_common(
     b = written(replace(whole, drives=whole.drives[:1]), tmp_path / "b.json")
     with pytest.raises(SsmaError, match=r"a\.json has the frame b/0\.png, .*b\.json has not"):
         compare_files(a, b)
-    a = written(example.report(SPEC, ["x/one", "x/two"], frames=13), tmp_path / "a.json")
-    b = written(example.report(SPEC, ["x/two", "x/three"], frames=20), tmp_path / "b.json")
+    a = written(example.report(SMALL_SPEC, ["x/one", "x/two"], frames=13), tmp_path / "a.json")
+    b = written(example.report(SMALL_SPEC, ["x/two", "x/three"], frames=20), tmp_path / "b.json")
     found = compare_files(a, b)
     assert [name for name, _, _ in found.frames] == ["two"] * 13
     with pytest.raises(SsmaError, match="have only 13 frames in common"):
@@ -220,7 +217,7 @@ def test_of_data_sets_the_same_frames_are_compared_and_of_bags_those_in_common(
 
 def test_a_data_set_and_bags_have_nothing_in_common(tmp_path: Path) -> None:
     a = written(of_data_set(drive("a", [GOOD])), tmp_path / "a.json")
-    b = written(example.report(SPEC, frames=13), tmp_path / "b.json")
+    b = written(example.report(SMALL_SPEC, frames=13), tmp_path / "b.json")
     for files in ((a, b), (b, a)):
         with pytest.raises(SsmaError, match=r"b\.json is about bags, .*a\.json about a data set"):
             compare_files(*files)
@@ -239,7 +236,7 @@ def test_comparisons_of_both_kinds_have_words_and_a_page(tmp_path: Path) -> None
     for name in ("d1/1.png", "d2/0.png", "Two results", "c.yaml"):
         assert name in page
     assert 'id="latency"' not in page and 'href="#timeline"' not in page
-    bags = written(example.report(SPEC, ["d1", "d2"], frames=13), tmp_path / "bags.json")
+    bags = written(example.report(SMALL_SPEC, ["d1", "d2"], frames=13), tmp_path / "bags.json")
     found = compare_files(bags, bags)
     assert "95 % interval" in in_words(found) and "2 whole drives" in in_words(found)
     assert 'id="latency"' in comparison_page(found)
@@ -251,7 +248,7 @@ def test_a_result_whose_name_has_a_plus_is_one_file(tmp_path: Path) -> None:
 
 
 def test_bags_of_several_files_are_one_result(tmp_path: Path) -> None:
-    files = [written(example.report(SPEC, [name], frames=13), tmp_path / f"{name}.json")
+    files = [written(example.report(SMALL_SPEC, [name], frames=13), tmp_path / f"{name}.json")
              for name in ("one", "two")]
     assert pooled("+".join(files)).names == ["one", "two"]
     with pytest.raises(SsmaError, match="two bags have the same path"):

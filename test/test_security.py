@@ -56,26 +56,18 @@ import ssma_core.{module}
 def graph(tiny_model: Path) -> Iterator[set[tuple[str, str]]]:
     """What an active node publishes, subscribes, serves and requests, by its name in the graph."""
     rclpy = pytest.importorskip("rclpy", reason="needs rclpy")
-    from ssma_ros.node import lifecycle, memory
+    from pipeline_rig import node_in_process
 
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("keep", "give_back"):  # they change how this whole process allocates
-            patch.setattr(memory, name, lambda: None)
-        # A domain of its own: nodes of this name that other tests killed are listed for a while.
-        rclpy.init(args=["--ros-args", "-p", f"model:={tiny_model}", "-p", "autostart:=true"],
-                   domain_id=random.randrange(60, 100))
-        node: Any = lifecycle.SegmentationNode()
+    # A domain of its own: nodes of this name that other tests killed are listed for a while.
+    with pytest.MonkeyPatch.context() as patch, node_in_process(
+            patch, random.randrange(60, 100), model=str(tiny_model), autostart=True) as node:
         node.start()
-        try:
-            deadline = time.monotonic() + 20
-            # The graph is of all processes, so a node appears in it a little later.
-            while ("publish", "/semantic/label") not in (found := _in_the_graph(node)):
-                assert time.monotonic() < deadline, found
-                rclpy.spin_once(node, timeout_sec=0.1)
-            yield found
-        finally:
-            node.destroy_node()
-            rclpy.try_shutdown()
+        deadline = time.monotonic() + 20
+        # The graph is of all processes, so a node appears in it a little later.
+        while ("publish", "/semantic/label") not in (found := _in_the_graph(node)):
+            assert time.monotonic() < deadline, found
+            rclpy.spin_once(node, timeout_sec=0.1)
+        yield found
 
 
 def _in_the_graph(node: Any) -> set[tuple[str, str]]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,7 +68,29 @@ def _lines(path: Path) -> None:
     assert path.read_text(encoding="utf-8").endswith("\n"), "its last line has no end"
 
 
+def _mcap(path: Path) -> None:
+    from mcap.reader import make_reader
+    with path.open("rb") as file:
+        reader = make_reader(file, validate_crcs=True)
+        summary = reader.get_summary()
+        assert summary and summary.statistics, "no summary"
+        assert sum(1 for _ in reader.iter_messages()) == summary.statistics.message_count
+
+
+def _video(path: Path) -> None:
+    import cv2
+    video = cv2.VideoCapture(str(path))
+    frames = round(video.get(cv2.CAP_PROP_FRAME_COUNT))
+    assert frames and all(video.read()[0] for _ in range(frames)), "a frame is missing"
+
+
+def _zip(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        assert not archive.testzip(), "a member is damaged"
+
+
 WHOLE: dict[str, Callable[[Path], object]] = {
     ".png": _pictures, ".jpg": _pictures, ".tiff": _pictures, ".safetensors": _weights,
     ".onnx": _onnx, ".engine": _engine, ".pt": _state, ".html": _page, ".txt": _lines,
-    ".csv": _lines, ".yaml": _lines, ".json": lambda path: json.loads(path.read_text())}
+    ".csv": _lines, ".yaml": _lines, ".mcap": _mcap, ".mp4": _video, ".zip": _zip,
+    ".json": lambda path: json.loads(path.read_text())}

@@ -49,9 +49,10 @@ def bottleneck(statistics: Statistics) -> list[str]:
 
 
 def status(name: str, facts: Mapping[str, str], pipeline: Pipeline,
-           troubles: Sequence[str]) -> DiagnosticStatus:
+           troubles: Sequence[str], news: Sequence[str] = ()) -> DiagnosticStatus:
     """The node's status for /diagnostics: an error while nothing is labelled, a warning while
-    something is wrong. facts: what does not change, such as the model's name."""
+    something is wrong. facts: what does not change, such as the model's name. troubles: what is
+    wrong; news: what is good to know."""
     from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
     statistics = pipeline.statistics
@@ -59,8 +60,7 @@ def status(name: str, facts: Mapping[str, str], pipeline: Pipeline,
     wrong = [*troubles, *statistics.recent_errors()]
     level = (DiagnosticStatus.ERROR if mode == NO_MODE
              else DiagnosticStatus.WARN if wrong else DiagnosticStatus.OK)
-    message = "; ".join([*wrong, *jumped(statistics),
-                         *bottleneck(statistics)])
+    message = "; ".join([*wrong, *news])
     values = {**facts, "mode": mode, **_streams(pipeline), **_counters(pipeline),
               **_durations(statistics)}
     return DiagnosticStatus(

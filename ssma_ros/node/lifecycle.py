@@ -263,20 +263,22 @@ class SegmentationNode(LifecycleNode):
         assert self._segmenter
         pipeline.estimate_delay()
         troubles = [*problems(pipeline, topics.publishers(self, inputs)), *self._namesakes()]
-        news = diagnostics.jumped(pipeline.statistics)
-        for text in throttle.due([*troubles, *news]):
+        jumped = diagnostics.jumped(pipeline.statistics)
+        slow = diagnostics.bottleneck(pipeline.statistics)
+        for text in throttle.due([*troubles, *jumped]):
             if text in troubles:
                 self.get_logger().warning(text)
             else:  # a line of its own: rclpy raises where one changes its severity
                 self.get_logger().info(text)
-        for text in diagnostics.bottleneck(pipeline.statistics):
+        for text in slow:
             if throttle.is_due("bottleneck", math.inf):  # once
                 self.get_logger().info(text)
         facts = {"model": Path(self._given.model).name, "backend": self._segmenter.backend,
                  "precision": self._segmenter.precision,
                  "registration": Path(self._given.registration).name or "-"}
         array = DiagnosticArray(status=[diagnostics.status(
-            f"{self.get_fully_qualified_name()}: segmentation", facts, pipeline, troubles)])
+            f"{self.get_fully_qualified_name()}: segmentation", facts, pipeline, troubles,
+            [*jumped, *slow])])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
 

@@ -60,7 +60,7 @@ class Pipeline:
     def stop(self) -> bool:
         """Ends the worker. Returns whether it has ended: a thread that hangs is left behind, and
         uses its segmenter still."""
-        left = self.given.inference_timeout - self.worker.stalled_for()
+        left = self.given.inference_timeout - self.worker.at_work_for()
         ended = self.worker.stop(max(PATIENCE_S, left))
         self.labelling.given_up = not ended
         return ended
@@ -150,7 +150,6 @@ class Pipeline:
     def receive(self, message: Any, stream: Stream, topic: str) -> None:
         """Takes an image. Returns at once: the worker does the work."""
         self.statistics.happened(RECEIVED[stream])
-        self.publish_mode()
         try:
             self._arrived(message, stream)
             image = messages.checked(message, stream, topic)

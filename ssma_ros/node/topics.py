@@ -24,7 +24,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import String
 
-from ssma_core import STREAMS, ModelSpec, SsmaError, Stream
+from ssma_core import STREAMS, ModelSpec, SsmaError, Stream, is_depth
 from ssma_ros import distro
 from ssma_ros.node.advice import Subscribed
 from ssma_ros.node.labelling import Output, Outputs
@@ -54,7 +54,7 @@ def outputs(node: LifecycleNode, made: ExitStack, spec: ModelSpec) -> Outputs:
         trust=output(Image, "semantic/trust"),
         overlay=output(Image, "semantic/overlay"),
         points=(output(PointCloud2, "semantic/points", NEWEST)
-                if spec.modalities[1].name == "depth" else NOWHERE),
+                if is_depth(spec.modalities[1]) else NOWHERE),
         mode=partial(_publish_text, publisher(node, made, String, "semantic/mode", LATCHED)),
         error=node.get_logger().error,
         now_ns=lambda: int(node.get_clock().now().nanoseconds))

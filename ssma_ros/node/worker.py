@@ -51,12 +51,16 @@ class Worker(Generic[Item]):
         self._thread.join(patience)
         return not self._thread.is_alive()
 
+    def at_work_for(self) -> float:
+        """For how many seconds it works on one item."""
+        begun = self._begun
+        return 0.0 if begun is None else time.monotonic() - begun
+
     def stalled_for(self) -> float:
         """For how many seconds it works on one item, or items failed without one that did not;
         the longer of the two."""
-        begun, failing = self._begun, self._failing
-        at_work = 0.0 if begun is None else time.monotonic() - begun
-        return max(at_work, failing[1] - failing[0] if failing else 0.0)
+        failing = self._failing
+        return max(self.at_work_for(), failing[1] - failing[0] if failing else 0.0)
 
     def _run(self) -> None:
         while (item := self._next()) is not None:

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 PROFILE = Path("config", "fastdds_images.xml")
+# Of versions before 3, and of later ones.
+PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 # A client waits this long after it found a service: until the service has found the client, replies
 # are lost.
 MATCHED_S = 0.3
@@ -36,9 +38,8 @@ def own_domain() -> dict[str, str]:
 
 
 def room_for_images() -> dict[str, str]:
-    """The environment variables of Fast DDS' profile, before version 3 and since."""
-    return dict.fromkeys(("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"),
-                         str(_profile()))
+    """The environment variables of Fast DDS' profile."""
+    return dict.fromkeys(PROFILE_VARIABLES, str(_profile()))
 
 
 def _profile() -> Path:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ssma_core import Modality, in_metres, measured
+from ssma_core import Modality, in_metres, is_depth, measured
 
 Array = npt.NDArray[Any]
 
@@ -92,7 +92,7 @@ def range_m(modality: Modality) -> float | None:
     """Up to where a model tells depths apart, in metres; None for what is not depth."""
     if modality.encoding == "hha":
         return HHA_RANGE_M
-    return modality.range / 1000 if modality.name == "depth" and modality.range else None
+    return modality.range / 1000 if is_depth(modality) and modality.range else None
 
 
 def quantiles(depth: Array) -> Quantiles | None:
