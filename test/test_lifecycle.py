@@ -112,10 +112,10 @@ def spin(node: Any, until: Callable[[], bool]) -> None:
         rclpy.spin_once(node, timeout_sec=0.1)
 
 
-def test_a_manager_of_nav2_hears_that_an_active_node_lives_and_when_it_ends(
+def test_a_manager_of_nav2_hears_that_an_active_node_lives(
         node: Any, bonds: list[Status]) -> None:
     """nav2_lifecycle_manager ties its bond when the node is active, by the node's name; bondcpp
-    takes every sender of one instance as its sister, and `active: False` as the sister's end."""
+    takes every sender of one instance as its sister."""
     node.trigger_configure()
     assert not bonds
     node.trigger_activate()
@@ -123,24 +123,47 @@ def test_a_manager_of_nav2_hears_that_an_active_node_lives_and_when_it_ends(
     assert {(beat.id, beat.active) for beat in bonds} == {("segmentation_node", True)}
     assert len({beat.instance_id for beat in bonds}) == 1
     assert bond.PERIOD_S < bond.TIMEOUT_S / 10
-    node.trigger_deactivate()
-    assert not bonds[-1].active and bonds[-1].instance_id == bonds[0].instance_id
 
 
 def test_every_activation_is_a_bond_of_its_own(node: Any, bonds: list[Status]) -> None:
     node.trigger_configure()
+    instances = []
     for _ in range(2):
         node.trigger_activate()
+        spin(node, lambda: bool(bonds))
         node.trigger_deactivate()
-    assert len({beat.instance_id for beat in bonds}) == 2
+        instances.append({beat.instance_id for beat in bonds})
+        bonds.clear()
+    assert [len(each) for each in instances] == [1, 1] and instances[0] != instances[1]
 
 
 @pytest.mark.parametrize("transition", ["shutdown", "deactivate"])
-def test_the_bond_ends_with_the_activity(node: Any, bonds: list[Status], transition: str) -> None:
+def test_heartbeats_stop_with_the_activity_and_say_no_end(
+        node: Any, bonds: list[Status], transition: str) -> None:
+    """Jazzy's manager answers the message of an end with transitions, whose answers it waits for
+    without limit, also of a process that is about to end."""
     node.trigger_configure()
     node.trigger_activate()
+    spin(node, lambda: bool(bonds))
     getattr(node, f"trigger_{transition}")()
-    assert [beat.active for beat in bonds] == [False]
+    bonds.clear()
+    end = time.monotonic() + 5 * bond.PERIOD_S
+    while time.monotonic() < end:
+        rclpy.spin_once(node, timeout_sec=bond.PERIOD_S)
+    assert not bonds
+
+
+def test_a_node_that_is_destroyed_offers_no_transitions(node: Any) -> None:
+    """A manager that asks for one would wait for the answer."""
+    other = rclpy.create_node("asks")
+    try:
+        offered = lambda: any(name == "/segmentation_node/change_state"  # noqa: E731
+                              for name, _ in other.get_service_names_and_types())
+        spin(other, offered)
+        node.destroy_node()
+        spin(other, lambda: not offered())
+    finally:
+        other.destroy_node()
 
 
 def test_without_the_package_bond_the_node_says_what_the_manager_needs(

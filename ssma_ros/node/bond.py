@@ -22,8 +22,9 @@ DEPTH = 5
 
 
 def bind(node: LifecycleNode, made: ExitStack) -> None:
-    """Sends heartbeats until `made` is closed, and then that the bond is ended. Without the package
-    bond does nothing, and that is logged."""
+    """Sends heartbeats until `made` is closed. Then they just stop: a manager that is told of the
+    end asks at once for transitions, and Jazzy's waits for the answer without limit, also of a
+    process that is about to end. Without the package bond does nothing, and that is logged."""
     from rclpy.clock import Clock, ClockType
 
     if distro.BondStatus is None:
@@ -32,17 +33,15 @@ def bind(node: LifecycleNode, made: ExitStack) -> None:
         return
     publisher = node.create_publisher(distro.BondStatus, "bond", DEPTH)
     made.callback(node.destroy_publisher, publisher)
-    beat = partial(_send, node, publisher, str(uuid.uuid4()))
-    made.callback(beat, active=False)
-    timer = node.create_timer(PERIOD_S, partial(beat, active=True),
+    timer = node.create_timer(PERIOD_S, partial(_send, node, publisher, str(uuid.uuid4())),
                               clock=Clock(clock_type=ClockType.STEADY_TIME))
     made.callback(node.destroy_timer, timer)
 
 
-def _send(node: LifecycleNode, publisher: Any, instance: str, *, active: bool) -> None:
+def _send(node: LifecycleNode, publisher: Any, instance: str) -> None:
     """instance: of this side; both sides have the node's name."""
     assert distro.BondStatus
-    status = distro.BondStatus(id=node.get_name(), instance_id=instance, active=active,
+    status = distro.BondStatus(id=node.get_name(), instance_id=instance, active=True,
                                heartbeat_timeout=TIMEOUT_S, heartbeat_period=PERIOD_S)
     status.header.stamp = node.get_clock().now().to_msg()
     publisher.publish(status)

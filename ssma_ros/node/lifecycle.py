@@ -179,6 +179,8 @@ class SegmentationNode(LifecycleNode):
     def destroy_node(self) -> None:
         self._release()
         super().destroy_node()
+        # rclpy leaves the services of transitions there, and a manager waits for their answers.
+        self._state_machine.destroy_when_not_in_use()
 
     def watch(self) -> None:
         """To be called again and again, between callbacks. Loads the model again, once, when it has
