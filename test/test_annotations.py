@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -470,6 +471,13 @@ def test_a_drive_may_be_called_as_tools_call_their_folders(data: Path, tmp_path:
     assert set(labels(data)) == {"default/label/000000.png"}
 
 
+def test_a_folder_of_a_tool_inside_a_drives_is_no_other_drive(data: Path, tmp_path: Path) -> None:
+    """Both drives have a frame of this name."""
+    (data / "a").rename(data / "images")
+    imported(data, masks_of(("b/images/000000.png", LABEL))(tmp_path))
+    assert set(labels(data)) == {"b/label/000000.png"}
+
+
 def test_masks_that_name_no_drive_are_told(data: Path, tmp_path: Path, classes_yaml: str,
                                            capsys: pytest.CaptureFixture[str]) -> None:
     export = masks_of(("17000.png", LABEL), ("a/000000.png", LABEL))(tmp_path)
@@ -486,6 +494,14 @@ def test_classes_come_from_a_model_a_training_or_a_yaml(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("class_names: [a, b]\nclass_colours: [[1, 2, 3], [4, 5, 6]]\n"
                                      "void_id: 1")
     assert read_classes(tmp_path / "c.yaml") == Classes(("a", "b"), ((1, 2, 3), (4, 5, 6)), 1)
+
+
+def test_a_model_whose_reader_is_not_installed_is_named(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ssma_core.model_files.checkpoint", None)
+    monkeypatch.delattr("ssma_core.model_files.checkpoint", raising=False)
+    with pytest.raises(SsmaError, match=r"m.safetensors needs the Python package .* its .onnx"):
+        read_classes(tmp_path / "m.safetensors")
 
 
 def test_theirs_are_mapped_by_name_id_or_colour(classes_yaml: str) -> None:

@@ -72,6 +72,20 @@ def test_a_camera_of_several_exposures_in_turn_loses_none(
     assert lost(clock, np.sort(period * ends)) is None
 
 
+@pytest.mark.parametrize("turn", [[20, 20, 20, 60], [20, 40, 20, 60], [33, 33, 33, 33, 200]])
+def test_nor_does_one_of_four_or_five_in_turn(clock: Clock, turn: list[int]) -> None:
+    assert lost(clock, np.cumsum(np.resize(turn, 100)) / 1000) is None
+
+
+@LIVE
+@given(step=st.sampled_from([0.01, 0.033]), steps=st.sampled_from([(2, 8), (3, 5)]),
+       seed=st.integers(0, 10**6))
+def test_a_simulator_whose_steps_are_finer_than_any_gap_loses_none(
+        clock: Clock, step: float, steps: tuple[int, int], seed: int) -> None:
+    gaps = np.random.default_rng(seed).integers(*steps, 100, endpoint=True)
+    assert lost(clock, step * np.cumsum(gaps)) is None
+
+
 @LIVE
 @given(when=st.integers(40, 99), periods=st.floats(1, 5), jitter=st.floats(0, 0.2),
        seed=st.integers(0, 10**6))

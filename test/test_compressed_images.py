@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import array
 import struct
+import zlib
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy.typing as npt
 import pytest
 
 from ssma_core import SsmaError
+from ssma_core.bags import compressed_images
 from ssma_core.bags.pairing import Stream
 from ssma_ros.node import messages
 
@@ -135,6 +137,17 @@ def test_an_orientation_for_photographs_does_not_turn_a_sensors_image() -> None:
     turned = jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
     assert cv2.imdecode(np.frombuffer(turned, np.uint8), cv2.IMREAD_COLOR).shape[0] == WIDTH
     assert decoded(message("jpeg", turned), "rgb").shape == BLUISH.shape
+
+
+def test_a_picture_with_an_orientation_is_no_file_to_keep() -> None:
+    """Other programs would turn it."""
+    body = b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, 6, 0, 0)
+    data = encoded(".png", BLUISH)
+    turned = (data[:33] + struct.pack(">I", len(body)) + b"eXIf" + body
+              + struct.pack(">I", zlib.crc32(b"eXIf" + body)) + data[33:])
+    kept = [compressed_images.as_file(message("bgr8; png compressed ", each))
+            for each in (data, turned)]
+    assert kept == [(".png", data), None]
 
 
 @pytest.mark.parametrize("stream, data, what", [

@@ -229,6 +229,17 @@ def test_a_file_that_cannot_be_written_is_reported_before_the_work(
     assert f"cannot write {bag / name}: " in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--json", "--report"])
+def test_nothing_that_is_read_is_written_over(
+        bag: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str], option: str) -> None:
+    for given in (tiny_model, bag / "metadata.yaml"):
+        before = given.read_bytes()
+        assert evaluate(bag, tiny_model, option, str(given)) == 1
+        assert f"cannot write {given}: it is one of the files that are read" in (
+            capsys.readouterr().err)
+        assert given.read_bytes() == before
+
+
 def test_swapped_topics_are_told_before_the_work(
         bag: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     swapped = ["--rgb", AUX, "--aux", RGB]

@@ -217,6 +217,18 @@ def test_a_png_whose_checksums_fit_must_hold_all_rows(rows: bytes, good: bool) -
             check(memoryview(data))
 
 
+def test_a_png_that_decoding_refuses_is_not_taken_for_whole() -> None:
+    """Though all checksums of its chunks fit: the values' own is missing, or a text among them."""
+    whole = png_files.encoded(np.arange(54, dtype=np.uint16).reshape(9, 6))
+    begin, end = whole.index(b"IDAT") - 4, len(whole) - 12
+    values = whole[begin + 8:end - 4]
+    for chunks in ([(b"IDAT", values[:-4])],
+                   [(b"IDAT", values[:20]), (b"tEXt", b"a\0b"), (b"IDAT", values[20:])]):
+        data = whole[:begin] + b"".join(chunk(*each) for each in chunks) + whole[end:]
+        assert not png_files.holds_all(memoryview(data))
+    assert png_files.holds_all(memoryview(whole))
+
+
 def test_a_size_is_looked_at_before_the_memory_is_taken(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     huge = png(16, 0, np.zeros((1, 2), np.uint8), 1)

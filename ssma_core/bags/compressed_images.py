@@ -21,6 +21,7 @@ from ssma_core.image_files.header import Header
 # compressedDepth's PNG comes behind an int32 and the two floats of its quantization.
 _QUANTIZATION = struct.Struct("<iff")
 _EXIF, _MOST_EXIF = b"Exif\0\0", 1 << 16  # a segment, and within how many bytes it begins
+_PNG_EXIF = b"eXIf"  # a chunk
 # What the two are good for: A = n (n + 1), and B = 1 - A / farthest, for the publisher's n ≥ 1.
 _LEAST_SCALE, _LARGEST_SHIFT = 1.0, 1.0
 
@@ -53,7 +54,7 @@ def is_jpeg(message: Any) -> bool:
 def as_file(message: Any) -> tuple[str, bytes] | None:
     """The file in a message, suffix and bytes, where its values are those that `decode` gives: a
     JPEG, a colour PNG (which may have alpha), or compressedDepth's 16 bits. None for others: a
-    mosaic, quantized depth, and a JPEG with Exif data, whose orientation other programs follow.
+    mosaic, quantized depth, and pictures with Exif data, whose orientation other programs follow.
     Raises SsmaError, as `decode`, when it is damaged."""
     found = encoding(message)
     if is_jpeg(message):
@@ -61,7 +62,8 @@ def as_file(message: Any) -> tuple[str, bytes] | None:
         is_kept = found in ("bgr8", "mono8") and _EXIF not in bytes(_body(message)[:_MOST_EXIF])
     else:
         suffix = ".png"
-        is_kept = found == "bgr8" or (found == "16UC1" and _is_depth(message))
+        is_kept = (found == "bgr8" or (found == "16UC1" and _is_depth(message))) and (
+            _PNG_EXIF not in bytes(_body(message)))
     if not is_kept:
         return None
     with _decoding(message):

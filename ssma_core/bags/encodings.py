@@ -45,7 +45,7 @@ COLOUR = tuple(_TO_BGR)
 # A camera of one channel is accepted, such as a red one beside near infrared.
 CAMERA = (*COLOUR, "mono8", "8UC1", "mono16")
 MAPS = ("mono8", "8UC1", "mono16", "16UC1", "32FC1")
-DEEP = ("mono16", "16UC1", "32FC1")  # of the maps, those that depth can have
+DEEP = ("16UC1", "32FC1")  # of the maps, those that no camera has
 LABELS = ("mono8", "8UC1", "8SC1", "mono16", "16UC1", "16SC1", "32SC1")
 
 LAYOUTS: dict[str, Layout] = {

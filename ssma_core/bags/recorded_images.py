@@ -39,7 +39,7 @@ def read(recorded: Recorded, stream: Stream, *, as_depth: bool) -> ImageMessage:
 
 def check_order(bag: str | Path, rgb: str, aux: str) -> None:
     """Raises SsmaError where the first images of the two topics show that these are swapped: what
-    is given as colour has one channel, of 16 bits or floats, and the other has colours."""
+    is given as colour is of `encodings.DEEP`, and the other has colours."""
     colour, second = (_first_encoding(bag, topic) for topic in (rgb, aux))
     if colour in encodings.DEEP and second in encodings.COLOUR:
         raise SsmaError(f"{bag}: the two cameras look swapped: {rgb} was given as colour and has "

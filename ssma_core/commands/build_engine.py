@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> None:
     if options.output.suffix != ".engine":
         raise SsmaError(f"cannot write {options.output}: an engine's name ends in .engine")
     for file in filter(None, (options.output, options.timing_cache)):
-        check_writable(file)
+        check_writable(file, [options.model])
     if options.data is not None:
         gpu_at_hand("--data runs the engine on the GPU", "leave it out here, and run `ssma parity` "
                     "where the engine is to run")

@@ -63,7 +63,8 @@ class Source:
 
     @property
     def is_map(self) -> bool:
-        """Whether the second sensor measures, so that 0 is no measurement."""
+        """Whether 0 in the second sensor's floats is no measurement. By its name: there may be no
+        model here, whose modality would say so for sure."""
         return self.name in ("depth", "disparity")
 
 

@@ -52,8 +52,7 @@ class Extracted(NamedTuple):
 
 class WriteJob(NamedTuple):
     """A drive to write. stamps: of the frames to write; None: all that are `every` seconds apart.
-    there: those
-    whose files exist. threads: for the pictures."""
+    there: those whose files exist. threads: for the pictures."""
 
     drive: Drive
     source: Source

@@ -57,13 +57,19 @@ def holds_all(data: memoryview) -> bool:
     if bits not in (8, 16) or not channels or any(rest) or critical != _UNDERSTOOD:
         return False
     row = 1 + found.width * channels * bits // 8
-    packed = b"".join(body for kind, body in chunks if kind == b"IDAT")
-    try:
-        unpacked = deflate.decompressobj().decompress(packed, row * found.height)
+    kinds = [kind for kind, _ in chunks]
+    first, count = kinds.index(b"IDAT"), kinds.count(b"IDAT")
+    if set(kinds[first:first + count]) != {b"IDAT"}:
+        return False
+    stream = deflate.decompressobj()
+    try:  # a byte more than there may be, so that the end of the stream is seen
+        unpacked = stream.decompress(b"".join(body for _, body in chunks[first:first + count]),
+                                     row * found.height + 1)
     except deflate.error:  # type: ignore[misc]  # its types say less than it is
         return False
     filters = np.frombuffer(unpacked, np.uint8)[::row]
-    return len(unpacked) == row * found.height and bool((filters < _FILTERS).all())
+    return (stream.eof and len(unpacked) == row * found.height
+            and bool((filters < _FILTERS).all()))
 
 
 def can_hold(pixels: npt.NDArray[Any]) -> bool:

@@ -18,9 +18,12 @@ def spec_of(path: Path) -> ModelSpec:
         return exported_of(path).spec
     if path.suffix not in MODELS:
         raise SsmaError(f"{path} is no model file: give {', '.join(MODELS)}")
-    from ssma_core.model_files import checkpoint  # a robot has no safetensors
-
-    return checkpoint.read_spec(path)
+    try:
+        from ssma_core.model_files import checkpoint
+        return checkpoint.read_spec(path)
+    except ModuleNotFoundError as error:  # a robot has no safetensors
+        raise SsmaError(f"{path} needs the Python package {error.name!r}, which is not installed: "
+                        f"pip install {error.name}, or give its .onnx file") from error
 
 
 def exported_of(path: Path) -> Exported:

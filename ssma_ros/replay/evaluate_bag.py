@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     begin_program()
     try:
         for path in filter(None, (options.json, options.report)):
-            check_writable(path)
+            check_writable(path, _inputs(options))
         if options.compare:
             _compare(options)
         else:
@@ -55,6 +55,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("evaluate_bag: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def _inputs(options: argparse.Namespace) -> list[Path]:
+    """The files that are read, which must not be written."""
+    bags = [Path(bag) for bag in options.bags]
+    given = (options.model, options.groups, options.registration, *(options.compare or ()))
+    return [*(Path(path) for path in given if path), *bags,
+            *(file for bag in bags if bag.is_dir() for file in bag.iterdir())]
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -59,9 +59,10 @@ def by_their_stem(known: Sequence[Frame]) -> Mapping[str, list[Frame]]:
 
 def drive_in(name: str, drives: Set[str]) -> str | None:
     """The drive that the path of an export's picture names: the last of its folders that is not one
-    of NO_DRIVES, or that is one of `drives`. None where there is no such folder."""
-    return next((part for part in reversed(_path(name).parts[:-1])
-                 if part in drives or part.casefold() not in NO_DRIVES), None)
+    of NO_DRIVES; where all are, the last that is one of `drives`. None where there is none."""
+    folders = _path(name).parts[-2::-1]
+    return next((part for part in folders if part.casefold() not in NO_DRIVES),
+                next((part for part in folders if part in drives), None))
 
 
 def meant(name: str, drive: str | None, known: Mapping[str, list[Frame]]) -> Frame | None:

@@ -107,7 +107,8 @@ def _periods(gaps: Sequence[float]) -> tuple[float, list[int]] | None:
     for parts in (1, 2, 3):
         for gap in (usual, min(gaps)):
             found = _fitted(gaps, gap / parts, NEARER_MULTIPLE)
-            if found and max(Counter(found[1]).values()) <= MOST_ALIKE * len(gaps):
+            if found and 1 in found[1] and (
+                    max(Counter(found[1]).values()) <= MOST_ALIKE * len(gaps)):
                 return found
     return None
 
@@ -129,5 +130,5 @@ def _by_chance(multiples: Sequence[int]) -> bool:
     half = len(multiples) // 2
     throughout = all(min(part) < max(part) for part in (multiples[:half], multiples[half:]))
     in_turns = any(sum(map(eq, multiples, multiples[turn:])) >= OF_THEM * (len(multiples) - turn)
-                   for turn in (2, 3))
+                   for turn in range(2, 7))
     return throughout and not in_turns
