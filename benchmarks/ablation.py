@@ -3,8 +3,8 @@ offers, small and briefly, and prints a table.
 
     python benchmarks/ablation.py 0 1 2
 
-It has the mean over the seeds and, in brackets, their standard deviation; docs/results.md, of two
-seeds, has each one's figures. Finished runs are skipped.
+It has the mean over the seeds and, in brackets, their standard deviation. Finished runs are
+skipped.
 """
 from __future__ import annotations
 
