@@ -89,19 +89,19 @@ class BilinearUpsampling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: scores N×classes×h×w. Returns logits N×classes×H×W."""
-        around = F.pad(x, (1, 1, 1, 1), mode="replicate")
-        rows = _between(around[:, :, :-2], around[:, :, 1:-1], around[:, :, 2:])
-        means = torch.stack([pixel for row in rows for pixel in _between(
-            row[..., :-2], row[..., 1:-1], row[..., 2:])], 2)
+        around = F.pad(x, (1, 1, 1, 1), mode="replicate").flatten(0, 1)[:, None]
+        means = F.conv2d(around, _bilinear(x)).unflatten(0, x.shape[:2])
         logits: Tensor = self.shuffle(_never(self.void, means).flatten(1, 2))
         return logits
 
 
-def _between(before: Tensor, at: Tensor, after: Tensor) -> list[Tensor]:
-    """The `TO_FULL` pixels that a score becomes in one direction: their centres lie 3/8 and 1/8
-    before its own, then as far behind it."""
-    return [at.lerp(before, 3 / 8), at.lerp(before, 1 / 8),
-            at.lerp(after, 1 / 8), at.lerp(after, 3 / 8)]
+def _bilinear(like: Tensor) -> Tensor:
+    """`TO_FULL`²×1×3×3: the weights of the 3×3 scores around a score in each of its new pixels."""
+    pixels, scores = (torch.arange(n, dtype=like.dtype, device=like.device) for n in (TO_FULL, 3))
+    apart = ((pixels + 0.5) / TO_FULL - 0.5)[:, None] - (scores - 1)
+    line = (1 - apart.abs()).clamp(min=0)
+    weights: Tensor = line[:, None, :, None] * line[None, :, None, :]
+    return weights.flatten(0, 1)[:, None]
 
 
 def _never(void: int, scores: Tensor) -> Tensor:
