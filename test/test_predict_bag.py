@@ -261,7 +261,7 @@ def labelled_already(path: Path) -> None:
     (write_mcap, (), "is a bag: give --topics with those of rgb and depth, in this order; the bag"),
     (write_mcap, (*TOPICS, "/truth"), "is a bag: give --topics with those of rgb and depth"),
     (of_two_clocks, TOPICS, "none belong together"),
-    (recorded, ("--topics", AUX, RGB), f"the two cameras look swapped: {AUX} was given as colour "
+    (write_mcap, ("--topics", AUX, RGB), f"the two cameras look swapped: {AUX} was given as colour "
      f"and has one channel (16UC1), and {RGB}, given as the second sensor, has colours (bgr8)"),
     (of_two_sizes, TOPICS, "the rgb image is 96x48 and the depth image 9x8"),
     (labelled_already, TOPICS, "has /semantic/label already"),
