@@ -20,6 +20,16 @@ def naming(what: object) -> Iterator[None]:
         raise SsmaError(f"{what}: {error}") from error
 
 
+@contextmanager
+def needing(what: object, instead: str = "") -> Iterator[None]:
+    """Says which Python package something needs that is not installed; instead: what else helps."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise SsmaError(f"{what} needs the Python package {error.name!r}, which is not installed: "
+                        f"pip install {error.name}{instead}") from error
+
+
 class NoAnswer(SsmaError):
     """The model gave no answer, or one that cannot be right, and the images are not why: loading it
     again, or starting the program again, may help."""

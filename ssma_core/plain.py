@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 import numpy as np
 
-from ssma_core.errors import SsmaError
+from ssma_core.errors import SsmaError, naming
 
 T = TypeVar("T")
 
@@ -209,10 +209,8 @@ def _dataclass(kind: Any, values: Any, where: str) -> Any:
     hints = _hints(kind)
     converted = {name: _convert(hints[name], value, f"{where}.{name}")
                  for name, value in values.items()}
-    try:
+    with naming(where):  # a value has the right type but is not allowed
         return kind(**converted)
-    except SsmaError as error:  # a value has the right type but is not allowed
-        raise SsmaError(f"{where}: {error}") from error
 
 
 def _tuple(kinds: tuple[Any, ...], values: Any, where: str) -> tuple[Any, ...]:

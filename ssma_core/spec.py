@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from ssma_core.errors import SsmaError
+from ssma_core.errors import SsmaError, naming
 from ssma_core.image_files.header import check_megapixels
 from ssma_core.plain import from_json, from_plain, read_yaml
 
@@ -242,12 +242,10 @@ def grouped_by_file(spec: ModelSpec, path: str | Path | None) -> Grouped:
     """As `grouped`, by the groups in a YAML file, such as {drivable: [trail, grass]}; without a
     file every class keeps itself. Raises SsmaError naming the file."""
     groups = from_plain(LabelGroups, read_yaml(path), str(path)) if path else {}
-    try:
+    with naming(path):
         if path and not groups:
             raise SsmaError("it names no group")
         return grouped(spec, groups)
-    except SsmaError as error:
-        raise SsmaError(f"{path}: {error}") from error
 
 
 def _check_groups(spec: ModelSpec, groups: LabelGroups) -> None:

@@ -1,6 +1,7 @@
 """A batch depends only on seed and step: not on workers, processes or parts."""
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -178,13 +179,18 @@ def test_images_reach_the_network_channels_first() -> None:
     assert tensor.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_region_dropout_blackens_a_rectangle_of_one_image_in_its_share_of_the_frames(
-        training: Training) -> None:
+def batches_of_white(training: Training, **dropout: float) -> Iterator[Batch]:
+    """A hundred of four frames that nothing else changes, all of one class."""
     white = InMemory((np.full((6, 48, 64, 3), 255, np.uint8),) * 2, np.ones((6, 48, 64), np.uint8))
     still = replace(training.augmentation, probability=0.0)
-    stage = replace(training.stages[2], region_dropout=0.5, steps=100, batch_size=4)
+    stage = replace(training.stages[2], **dropout, steps=100, batch_size=4)
+    return loader(replace(training, augmentation=still), stage, white)
+
+
+def test_region_dropout_blackens_a_rectangle_of_one_image_in_its_share_of_the_frames(
+        training: Training) -> None:
     shares = []
-    for images, label in loader(replace(training, augmentation=still), stage, white):
+    for images, label in batches_of_white(training, region_dropout=0.5):
         assert (label == 1).all()
         for frame in zip(*images):
             black = [(image == 0).all(-1) for image in frame]
@@ -201,11 +207,8 @@ def test_region_dropout_blackens_a_rectangle_of_one_image_in_its_share_of_the_fr
 
 def test_row_dropout_leaves_rows_of_the_second_image_in_its_share_of_the_frames(
         training: Training) -> None:
-    white = InMemory((np.full((6, 48, 64, 3), 255, np.uint8),) * 2, np.ones((6, 48, 64), np.uint8))
-    still = replace(training.augmentation, probability=0.0)
-    stage = replace(training.stages[2], row_dropout=0.5, steps=100, batch_size=4)
     steps = []
-    for (colour, second), label in loader(replace(training, augmentation=still), stage, white):
+    for (colour, second), label in batches_of_white(training, row_dropout=0.5):
         assert (label == 1).all() and (colour == 255).all()
         for image in second:
             seen = (image == 255).all(-1)

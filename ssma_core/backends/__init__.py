@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy.typing as npt
 
-from ssma_core.errors import SsmaError
+from ssma_core.errors import SsmaError, needing
 from ssma_core.model_files.exported import FrameFormat, Precision
 from ssma_core.spec import ModelSpec
 
@@ -54,7 +54,7 @@ def open_backend(model: Path, threads: int | None, device: str | None = None,
         raise SsmaError(f"there is no model file {model}")
     if model.suffix in (".onnx", ".engine"):
         _refuse_choices(model, device, precision)
-    try:
+    with needing(model):
         if model.suffix == ".onnx":
             from ssma_core.backends.onnxruntime import OnnxRuntimeBackend
             return OnnxRuntimeBackend(model, threads)
@@ -64,9 +64,6 @@ def open_backend(model: Path, threads: int | None, device: str | None = None,
         if model.suffix == ".safetensors":
             from ssma_core.backends.torch import TorchBackend
             return TorchBackend(model, threads, device, precision)
-    except ModuleNotFoundError as error:
-        raise SsmaError(f"{model} needs the Python package {error.name!r}, which is not "
-                        f"installed: pip install {error.name}") from error
     raise SsmaError(f"{model}: a model file ends in .safetensors, .onnx or .engine, not "
                     f"{model.suffix or 'nothing'}")
 

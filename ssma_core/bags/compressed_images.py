@@ -5,15 +5,13 @@ The kind of an image is read from its own bytes: drivers write many different te
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ssma_core.bags.encodings import in_bgr
-from ssma_core.errors import SsmaError
+from ssma_core.errors import SsmaError, naming
 from ssma_core.image_files import decode as image_files
 from ssma_core.image_files import jpeg, png
 from ssma_core.image_files.header import Header
@@ -56,19 +54,19 @@ def as_file(message: Any) -> tuple[str, bytes] | None:
     JPEG, a colour PNG (which may have alpha), or compressedDepth's 16 bits. None for others: a
     mosaic, quantized depth, and pictures with Exif data, whose orientation other programs follow.
     Raises SsmaError, as `decode`, when it is damaged."""
-    found = encoding(message)
+    found, data = encoding(message), bytes(_body(message))
     if is_jpeg(message):
         suffix = ".jpg"
-        is_kept = found in ("bgr8", "mono8") and _EXIF not in bytes(_body(message)[:_MOST_EXIF])
+        is_kept = found in ("bgr8", "mono8") and _EXIF not in data[:_MOST_EXIF]
     else:
         suffix = ".png"
         is_kept = (found == "bgr8" or (found == "16UC1" and _is_depth(message))) and (
-            _PNG_EXIF not in bytes(_body(message)))
+            _PNG_EXIF not in data)
     if not is_kept:
         return None
-    with _decoding(message):
-        image_files.check(_body(message))
-    return suffix, bytes(_body(message))
+    with naming(_cannot_be_decoded(message)):
+        image_files.check(memoryview(data))
+    return suffix, data
 
 
 def decode(message: Any) -> npt.NDArray[Any]:
@@ -76,20 +74,15 @@ def decode(message: Any) -> npt.NDArray[Any]:
     (metres, NaN where there is no return). Raises SsmaError when it is damaged, and for colours of
     16 bits that are not used."""
     kind = encoding(message)
-    with _decoding(message):
+    with naming(_cannot_be_decoded(message)):
         header, pixels = image_files.decode(_body(message))
     if pixels.ndim == 3:
         pixels = np.ascontiguousarray(pixels[..., :3] if header.is_colour else pixels[..., 0])
     return _metres(pixels, message) if kind == "32FC1" else in_bgr(pixels, kind)
 
 
-@contextmanager
-def _decoding(message: Any) -> Iterator[None]:
-    try:
-        yield
-    except SsmaError as error:
-        raise SsmaError(f"an image of format {message.format!r} cannot be decoded: {error}"
-                        ) from error
+def _cannot_be_decoded(message: Any) -> str:
+    return f"an image of format {message.format!r} cannot be decoded"
 
 
 def _encoding(header: Header, message: Any) -> str:

@@ -4,8 +4,7 @@ Messages come from rclpy or, out of a bag, from rosbags: only their fields matte
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy.typing as npt
 
 from ssma_core.bags import compressed_images, encodings
 from ssma_core.bags.pairing import Stream
-from ssma_core.errors import SsmaError
+from ssma_core.errors import SsmaError, naming
 from ssma_core.image_files.decode import eight_bits
 
 STREAM_ENCODINGS: dict[Stream, tuple[str, ...]] = {
@@ -60,22 +59,15 @@ class ImageMessage:
         Raises SsmaError, naming the topic, for a compressed image that is damaged, and for a
         colour image of 16 bits that are not used.
         """
-        with self._naming():
+        with naming(self.topic):
             pixels = self.decode(self.message)
             return three_channels(eight_bits(pixels)) if self.stream == "rgb" else pixels
 
     def file(self) -> tuple[str, bytes] | None:
         """The file that a CompressedImage holds, suffix and bytes, where a reader of files finds in
         it what `array` gives; None for others. Raises SsmaError, as `array`, when it is damaged."""
-        with self._naming():
+        with naming(self.topic):
             return compressed_images.as_file(self.message) if is_compressed(self.message) else None
-
-    @contextmanager
-    def _naming(self) -> Iterator[None]:
-        try:
-            yield
-        except SsmaError as error:
-            raise SsmaError(f"{self.topic}: {error}") from error
 
 
 def checked(message: Any, stream: Stream, topic: str,
@@ -89,10 +81,8 @@ def checked(message: Any, stream: Stream, topic: str,
 def check(message: Any, wanted: Sequence[str], topic: str) -> None:
     """Raises SsmaError, naming the topic, unless `to_array` can read the message and its encoding
     is one of those wanted, which are keys of encodings.LAYOUTS."""
-    try:
+    with naming(topic):
         found = encoding(message)
-    except SsmaError as error:
-        raise SsmaError(f"{topic}: {error}") from error
     if found not in wanted:
         raise SsmaError(f"{topic}: images of encoding {found!r} are not understood; "
                         f"it must be one of {', '.join(wanted)}: an option of the camera's driver "

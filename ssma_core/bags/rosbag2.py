@@ -4,7 +4,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -29,7 +29,7 @@ from ssma_core.bags.open_bag import OpenBag, opened
 from ssma_core.bags.qos import Qos, profiles
 from ssma_core.bags.storage import ZSTD_MAGIC, BagFile, Channel, Stored, in_order, unpacked
 from ssma_core.disk.partial import partial_folder
-from ssma_core.errors import SsmaError
+from ssma_core.errors import SsmaError, naming
 
 Storage = Literal["mcap", "sqlite3"]
 IMAGE = "sensor_msgs/msg/Image"
@@ -201,13 +201,9 @@ def stamp_ns(message: Recorded) -> int:
     return int(seconds) * 10**9 + int(nanoseconds)
 
 
-@contextmanager
-def about(message: Recorded) -> Iterator[None]:
+def about(message: Recorded) -> AbstractContextManager[None]:
     """Adds to an SsmaError at which message it came up."""
-    try:
-        yield
-    except SsmaError as error:
-        raise SsmaError(f"{place(message)}: {error}") from error
+    return naming(place(message))
 
 
 def place(message: Recorded) -> str:

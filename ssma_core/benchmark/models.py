@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
-from ssma_core.errors import SsmaError
+from ssma_core.errors import SsmaError, needing
 from ssma_core.evaluation.parity import LEAST_AGREEMENT
 from ssma_core.model_files.exported import Exported
 from ssma_core.model_files.specs import EXPORTED, MODELS, exported_of
@@ -97,12 +97,9 @@ def _model(given: str, folder: Path) -> Model:
 
 
 def _of_checkpoint(path: Path) -> Model:
-    try:
+    with needing(path, ", or give .onnx and .engine files"):
         from ssma_core.model_files import checkpoint
         network, spec = checkpoint.load(path)
-    except ModuleNotFoundError as error:
-        raise SsmaError(f"{path} needs the Python package {error.name!r}, which is not installed: "
-                        f"pip install {error.name}, or give .onnx and .engine files") from error
     return Model(path.stem, spec, checkpoint.weights_hash(network), path)
 
 

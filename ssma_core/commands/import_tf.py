@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ssma_core.commands import count_to, size
-from ssma_core.errors import SsmaError
+from ssma_core.errors import SsmaError, naming
 from ssma_core.files import check_new
 from ssma_core.model_files import checkpoint
 from ssma_core.model_files.npz import read_npz
@@ -49,10 +49,8 @@ def run(options: argparse.Namespace) -> None:
     spec = _given_spec(options) if options.spec else _bare_spec(options)
     variables = (read_checkpoint(options.checkpoint) if options.checkpoint
                  else read_npz(options.variables))
-    try:
+    with naming(options.checkpoint or options.variables):
         model = import_variables(variables, spec)
-    except SsmaError as error:
-        raise SsmaError(f"{options.checkpoint or options.variables}: {error}") from error
     checkpoint.save(options.output, model, spec)
     print(f"wrote {options.output} ({options.output.stat().st_size / 1e6:.1f} MB)")
 
@@ -72,10 +70,8 @@ def _given_spec(options: argparse.Namespace) -> ModelSpec:
         values = values.get("model", values)
     if isinstance(values, dict):
         values = {"architecture": "ssma", "size": "full", "input_size": SIZE} | values
-    try:
+    with naming(options.spec):
         spec = ModelSpec.from_dict(values)
-    except SsmaError as error:
-        raise SsmaError(f"{options.spec}: {error}") from error
     if (spec.size, spec.rates) != ("full", "released"):
         raise SsmaError(f"{options.spec}: the original's weights are those of size 'full' with "
                         f"rates 'released', not of size {spec.size!r} with rates {spec.rates!r}")

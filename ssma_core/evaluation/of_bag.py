@@ -73,10 +73,8 @@ def true_labels(bag: str, source: BagSource, grouped: Grouped,
 def score(truth: TrueLabel, prediction: npt.NDArray[Any], grouped: Grouped) -> FrameCounts:
     """The counts of one frame, H×W class ids, of groups if there are any. Raises SsmaError, naming
     the label's message or file, for another size or an id that is no class."""
-    try:
+    with naming(truth.where):
         return frame_counts(_in_groups(truth, grouped), prediction, grouped.spec)
-    except SsmaError as error:
-        raise SsmaError(f"{truth.where}: {error}") from error
 
 
 def _in_groups(truth: TrueLabel, grouped: Grouped) -> npt.NDArray[np.uint8]:

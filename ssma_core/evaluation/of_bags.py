@@ -14,7 +14,7 @@ from ssma_core import processes
 from ssma_core.bags import rosbag2
 from ssma_core.bags.recorded_images import IMAGES, STREAM_TYPES, check_order
 from ssma_core.datasets.masks import masks_of
-from ssma_core.errors import SsmaError
+from ssma_core.errors import naming
 from ssma_core.evaluation import of_bag
 from ssma_core.evaluation.comparison import MatchedResults
 from ssma_core.evaluation.of_bag import BagResult
@@ -114,8 +114,6 @@ def _one(job: BagJob, progress: Callable[[], Any]) -> DoneBag:
         cv2.setNumThreads(job.threads)
     with closing(Segmenter(job.model, job.threads, label_groups=job.source.label_groups,
                            registration=job.source.registration)) as segmenter:
-        try:
+        with naming(job.bag):
             found = of_bag.evaluate(job.bag, job.source, segmenter, progress)
-        except SsmaError as error:
-            raise SsmaError(f"{job.bag}: {error}") from error
         return DoneBag(found, segmenter.grouped, segmenter.backend, segmenter.precision)

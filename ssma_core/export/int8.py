@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from ssma_core.backends.onnxruntime import open_session
 from ssma_core.datasets.inputs import Inputs
-from ssma_core.errors import SsmaError
+from ssma_core.errors import SsmaError, naming
 from ssma_core.evaluation.parity import LEAST_AGREEMENT
 from ssma_core.export.onnx import exported_as, to_onnx, write
 from ssma_core.export.quantizers import (
@@ -163,10 +163,8 @@ def _inputs(exported: Exported, data: Inputs) -> list[BoundInputs]:
     inputs: list[BoundInputs] = []
     for place, given in enumerate(_shown(data, "reading", "frame", len(data))):
         if place in wanted:
-            try:
+            with naming(given.name):
                 images = network_images(exported.spec, *given.arrays)
-            except SsmaError as error:
-                raise SsmaError(f"{given.name}: {error}") from error
             inputs.append(network_inputs(exported, images))
     return inputs
 

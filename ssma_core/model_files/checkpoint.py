@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from ssma_core.errors import SsmaError
+from ssma_core.errors import SsmaError, naming
 from ssma_core.files import atomic_write
 from ssma_core.spec import ModelSpec
 
@@ -50,11 +50,9 @@ def load(path: str | Path) -> tuple[SegmentationNetwork, ModelSpec]:
         weights = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     heads, alone = (any(name.startswith(part) for name in weights)
                     for part in ("auxiliary_heads.", "alone."))
-    try:
-        with torch.device("meta"):  # without random weights: the file's tensors replace these
-            model = build(spec, auxiliary_heads=heads, alone=alone)
-    except SsmaError as error:
-        raise SsmaError(f"{path}: {error}") from error
+    # Without random weights: the file's tensors replace these.
+    with naming(path), torch.device("meta"):
+        model = build(spec, auxiliary_heads=heads, alone=alone)
     wanted = model.state_dict()
     fault = differences({name: tuple(w.shape) for name, w in weights.items()},
                         {name: tuple(w.shape) for name, w in wanted.items()})
@@ -76,10 +74,8 @@ def read_spec(path: str | Path) -> ModelSpec:
     if metadata.get("version") != VERSION:
         raise SsmaError(f"{path} has format version {metadata.get('version')}, this program reads "
                         f"version {VERSION}; update the program")
-    try:
+    with naming(path):
         return ModelSpec.from_json(metadata["spec"])
-    except SsmaError as error:
-        raise SsmaError(f"{path}: {error}") from error
 
 
 def has_unimodal(path: str | Path) -> bool:

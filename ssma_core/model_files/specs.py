@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ssma_core.errors import SsmaError
+from ssma_core.errors import SsmaError, needing
 from ssma_core.model_files import engine_file, onnx_parts
 from ssma_core.model_files.exported import Exported
 from ssma_core.spec import ModelSpec
@@ -18,12 +18,9 @@ def spec_of(path: Path) -> ModelSpec:
         return exported_of(path).spec
     if path.suffix not in MODELS:
         raise SsmaError(f"{path} is no model file: give {', '.join(MODELS)}")
-    try:
+    with needing(path, ", or give its .onnx file"):  # a robot has no safetensors
         from ssma_core.model_files import checkpoint
         return checkpoint.read_spec(path)
-    except ModuleNotFoundError as error:  # a robot has no safetensors
-        raise SsmaError(f"{path} needs the Python package {error.name!r}, which is not installed: "
-                        f"pip install {error.name}, or give its .onnx file") from error
 
 
 def exported_of(path: Path) -> Exported:

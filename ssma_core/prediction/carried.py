@@ -18,7 +18,7 @@ from ssma_core.bags.open_bag import OpenBag, opened
 from ssma_core.bags.qos import in_numbers
 from ssma_core.bags.rosbag2 import Recorded
 from ssma_core.bags.storage import QOS, TYPE_HASH, BagFile, Channel, Definition, in_order
-from ssma_core.errors import SsmaError
+from ssma_core.errors import needing
 from ssma_core.files import atomic_write
 
 if TYPE_CHECKING:
@@ -71,11 +71,8 @@ def copy(bag: Path, target: Path, beside: Iterable[Recorded]) -> None:
 
 
 def _begun(file: Any) -> Writer:
-    try:
+    with needing("to write a bag"):
         from mcap.writer import CompressionType, Writer
-    except ModuleNotFoundError as error:
-        raise SsmaError(f"to write a bag needs the Python package {error.name!r}, which is not "
-                        "installed: pip install mcap") from error
     # LZ4 packs labels to next to nothing, and images at the disk's pace.
     writer = Writer(file, compression=CompressionType.LZ4)
     writer.start(profile="ros2", library="ssma_ros")

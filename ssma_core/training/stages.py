@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ssma_core.datasets.sources import Data, Sample, Split
-from ssma_core.errors import SsmaError
+from ssma_core.errors import SsmaError, naming
 from ssma_core.plain import from_plain, from_yaml, read_yaml
 from ssma_core.processes import MOST_WORKERS
 from ssma_core.spec import ModelSpec, grouped
@@ -269,14 +269,12 @@ def read_training(path: str | Path, settings: Sequence[str] = ()) -> Training:
     values = read_yaml(path)
     for setting in settings:
         _set(values, setting)
-    try:
+    with naming(path):
         training = from_plain(Training, values, "the configuration")
         if not training.data.label_groups:
             return training
         spec, ids = grouped(training.model, training.data.label_groups)
         return replace(training, model=spec, label_ids=ids)
-    except SsmaError as error:
-        raise SsmaError(f"{path}: {error}") from error
 
 
 def _set(values: Any, setting: str) -> None:

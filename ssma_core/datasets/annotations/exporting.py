@@ -28,7 +28,7 @@ FOLDERS: dict[str, Write] = {"label-studio": label_studio.write, "labelme": labe
                              "palette": palette.write}
 
 
-class Exported(NamedTuple):
+class ExportedLabels(NamedTuple):
     """How many frames have a label, and the classes of the labels that became void, since they are
     none of those that were asked for."""
 
@@ -37,7 +37,7 @@ class Exported(NamedTuple):
 
 
 def export_labels(data: Path, labels: Path, classes: Classes, kind: str, output: Path, *,
-                  tolerance: float = 0) -> Exported:
+                  tolerance: float = 0) -> ExportedLabels:
     """Writes the labels for a tool. Frames without one are left out.
 
     data: as `ssma extract` writes it. labels: the same folder, or one with <drive>/label/<stem>.*.
@@ -67,7 +67,7 @@ def export_labels(data: Path, labels: Path, classes: Classes, kind: str, output:
             raise SsmaError(f"{output} is there already: remove it, or give another folder")
         write = FOLDERS[kind] if kind != "labelme" else partial(labelme.write, tolerance=tolerance)
         _fill_folder(output, write, labelled, classes)
-    return Exported(len(found), tuple(dict.fromkeys(
+    return ExportedLabels(len(found), tuple(dict.fromkeys(
         name for names in ids.values() for name in names if name not in classes.class_names)))
 
 

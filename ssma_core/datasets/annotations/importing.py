@@ -25,7 +25,7 @@ from ssma_core.datasets.annotations.mask import Drawn, Mask, in_words
 from ssma_core.datasets.annotations.source import Source, opened
 from ssma_core.datasets.folders import by_stem
 from ssma_core.disk.partial import cannot_write, partial_folder
-from ssma_core.errors import SsmaError
+from ssma_core.errors import SsmaError, naming
 from ssma_core.files import encoded, make_folder, own_folder
 from ssma_core.pictures import Image
 
@@ -178,10 +178,8 @@ def _drawn(mask: Mask, frame: Frame, classes: Classes) -> Drawn:
     if mask.size and mask.size != size:
         raise SsmaError(f"{mask.where} is {in_words(mask.size)}, but {frame.picture} is "
                         f"{in_words(size)} (width x height): a mask must have its picture's size")
-    try:
+    with naming(mask.where):
         return mask.draw(classes)
-    except SsmaError as error:
-        raise SsmaError(f"{mask.where}: {error}") from error
 
 
 def _replaced(written: Sequence[Frame]) -> int:

@@ -24,7 +24,7 @@ from ssma_core.datasets.annotations.regions.polygons import (
     simplified,
 )
 from ssma_core.datasets.annotations.source import known_fields
-from ssma_core.errors import SsmaError
+from ssma_core.errors import SsmaError, naming
 from ssma_core.image_files.decode import decode
 from ssma_core.pictures import Image
 from ssma_core.plain import shown
@@ -64,10 +64,8 @@ def mask(values: Any, name: str, where: str) -> Mask:
 
 
 def _paint(shape: _Shape, place: str, label: Image, number: int) -> None:
-    try:
+    with naming(place):
         _shape(shape)(label, number)
-    except SsmaError as error:
-        raise SsmaError(f"{place}: {error}") from error
 
 
 def _shape(shape: _Shape) -> Paint:
