@@ -94,14 +94,15 @@ PROGRAMS: dict[str, Program] = {
     "predict": lambda given, output: predict(given, "--output", output),
     "predict --into": lambda given, output: once(
         output / "labelled.mcap", lambda target: predict(given, "--into", target)),
-    "predict --video": lambda given, output: predict(given, "--video", output / "m.mp4"),
+    "predict --video": lambda given, output: once(
+        output / "m.mp4", lambda target: predict(given, "--video", target)),
     "register": lambda given, output: ssma(
         "register", given / "bag", "--rgb", RGB, "--aux", AUX, "--by", "images",
         "--output", output / "r.yaml", "--blend", output / "blend.png"),
     "export-labels": lambda given, output: once(
         output / "labels", lambda target: export_labels(given, "labelme", target)),
-    "export-labels cvat": lambda given, output: export_labels(
-        given, "cvat", output / "labels.zip"),
+    "export-labels cvat": lambda given, output: once(
+        output / "labels.zip", lambda target: export_labels(given, "cvat", target)),
     "import-labels": import_labels,
     "evaluate": lambda given, output: evaluate_bag(
         given / "bag", "--model", given / "tiny.onnx", "--rgb", RGB, "--aux", AUX,
