@@ -2,6 +2,7 @@
 there."""
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,6 +54,17 @@ def test_bilinear_upsampling_keeps_pixel_centres() -> None:
     expected = F.interpolate(scores, scale_factor=TO_FULL, mode="bilinear", align_corners=False)
     known = [c for c in range(CLASSES) if c != VOID]
     torch.testing.assert_close(BilinearUpsampling(VOID)(scores)[:, known], expected[:, known])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs g++")
+def test_torch_compile_gives_the_same_gradient() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, CLASSES, 6, 12).to(memory_format=torch.channels_last).requires_grad_()
+    way = BilinearUpsampling(VOID)
+    gradients = [torch.autograd.grad(run(x).softmax(1).square().sum(), x)[0]
+                 for run in (way, torch.compile(way))]
+    torch.testing.assert_close(*gradients)
 
 
 def test_void_is_never_an_answer() -> None:

@@ -63,7 +63,7 @@ class ConvexUpsampling(nn.Module):
         counts them from −4 to 4. Returns logits N×classes×H×W."""
         scores, weights = x.split([self.classes, NEIGHBOURS * TO_FULL**2], 1)
         height, width = x.shape[2:]
-        around = F.pad(scores, (1, 1, 1, 1), mode="replicate")
+        around = _with_border(scores)
         # Not `softmax`: runtimes take four times as long for one over the channels.
         weights = weights.clamp(-LIMIT, LIMIT).exp().unflatten(1, (NEIGHBOURS, TO_FULL**2))
         sums = sum(
@@ -89,10 +89,20 @@ class BilinearUpsampling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: scores N×classes×h×w. Returns logits N×classes×H×W."""
-        around = F.pad(x, (1, 1, 1, 1), mode="replicate").flatten(0, 1)[:, None]
+        around = _with_border(x).flatten(0, 1)[:, None]
         means = F.conv2d(around, _bilinear(x)).unflatten(0, x.shape[:2])
         logits: Tensor = self.shuffle(_never(self.void, means).flatten(1, 2))
         return logits
+
+
+def _with_border(x: Tensor) -> Tensor:
+    """N×C×h×w → N×C×(h + 2)×(w + 2): the outermost values once more.
+
+    Not `F.pad`: torch.compile takes the gradient of its "replicate" for one in another memory
+    layout, and stops (torch 2.13).
+    """
+    x = torch.cat([x[:, :, :1], x, x[:, :, -1:]], 2)
+    return torch.cat([x[..., :1], x, x[..., -1:]], 3)
 
 
 def _bilinear(like: Tensor) -> Tensor:
