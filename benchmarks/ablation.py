@@ -1,10 +1,10 @@
 """Trains the colour expert of config/training/forest.yaml with each loss and schedule that a stage
-offers, small and briefly, and prints a table.
+offers, and other experts in its place, small and briefly, and prints a table.
 
     python benchmarks/ablation.py 0 1 2
 
 It has the mean over the seeds and, in brackets, their standard deviation. Finished runs are
-skipped.
+skipped. EfficientNet-Lite starts from ImageNet, the other experts from random weights.
 """
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from typing import Any
 STAGE = "expert_rgb"
 SMALL = ["model.input_size=[256, 128]", "validate_every=100"]
 PAPER = ["steps=100", "lovasz=0", "warm_up=0", "average=0"]
+MODALITIES = ("model.modalities=[{name: rgb, encoding: image, expert: %s}, "
+              "{name: depth, encoding: jet, range: 20000}]")
 VARIANTS = {
     "as the paper": [],
     "class weights": ["class_weights=median_frequency"],
@@ -27,6 +29,11 @@ VARIANTS = {
     "warm-up and average": ["warm_up=20", "average=0.97"],
     "bilinear upsampling": ["model.upsampling=bilinear"],
     "transposed upsampling": ["model.upsampling=transposed"],
+    "efficientnet-lite0 from random weights": ["start=[]"],
+    "efficientnet-lite1": [MODALITIES % "efficientnet-lite1"],
+    "efficientnet-lite2": [MODALITIES % "efficientnet-lite2"],
+    "light": [MODALITIES % "light", "start=[]"],
+    "adapnet++": [MODALITIES % "adapnet++", "start=[]"],
 }
 
 

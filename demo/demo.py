@@ -16,7 +16,7 @@ from ssma_ros.replay import dds
 
 ROOT = Path(__file__).resolve().parent.parent
 ROAD = ROOT.parent / "shared" / "data" / "road"
-SCENES = ("forest", "road")
+MODELS = {"forest": "tiny_forest", "road": "road"}  # of the scenes
 
 
 def main() -> int:
@@ -41,10 +41,10 @@ def _parser() -> argparse.ArgumentParser:
                                      "result of every frame.")
     parser.add_argument("--output", type=Path, required=True,
                         help="folder for bags, logs and pictures")
-    parser.add_argument("--scenes", nargs="+", choices=SCENES, default=SCENES)
+    parser.add_argument("--scenes", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--frames", type=int, default=150,
                         help="number of frames of each drive (default: 150)")
-    parser.add_argument("--model", type=Path, help="default: models/tiny_<scene>.onnx")
+    parser.add_argument("--model", type=Path, help="default: the one that is shipped for the scene")
     return parser
 
 
@@ -53,7 +53,7 @@ def _run_scenes(options: argparse.Namespace) -> None:
         if scene == "road" and not ROAD.is_dir():
             print(f"road: skipped, its data is not at {ROAD}")
             continue
-        model = options.model or ROOT / "models" / f"tiny_{scene}.onnx"
+        model = options.model or ROOT / "models" / f"{MODELS[scene]}.onnx"
         _run(scene, model, options.frames, options.output)
 
 

@@ -82,7 +82,7 @@ class Way:
 
 
 FOREST = Way("tiny_forest", (768, 384), "float32", lambda _: forest((768, 384), in_metres))
-ROAD = Way("tiny_road", (768, 456), "uint16", road)
+ROAD = Way("road", (768, 456), "uint16", road)
 WAYS = [
     FOREST,
     Way("tiny_forest", (1280, 720), "uint16", drivable),

@@ -51,7 +51,7 @@ def install(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "share/ssma_ros/config/sros2_policy.xml",
     "share/ssma_ros/config/nav2_semantic_costmap.yaml",
     "share/ssma_ros/models/tiny_forest.onnx",
-    "share/ssma_ros/models/tiny_road.onnx",
+    "share/ssma_ros/models/road.onnx",
 ])
 def test_ros2_finds(install: Path, name: str) -> None:
     assert (install / name).is_file()

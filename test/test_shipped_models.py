@@ -29,7 +29,7 @@ def test_a_clone_stays_small(file: Path) -> None:
     assert file.stat().st_size <= 16e6
 
 
-@pytest.mark.parametrize("model", ["forest", "tiny_forest", "forest_evi", "tiny_road"])
+@pytest.mark.parametrize("model", ["forest", "tiny_forest", "forest_evi", "road"])
 def test_it_is_what_its_configuration_makes(model: str) -> None:
     training = read_training(ROOT / "config" / "training" / f"{model}.yaml")
     assert checkpoint.read_spec(MODELS / f"{model}.safetensors") == training.model

@@ -21,8 +21,8 @@ def runs(seed: int) -> Iterator[Run]:
     """All runs of one seed."""
     for name in ("forest", "tiny_forest", "forest_evi"):  # the first trains all colour experts
         yield name, f"family/{seed}/{name}", []
-    yield "tiny_road", f"road/{seed}/from_2", []
-    yield "tiny_road", f"road/{seed}/from_1", ["data.train.rgb=rgb/1_*",
+    yield "road", f"road/{seed}/from_2", []
+    yield "road", f"road/{seed}/from_1", ["data.train.rgb=rgb/1_*",
                                                "data.validation.rgb=rgb/2_*"]
     for fold in range(3):
         others = [other for other in range(3) if other != fold]
