@@ -23,7 +23,7 @@ def runs(seed: int) -> Iterator[Run]:
         yield name, f"family/{seed}/{name}", []
     yield "road", f"road/{seed}/from_2", []
     yield "road", f"road/{seed}/from_1", ["data.train.rgb=rgb/1_*",
-                                               "data.validation.rgb=rgb/2_*"]
+                                          "data.validation.rgb=rgb/2_*"]
     for fold in range(3):
         others = [other for other in range(3) if other != fold]
         yield "tiny_field", f"field/{seed}/fold_{fold}", [
