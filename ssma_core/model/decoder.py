@@ -62,15 +62,14 @@ class ConvexUpsampling(nn.Module):
         """x: N×(classes + 9·TO_FULL²)×h×w, the scores and the weights before their softmax, which
         counts them from −4 to 4. Returns logits N×classes×H×W."""
         scores, weights = x.split([self.classes, NEIGHBOURS * TO_FULL**2], 1)
-        height, width = x.shape[2:]
-        around = _with_border(scores)
         # Not `softmax`: runtimes take four times as long for one over the channels.
         weights = weights.clamp(-LIMIT, LIMIT).exp().unflatten(1, (NEIGHBOURS, TO_FULL**2))
-        sums = sum(
-            around[:, :, None, i // 3:i // 3 + height, i % 3:i % 3 + width] * weights[:, None, i]
-            for i in range(NEIGHBOURS))
-        assert isinstance(sums, Tensor)
-        means = _never(self.void, sums / weights.sum(1)[:, None])
+        # Void is no answer; with a score of 1 everywhere its sum is that of the weights.
+        around = _neighbours(_with_class(self.void, 1.0, scores))
+        # At every score a product of two matrices: faster than nine sums of whole maps.
+        sums = around.permute(0, 3, 4, 1, 2) @ weights.permute(0, 3, 4, 1, 2)
+        sums = sums.permute(0, 3, 4, 1, 2)
+        means = _with_class(self.void, NEVER, sums / sums[:, self.void, None])
         logits: Tensor = self.shuffle(means.flatten(1, 2))
         return logits
 
@@ -91,8 +90,16 @@ class BilinearUpsampling(nn.Module):
         """x: scores N×classes×h×w. Returns logits N×classes×H×W."""
         around = _with_border(x).flatten(0, 1)[:, None]
         means = F.conv2d(around, _bilinear(x)).unflatten(0, x.shape[:2])
-        logits: Tensor = self.shuffle(_never(self.void, means).flatten(1, 2))
+        logits: Tensor = self.shuffle(_with_class(self.void, NEVER, means).flatten(1, 2))
         return logits
+
+
+def _neighbours(x: Tensor) -> Tensor:
+    """N×C×h×w → N×C×9×h×w: the 3×3 values around each, row by row."""
+    height, width = x.shape[2:]
+    around = _with_border(x)
+    return torch.stack([around[:, :, i // 3:i // 3 + height, i % 3:i % 3 + width]
+                        for i in range(NEIGHBOURS)], 2)
 
 
 def _with_border(x: Tensor) -> Tensor:
@@ -114,11 +121,11 @@ def _bilinear(like: Tensor) -> Tensor:
     return weights.flatten(0, 1)[:, None]
 
 
-def _never(void: int, scores: Tensor) -> Tensor:
-    """N×classes×… with `NEVER` as the scores of one class."""
-    before, of_void, after = scores.tensor_split([void, void + 1], 1)
+def _with_class(class_id: int, score: float, scores: Tensor) -> Tensor:
+    """N×classes×… with one score for a class everywhere."""
+    before, of_class, after = scores.tensor_split([class_id, class_id + 1], 1)
     # Not `full_like`, which an exported file would hold as so many weights.
-    return torch.cat([before, 0 * of_void + NEVER, after], 1)
+    return torch.cat([before, 0 * of_class + score, after], 1)
 
 
 class Decoder(nn.Module):
