@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 STAGE = "expert_rgb"
-SMALL = ["model.input_size=[256, 128]", "validate_every=100"]
-PAPER = ["steps=100", "lovasz=0", "warm_up=0", "average=0"]
 MODALITIES = ("model.modalities=[{name: rgb, encoding: image, expert: %s}, "
               "{name: depth, encoding: jet, range: 20000}]")
+SMALL = ["model.input_size=[256, 128]", "model.upsampling=convex",
+         MODALITIES % "efficientnet-lite0", "validate_every=100", "precision=fp32"]
+PAPER = ["steps=100", "lovasz=0", "warm_up=0", "average=0"]
 VARIANTS = {
     "as the paper": [],
     "class weights": ["class_weights=median_frequency"],

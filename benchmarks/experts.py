@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from ssma_core import Modality, ModelSpec
 from ssma_core.model import AdapNetPP, build
+from ssma_core.model.experts.efficientnet_lite import WIDTH_AND_DEPTH
 
 ROUNDS = {"full": 5, "tiny": 40}
 WARM_UP = 2
-EXPERTS = ("adapnet++", "light", "efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")
+EXPERTS = ("adapnet++", "light", *WIDTH_AND_DEPTH)
 KINDS = ("expert", "network of one modality", "SSMA of two alike")  # alike: of the same kind
 
 

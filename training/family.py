@@ -19,7 +19,7 @@ Run = tuple[str, str, list[str]]  # configuration, folder, settings
 
 def runs(seed: int) -> Iterator[Run]:
     """All runs of one seed."""
-    for name in ("forest", "tiny_forest", "forest_evi"):  # the first trains all colour experts
+    for name in ("forest", "tiny_forest", "forest_evi"):  # the last takes the first's colour expert
         yield name, f"family/{seed}/{name}", []
     yield "road", f"road/{seed}/from_2", []
     yield "road", f"road/{seed}/from_1", ["data.train.rgb=rgb/1_*",
