@@ -241,11 +241,14 @@ def parser_errors(model: Path) -> list[str]:
 ])
 def test_trust_falls_where_the_second_sensor_is_blanked(
         model: str, second: Callable[[SyntheticFrame], Array]) -> None:
+    """In the mean of the frames: docs/deployment.md says in how many it does."""
     segmenter = Segmenter(MODELS / f"{model}.onnx")
+    falls = []
     for rgb, whole in forest((768, 384), second):
         blanked = whole.copy()
         blanked[:, 384:] = 0
         before, after = (segmenter.segment(rgb, aux, trust=True).trust for aux in (whole, blanked))
         assert before is not None and after is not None
-        fall = before.astype(float) - after
-        assert fall[:, 448:].mean() > 5 and fall[:, 448:].mean() > 2 * abs(fall[:, :320].mean())
+        falls.append(before.astype(float) - after)
+    fall = np.mean(falls, axis=0)
+    assert fall[:, 448:].mean() > 5 and fall[:, 448:].mean() > 2 * abs(fall[:, :320].mean())

@@ -132,7 +132,8 @@ def test_nodes_are_called_after_their_modules(file: Path) -> None:
     folded = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)]
     assert len(convolutions) > 0.9 * len(folded)  # halves of one dilation are one
     assert {(modules[module].__name__, kind) for module, _, kind in convolutions} <= {
-        ("Conv2dSame", "Conv"), ("MultiscaleConvolution", "Conv"), ("Upsampling", "Conv")}
+        ("Conv2dSame", "Conv"), ("MultiscaleConvolution", "Conv"), ("Upsampling", "Conv"),
+        ("BilinearUpsampling", "Conv")}
 
 
 def test_a_file_does_not_name_where_it_was_made_and_is_the_same_each_time(
