@@ -1,69 +1,41 @@
-"""Times models that take turns: a process for each, in several rounds, so that neither the moods of
-the machine nor the waiting threads of another model decide who is faster.
+"""Times models that take turns of a few frames, so that a slow moment of the machine affects them
+all; `ssma benchmark` times one model after the other.
 
-    python benchmarks/in_turns.py models/tiny_forest.onnx models/forest.onnx --rounds 7
+    python benchmarks/in_turns.py models/tiny_forest.onnx models/forest.onnx
 
-Prints a table: the milliseconds that `Segmenter` takes for a frame of 768×384, the median over the
-rounds (and their range), and the median of the rounds' ratios to the first model.
+Prints a table: the milliseconds that `Segmenter` takes for a camera's frame of 768×384, and their
+ratio to those of the first model.
 """
 from __future__ import annotations
 
 import argparse
-import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Sequence
-
-import numpy as np
+from pathlib import Path
 
 from ssma_core import Segmenter
+from ssma_core.benchmark.clock import Call, take_turns
+from ssma_core.benchmark.frames import camera_frames
 
-FRAMES, WARM_UP = 40, 10
+CAMERA = (768, 384)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="+", metavar="MODEL")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("models", type=Path, nargs="+", metavar="MODEL")
+    parser.add_argument("--frames", type=int, default=200)
     arguments = parser.parse_args()
-    if arguments.one:
-        print(milliseconds(arguments.models[0]))
-    else:
-        print(table(arguments.models, [
-            [in_own_process(model) for model in arguments.models]
-            for _ in range(arguments.rounds)]))
+    latencies = take_turns({model: labelling(model) for model in arguments.models},
+                           arguments.frames)
+    first = latencies[arguments.models[0]].p50
+    print("| | p50, ms | p90 | p99 | of the first |\n| --- | --- | --- | --- | --- |")
+    for model, ms in latencies.items():
+        print(f"| {model} | {ms.p50:.1f} | {ms.p90:.1f} | {ms.p99:.1f} | {ms.p50 / first:.2f} |")
 
 
-def in_own_process(model: str) -> float:
-    return float(subprocess.run([sys.executable, __file__, model, "--one"], check=True,
-                                stdout=subprocess.PIPE, text=True).stdout)
-
-
-def milliseconds(model: str) -> float:
-    """The median of a frame."""
+def labelling(model: Path) -> Call:
     segmenter = Segmenter(model)
-    rng = np.random.default_rng(0)
-    colour = rng.integers(0, 256, (384, 768, 3), dtype=np.uint8)
-    second = rng.integers(0, 20000, (384, 768), dtype=np.uint16)
-    durations = []
-    for _ in range(WARM_UP + FRAMES):
-        begun = time.perf_counter()
-        segmenter.segment(colour, second)
-        durations.append(1000 * (time.perf_counter() - begun))
-    return statistics.median(durations[WARM_UP:])
-
-
-def table(models: Sequence[str], rounds: Sequence[Sequence[float]]) -> str:
-    rows = ["| | ms | of the first |", "| --- | --- | --- |"]
-    for number, model in enumerate(models):
-        times = [each[number] for each in rounds]
-        ratio = statistics.median(each[number] / each[0] for each in rounds)
-        rows.append(f"| {model} | {statistics.median(times):.1f} "
-                    f"({min(times):.1f}–{max(times):.1f}) | {ratio:.2f} |")
-    return "\n".join(rows)
+    frames = camera_frames(segmenter.spec, CAMERA)
+    return Call(lambda index: segmenter.segment(*frames[index % len(frames)]))
 
 
 if __name__ == "__main__":
